@@ -1,0 +1,310 @@
+//! The seam between the kernel and the drive.
+//!
+//! An adapter (`mount/fuse.rs`, later WinFsp and NFS) turns requests of its system into calls on
+//! [`Drive`] and the answers into replies, and knows no more than that. What the tree holds, who gets
+//! sound and who gets silence, is decided by the implementation of [`Drive`], which never sees a kernel
+//! type. [`DriveError`] is the only thing that becomes an errno or an NTSTATUS, in one `match` an adapter.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+/// A future that can be handed to the runtime.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The number of a node. What a node shows never changes: other content is another node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// The root folder of the drive.
+    pub const ROOT: Self = Self(1);
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({:#018x})", self.0)
+    }
+}
+
+/// An open file of the drive, from `open` until `release`. Never reused while the drive lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct HandleId(pub u64);
+
+/// The position after an entry in a listing, opaque to the adapter; 0 is the beginning. A listing that is
+/// taken up again at a cursor goes on behind that entry, even if it is gone by then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+pub struct Cursor(pub u64);
+
+/// Who asks, as the kernel tells it. The class (player, copier, …) is derived by the drive, when it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Requester {
+    /// The thread that asks, as numbered in the daemon's own pid namespace; `None` where it is not visible.
+    pub thread: Option<u32>,
+    /// Its user and group.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// What a node is to the system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeKind {
+    /// A folder.
+    Folder,
+    /// A plain file.
+    File,
+    /// A symbolic link (only where a library has one that stays inside it).
+    Symlink,
+}
+
+/// Attributes of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attributes {
+    /// The number that programs see as `st_ino`. The same for every face of one generation, so it may differ
+    /// from the node's own number; then `attribute_ttl` is zero.
+    pub inode: u64,
+    /// Folder, file or link.
+    pub kind: NodeKind,
+    /// In bytes.
+    pub size: u64,
+    /// Time of last change of the content.
+    pub modified: SystemTime,
+    /// Time of last change of the inode; the content's where unknown.
+    pub changed: SystemTime,
+    /// Time of birth; the content's where unknown.
+    pub born: SystemTime,
+    /// Permission bits (`0o7777` at most).
+    pub permissions: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The answer of a look-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The node that the name leads to, for this requester, now.
+    pub node: NodeId,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// How long the kernel may keep the name.
+    pub entry_ttl: Duration,
+    /// How long the kernel may keep the attributes.
+    pub attribute_ttl: Duration,
+}
+
+/// One entry of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The name in the folder.
+    pub name: OsString,
+    /// The position behind this entry.
+    pub cursor: Cursor,
+    /// What programs see as `d_ino`.
+    pub inode: u64,
+    /// Folder, file or link.
+    pub kind: NodeKind,
+    /// Filled when asked for (readdirplus) and when the node is the same for every requester; counts as a
+    /// look-up of that node once the adapter has sent it.
+    pub entry: Option<Entry>,
+}
+
+/// What an `open` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OpenMode {
+    /// Bytes will be read.
+    pub read: bool,
+    /// Bytes will be written.
+    pub write: bool,
+    /// The file is emptied first.
+    pub truncate: bool,
+}
+
+/// How the bytes of a handle come.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// From this file, whole, of this length and no other: the adapter may let the kernel read it itself
+    /// (passthrough) and cache it, or ask the drive by `read`. The same for every handle of the node.
+    File(Arc<File>),
+    /// From the drive alone, by `read`, never cached: silence, streams, whatever may wait.
+    Direct,
+}
+
+/// The answer of an `open`.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The handle for `read`, `write`, `release`.
+    pub handle: HandleId,
+    /// Where its bytes come from.
+    pub content: Content,
+}
+
+/// Room on the drive, in bytes, and entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Room {
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes that can still be written.
+    pub free: u64,
+    /// Files known.
+    pub files: u64,
+}
+
+/// An answer now, or later.
+pub enum Answer<T> {
+    /// Known already: replied on the dispatch thread.
+    Now(Result<T, DriveError>),
+    /// To be waited for: replied from the runtime.
+    Later(BoxFuture<'static, Result<T, DriveError>>),
+}
+
+impl<T: fmt::Debug> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(result) => f.debug_tuple("Now").field(result).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+/// Why the drive could not do what was asked. A small closed set: the adapter turns each into the number of
+/// its system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// There is no such name, node or handle. ENOENT.
+    #[error("no such file or folder")]
+    NotFound,
+    /// The sound is known but its bytes are nowhere. ENODATA (EIO where there is none), never ENOENT, which
+    /// copying programs forgive.
+    #[error("the sound is missing: its bytes are nowhere")]
+    Missing,
+    /// The volume that holds it is not there. ENOMEDIUM.
+    #[error("the volume that holds it is not connected")]
+    NoMedium,
+    /// The remote that holds it can't be reached. ENETUNREACH.
+    #[error("its remote storage cannot be reached")]
+    Unreachable,
+    /// Its bytes did not come in time. ETIMEDOUT.
+    #[error("its bytes did not come in time")]
+    TimedOut,
+    /// Not without waking storage, which this requester may not. EAGAIN.
+    #[error("not available without fetching it")]
+    NotNow,
+    /// The node is not what the name leads to any more; look the name up again. ESTALE.
+    #[error("the file has changed; look it up again")]
+    Stale,
+    /// This part of the drive is not written to. EROFS.
+    #[error("read-only")]
+    ReadOnly,
+    /// Not permitted to this requester. EACCES.
+    #[error("not permitted")]
+    NotPermitted,
+    /// A folder where a file is needed. EISDIR.
+    #[error("is a folder")]
+    IsFolder,
+    /// A file where a folder is needed. ENOTDIR.
+    #[error("is not a folder")]
+    NotFolder,
+    /// A malformed request. EINVAL.
+    #[error("invalid request")]
+    Invalid,
+    /// No such attribute. ENODATA.
+    #[error("no such attribute")]
+    NoAttribute,
+    /// Attributes of that sort are not kept. EOPNOTSUPP.
+    #[error("not supported")]
+    NotSupported,
+    /// The name is longer than the drive can keep. ENAMETOOLONG.
+    #[error("the name is too long")]
+    NameTooLong,
+    /// The disk or the cache is full. ENOSPC.
+    #[error("no space left")]
+    NoSpace,
+    /// Too many files are open. EMFILE.
+    #[error("too many open files")]
+    TooManyOpen,
+    /// The requester is dying and waits no longer. EINTR.
+    #[error("interrupted")]
+    Interrupted,
+    /// The storage gave an error. EIO.
+    #[error("storage error")]
+    Io,
+}
+
+/// Tells the kernel to forget what it keeps. Calls return at once; the work is done by one thread of the
+/// adapter's own, in order.
+pub trait Invalidate: Send + Sync {
+    /// The name may lead elsewhere, or nowhere, now.
+    fn entry(&self, parent: NodeId, name: &OsStr);
+    /// The attributes of the node may have changed (a folder's time of change, say).
+    fn attributes(&self, node: NodeId);
+}
+
+/// What a mounted drive answers. No method blocks. Namespace calls answer from memory or the catalog,
+/// always at once; only `open`, `read`, `write` and `sync` may be [`Answer::Later`].
+pub trait Drive: Send + Sync + 'static {
+    /// The drive is mounted; `kernel` takes its invalidations from now on.
+    fn mounted(&self, kernel: Arc<dyn Invalidate>);
+
+    /// What `name` in `parent` leads to for this requester. Counts one look-up of the node answered.
+    fn lookup(&self, parent: NodeId, name: &OsStr, by: &Requester) -> Result<Entry, DriveError>;
+
+    /// The kernel has forgotten `count` look-ups of the node.
+    fn forget(&self, node: NodeId, count: u64);
+
+    /// The attributes of a node and how long they may be kept.
+    fn attributes(&self, node: NodeId) -> Result<(Attributes, Duration), DriveError>;
+
+    /// Where a symbolic link points.
+    fn read_link(&self, node: NodeId) -> Result<OsString, DriveError>;
+
+    /// Gives the entries of a folder behind `after` to `sink`, until it returns `false` (full: that entry was
+    /// *not* taken) or the folder ends. With `entries`, [`Listed::entry`] is filled where it may be; each
+    /// taken entry that has one counts as a look-up. `.` and `..` are not listed.
+    fn list(
+        &self,
+        folder: NodeId,
+        after: Cursor,
+        entries: bool,
+        by: &Requester,
+        sink: &mut dyn FnMut(Listed) -> bool,
+    ) -> Result<(), DriveError>;
+
+    /// The folder that holds `folder` (for `..`).
+    fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError>;
+
+    /// Opens a file.
+    fn open(&self, node: NodeId, mode: OpenMode, by: &Requester) -> Answer<Opened>;
+
+    /// Up to `length` bytes at `offset`; fewer only at the end of the file.
+    fn read(&self, handle: HandleId, offset: u64, length: u32, by: &Requester) -> Answer<Bytes>;
+
+    /// The handle is closed for good.
+    fn release(&self, handle: HandleId);
+
+    /// Room for `statfs`.
+    fn room(&self) -> Room;
+
+    /// The value of an extended attribute: [`DriveError::NotSupported`] at once for names outside `user.`,
+    /// [`DriveError::NoAttribute`] for unknown ones inside.
+    fn xattr(&self, node: NodeId, name: &OsStr) -> Result<Vec<u8>, DriveError>;
+
+    /// The names of the extended attributes of a node.
+    fn xattrs(&self, node: NodeId) -> Result<Vec<OsString>, DriveError>;
+
+    /// May this requester write here? What every call that would change the tree (create, write, truncate,
+    /// rename, remove, link, set attributes) is answered with.
+    fn refuse_change(&self, node: NodeId, by: &Requester) -> DriveError {
+        let _ = (node, by);
+        DriveError::ReadOnly
+    }
+}

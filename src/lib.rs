@@ -1,0 +1,1 @@
+//! mediafs: the media drive of Loophole.

@@ -1,0 +1,2 @@
+//! The `mediafs` program.
+fn main() {}
