@@ -1,0 +1,20 @@
+//! What things are: media items, their ids, descriptors, formats, states, tags and usages.
+//!
+//! Pure types without I/O. The catalog stores them, the tree shows them, the control protocol sends them;
+//! their serde form is the protocol's JSON (camelCase).
+
+mod descriptor;
+mod format;
+mod id;
+mod item;
+mod name;
+mod status;
+mod tag;
+
+pub use descriptor::{Descriptor, Storage};
+pub use format::{Codec, Container, Format};
+pub use id::{InvalidMediaId, MediaId, ObjectHash, ProjectId, Scope};
+pub use item::{Kind, Lifecycle, MediaItem, Origin, Usage, UsageRole};
+pub use name::{compared, display_name, safe_name, split_extension, unsafe_name};
+pub use status::{Availability, Playable, Status};
+pub use tag::{Attribute, Confidence, Tag, TagSource};
