@@ -1,0 +1,3 @@
+//! The drive's tree: views, nodes, and who gets what.
+
+pub mod class;
