@@ -4,3 +4,6 @@
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
 pub mod drive;
+#[cfg(unix)]
+pub mod mount;
+pub mod volume;
