@@ -75,25 +75,13 @@ pub struct RequesterConfig {
     pub copier_deadline: Duration,
 }
 
-/// Limits of the cache.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Limits of the cache, in bytes. `None`: what the cache derives from the size of its disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CacheConfig {
-    /// Share of the disk, in percent.
-    pub quota_percent: u8,
-    /// Most it takes, in bytes.
-    pub quota: u64,
-    /// Free room of the disk that it leaves, in bytes.
-    pub free_floor: u64,
-}
-
-impl CacheConfig {
-    /// The quota on a disk of this size, in bytes.
-    #[must_use]
-    pub fn quota_of_disk(&self, disk: u64) -> u64 {
-        (disk / 100)
-            .saturating_mul(u64::from(self.quota_percent))
-            .min(self.quota)
-    }
+    /// The most it takes.
+    pub quota: Option<u64>,
+    /// What it leaves free on its disk.
+    pub free_floor: Option<u64>,
 }
 
 /// The file's form: everything optional, nothing unknown.
@@ -131,7 +119,6 @@ struct RequestersTable {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct CacheTable {
-    quota_percent: Option<u8>,
     quota_gb: Option<u32>,
     free_floor_gb: Option<u32>,
 }
@@ -188,7 +175,6 @@ impl Config {
             reason: format!("no value for {key}"),
         };
         let requesters = file.requesters;
-        let cache = file.cache;
         Ok(Self {
             requesters: RequesterConfig {
                 players: requesters.players,
@@ -210,19 +196,7 @@ impl Config {
                     .map(seconds)
                     .ok_or_else(|| missing("requesters.copier_deadline_s"))?,
             },
-            cache: CacheConfig {
-                quota_percent: cache
-                    .quota_percent
-                    .ok_or_else(|| missing("cache.quota_percent"))?,
-                quota: cache
-                    .quota_gb
-                    .map(|gb| u64::from(gb) * GIGABYTE)
-                    .ok_or_else(|| missing("cache.quota_gb"))?,
-                free_floor: cache
-                    .free_floor_gb
-                    .map(|gb| u64::from(gb) * GIGABYTE)
-                    .ok_or_else(|| missing("cache.free_floor_gb"))?,
-            },
+            cache: CacheConfig::default(),
             log_level: file
                 .log
                 .level
@@ -287,19 +261,11 @@ impl Config {
         if let Some(s) = copier_deadline_s {
             self.requesters.copier_deadline = seconds(s);
         }
-        if let Some(percent) = file.cache.quota_percent {
-            if percent > 100 {
-                return Err(invalid(format!(
-                    "cache.quota_percent is {percent}; 0 to 100 is possible"
-                )));
-            }
-            self.cache.quota_percent = percent;
-        }
         if let Some(gb) = file.cache.quota_gb {
-            self.cache.quota = u64::from(gb) * GIGABYTE;
+            self.cache.quota = Some(u64::from(gb) * GIGABYTE);
         }
         if let Some(gb) = file.cache.free_floor_gb {
-            self.cache.free_floor = u64::from(gb) * GIGABYTE;
+            self.cache.free_floor = Some(u64::from(gb) * GIGABYTE);
         }
         if let Some(level) = file.log.level {
             level.word().clone_into(&mut self.log_level);
@@ -400,7 +366,6 @@ mod tests {
     #[test]
     fn impossible_values_are_refused() {
         for text in [
-            "[cache]\nquota_percent = 101",
             "[cache]\nquota_gb = -1",
             "[log]\nlevel = \"loud\"",
             "[requesters]\nplayers = [\"/usr/bin/ardour\"]",
@@ -416,11 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_is_the_smaller_of_share_and_limit() {
-        let cache = Config::defaults().unwrap().cache;
-        assert_eq!(cache.quota_of_disk(100 * GIGABYTE), 10 * GIGABYTE);
-        assert_eq!(cache.quota_of_disk(4000 * GIGABYTE), 50 * GIGABYTE);
-        assert_eq!(cache.quota_of_disk(0), 0);
+    fn limits_of_the_cache_are_gigabytes() {
+        let cache = over("[cache]\nquota_gb = 3").unwrap().cache;
+        assert_eq!(cache.quota, Some(3_000_000_000));
+        assert_eq!(cache.free_floor, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod control;
+pub mod home;
 pub mod library;
 pub mod model;
 pub mod silence;

@@ -407,30 +407,38 @@ pub struct SetModeParams {
     pub strict: bool,
 }
 
-/// How full the cache is.
+/// How full the cache is. Sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheNumbers {
     /// Whole objects.
     pub objects: u64,
-    /// Their size, in bytes.
+    /// Their size.
     pub bytes: u64,
-    /// Bytes reserved for objects on their way.
+    /// The part of them that is never evicted.
+    pub pinned_bytes: u64,
+    /// Reserved for objects on their way.
     pub reserved_bytes: u64,
-    /// Objects that are never evicted.
-    pub pinned: u64,
-    /// The most it takes, in bytes.
+    /// Damaged objects that were set aside.
+    pub damaged_bytes: u64,
+    /// The most it takes.
     pub quota_bytes: u64,
+    /// What it leaves free on its disk.
+    pub free_floor_bytes: u64,
 }
 
 /// What a verification found.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheVerified {
-    /// Objects read.
-    pub checked: u64,
-    /// BLAKE3 of the damaged ones, set aside.
+    /// Objects that are what their names say.
+    pub intact: u64,
+    /// Their size, in bytes.
+    pub intact_bytes: u64,
+    /// BLAKE3 of those that are not; they were set aside.
     pub damaged: Vec<String>,
+    /// BLAKE3 of those that were not there any more.
+    pub vanished: Vec<String>,
 }
 
 /// Of `cache.evict`.
@@ -446,8 +454,6 @@ pub struct EvictParams {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheEvicted {
-    /// Objects that went.
-    pub objects: u64,
     /// Room made, in bytes.
     pub bytes: u64,
 }
