@@ -44,7 +44,9 @@ pub enum HomeError {
         owner: u32,
     },
     /// It is on storage that can hang or vanish.
-    #[error("the home {path} is on storage that is not trusted ({reason}); put it on an internal disk with --home DIR")]
+    #[error(
+        "the home {path} is on storage that is not trusted ({reason}); put it on an internal disk with --home DIR"
+    )]
     Untrusted {
         /// Which folder.
         path: PathBuf,
@@ -138,7 +140,9 @@ impl Home {
     }
 
     fn locate_in(given: Option<&Path>, environment: &Environment<'_>) -> Result<Self, HomeError> {
-        let given = given.map(Path::to_owned).or_else(|| (environment.get)("MEDIAFS_HOME"));
+        let given = given
+            .map(Path::to_owned)
+            .or_else(|| (environment.get)("MEDIAFS_HOME"));
         let runtime = environment.folder("XDG_RUNTIME_DIR");
         if let Some(folder) = given {
             let folder = std::path::absolute(&folder).map_err(|source| HomeError::Unusable {
@@ -161,7 +165,10 @@ impl Home {
                 .join("mediafs")
         };
         let data = place("XDG_DATA_HOME", ".local/share");
-        let socket = runtime.map_or_else(|| data.join("socket"), |runtime| runtime.join("mediafs/socket"));
+        let socket = runtime.map_or_else(
+            || data.join("socket"),
+            |runtime| runtime.join("mediafs/socket"),
+        );
         Ok(Self {
             config_file: place("XDG_CONFIG_HOME", ".config").join("config.toml"),
             cache: place("XDG_CACHE_HOME", ".cache"),
@@ -241,7 +248,11 @@ impl Home {
         let path = self.lock_file();
         let unusable = |doing| {
             let path = path.clone();
-            move |source: std::io::Error| HomeError::Unusable { path, doing, source }
+            move |source: std::io::Error| HomeError::Unusable {
+                path,
+                doing,
+                source,
+            }
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -254,7 +265,9 @@ impl Home {
         let start = Instant::now();
         while !try_lock(&file).map_err(unusable("locking it"))? {
             let holder = read_holder(&path);
-            let purpose = holder.as_ref().map_or(Purpose::Command, |holder| holder.purpose);
+            let purpose = holder
+                .as_ref()
+                .map_or(Purpose::Command, |holder| holder.purpose);
             // A daemon stays; only commands are worth waiting for.
             let patience = match purpose {
                 Purpose::Daemon => patience.min(DAEMON_PATIENCE),
@@ -313,7 +326,11 @@ struct Holder {
 
 fn read_holder(path: &Path) -> Option<Holder> {
     let mut text = String::new();
-    File::open(path).ok()?.take(4096).read_to_string(&mut text).ok()?;
+    File::open(path)
+        .ok()?
+        .take(4096)
+        .read_to_string(&mut text)
+        .ok()?;
     let mut lines = text.lines();
     let pid = lines.next()?.parse().ok()?;
     let purpose = match lines.next()? {
@@ -324,7 +341,11 @@ fn read_holder(path: &Path) -> Option<Holder> {
         .next()
         .filter(|line| !line.is_empty())
         .map(PathBuf::from);
-    Some(Holder { pid, purpose, socket })
+    Some(Holder {
+        pid,
+        purpose,
+        socket,
+    })
 }
 
 #[cfg(unix)]
@@ -405,7 +426,10 @@ mod tests {
     #[test]
     fn a_given_home_holds_everything() {
         for (given, variables) in [
-            (Some("/h"), &[("MEDIAFS_HOME", "/other"), ("XDG_CACHE_HOME", "/c")][..]),
+            (
+                Some("/h"),
+                &[("MEDIAFS_HOME", "/other"), ("XDG_CACHE_HOME", "/c")][..],
+            ),
             (None, &[("MEDIAFS_HOME", "/h"), ("HOME", "/home/u")][..]),
         ] {
             let home = located(given, variables).unwrap();
@@ -418,20 +442,33 @@ mod tests {
 
     #[test]
     fn without_one_the_usual_places_are_taken() {
-        let home = located(None, &[("HOME", "/home/u"), ("XDG_RUNTIME_DIR", "/run/user/7")]).unwrap();
-        assert_eq!(home.config_file(), Path::new("/home/u/.config/mediafs/config.toml"));
+        let home = located(
+            None,
+            &[("HOME", "/home/u"), ("XDG_RUNTIME_DIR", "/run/user/7")],
+        )
+        .unwrap();
+        assert_eq!(
+            home.config_file(),
+            Path::new("/home/u/.config/mediafs/config.toml")
+        );
         assert_eq!(home.data(), Path::new("/home/u/.local/share/mediafs"));
         assert_eq!(home.cache(), Path::new("/home/u/.cache/mediafs"));
         assert_eq!(home.socket(), Path::new("/run/user/7/mediafs/socket"));
         let home = located(None, &[("HOME", "/home/u"), ("XDG_DATA_HOME", "relative")]).unwrap();
         assert_eq!(home.data(), Path::new("/home/u/.local/share/mediafs"));
-        assert_eq!(home.socket(), Path::new("/home/u/.local/share/mediafs/socket"));
+        assert_eq!(
+            home.socket(),
+            Path::new("/home/u/.local/share/mediafs/socket")
+        );
         assert!(matches!(located(None, &[]), Err(HomeError::Nowhere)));
     }
 
     #[test]
     fn long_homes_get_a_short_socket_of_their_own() {
-        let (a, b) = (format!("/{}", "a".repeat(200)), format!("/{}", "b".repeat(200)));
+        let (a, b) = (
+            format!("/{}", "a".repeat(200)),
+            format!("/{}", "b".repeat(200)),
+        );
         let a = located(Some(&a), &[]).unwrap();
         let b = located(Some(&b), &[]).unwrap();
         assert!(a.socket().starts_with("/tmp/mediafs-7"));
@@ -465,8 +502,13 @@ mod tests {
         let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
         assert_eq!(home.holder(), Some((std::process::id(), Purpose::Daemon)));
         assert_eq!(home.daemon_socket(), home.socket());
-        let error = home.lock(Purpose::Command, Duration::from_millis(30)).unwrap_err();
-        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        let error = home
+            .lock(Purpose::Command, Duration::from_millis(30))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(&std::process::id().to_string()),
+            "{error}"
+        );
         assert!(error.to_string().contains("mediafs unmount"), "{error}");
         drop(lock);
         assert_eq!(home.holder(), None);

@@ -5,7 +5,6 @@
 //! whoever is unknown is a player, elsewhere a copier; below `.as/<class>/` the path alone decides.
 //! The tree asks at look-ups and opens; nothing here waits.
 
-mod look;
 mod names;
 
 use std::collections::HashMap;
@@ -14,18 +13,18 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use mediafs_platform::drive::Requester;
+use mediafs_platform::process::{Process, ProcessId, Processes, StartTime};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RequesterConfig;
-use look::ProcessKey;
 use names::Names;
 
-/// How far up a registered ancestor is looked for.
-const MOST_ANCESTORS: usize = 64;
-
 /// Processes whose ancestors are remembered.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// A process, told from a later one of the same number.
+type ProcessKey = (ProcessId, StartTime);
 
 /// The deal a requester gets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, clap::ValueEnum)]
@@ -105,40 +104,40 @@ impl Door {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// There is no such process, or it is another one that has the pid by now.
-    #[error("there is no process {pid} that was started at {start_time}")]
+    /// There is no such process, or it is another one that has the number by now.
+    #[error("there is no process {} that was started at {}", process.0, started.0)]
     NoSuchProcess {
-        /// The pid.
-        pid: u32,
-        /// The start time that was given.
-        start_time: u64,
+        /// The number.
+        process: ProcessId,
+        /// The start that was given.
+        started: StartTime,
     },
     /// Only registered processes have a mode.
-    #[error("process {pid} is not registered")]
+    #[error("process {} is not registered", process.0)]
     NotRegistered {
-        /// The pid.
-        pid: u32,
+        /// The number.
+        process: ProcessId,
     },
 }
 
 #[derive(Clone, Copy)]
 struct Registration {
-    start_time: u64,
     class: Class,
     strict: bool,
 }
 
 #[derive(Default)]
 struct Registered {
-    by_pid: HashMap<u32, Registration>,
-    /// The pid of the registered process that a process descends from, or none. A child keeps what it was even if
-    /// its parent ends and it is given to another.
+    processes: HashMap<ProcessKey, Registration>,
+    /// The registered process that a process descends from, or none. A child keeps what it was even if its parent
+    /// ends and it is given to another.
     ancestors: Option<LruCache<ProcessKey, Option<ProcessKey>>>,
 }
 
 /// Knows the class of whoever asks.
 pub struct Requesters {
     names: Names,
+    processes: Processes,
     registered: Mutex<Registered>,
 }
 
@@ -154,36 +153,31 @@ impl Requesters {
     pub fn new(config: &RequesterConfig) -> Self {
         Self {
             names: Names::new(config),
+            processes: Processes::new(),
             registered: Mutex::default(),
         }
     }
 
-    /// Registers a process, and with it its descendants. Once more for the same process: replaces it.
+    /// Registers a process, and with it its descendants. Once more for the same process: replaces it. Processes that
+    /// have ended are forgotten.
     ///
     /// # Errors
-    /// [`RegisterError::NoSuchProcess`] if no living process has this pid and start time.
+    /// [`RegisterError::NoSuchProcess`] if no living process has this number and start.
     pub fn register(
         &self,
-        pid: u32,
-        start_time: u64,
+        process: ProcessId,
+        started: StartTime,
         class: Class,
         strict: bool,
     ) -> Result<(), RegisterError> {
-        if look::key(pid) != Some(ProcessKey { pid, start_time }) {
-            return Err(RegisterError::NoSuchProcess { pid, start_time });
+        if !lives((process, started)) {
+            return Err(RegisterError::NoSuchProcess { process, started });
         }
         let mut registered = self.registered.lock();
-        registered.by_pid.retain(|&pid, registration| {
-            look::key(pid).is_some_and(|now| now.start_time == registration.start_time)
-        });
-        registered.by_pid.insert(
-            pid,
-            Registration {
-                start_time,
-                class,
-                strict,
-            },
-        );
+        registered.processes.retain(|&key, _| lives(key));
+        registered
+            .processes
+            .insert((process, started), Registration { class, strict });
         // Who had no registered ancestor may have one now.
         registered.ancestors = None;
         Ok(())
@@ -193,14 +187,18 @@ impl Requesters {
     ///
     /// # Errors
     /// [`RegisterError::NotRegistered`].
-    pub fn set_mode(&self, pid: u32, start_time: u64, strict: bool) -> Result<(), RegisterError> {
-        match self.registered.lock().by_pid.get_mut(&pid) {
-            Some(registration) if registration.start_time == start_time => {
-                registration.strict = strict;
-                Ok(())
-            }
-            _ => Err(RegisterError::NotRegistered { pid }),
-        }
+    pub fn set_mode(
+        &self,
+        process: ProcessId,
+        started: StartTime,
+        strict: bool,
+    ) -> Result<(), RegisterError> {
+        self.registered
+            .lock()
+            .processes
+            .get_mut(&(process, started))
+            .map(|registration| registration.strict = strict)
+            .ok_or(RegisterError::NotRegistered { process })
     }
 
     /// The class of whoever asks through `door`, for a path under `by-id/` or elsewhere.
@@ -219,14 +217,14 @@ impl Requesters {
     /// copy of silence would be a lie, and an error is none.
     #[must_use]
     pub fn class_of(&self, by: &Requester, under_by_id: bool) -> Class {
-        let Some(process) = by.thread.and_then(look::of_thread) else {
+        let Some(process) = self.processes.of_thread(by.thread) else {
             return Class::Copier;
         };
-        let registration = self.registration(process);
+        let registration = self.registration(&process);
         if let Some((registration, true)) = registration {
             return deal(registration);
         }
-        let by_name = look::program(process).and_then(|program| self.names.class(&program));
+        let by_name = self.names.class(&process);
         match (by_name, registration) {
             (
                 Some(class @ (Class::Copier | Class::Browser | Class::Indexer)),
@@ -240,34 +238,38 @@ impl Requesters {
     }
 
     /// What the process, or the nearest of its ancestors, is registered as; and whether it is the process itself.
-    fn registration(&self, process: ProcessKey) -> Option<(Registration, bool)> {
+    fn registration(&self, process: &Process) -> Option<(Registration, bool)> {
         let mut registered = self.registered.lock();
-        if registered.by_pid.is_empty() {
+        let Registered {
+            processes,
+            ancestors,
+        } = &mut *registered;
+        if processes.is_empty() {
             return None;
         }
-        let lookup = |by_pid: &HashMap<u32, Registration>, key: ProcessKey| {
-            by_pid
-                .get(&key.pid)
-                .copied()
-                .filter(|registration| registration.start_time == key.start_time)
-        };
-        if let Some(own) = lookup(&registered.by_pid, process) {
-            return Some((own, true));
+        if let Some(own) = processes.get(&key(process)) {
+            return Some((*own, true));
         }
-        let Registered { by_pid, ancestors } = &mut *registered;
-        let ancestors = ancestors.get_or_insert_with(|| LruCache::new(REMEMBERED));
-        let ancestor = *ancestors.get_or_insert(process, || {
-            let mut at = process;
-            for _ in 0..MOST_ANCESTORS {
-                at = look::parent(at)?;
-                if lookup(by_pid, at).is_some() {
-                    return Some(at);
-                }
-            }
-            None
-        });
-        lookup(by_pid, ancestor?).map(|registration| (registration, false))
+        let ancestor = *ancestors
+            .get_or_insert_with(|| LruCache::new(REMEMBERED))
+            .get_or_insert(key(process), || {
+                process
+                    .ancestors()
+                    .map(|ancestor| key(&ancestor))
+                    .find(|ancestor| processes.contains_key(ancestor))
+            });
+        processes
+            .get(&ancestor?)
+            .map(|registration| (*registration, false))
     }
+}
+
+fn key(process: &Process) -> ProcessKey {
+    (process.id, process.started)
+}
+
+fn lives((process, started): ProcessKey) -> bool {
+    Process::of(process).is_some_and(|now| now.started == started)
 }
 
 fn deal(registration: Registration) -> Class {
@@ -285,6 +287,10 @@ mod tests {
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
 
+    fn seen(pid: u32) -> Process {
+        Process::of(ProcessId(pid)).unwrap()
+    }
+
     /// A child that is killed at the end of its test.
     struct Running(Child);
 
@@ -296,8 +302,12 @@ mod tests {
     }
 
     impl Running {
+        fn process(&self) -> Process {
+            seen(self.0.id())
+        }
+
         fn key(&self) -> ProcessKey {
-            look::key(self.0.id()).unwrap()
+            key(&self.process())
         }
     }
 
@@ -310,8 +320,8 @@ mod tests {
             .unwrap();
         let running = Running(child);
         // Until exec the child is still us.
-        let us = look::program(look::key(std::process::id()).unwrap()).unwrap();
-        while look::program(running.key()).unwrap().executable == us.executable {
+        let us = seen(std::process::id());
+        while running.process().executable == us.executable {
             std::thread::yield_now();
         }
         running
@@ -371,9 +381,9 @@ mod tests {
     #[test]
     fn a_thread_is_its_process() {
         let requesters = requesters(&[]);
-        let us = look::key(std::process::id()).unwrap();
+        let us = key(&seen(std::process::id()));
         requesters
-            .register(us.pid, us.start_time, Class::Indexer, false)
+            .register(us.0, us.1, Class::Indexer, false)
             .unwrap();
         let class = std::thread::spawn(move || {
             let link = std::fs::read_link("/proc/thread-self").unwrap();
@@ -404,13 +414,8 @@ mod tests {
         let mut next = || lines.next().unwrap().unwrap().parse::<u32>().unwrap();
         let (plain_pid, cp_pid) = (next(), next());
         let wait_for = |pid: u32, name: &str| {
-            let exe = dir.path().join(name).into_os_string();
-            while look::program(look::key(pid).unwrap())
-                .unwrap()
-                .executable
-                .as_ref()
-                != Some(&exe)
-            {
+            let exe = dir.path().join(name);
+            while seen(pid).executable.as_ref() != Some(&exe) {
                 std::thread::yield_now();
             }
         };
@@ -420,26 +425,26 @@ mod tests {
         assert_eq!(requesters.class_of(&asks(plain_pid), false), Class::Copier);
         let key = shell.key();
         requesters
-            .register(key.pid, key.start_time, Class::Player, false)
+            .register(key.0, key.1, Class::Player, false)
             .unwrap();
-        assert_eq!(requesters.class_of(&asks(key.pid), false), Class::Player);
+        assert_eq!(requesters.class_of(&asks(key.0.0), false), Class::Player);
         assert_eq!(requesters.class_of(&asks(plain_pid), false), Class::Player);
         // What a player starts to copy with does not get silence.
         assert_eq!(requesters.class_of(&asks(cp_pid), false), Class::Copier);
         // Unless it is registered itself.
-        let cp_key = look::key(cp_pid).unwrap();
+        let cp_key = super::key(&seen(cp_pid));
         requesters
-            .register(cp_pid, cp_key.start_time, Class::Player, false)
+            .register(cp_key.0, cp_key.1, Class::Player, false)
             .unwrap();
         assert_eq!(requesters.class_of(&asks(cp_pid), false), Class::Player);
 
-        requesters.set_mode(key.pid, key.start_time, true).unwrap();
+        requesters.set_mode(key.0, key.1, true).unwrap();
         assert_eq!(requesters.class_of(&asks(plain_pid), true), Class::Copier);
-        requesters.set_mode(key.pid, key.start_time, false).unwrap();
+        requesters.set_mode(key.0, key.1, false).unwrap();
         assert_eq!(requesters.class_of(&asks(plain_pid), true), Class::Player);
 
         requesters
-            .register(key.pid, key.start_time, Class::Indexer, false)
+            .register(key.0, key.1, Class::Indexer, false)
             .unwrap();
         assert_eq!(requesters.class_of(&asks(plain_pid), true), Class::Indexer);
 
@@ -463,9 +468,7 @@ mod tests {
         let by = asks(shell.0.id());
         assert_eq!(requesters.class_of(&by, true), Class::Player);
         drop(shell.0.stdin.take());
-        while look::program(shell.key()).unwrap().executable.as_ref()
-            != Some(&cp.clone().into_os_string())
-        {
+        while shell.process().executable.as_ref() != Some(&cp) {
             std::thread::yield_now();
         }
         assert_eq!(requesters.class_of(&by, true), Class::Copier);
@@ -478,32 +481,32 @@ mod tests {
         let running = named(dir.path(), "one");
         let key = running.key();
         assert_eq!(
-            requesters.register(key.pid, key.start_time + 1, Class::Player, false),
+            requesters.register(key.0, StartTime(key.1.0 + 1), Class::Player, false),
             Err(RegisterError::NoSuchProcess {
-                pid: key.pid,
-                start_time: key.start_time + 1
+                process: key.0,
+                started: StartTime(key.1.0 + 1)
             })
         );
         assert_eq!(
-            requesters.set_mode(key.pid, key.start_time, true),
-            Err(RegisterError::NotRegistered { pid: key.pid })
+            requesters.set_mode(key.0, key.1, true),
+            Err(RegisterError::NotRegistered { process: key.0 })
         );
         requesters
-            .register(key.pid, key.start_time, Class::Player, false)
+            .register(key.0, key.1, Class::Player, false)
             .unwrap();
         drop(running);
         let other = named(dir.path(), "two").key();
         // `other` has ended as well by now.
         assert!(
             requesters
-                .register(other.pid, other.start_time, Class::Player, false)
+                .register(other.0, other.1, Class::Player, false)
                 .is_err()
         );
         let last = named(dir.path(), "three");
         requesters
-            .register(last.key().pid, last.key().start_time, Class::Player, false)
+            .register(last.key().0, last.key().1, Class::Player, false)
             .unwrap();
-        assert_eq!(requesters.registered.lock().by_pid.len(), 1);
+        assert_eq!(requesters.registered.lock().processes.len(), 1);
     }
 
     #[test]

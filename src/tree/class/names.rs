@@ -4,7 +4,9 @@
 //! then by the name the kernel keeps; of a host (wine, java, python, …) the command line is looked at first.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+
+use mediafs_platform::process::Process;
 
 use super::Class;
 use crate::config::RequesterConfig;
@@ -14,17 +16,6 @@ const HOST_ARGUMENTS: usize = 2;
 
 /// The kernel cuts a process's own name to this length, in bytes.
 const KERNEL_NAME: usize = 15;
-
-/// What a process says of itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Program {
-    /// Path of its executable; `None` where it may not be read.
-    pub(super) executable: Option<OsString>,
-    /// As it was called.
-    pub(super) arguments: Vec<OsString>,
-    /// The kernel's name of it, at most 15 bytes.
-    pub(super) kernel_name: OsString,
-}
 
 /// A set of names, some with anything behind them.
 #[derive(Debug)]
@@ -105,10 +96,13 @@ impl Names {
     }
 
     /// The class by name; `None` for a program that no list names.
-    pub(super) fn class(&self, program: &Program) -> Option<Class> {
-        let executable = program.executable.as_deref().map(base_name);
+    pub(super) fn class(&self, program: &Process) -> Option<Class> {
+        let executable = program
+            .executable
+            .as_deref()
+            .map(|path| base_name(path.as_os_str()));
         let called = program.arguments.first().map(|name| base_name(name));
-        let kernel = base_name(&program.kernel_name);
+        let kernel = base_name(&program.name);
 
         let is_host = |name: &Option<String>| {
             name.as_deref()
@@ -148,11 +142,10 @@ impl Names {
     }
 }
 
-/// The last part of a path of any system, without what the kernel adds to a replaced executable.
+/// The last part of a path of any system.
 fn base_name(path: &OsStr) -> String {
     let text = path.to_string_lossy();
-    let text = text.strip_suffix(" (deleted)").unwrap_or(&text);
-    let last = text.rsplit(['/', '\\']).next().unwrap_or(text);
+    let last = text.rsplit(['/', '\\']).next().unwrap_or(&text);
     // A login shell is called with a dash.
     normal(last.strip_prefix('-').unwrap_or(last))
 }
@@ -170,6 +163,7 @@ fn normal(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use mediafs_platform::process::{ProcessId, StartTime};
 
     fn names(players: &[&str]) -> Names {
         let mut config = Config::defaults().unwrap().requesters;
@@ -177,11 +171,14 @@ mod tests {
         Names::new(&config)
     }
 
-    fn program(executable: Option<&str>, arguments: &[&str], kernel_name: &str) -> Program {
-        Program {
-            executable: executable.map(OsString::from),
-            arguments: arguments.iter().map(OsString::from).collect(),
-            kernel_name: kernel_name.into(),
+    fn program(executable: Option<&str>, arguments: &[&str], name: &str) -> Process {
+        Process {
+            id: ProcessId(1),
+            started: StartTime(1),
+            parent: None,
+            executable: executable.map(Into::into),
+            arguments: arguments.iter().map(Into::into).collect(),
+            name: name.into(),
         }
     }
 
@@ -191,7 +188,6 @@ mod tests {
         let class = |path: &str| names.class(&program(Some(path), &["x"], "x"));
         assert_eq!(class("/usr/bin/cp"), Some(Class::Copier));
         assert_eq!(class("/usr/bin/Thunar"), Some(Class::Browser));
-        assert_eq!(class("/usr/bin/rsync (deleted)"), Some(Class::Copier));
         assert_eq!(class("/usr/libexec/gvfsd-trash"), Some(Class::Browser));
         assert_eq!(
             class("/usr/libexec/tracker-miner-fs-3"),
@@ -286,7 +282,7 @@ mod tests {
     #[test]
     fn hostile_names_are_just_unknown() {
         let names = names(&[]);
-        for text in ["", "/", "\\", ".exe", "-", " (deleted)", "\u{0}", "ﬀ", "İ"] {
+        for text in ["", "/", "\\", ".exe", "-", "\u{0}", "ﬀ", "İ"] {
             assert_eq!(
                 names.class(&program(Some(text), &[text, text], text)),
                 None,
