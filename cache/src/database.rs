@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
-use rusqlite_migration::{Migrations, MigrationDefinitionError};
+use rusqlite_migration::{MigrationDefinitionError, Migrations};
 
 use crate::disk;
 use crate::error::{CacheError, IoContext};
@@ -44,9 +44,21 @@ impl Database {
         synchronous: &'static str,
     ) -> Result<(Self, Found), CacheError> {
         let connection = Mutex::new(None);
-        let this = Self { path, damaged, migrations, probe, synchronous, connection, replaced: AtomicBool::new(false) };
+        let this = Self {
+            path,
+            damaged,
+            migrations,
+            probe,
+            synchronous,
+            connection,
+            replaced: AtomicBool::new(false),
+        };
         let existed = fs::symlink_metadata(&this.path).is_ok();
-        let mut found = if existed { Found::Whole } else { Found::Missing };
+        let mut found = if existed {
+            Found::Whole
+        } else {
+            Found::Missing
+        };
         let connection = match this.connect() {
             Err(CacheError::Database { source, .. }) if existed && is_corrupt(&source) => {
                 found = Found::Corrupt(this.set_aside()?);
@@ -61,20 +73,30 @@ impl Database {
     fn connect(&self) -> Result<Connection, CacheError> {
         let wrap = |source| self.error("open the database", source);
         let mut connection = Connection::open(&self.path).map_err(wrap)?;
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).map_err(wrap)?;
-        connection.pragma_update(None, "synchronous", self.synchronous).map_err(wrap)?;
-        self.migrations.to_latest(&mut connection).map_err(|error| match error {
-            rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
-                CacheError::Newer { path: self.path.clone() }
-            }
-            rusqlite_migration::Error::RusqliteError { err, .. } => wrap(err),
-            // Our own migrations are tested; what is left are user_version values that we never write.
-            other => wrap(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                Some(other.to_string()),
-            )),
-        })?;
-        connection.query_row(self.probe, [], |_| Ok(())).map_err(wrap)?;
+        connection
+            .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
+            .map_err(wrap)?;
+        connection
+            .pragma_update(None, "synchronous", self.synchronous)
+            .map_err(wrap)?;
+        self.migrations
+            .to_latest(&mut connection)
+            .map_err(|error| match error {
+                rusqlite_migration::Error::MigrationDefinition(
+                    MigrationDefinitionError::DatabaseTooFarAhead,
+                ) => CacheError::Newer {
+                    path: self.path.clone(),
+                },
+                rusqlite_migration::Error::RusqliteError { err, .. } => wrap(err),
+                // Our own migrations are tested; what is left are user_version values that we never write.
+                other => wrap(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                    Some(other.to_string()),
+                )),
+            })?;
+        connection
+            .query_row(self.probe, [], |_| Ok(()))
+            .map_err(wrap)?;
         Ok(connection)
     }
 
@@ -105,10 +127,17 @@ impl Database {
     }
 
     fn set_aside(&self) -> Result<PathBuf, CacheError> {
-        let label = self.path.file_name().and_then(|name| name.to_str()).unwrap_or("database");
+        let label = self
+            .path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("database");
         let target = disk::free_name(&self.damaged, label)?;
         for suffix in ["-wal", "-shm", ""] {
-            let (from, to) = (with_suffix(&self.path, suffix), with_suffix(&target, suffix));
+            let (from, to) = (
+                with_suffix(&self.path, suffix),
+                with_suffix(&target, suffix),
+            );
             match fs::rename(&from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 answer => answer.at("set aside", &from)?,
@@ -118,7 +147,11 @@ impl Database {
     }
 
     fn error(&self, action: &'static str, source: rusqlite::Error) -> CacheError {
-        CacheError::Database { action, path: self.path.clone(), source }
+        CacheError::Database {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -134,10 +167,14 @@ fn is_corrupt(error: &rusqlite::Error) -> bool {
         rusqlite::Error::SqliteFailure(code, message) => match code.code {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
             // A table or column that must be there is not.
-            ErrorCode::Unknown => message.as_ref().is_some_and(|text| text.contains("no such ") || text.contains("malformed")),
+            ErrorCode::Unknown => message
+                .as_ref()
+                .is_some_and(|text| text.contains("no such ") || text.contains("malformed")),
             _ => false,
         },
-        rusqlite::Error::SqlInputError { msg, .. } => msg.contains("no such ") || msg.contains("malformed"),
+        rusqlite::Error::SqlInputError { msg, .. } => {
+            msg.contains("no such ") || msg.contains("malformed")
+        }
         // The probe found no row, or a value of a type that we never write.
         rusqlite::Error::QueryReturnedNoRows
         | rusqlite::Error::InvalidColumnType(..)

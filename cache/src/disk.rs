@@ -71,7 +71,15 @@ impl Disk {
         }
         #[cfg(unix)]
         let root_folder = File::open(&root).at("open the cache folder", &root)?;
-        Ok((Self { root, #[cfg(unix)] root_folder, _lock: lock }, created))
+        Ok((
+            Self {
+                root,
+                #[cfg(unix)]
+                root_folder,
+                _lock: lock,
+            },
+            created,
+        ))
     }
 
     /// Says that the cache is wholly made. Until then the folder counts as new.
@@ -103,15 +111,24 @@ impl Disk {
     }
 
     pub(crate) fn partial_data(&self, name: &[u8; 32]) -> PathBuf {
-        self.root.join("partial").join(format!("{}.data", hex(name)))
+        self.root
+            .join("partial")
+            .join(format!("{}.data", hex(name)))
     }
 
     pub(crate) fn partial_map(&self, name: &[u8; 32]) -> PathBuf {
         self.root.join("partial").join(format!("{}.map", hex(name)))
     }
 
-    /// Looks, without opening or following anything.
+    /// Looks, without opening or following anything: behind a symlink in place of the object's folder there is nothing.
     pub(crate) fn at_place(&self, id: &ObjectId) -> Result<AtPlace, CacheError> {
+        let shard = self.shard(id.as_bytes()[0]);
+        match fs::symlink_metadata(&shard) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Ok(AtPlace::Nothing),
+            Err(error) if is_absence(&error) => return Ok(AtPlace::Nothing),
+            Err(error) => return Err(error).at("look at", &shard),
+        }
         let path = self.object_path(id);
         match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_file() => Ok(AtPlace::File(meta.len())),
@@ -131,7 +148,7 @@ impl Disk {
             Err(error) => return Err(error).at("open", &path),
         };
         let meta = file.metadata().at("look at", &path)?;
-        Ok(meta.is_file().then(|| (file, meta.len())))
+        Ok(meta.is_file().then_some((file, meta.len())))
     }
 
     #[cfg(unix)]
@@ -142,14 +159,20 @@ impl Disk {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{ResolveFlags, openat2};
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            let resolve =
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match openat2(&self.root_folder, relative, flags, Mode::empty(), resolve) {
                 // Kernels before 5.6, and sandboxes that forbid what they do not know.
                 Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
                 answer => return Ok(File::from(answer?)),
             }
         }
-        Ok(File::from(openat(&self.root_folder, relative, flags, Mode::empty())?))
+        Ok(File::from(openat(
+            &self.root_folder,
+            relative,
+            flags,
+            Mode::empty(),
+        )?))
     }
 
     #[cfg(not(unix))]
@@ -196,7 +219,10 @@ pub(crate) fn free_name(folder: &Path, label: &str) -> Result<PathBuf, CacheErro
 /// True if this error says that there is no such file: nothing at the place, or on the way to it nothing or no folder,
 /// or a symlink where none belongs.
 fn is_absence(error: &io::Error) -> bool {
-    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    ) {
         return true;
     }
     #[cfg(unix)]
@@ -227,7 +253,9 @@ fn is_blank(root: &Path) -> Result<bool, CacheError> {
     for entry in fs::read_dir(root).at("list", root)? {
         let entry = entry.at("list", root)?;
         let name = entry.file_name();
-        let Some(name) = name.to_str() else { return Ok(false) };
+        let Some(name) = name.to_str() else {
+            return Ok(false);
+        };
         let harmless = if FOLDERS.contains(&name) {
             let path = entry.path();
             fs::read_dir(&path).at("list", &path)?.next().is_none()
@@ -252,8 +280,15 @@ fn lock(root: &Path) -> Result<File, CacheError> {
         Err(fs::TryLockError::WouldBlock) => {
             let mut text = String::new();
             // Only to say who it is; on systems where a locked file can't be read nobody is named.
-            let holder = file.take(16).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(CacheError::Locked { path: root.to_owned(), holder });
+            let holder = file
+                .take(16)
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(CacheError::Locked {
+                path: root.to_owned(),
+                holder,
+            });
         }
         Err(fs::TryLockError::Error(error)) => return Err(error).at("lock", &path),
     }
@@ -271,7 +306,11 @@ fn create_private_folder(path: &Path) -> io::Result<bool> {
     match builder.create(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::symlink_metadata(path)?.is_dir() { Ok(false) } else { Err(io::ErrorKind::NotADirectory.into()) }
+            if fs::symlink_metadata(path)?.is_dir() {
+                Ok(false)
+            } else {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             builder.recursive(true).create(path)?;
@@ -284,7 +323,9 @@ fn create_private_folder(path: &Path) -> io::Result<bool> {
 /// Makes names in the folder (new, renamed, removed) survive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), CacheError> {
     #[cfg(unix)]
-    File::open(path).and_then(|folder| folder.sync_all()).at("sync the folder", path)?;
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .at("sync the folder", path)?;
     // Windows has no such call; NTFS journals its names.
     #[cfg(not(unix))]
     let _ = path;
@@ -308,7 +349,12 @@ pub(crate) fn open_own_file(path: &Path, write: bool) -> Result<Option<File>, Ca
         Err(error) if is_absence(&error) => return Ok(None),
         Err(error) => return Err(error).at("look at", path),
     }
-    OpenOptions::new().read(true).write(write).open(path).at("open", path).map(Some)
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .open(path)
+        .at("open", path)
+        .map(Some)
 }
 
 /// Takes the right to write from everybody: what is an object never changes again.
@@ -331,9 +377,15 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), CacheError> {
 
 /// Makes `target`, an empty file, share all bytes of `source`, if the file system can do that.
 pub(crate) fn reflink(source: &File, target: &File) -> io::Result<()> {
-    #[cfg(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64"))))]
+    #[cfg(all(
+        target_os = "linux",
+        not(any(target_arch = "sparc", target_arch = "sparc64"))
+    ))]
     return Ok(rustix::fs::ioctl_ficlone(target, source)?);
-    #[cfg(not(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64")))))]
+    #[cfg(not(all(
+        target_os = "linux",
+        not(any(target_arch = "sparc", target_arch = "sparc64"))
+    )))]
     {
         let _ = (source, target);
         Err(io::ErrorKind::Unsupported.into())

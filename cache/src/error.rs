@@ -60,8 +60,10 @@ pub enum CacheError {
         quota: u64,
     },
     /// The quota is used by what must stay. Nothing was evicted in vain.
-    #[error("the cache is full: {size} bytes are needed, and of its {quota} bytes {used} are used, too many of them by what is pinned, open or arriving; \
-        unpin something or raise the cache's quota")]
+    #[error(
+        "the cache is full: {size} bytes are needed, and of its {quota} bytes {used} are used, too many of them by what is pinned, open or arriving; \
+        unpin something or raise the cache's quota"
+    )]
     QuotaFull {
         /// How many bytes were asked for.
         size: u64,
@@ -161,7 +163,11 @@ impl CacheError {
 /// For those who write through [`std::io::Write`]; the whole error is inside.
 impl From<CacheError> for io::Error {
     fn from(error: CacheError) -> Self {
-        let kind = if error.is_full() { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+        let kind = if error.is_full() {
+            io::ErrorKind::StorageFull
+        } else {
+            io::ErrorKind::Other
+        };
         Self::new(kind, error)
     }
 }
@@ -173,6 +179,10 @@ pub(crate) trait IoContext<T> {
 
 impl<T, E: Into<io::Error>> IoContext<T> for Result<T, E> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, CacheError> {
-        self.map_err(|source| CacheError::Io { action, path: path.to_owned(), source: source.into() })
+        self.map_err(|source| CacheError::Io {
+            action,
+            path: path.to_owned(),
+            source: source.into(),
+        })
     }
 }

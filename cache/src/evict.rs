@@ -9,7 +9,7 @@ use std::path::Path;
 
 use parking_lot::MutexGuard;
 
-use crate::disk;
+use crate::disk::{self, AtPlace};
 use crate::error::{CacheError, IoContext};
 use crate::id::ObjectId;
 use crate::index::{Candidate, PartialRow};
@@ -70,13 +70,19 @@ impl Store {
     /// # Errors
     /// The disk or the database fails; the quota is changed all the same.
     pub fn set_quota(&self, quota: u64) -> Result<(), CacheError> {
-        self.inner.index.ledger.change(|account| account.quota = quota);
+        self.inner
+            .index
+            .ledger
+            .change(|account| account.quota = quota);
         self.inner.evict_excess()
     }
 
     /// Changes how much must stay free on the disk, in bytes. Heeded from the next reservation on.
     pub fn set_floor(&self, floor: u64) {
-        self.inner.index.ledger.change(|account| account.floor = floor);
+        self.inner
+            .index
+            .ledger
+            .change(|account| account.floor = floor);
     }
 }
 
@@ -87,12 +93,16 @@ impl Inner {
         if bytes > quota {
             return Err(CacheError::TooLarge { size: bytes, quota });
         }
-        self.admit(bytes, || self.index.ledger.try_reserve(bytes, self.disk.root()))
+        self.admit(bytes, || {
+            self.index.ledger.try_reserve(bytes, self.disk.root())
+        })
     }
 
     /// Makes what a dormant partial object has reserved a living reservation; `written` bytes of it have arrived.
     pub(crate) fn wake(&self, bytes: u64, written: u64) -> Result<Reservation, CacheError> {
-        self.admit(bytes, || self.index.ledger.try_wake(bytes, written, self.disk.root()))
+        self.admit(bytes, || {
+            self.index.ledger.try_wake(bytes, written, self.disk.root())
+        })
     }
 
     fn admit(
@@ -108,10 +118,16 @@ impl Inner {
         loop {
             let (quota, disk, available) = match attempt()? {
                 Ok(reservation) => return Ok(reservation),
-                Err(Refusal::Short { quota, disk, available }) => (quota, disk, available),
+                Err(Refusal::Short {
+                    quota,
+                    disk,
+                    available,
+                }) => (quota, disk, available),
                 Err(Refusal::Uncounted) => {
                     if counts == COUNTS {
-                        return Err(CacheError::Uncounted { path: self.disk.root().to_owned() });
+                        return Err(CacheError::Uncounted {
+                            path: self.disk.root().to_owned(),
+                        });
                     }
                     counts += 1;
                     drop(upkeep);
@@ -121,14 +137,27 @@ impl Inner {
                 }
             };
             // Where eviction did not help the disk (shared bytes, another program that writes), more of it won't.
-            let freed = if quota == 0 && evicted_for_disk { 0 } else { self.make_room(quota.max(disk), false, &upkeep)? };
+            let freed = if quota == 0 && evicted_for_disk {
+                0
+            } else {
+                self.make_room(quota.max(disk), false, &upkeep)?
+            };
             evicted_for_disk |= disk > 0;
             if freed == 0 {
                 let account = self.index.ledger.account();
                 return Err(if quota > 0 {
-                    CacheError::QuotaFull { size: bytes, quota: account.quota, used: account.used() }
+                    CacheError::QuotaFull {
+                        size: bytes,
+                        quota: account.quota,
+                        used: account.used(),
+                    }
                 } else {
-                    CacheError::DiskFull { path: self.disk.root().to_owned(), size: bytes, available, floor: account.floor }
+                    CacheError::DiskFull {
+                        path: self.disk.root().to_owned(),
+                        size: bytes,
+                        available,
+                        floor: account.floor,
+                    }
                 });
             }
         }
@@ -151,11 +180,24 @@ impl Inner {
 
     /// Frees at least `bytes` if that can be done; if not, nothing, or all that can go where `even_if_less`.
     /// Returns how many bytes became free.
-    fn make_room(&self, bytes: u64, even_if_less: bool, upkeep: &MutexGuard<'_, ()>) -> Result<u64, CacheError> {
+    fn make_room(
+        &self,
+        bytes: u64,
+        even_if_less: bool,
+        upkeep: &MutexGuard<'_, ()>,
+    ) -> Result<u64, CacheError> {
         let damaged = self.index.ledger.account().damaged;
-        let victims = if damaged >= bytes { Some(Vec::new()) } else { self.victims(bytes - damaged, even_if_less)? };
+        let victims = if damaged >= bytes {
+            Some(Vec::new())
+        } else {
+            self.victims(bytes - damaged, even_if_less)?
+        };
         let Some(victims) = victims else { return Ok(0) };
-        let mut freed = if damaged > 0 && bytes > 0 { self.discard_damaged(upkeep)? } else { 0 };
+        let mut freed = if damaged > 0 && bytes > 0 {
+            self.discard_damaged(upkeep)?
+        } else {
+            0
+        };
         for victim in victims {
             freed += match victim {
                 Victim::Object(Candidate { id, size, .. }) => {
@@ -163,7 +205,11 @@ impl Inner {
                     if evicted { size } else { 0 }
                 }
                 Victim::Partial((name, size, _)) => {
-                    if self.discard_dormant(&name)? { size } else { 0 }
+                    if self.discard_dormant(&name)? {
+                        size
+                    } else {
+                        0
+                    }
                 }
             };
         }
@@ -174,13 +220,22 @@ impl Inner {
     fn victims(&self, bytes: u64, even_if_less: bool) -> Result<Option<Vec<Victim>>, CacheError> {
         self.check_pins()?;
         self.flush()?;
-        let mut partials = self.index.partials()?.into_iter().filter(|(name, ..)| !self.registry.is_taken(name)).peekable();
+        let mut partials = self
+            .index
+            .partials()?
+            .into_iter()
+            .filter(|(name, ..)| !self.registry.is_taken(name))
+            .peekable();
         let (mut victims, mut sum) = (Vec::new(), 0u64);
         let mut last = None;
         let mut objects = Vec::new().into_iter().peekable();
         while sum < bytes {
             if objects.peek().is_none() {
-                objects = self.index.evictable_after(last, PAGE)?.into_iter().peekable();
+                objects = self
+                    .index
+                    .evictable_after(last, PAGE)?
+                    .into_iter()
+                    .peekable();
             }
             let partial_first = match (partials.peek(), objects.peek()) {
                 (Some((.., used)), Some(candidate)) => *used < candidate.last_use,
@@ -194,7 +249,9 @@ impl Inner {
                 }
                 continue;
             }
-            let Some(candidate) = objects.next() else { break };
+            let Some(candidate) = objects.next() else {
+                break;
+            };
             last = Some(candidate);
             if !self.holds.is_held(&candidate.id) && !self.pins.is_pinned(&candidate.id)? {
                 sum = sum.saturating_add(candidate.size);
@@ -205,12 +262,20 @@ impl Inner {
     }
 
     fn check_pins(&self) -> Result<(), CacheError> {
-        if self.pins.are_lost()? { Err(CacheError::PinsLost { path: self.disk.root().to_owned() }) } else { Ok(()) }
+        if self.pins.are_lost()? {
+            Err(CacheError::PinsLost {
+                path: self.disk.root().to_owned(),
+            })
+        } else {
+            Ok(())
+        }
     }
 
     /// Under `upkeep`. The row goes before the file: a crash between leaves an object that the next count finds again.
     fn evict_object(&self, id: &ObjectId, size: u64) -> Result<Eviction, CacheError> {
-        let Some(_exclusive) = self.holds.leaving_if_free(id) else { return Ok(Eviction::InUse) };
+        let Some(_exclusive) = self.holds.leaving_if_free(id) else {
+            return Ok(Eviction::InUse);
+        };
         // Whoever pins it from here on waits for us, and is told that it is gone.
         if self.pins.is_pinned(id)? {
             return Ok(Eviction::Pinned);
@@ -218,12 +283,18 @@ impl Inner {
         if self.index.remove_object(id)?.is_none() {
             return Ok(Eviction::Absent);
         }
-        if let Err(error) = disk::remove_file(&self.disk.object_path(id)) {
+        let removed = self.disk.at_place(id).and_then(|place| match place {
+            AtPlace::File(_) => disk::remove_file(&self.disk.object_path(id)),
+            AtPlace::Nothing | AtPlace::Stranger => Ok(()),
+        });
+        if let Err(error) = removed {
             // It is still there; the count puts its row back.
             self.index.ledger.doubt();
             return Err(error);
         }
-        self.index.ledger.change(|account| account.objects = account.objects.saturating_sub(size));
+        self.index
+            .ledger
+            .change(|account| account.objects = account.objects.saturating_sub(size));
         tracing::debug!(object = %id, size, "evicted");
         Ok(Eviction::Evicted)
     }

@@ -62,7 +62,11 @@ impl Holds {
 
     /// How many objects are open.
     pub(crate) fn count(&self) -> usize {
-        self.objects.lock().values().filter(|hold| hold.handles > 0).count()
+        self.objects
+            .lock()
+            .values()
+            .filter(|hold| hold.handles > 0)
+            .count()
     }
 
     /// Waits for others who change the object, then keeps them off. It can be opened meanwhile.
@@ -82,7 +86,10 @@ impl Holds {
             let hold = objects.entry(*id).or_default();
             if hold.change.is_none() {
                 hold.change = Some(change);
-                return Exclusive { holds: self, id: *id };
+                return Exclusive {
+                    holds: self,
+                    id: *id,
+                };
             }
             self.changed.wait(&mut objects);
         }
@@ -94,15 +101,29 @@ impl Holds {
         if objects.contains_key(id) {
             return None;
         }
-        objects.insert(*id, Hold { handles: 0, change: Some(Change::Leaving) });
-        Some(Exclusive { holds: self, id: *id })
+        objects.insert(
+            *id,
+            Hold {
+                handles: 0,
+                change: Some(Change::Leaving),
+            },
+        );
+        Some(Exclusive {
+            holds: self,
+            id: *id,
+        })
     }
 }
 
 impl Exclusive<'_> {
     /// Counts a handle for the one who holds the object.
     pub(crate) fn enter(&self) {
-        self.holds.objects.lock().entry(self.id).or_default().handles += 1;
+        self.holds
+            .objects
+            .lock()
+            .entry(self.id)
+            .or_default()
+            .handles += 1;
     }
 }
 

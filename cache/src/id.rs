@@ -58,22 +58,32 @@ impl FromStr for ObjectId {
 
     /// Takes 64 digits in lower case and nothing else, so that one object has one spelling and one file name.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        from_hex(text).map(Self).ok_or_else(|| ParseObjectIdError { text: text.chars().take(80).collect() })
+        from_hex(text).map(Self).ok_or_else(|| ParseObjectIdError {
+            text: text.chars().take(80).collect(),
+        })
     }
 }
 
 /// 64 digits in lower case.
 pub(crate) fn hex(bytes: &[u8; 32]) -> String {
-    blake3::Hash::from_bytes(*bytes).to_hex().as_str().to_owned()
+    blake3::Hash::from_bytes(*bytes)
+        .to_hex()
+        .as_str()
+        .to_owned()
 }
 
 /// The inverse of [`hex`]; `None` for anything that `hex` does not write.
 pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let canonical = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let canonical = text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !canonical {
         return None;
     }
-    blake3::Hash::from_hex(text).ok().map(|hash| *hash.as_bytes())
+    blake3::Hash::from_hex(text)
+        .ok()
+        .map(|hash| *hash.as_bytes())
 }
 
 #[cfg(test)]
@@ -85,13 +95,23 @@ mod tests {
     fn a_name_is_written_and_read_back() {
         let id = ObjectId::of(b"kick");
         assert_eq!(id.to_string().parse::<ObjectId>().unwrap(), id);
-        assert_eq!(ObjectId::of(b"").to_string(), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+        assert_eq!(
+            ObjectId::of(b"").to_string(),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
     }
 
     #[test]
     fn other_spellings_are_refused() {
         let good = ObjectId::of(b"kick").to_string();
-        for bad in [good.to_uppercase(), good[1..].to_owned(), format!("{good}0"), format!("{} ", &good[1..]), String::new(), "ä".repeat(32)] {
+        for bad in [
+            good.to_uppercase(),
+            good[1..].to_owned(),
+            format!("{good}0"),
+            format!("{} ", &good[1..]),
+            String::new(),
+            "ä".repeat(32),
+        ] {
             assert!(bad.parse::<ObjectId>().is_err(), "{bad:?}");
         }
     }

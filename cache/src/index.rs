@@ -99,7 +99,12 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn open(disk: &Disk, quota: u64, floor: u64, space: Arc<dyn FreeSpace>) -> Result<(Self, Found, Totals), CacheError> {
+    pub(crate) fn open(
+        disk: &Disk,
+        quota: u64,
+        floor: u64,
+        space: Arc<dyn FreeSpace>,
+    ) -> Result<(Self, Found, Totals), CacheError> {
         let (database, found) = Database::open(
             disk.folder("index.sqlite"),
             disk.folder("damaged"),
@@ -108,8 +113,20 @@ impl Index {
                 (SELECT count(id) FROM (SELECT id FROM objects LIMIT 1)), (SELECT count(name) FROM (SELECT name FROM partials LIMIT 1))",
             "NORMAL",
         )?;
-        let ledger = Arc::new(Ledger::new(Account { quota, floor, ..Account::default() }, true, space));
-        let this = Self { database, ledger, books: Mutex::new(()) };
+        let ledger = Arc::new(Ledger::new(
+            Account {
+                quota,
+                floor,
+                ..Account::default()
+            },
+            true,
+            space,
+        ));
+        let this = Self {
+            database,
+            ledger,
+            books: Mutex::new(()),
+        };
         let totals = this.totals()?;
         this.ledger.change(|account| {
             account.objects = totals.object_bytes;
@@ -124,7 +141,11 @@ impl Index {
         Ok((this, found, totals))
     }
 
-    fn run<T>(&self, action: &'static str, work: impl FnMut(&mut Connection) -> rusqlite::Result<T>) -> Result<T, CacheError> {
+    fn run<T>(
+        &self,
+        action: &'static str,
+        work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CacheError> {
         let answer = self.database.run(action, work);
         if self.database.was_replaced() {
             self.ledger.doubt();
@@ -163,11 +184,21 @@ impl Index {
 
     /// Adds an object whose file is in place, and turns its reservation, if it has one, into it.
     /// False if it is in the index already.
-    pub(crate) fn add_object(&self, info: &ObjectInfo, reservation: Option<Reservation>) -> Result<bool, CacheError> {
+    pub(crate) fn add_object(
+        &self,
+        info: &ObjectInfo,
+        reservation: Option<Reservation>,
+    ) -> Result<bool, CacheError> {
         let _books = self.books.lock();
         let answer = self.run("add an object", |db| {
-            let mut insert = db.prepare_cached("INSERT OR IGNORE INTO objects VALUES (?1, ?2, ?3, ?4)")?;
-            insert.execute(params![info.id.as_bytes(), signed(info.size), info.last_use, info.pinned])
+            let mut insert =
+                db.prepare_cached("INSERT OR IGNORE INTO objects VALUES (?1, ?2, ?3, ?4)")?;
+            insert.execute(params![
+                info.id.as_bytes(),
+                signed(info.size),
+                info.last_use,
+                info.pinned
+            ])
         });
         match (answer, reservation) {
             (Ok(0), reservation) => {
@@ -179,7 +210,8 @@ impl Index {
                 Ok(true)
             }
             (Ok(_), None) => {
-                self.ledger.change(|account| account.objects = account.objects.saturating_add(info.size));
+                self.ledger
+                    .change(|account| account.objects = account.objects.saturating_add(info.size));
                 Ok(true)
             }
             (Err(error), reservation) => {
@@ -196,24 +228,36 @@ impl Index {
     /// Takes an object out. Returns its size, if it was in. The ledger is told by the caller when the file is gone.
     pub(crate) fn remove_object(&self, id: &ObjectId) -> Result<Option<u64>, CacheError> {
         self.run("remove an object", |db| {
-            let mut delete = db.prepare_cached("DELETE FROM objects WHERE id = ?1 RETURNING size")?;
-            delete.query_row([id.as_bytes()], |row| bytes(row, 0)).optional()
+            let mut delete =
+                db.prepare_cached("DELETE FROM objects WHERE id = ?1 RETURNING size")?;
+            delete
+                .query_row([id.as_bytes()], |row| bytes(row, 0))
+                .optional()
         })
     }
 
     pub(crate) fn object(&self, id: &ObjectId) -> Result<Option<ObjectInfo>, CacheError> {
         self.run("look for an object", |db| {
-            let mut query = db.prepare_cached("SELECT id, size, last_use, pinned FROM objects WHERE id = ?1")?;
+            let mut query =
+                db.prepare_cached("SELECT id, size, last_use, pinned FROM objects WHERE id = ?1")?;
             query.query_row([id.as_bytes()], object_info).optional()
         })
     }
 
     /// Up to `limit` objects in the order of their names, after this one.
-    pub(crate) fn objects_after(&self, after: Option<&ObjectId>, limit: u32) -> Result<Vec<ObjectInfo>, CacheError> {
+    pub(crate) fn objects_after(
+        &self,
+        after: Option<&ObjectId>,
+        limit: u32,
+    ) -> Result<Vec<ObjectInfo>, CacheError> {
         self.run("list the objects", |db| {
-            let mut query = db.prepare_cached("SELECT id, size, last_use, pinned FROM objects WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let mut query = db.prepare_cached(
+                "SELECT id, size, last_use, pinned FROM objects WHERE id > ?1 ORDER BY id LIMIT ?2",
+            )?;
             let after = after.map_or(&[][..], |id| id.as_bytes());
-            query.query_map(params![after, limit], object_info)?.collect()
+            query
+                .query_map(params![after, limit], object_info)?
+                .collect()
         })
     }
 
@@ -221,8 +265,13 @@ impl Index {
     pub(crate) fn shard(&self, first: u8) -> Result<BTreeMap<ObjectId, ObjectInfo>, CacheError> {
         let (low, high) = shard_bounds(first);
         self.run("list the objects", |db| {
-            let mut query = db.prepare_cached("SELECT id, size, last_use, pinned FROM objects WHERE id BETWEEN ?1 AND ?2")?;
-            query.query_map([low, high], object_info)?.map(|row| row.map(|info| (info.id, info))).collect()
+            let mut query = db.prepare_cached(
+                "SELECT id, size, last_use, pinned FROM objects WHERE id BETWEEN ?1 AND ?2",
+            )?;
+            query
+                .query_map([low, high], object_info)?
+                .map(|row| row.map(|info| (info.id, info)))
+                .collect()
         })
     }
 
@@ -230,7 +279,9 @@ impl Index {
         self.run("note pins", |db| {
             let transaction = db.transaction()?;
             {
-                let mut update = transaction.prepare_cached("UPDATE objects SET pinned = ?2 WHERE id = ?1 AND pinned <> ?2")?;
+                let mut update = transaction.prepare_cached(
+                    "UPDATE objects SET pinned = ?2 WHERE id = ?1 AND pinned <> ?2",
+                )?;
                 for (id, pinned) in objects {
                     update.execute(params![id.as_bytes(), pinned])?;
                 }
@@ -244,7 +295,9 @@ impl Index {
         self.run("note last uses", |db| {
             let transaction = db.transaction()?;
             {
-                let mut update = transaction.prepare_cached("UPDATE objects SET last_use = ?2 WHERE id = ?1 AND last_use < ?2")?;
+                let mut update = transaction.prepare_cached(
+                    "UPDATE objects SET last_use = ?2 WHERE id = ?1 AND last_use < ?2",
+                )?;
                 let mut clock = LastUse::MIN;
                 for (id, last_use) in uses {
                     update.execute(params![id.as_bytes(), last_use])?;
@@ -257,7 +310,11 @@ impl Index {
     }
 
     /// Up to `limit` objects that nobody pins, least recently used first, after this one.
-    pub(crate) fn evictable_after(&self, after: Option<Candidate>, limit: u32) -> Result<Vec<Candidate>, CacheError> {
+    pub(crate) fn evictable_after(
+        &self,
+        after: Option<Candidate>,
+        limit: u32,
+    ) -> Result<Vec<Candidate>, CacheError> {
         self.run("look for what to evict", |db| {
             let mut query = db.prepare_cached(
                 "SELECT last_use, id, size FROM objects WHERE pinned = 0 AND (last_use, id) > (?1, ?2)
@@ -275,21 +332,30 @@ impl Index {
         self.run("add a partial object", |db| {
             let transaction = db.transaction()?;
             transaction.execute("DELETE FROM partials WHERE name = ?1", [name])?;
-            transaction.execute("INSERT INTO partials VALUES (?1, ?2, ?3)", params![name, signed(size), last_use])?;
+            transaction.execute(
+                "INSERT INTO partials VALUES (?1, ?2, ?3)",
+                params![name, signed(size), last_use],
+            )?;
             transaction.commit()
         })
     }
 
     pub(crate) fn remove_partial(&self, name: &[u8; 32]) -> Result<(), CacheError> {
-        self.run("remove a partial object", |db| db.execute("DELETE FROM partials WHERE name = ?1", [name]))?;
+        self.run("remove a partial object", |db| {
+            db.execute("DELETE FROM partials WHERE name = ?1", [name])
+        })?;
         Ok(())
     }
 
     /// All partial objects, least recently used first. There are as many as hydrations that were begun.
     pub(crate) fn partials(&self) -> Result<Vec<PartialRow>, CacheError> {
         self.run("list the partial objects", |db| {
-            let mut query = db.prepare_cached("SELECT name, size, last_use FROM partials ORDER BY last_use, name")?;
-            query.query_map([], |row| Ok((row.get(0)?, bytes(row, 1)?, row.get(2)?)))?.collect()
+            let mut query = db.prepare_cached(
+                "SELECT name, size, last_use FROM partials ORDER BY last_use, name",
+            )?;
+            query
+                .query_map([], |row| Ok((row.get(0)?, bytes(row, 1)?, row.get(2)?)))?
+                .collect()
         })
     }
 
@@ -306,7 +372,9 @@ impl Index {
         let _books = self.books.lock();
         let damaged = change(self.ledger.account().damaged);
         self.ledger.change(|account| account.damaged = damaged);
-        self.run("note the size of what is set aside", |db| db.execute("UPDATE totals SET damaged_bytes = ?1", [signed(damaged)]))?;
+        self.run("note the size of what is set aside", |db| {
+            db.execute("UPDATE totals SET damaged_bytes = ?1", [signed(damaged)])
+        })?;
         Ok(())
     }
 
@@ -314,13 +382,19 @@ impl Index {
     pub(crate) fn reset_ledger(&self) -> Result<(), CacheError> {
         let _books = self.books.lock();
         let totals = self.totals()?;
-        self.ledger.change(|account| account.objects = totals.object_bytes);
+        self.ledger
+            .change(|account| account.objects = totals.object_bytes);
         Ok(())
     }
 }
 
 fn object_info(row: &Row<'_>) -> rusqlite::Result<ObjectInfo> {
-    Ok(ObjectInfo { id: ObjectId::from_bytes(row.get(0)?), size: bytes(row, 1)?, last_use: row.get(2)?, pinned: row.get(3)? })
+    Ok(ObjectInfo {
+        id: ObjectId::from_bytes(row.get(0)?),
+        size: bytes(row, 1)?,
+        last_use: row.get(2)?,
+        pinned: row.get(3)?,
+    })
 }
 
 fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -31,7 +31,10 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn used(&self) -> u64 {
-        self.objects.saturating_add(self.live).saturating_add(self.dormant).saturating_add(self.damaged)
+        self.objects
+            .saturating_add(self.live)
+            .saturating_add(self.dormant)
+            .saturating_add(self.damaged)
     }
 }
 
@@ -41,7 +44,11 @@ pub(crate) enum Refusal {
     /// The sums may not agree with the disk: it must be counted first.
     Uncounted,
     /// So much is missing: in the quota, and on the disk.
-    Short { quota: u64, disk: u64, available: u64 },
+    Short {
+        quota: u64,
+        disk: u64,
+        available: u64,
+    },
 }
 
 #[derive(Default)]
@@ -66,7 +73,14 @@ pub(crate) struct Reservation {
 
 impl Ledger {
     pub(crate) fn new(account: Account, doubted: bool, space: Arc<dyn FreeSpace>) -> Self {
-        Self { state: Mutex::new(State { account, doubts: 0, doubted }), space }
+        Self {
+            state: Mutex::new(State {
+                account,
+                doubts: 0,
+                doubted,
+            }),
+            space,
+        }
     }
 
     pub(crate) fn account(&self) -> Account {
@@ -100,16 +114,31 @@ impl Ledger {
     }
 
     /// Reserves `bytes` if quota and disk allow it now.
-    pub(crate) fn try_reserve(self: &Arc<Self>, bytes: u64, folder: &Path) -> Result<Result<Reservation, Refusal>, CacheError> {
+    pub(crate) fn try_reserve(
+        self: &Arc<Self>,
+        bytes: u64,
+        folder: &Path,
+    ) -> Result<Result<Reservation, Refusal>, CacheError> {
         self.admit(bytes, bytes, false, folder)
     }
 
     /// Makes a living reservation of `bytes` that are dormant now, `written` of which are on the disk.
-    pub(crate) fn try_wake(self: &Arc<Self>, bytes: u64, written: u64, folder: &Path) -> Result<Result<Reservation, Refusal>, CacheError> {
+    pub(crate) fn try_wake(
+        self: &Arc<Self>,
+        bytes: u64,
+        written: u64,
+        folder: &Path,
+    ) -> Result<Result<Reservation, Refusal>, CacheError> {
         self.admit(bytes, bytes.saturating_sub(written), true, folder)
     }
 
-    fn admit(self: &Arc<Self>, bytes: u64, unwritten: u64, dormant: bool, folder: &Path) -> Result<Result<Reservation, Refusal>, CacheError> {
+    fn admit(
+        self: &Arc<Self>,
+        bytes: u64,
+        unwritten: u64,
+        dormant: bool,
+        folder: &Path,
+    ) -> Result<Result<Reservation, Refusal>, CacheError> {
         let mut state = self.state.lock();
         if state.doubted {
             return Ok(Err(Refusal::Uncounted));
@@ -117,21 +146,42 @@ impl Ledger {
         let account = &mut state.account;
         let new = if dormant { 0 } else { bytes };
         // Asked under the lock, so that two who ask at once can't be given the same bytes.
-        let space = self.space.space(folder).at("ask for the free space of", folder)?;
+        let space = self
+            .space
+            .space(folder)
+            .at("ask for the free space of", folder)?;
         let available = space.available.saturating_sub(account.unwritten);
-        let quota = account.used().saturating_add(new).saturating_sub(account.quota);
-        let disk = if unwritten == 0 { 0 } else { account.floor.saturating_add(unwritten).saturating_sub(available) };
+        let quota = account
+            .used()
+            .saturating_add(new)
+            .saturating_sub(account.quota);
+        let disk = if unwritten == 0 {
+            0
+        } else {
+            account
+                .floor
+                .saturating_add(unwritten)
+                .saturating_sub(available)
+        };
         // What has a place already needs none in the quota, even where the quota was lowered since.
         let quota = if new == 0 { 0 } else { quota };
         if quota > 0 || disk > 0 {
-            return Ok(Err(Refusal::Short { quota, disk, available }));
+            return Ok(Err(Refusal::Short {
+                quota,
+                disk,
+                available,
+            }));
         }
         account.live += bytes;
         account.unwritten += unwritten;
         if dormant {
             account.dormant = account.dormant.saturating_sub(bytes);
         }
-        Ok(Ok(Reservation { ledger: Arc::clone(self), bytes, written: bytes - unwritten }))
+        Ok(Ok(Reservation {
+            ledger: Arc::clone(self),
+            bytes,
+            written: bytes - unwritten,
+        }))
     }
 }
 
@@ -149,7 +199,8 @@ impl Reservation {
     pub(crate) fn wrote(&mut self, bytes: u64) {
         let bytes = bytes.min(self.rest());
         self.written += bytes;
-        self.ledger.change(|account| account.unwritten = account.unwritten.saturating_sub(bytes));
+        self.ledger
+            .change(|account| account.unwritten = account.unwritten.saturating_sub(bytes));
     }
 
     /// Takes over what another reservation of the same cache holds.
@@ -198,12 +249,23 @@ mod tests {
 
     impl FreeSpace for Fixed {
         fn space(&self, _: &Path) -> io::Result<Space> {
-            Ok(Space { total: 1 << 40, available: self.0 })
+            Ok(Space {
+                total: 1 << 40,
+                available: self.0,
+            })
         }
     }
 
     fn ledger(quota: u64, floor: u64, available: u64) -> Arc<Ledger> {
-        Arc::new(Ledger::new(Account { quota, floor, ..Account::default() }, false, Arc::new(Fixed(available))))
+        Arc::new(Ledger::new(
+            Account {
+                quota,
+                floor,
+                ..Account::default()
+            },
+            false,
+            Arc::new(Fixed(available)),
+        ))
     }
 
     fn reserve(ledger: &Arc<Ledger>, bytes: u64) -> Result<Reservation, Refusal> {
@@ -214,18 +276,39 @@ mod tests {
     fn reservations_count_before_anything_is_written() {
         let ledger = ledger(100, 0, 1000);
         let first = reserve(&ledger, 60).unwrap();
-        assert_eq!(reserve(&ledger, 50).err(), Some(Refusal::Short { quota: 10, disk: 0, available: 940 }));
+        assert_eq!(
+            reserve(&ledger, 50).err(),
+            Some(Refusal::Short {
+                quota: 10,
+                disk: 0,
+                available: 940
+            })
+        );
         drop(first);
         assert_eq!(ledger.account().used(), 0);
         reserve(&ledger, 100).unwrap().into_object(70);
-        assert_eq!(ledger.account(), Account { quota: 100, objects: 70, ..Account::default() });
+        assert_eq!(
+            ledger.account(),
+            Account {
+                quota: 100,
+                objects: 70,
+                ..Account::default()
+            }
+        );
     }
 
     #[test]
     fn the_floor_counts_what_is_promised_but_not_yet_written() {
         let ledger = ledger(1000, 50, 100);
         let mut first = reserve(&ledger, 40).unwrap();
-        assert_eq!(reserve(&ledger, 20).err(), Some(Refusal::Short { quota: 0, disk: 10, available: 60 }));
+        assert_eq!(
+            reserve(&ledger, 20).err(),
+            Some(Refusal::Short {
+                quota: 0,
+                disk: 10,
+                available: 60
+            })
+        );
         // Once written the bytes are missing on the disk itself (whose answer is fixed here), no longer twice.
         first.wrote(40);
         reserve(&ledger, 20).unwrap();
@@ -237,7 +320,11 @@ mod tests {
         let seen = ledger.doubts();
         ledger.doubt();
         ledger.dispel(seen);
-        assert_eq!(reserve(&ledger, 1).err(), Some(Refusal::Uncounted), "a doubt that came during the count stays");
+        assert_eq!(
+            reserve(&ledger, 1).err(),
+            Some(Refusal::Uncounted),
+            "a doubt that came during the count stays"
+        );
         ledger.dispel(ledger.doubts());
         reserve(&ledger, 1).unwrap();
     }
@@ -249,7 +336,10 @@ mod tests {
         assert_eq!((ledger.account().dormant, ledger.account().live), (80, 0));
         ledger.change(|account| account.quota = 10);
         let awake = ledger.try_wake(80, 30, Path::new("/")).unwrap().unwrap();
-        assert_eq!((awake.bytes(), awake.rest(), ledger.account().used()), (80, 50, 80));
+        assert_eq!(
+            (awake.bytes(), awake.rest(), ledger.account().used()),
+            (80, 50, 80)
+        );
         drop(awake);
         assert_eq!(ledger.account().used(), 0);
     }
@@ -259,9 +349,22 @@ mod tests {
         let ledger = ledger(1000, 0, u64::MAX);
         let got: u64 = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| (0..100).filter_map(|_| reserve(&ledger, 7).ok()).map(|kept| { kept.into_dormant(); 7 }).sum::<u64>()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..100)
+                            .filter_map(|_| reserve(&ledger, 7).ok())
+                            .map(|kept| {
+                                kept.into_dormant();
+                                7
+                            })
+                            .sum::<u64>()
+                    })
+                })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .sum()
         });
         assert_eq!(got, 994, "as many sevens as fit into 1000");
         assert_eq!(ledger.account().used(), 994);

@@ -8,16 +8,16 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock};
-
 use crate::disk;
 use crate::error::{CacheError, IoContext};
+use crate::filling::{Filling, Phase, Waiter};
+use crate::handles::OpenObject;
 use crate::id::ObjectId;
 use crate::ledger::Reservation;
 use crate::partial_map::{self, PartialMap};
 use crate::ranges::RangeSet;
 use crate::registry::Claimed;
-use crate::store::{Hold, Inner, OpenObject, Store};
+use crate::store::{Inner, Store};
 
 /// The longest key, in bytes.
 pub(crate) const KEY_LIMIT: usize = 1024;
@@ -56,51 +56,6 @@ pub struct Partial {
     filling: Arc<Filling>,
 }
 
-/// What all handles of a partial object share.
-pub(crate) struct Filling {
-    inner: Arc<Inner>,
-    name: [u8; 32],
-    spec: PartialSpec,
-    file: File,
-    /// Read: somebody writes a range. Write: nobody does, and nobody will.
-    writers: RwLock<()>,
-    state: Mutex<State>,
-    changed: Condvar,
-    /// Held by the one who writes the map.
-    checkpoint: Mutex<()>,
-}
-
-struct State {
-    phase: Phase,
-    arrived: RangeSet,
-    /// What somebody is writing just now. Whatever has begun to arrive is written once, so that a byte which was read
-    /// never changes.
-    coming: RangeSet,
-    since_checkpoint: u64,
-    keep: bool,
-    reservation: Option<Reservation>,
-    /// Keeps the object while somebody reads through the partial object that it was.
-    hold: Option<Hold>,
-    waiters: Vec<Waiter>,
-    next_waiter: u64,
-    /// Its key is free for another.
-    released: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Filling,
-    Completing,
-    Complete,
-    Ended,
-}
-
-struct Waiter {
-    number: u64,
-    range: Range<u64>,
-    notify: Box<dyn FnOnce(Arrival) + Send>,
-}
-
 /// A wish to be told of an arrival; dropping it takes the wish back.
 pub struct Subscription {
     filling: Weak<Filling>,
@@ -115,7 +70,11 @@ impl Store {
     /// [`CacheError::is_full`], [`CacheError::KeyInUse`], [`CacheError::BadName`]; the disk or the database fails.
     pub fn begin_partial(&self, spec: PartialSpec) -> Result<Partial, CacheError> {
         if spec.key.is_empty() || spec.key.len() > KEY_LIMIT {
-            return Err(CacheError::BadName { what: "key of a partial object", limit: KEY_LIMIT, length: spec.key.len() });
+            return Err(CacheError::BadName {
+                what: "key of a partial object",
+                limit: KEY_LIMIT,
+                length: spec.key.len(),
+            });
         }
         let inner = &self.inner;
         inner.reconcile_if_doubted()?;
@@ -125,32 +84,11 @@ impl Store {
             Claimed::Live(_) => return Err(CacheError::KeyInUse { key: spec.key }),
             Claimed::Free(claim) => claim,
         };
-        let (file, arrived, reservation) = match inner.resume(&name, &spec)? {
+        let parts = match inner.resume(&name, &spec)? {
             Some(resumed) => resumed,
             None => inner.create_partial(&name, &spec)?,
         };
-        let state = State {
-            phase: Phase::Filling,
-            arrived,
-            coming: RangeSet::new(),
-            since_checkpoint: 0,
-            keep: false,
-            reservation: Some(reservation),
-            hold: None,
-            waiters: Vec::new(),
-            next_waiter: 0,
-            released: false,
-        };
-        let filling = Arc::new(Filling {
-            inner: Arc::clone(inner),
-            name,
-            spec,
-            file,
-            writers: RwLock::new(()),
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            checkpoint: Mutex::new(()),
-        });
+        let filling = Arc::new(Filling::new(inner, name, spec, parts));
         claim.fill(&filling);
         Ok(Partial { filling })
     }
@@ -162,9 +100,21 @@ impl Store {
     pub fn dormant_partials(&self) -> Result<Vec<PartialSpec>, CacheError> {
         let mut specs = Vec::new();
         for (name, ..) in self.inner.index.partials()? {
-            let Some(_claim) = self.inner.registry.try_claim(&name) else { continue };
-            if let Some(PartialMap { key, size, expected, .. }) = self.inner.load_partial(&name)? {
-                specs.push(PartialSpec { key, size, expected });
+            let Some(_claim) = self.inner.registry.try_claim(&name) else {
+                continue;
+            };
+            if let Some(PartialMap {
+                key,
+                size,
+                expected,
+                ..
+            }) = self.inner.load_partial(&name)?
+            {
+                specs.push(PartialSpec {
+                    key,
+                    size,
+                    expected,
+                });
             }
         }
         Ok(specs)
@@ -173,10 +123,17 @@ impl Store {
 
 impl Inner {
     /// Under the claim. `None` if there is nothing to go on with.
-    fn resume(self: &Arc<Self>, name: &[u8; 32], spec: &PartialSpec) -> Result<Option<(File, RangeSet, Reservation)>, CacheError> {
-        let Some(reserved) = self.index.partial(name)? else { return Ok(None) };
+    fn resume(
+        self: &Arc<Self>,
+        name: &[u8; 32],
+        spec: &PartialSpec,
+    ) -> Result<Option<(File, RangeSet, Reservation)>, CacheError> {
+        let Some(reserved) = self.index.partial(name)? else {
+            return Ok(None);
+        };
         let map = self.load_partial(name)?.filter(|map| {
-            (&map.key, map.size, map.expected) == (&spec.key, spec.size, spec.expected) && map.size == reserved
+            (&map.key, map.size, map.expected) == (&spec.key, spec.size, spec.expected)
+                && map.size == reserved
         });
         let file = disk::open_own_file(&self.disk.partial_data(name), true)?;
         let (Some(map), Some(file)) = (map, file) else {
@@ -188,16 +145,22 @@ impl Inner {
     }
 
     /// Under the claim.
-    fn create_partial(self: &Arc<Self>, name: &[u8; 32], spec: &PartialSpec) -> Result<(File, RangeSet, Reservation), CacheError> {
+    fn create_partial(
+        self: &Arc<Self>,
+        name: &[u8; 32],
+        spec: &PartialSpec,
+    ) -> Result<(File, RangeSet, Reservation), CacheError> {
         let reservation = self.reserve(spec.size)?;
         self.remove_partial_files(name)?;
         let path = self.disk.partial_data(name);
-        let made = disk::create_file(&path).at("create", &path).and_then(|file| {
-            file.set_len(spec.size).at("set the size of", &path)?;
-            self.save_map(name, spec, RangeSet::new())?;
-            self.index.add_partial((*name, spec.size, self.tick()))?;
-            Ok(file)
-        });
+        let made = disk::create_file(&path)
+            .at("create", &path)
+            .and_then(|file| {
+                file.set_len(spec.size).at("set the size of", &path)?;
+                self.save_map(name, spec, RangeSet::new())?;
+                self.index.add_partial((*name, spec.size, self.tick()))?;
+                Ok(file)
+            });
         match made {
             Ok(file) => Ok((file, RangeSet::new(), reservation)),
             Err(error) => {
@@ -208,8 +171,18 @@ impl Inner {
         }
     }
 
-    fn save_map(self: &Arc<Self>, name: &[u8; 32], spec: &PartialSpec, arrived: RangeSet) -> Result<(), CacheError> {
-        let map = PartialMap { key: spec.key.clone(), size: spec.size, expected: spec.expected, arrived };
+    pub(crate) fn save_map(
+        self: &Arc<Self>,
+        name: &[u8; 32],
+        spec: &PartialSpec,
+        arrived: RangeSet,
+    ) -> Result<(), CacheError> {
+        let map = PartialMap {
+            key: spec.key.clone(),
+            size: spec.size,
+            expected: spec.expected,
+            arrived,
+        };
         let temp = self.new_temp()?;
         partial_map::save(&map, &temp.file, &temp.path, &self.disk.partial_map(name))
     }
@@ -218,14 +191,20 @@ impl Inner {
     fn drop_dormant(&self, name: &[u8; 32], reserved: u64) -> Result<(), CacheError> {
         self.remove_partial_files(name)?;
         self.index.remove_partial(name)?;
-        self.index.ledger.change(|account| account.dormant = account.dormant.saturating_sub(reserved));
+        self.index
+            .ledger
+            .change(|account| account.dormant = account.dormant.saturating_sub(reserved));
         Ok(())
     }
 
     /// Throws away what nobody fills. False if somebody does, or it is gone.
     pub(crate) fn discard_dormant(&self, name: &[u8; 32]) -> Result<bool, CacheError> {
-        let Some(_claim) = self.registry.try_claim(name) else { return Ok(false) };
-        let Some(reserved) = self.index.partial(name)? else { return Ok(false) };
+        let Some(_claim) = self.registry.try_claim(name) else {
+            return Ok(false);
+        };
+        let Some(reserved) = self.index.partial(name)? else {
+            return Ok(false);
+        };
         self.drop_dormant(name, reserved)?;
         Ok(true)
     }
@@ -267,9 +246,16 @@ impl Partial {
         let gaps = {
             let mut state = filling.state.lock();
             if state.phase != Phase::Filling {
-                return Err(CacheError::Closed { key: filling.spec.key.clone() });
+                return Err(CacheError::Closed {
+                    key: filling.spec.key.clone(),
+                });
             }
-            let gaps: Vec<_> = state.arrived.gaps(range).into_iter().flat_map(|gap| state.coming.gaps(gap)).collect();
+            let gaps: Vec<_> = state
+                .arrived
+                .gaps(range)
+                .into_iter()
+                .flat_map(|gap| state.coming.gaps(gap))
+                .collect();
             for gap in &gaps {
                 state.coming.insert(gap.clone());
             }
@@ -299,9 +285,15 @@ impl Partial {
         };
         drop(writing);
         filling.changed.notify_all();
-        ready.into_iter().for_each(|waiter| (waiter.notify)(Arrival::Arrived));
+        ready
+            .into_iter()
+            .for_each(|waiter| (waiter.notify)(Arrival::Arrived));
         written.at("write", &filling.inner.disk.partial_data(&filling.name))?;
-        if checkpoint { self.checkpoint() } else { Ok(()) }
+        if checkpoint {
+            self.checkpoint()
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads at `offset` (bytes) as much as has arrived there without a gap. `None` if the first byte is missing;
@@ -311,7 +303,9 @@ impl Partial {
     /// [`CacheError::Closed`] if it was given up, or the disk fails.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<Option<usize>, CacheError> {
         let filling = &*self.filling;
-        let closed = || CacheError::Closed { key: filling.spec.key.clone() };
+        let closed = || CacheError::Closed {
+            key: filling.spec.key.clone(),
+        };
         let end = {
             let state = filling.state.lock();
             if state.phase == Phase::Ended {
@@ -320,12 +314,18 @@ impl Partial {
             if offset >= filling.spec.size || buffer.is_empty() {
                 return Ok(Some(0));
             }
-            let Some(end) = state.arrived.run_from(offset) else { return Ok(None) };
+            let Some(end) = state.arrived.run_from(offset) else {
+                return Ok(None);
+            };
             end
         };
-        let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
+        let length = usize::try_from(end - offset)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let buffer = buffer.get_mut(..length).unwrap_or_default();
-        match disk::read_at(&filling.file, buffer, offset).at("read", &filling.inner.disk.partial_data(&filling.name))? {
+        match disk::read_at(&filling.file, buffer, offset)
+            .at("read", &filling.inner.disk.partial_data(&filling.name))?
+        {
             // It was given up between our look and our read.
             0 => Err(closed()),
             count => Ok(Some(count)),
@@ -341,8 +341,16 @@ impl Partial {
                 return arrival;
             }
             match deadline {
-                Some(deadline) if self.filling.changed.wait_until(&mut state, deadline).timed_out() => {
-                    return state.answer(&self.filling.within(&range)).unwrap_or(Arrival::TimedOut);
+                Some(deadline)
+                    if self
+                        .filling
+                        .changed
+                        .wait_until(&mut state, deadline)
+                        .timed_out() =>
+                {
+                    return state
+                        .answer(&self.filling.within(&range))
+                        .unwrap_or(Arrival::TimedOut);
                 }
                 Some(_) => {}
                 None => self.filling.changed.wait(&mut state),
@@ -353,19 +361,30 @@ impl Partial {
     /// Calls `notify` once when all of `range` (as far as the object reaches) can be read, or never will be; at once
     /// if that is so now. It is called by the thread that brings or gives up the bytes, so it must neither wait nor use
     /// the partial object: let it send a message.
-    pub fn when_arrived(&self, range: Range<u64>, notify: impl FnOnce(Arrival) + Send + 'static) -> Subscription {
+    pub fn when_arrived(
+        &self,
+        range: Range<u64>,
+        notify: impl FnOnce(Arrival) + Send + 'static,
+    ) -> Subscription {
         let range = self.filling.within(&range);
         let mut state = self.filling.state.lock();
         let number = state.next_waiter;
         state.next_waiter += 1;
         match state.answer(&range) {
-            None => state.waiters.push(Waiter { number, range, notify: Box::new(notify) }),
+            None => state.waiters.push(Waiter {
+                number,
+                range,
+                notify: Box::new(notify),
+            }),
             Some(arrival) => {
                 drop(state);
                 notify(arrival);
             }
         }
-        Subscription { filling: Arc::downgrade(&self.filling), number }
+        Subscription {
+            filling: Arc::downgrade(&self.filling),
+            number,
+        }
     }
 
     /// Makes what has arrived survive a crash. Done by itself after each 32 MiB.
@@ -405,9 +424,15 @@ impl Partial {
             let mut state = filling.state.lock();
             let (arrived, size) = (state.arrived.total(), filling.spec.size);
             match state.phase {
-                Phase::Filling if arrived < size => return Err(CacheError::Incomplete { arrived, size }),
+                Phase::Filling if arrived < size => {
+                    return Err(CacheError::Incomplete { arrived, size });
+                }
                 Phase::Filling => state.phase = Phase::Completing,
-                _ => return Err(CacheError::Closed { key: filling.spec.key.clone() }),
+                _ => {
+                    return Err(CacheError::Closed {
+                        key: filling.spec.key.clone(),
+                    });
+                }
             }
         }
         let done = filling.become_object();
@@ -421,156 +446,17 @@ impl Partial {
     }
 }
 
-impl Filling {
-    /// With no writers.
-    fn become_object(&self) -> Result<Hold, CacheError> {
-        let inner = &self.inner;
-        let data = inner.disk.partial_data(&self.name);
-        let actual = disk::hash_file(&self.file).at("read", &data)?;
-        if let Some(expected) = self.spec.expected.filter(|expected| *expected != actual) {
-            self.end()?;
-            return Err(CacheError::WrongBytes { expected, actual });
-        }
-        let mut reservation = self.state.lock().reservation.take();
-        let installed = inner.install(&self.file, &data, &actual, self.spec.size, &mut reservation);
-        let mut state = self.state.lock();
-        // If the object was there already, the bytes of our file stay reserved while somebody can read it.
-        state.reservation = reservation;
-        let hold = match installed {
-            Ok(hold) => hold,
-            Err(error) => {
-                drop(state);
-                // A file that was lost on the way can't be completed any more.
-                if disk::open_own_file(&data, false)?.is_none() {
-                    self.end()?;
-                }
-                return Err(error);
-            }
-        };
-        state.phase = Phase::Complete;
-        inner.holds.enter(&actual);
-        state.hold = Some(Hold { inner: Arc::clone(inner), id: actual });
-        drop(state);
-        // It is an object; what can't be removed of the partial one is removed by the next reconcile.
-        let cleaned = inner.remove_partial_files(&self.name).and_then(|()| inner.index.remove_partial(&self.name));
-        if let Err(error) = cleaned {
-            inner.index.ledger.doubt();
-            tracing::warn!(%error, key = self.spec.key, "the remains of a completed partial object could not be removed");
-        }
-        self.release();
-        Ok(hold)
-    }
-
-    /// Its files are gone: another may begin under the same key, even while handles of this one live.
-    fn release(&self) {
-        if !std::mem::replace(&mut self.state.lock().released, true) {
-            self.inner.registry.release(&self.name);
-        }
-    }
-
-    fn write_map(&self) -> Result<(), CacheError> {
-        let _one = self.checkpoint.lock();
-        let (phase, arrived) = {
-            let mut state = self.state.lock();
-            state.since_checkpoint = 0;
-            (state.phase, state.arrived.clone())
-        };
-        if phase != Phase::Filling {
-            return Ok(());
-        }
-        // First the bytes, then the claim.
-        self.file.sync_data().at("sync", &self.inner.disk.partial_data(&self.name))?;
-        self.inner.save_map(&self.name, &self.spec, arrived)
-    }
-
-    /// Gives up. With no writers.
-    fn end(&self) -> Result<(), CacheError> {
-        let _no_checkpoint = self.checkpoint.lock();
-        let (reservation, waiters) = {
-            let mut state = self.state.lock();
-            if matches!(state.phase, Phase::Complete | Phase::Ended) {
-                return Ok(());
-            }
-            state.phase = Phase::Ended;
-            (state.reservation.take(), std::mem::take(&mut state.waiters))
-        };
-        // Frees the disk even while other handles have the file open.
-        let cut = self.file.set_len(0).at("shorten", &self.inner.disk.partial_data(&self.name));
-        let removed = self.inner.remove_partial_files(&self.name).and_then(|()| self.inner.index.remove_partial(&self.name));
-        if removed.is_err() {
-            self.inner.index.ledger.doubt();
-        }
-        drop(reservation);
-        self.release();
-        self.changed.notify_all();
-        waiters.into_iter().for_each(|waiter| (waiter.notify)(Arrival::Ended));
-        cut.and(removed)
-    }
-
-    fn bounded(&self, offset: u64, length: u64) -> Result<Range<u64>, CacheError> {
-        match offset.checked_add(length) {
-            Some(end) if end <= self.spec.size => Ok(offset..end),
-            _ => Err(CacheError::OutOfBounds { offset, length, size: self.spec.size }),
-        }
-    }
-
-    fn within(&self, range: &Range<u64>) -> Range<u64> {
-        range.start..range.end.min(self.spec.size)
-    }
-
-    /// The last handle is gone, and it was to be kept.
-    fn go_dormant(&self) -> Result<(), CacheError> {
-        self.write_map()?;
-        // Again, should the index have been lost meanwhile.
-        self.inner.index.add_partial((self.name, self.spec.size, self.inner.tick()))?;
-        let mut state = self.state.lock();
-        if let Some(reservation) = state.reservation.take() {
-            reservation.into_dormant();
-        }
-        state.phase = Phase::Complete;
-        Ok(())
-    }
-}
-
-impl Drop for Filling {
-    fn drop(&mut self) {
-        let (phase, keep, waiters) = {
-            let mut state = self.state.lock();
-            (state.phase, state.keep, std::mem::take(&mut state.waiters))
-        };
-        if phase == Phase::Filling {
-            let done = if keep { self.go_dormant() } else { self.end() };
-            if let Err(error) = done.or_else(|error| self.end().and(Err(error))) {
-                tracing::warn!(%error, key = self.spec.key, "a partial object could not be kept or removed; the cache must be reconciled");
-            }
-        }
-        waiters.into_iter().for_each(|waiter| (waiter.notify)(Arrival::Ended));
-        self.state.lock().reservation = None;
-        self.release();
-    }
-}
-
-impl State {
-    /// How a wait for this range ends, if it ends now.
-    fn answer(&self, range: &Range<u64>) -> Option<Arrival> {
-        if self.phase == Phase::Ended {
-            Some(Arrival::Ended)
-        } else {
-            self.arrived.contains(range.clone()).then_some(Arrival::Arrived)
-        }
-    }
-
-    fn ready_waiters(&mut self) -> Vec<Waiter> {
-        let arrived = &self.arrived;
-        self.waiters.extract_if(.., |waiter| arrived.contains(waiter.range.clone())).collect()
-    }
-}
-
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let Some(filling) = self.filling.upgrade() else { return };
-        let withdrawn: Vec<_> =
-            filling.state.lock().waiters.extract_if(.., |waiter| waiter.number == self.number).collect();
+        let Some(filling) = self.filling.upgrade() else {
+            return;
+        };
+        let withdrawn: Vec<_> = filling
+            .state
+            .lock()
+            .waiters
+            .extract_if(.., |waiter| waiter.number == self.number)
+            .collect();
         drop(withdrawn);
     }
 }
@@ -578,12 +464,17 @@ impl Drop for Subscription {
 /// The bytes of a range that is known to lie within them.
 fn slice(bytes: &[u8], range: Range<u64>) -> &[u8] {
     let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    bytes.get(index(range.start)..index(range.end)).unwrap_or_default()
+    bytes
+        .get(index(range.start)..index(range.end))
+        .unwrap_or_default()
 }
 
 impl std::fmt::Debug for Partial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Partial").field("spec", &self.filling.spec).field("arrived", &self.arrived_bytes()).finish()
+        f.debug_struct("Partial")
+            .field("spec", &self.filling.spec)
+            .field("arrived", &self.arrived_bytes())
+            .finish()
     }
 }
 

@@ -41,7 +41,11 @@ pub(crate) fn encode(map: &PartialMap) -> Vec<u8> {
     out.push(u8::from(map.expected.is_some()));
     out.extend_from_slice(map.expected.map_or([0; 32], |id| *id.as_bytes()).as_slice());
     // Keys are shorter than KEY_LIMIT and ranges fewer than RANGES_LIMIT, so both fit.
-    out.extend_from_slice(&u32::try_from(map.key.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(
+        &u32::try_from(map.key.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes(),
+    );
     out.extend_from_slice(map.key.as_bytes());
     let count = map.arrived.len().min(RANGES_LIMIT);
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
@@ -78,7 +82,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<PartialMap> {
     }
     let (mut arrived, mut last) = (RangeSet::new(), None);
     for _ in 0..count {
-        let (start, end) = (u64::from_le_bytes(take(&mut rest)?), u64::from_le_bytes(take(&mut rest)?));
+        let (start, end) = (
+            u64::from_le_bytes(take(&mut rest)?),
+            u64::from_le_bytes(take(&mut rest)?),
+        );
         if start >= end || end > size || last.is_some_and(|last| start <= last) {
             return None;
         }
@@ -86,7 +93,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<PartialMap> {
         arrived.insert(start..end);
     }
     let expected = (has_expected != 0).then(|| ObjectId::from_bytes(expected));
-    rest.is_empty().then_some(PartialMap { key, size, expected, arrived })
+    rest.is_empty().then_some(PartialMap {
+        key,
+        size,
+        expected,
+        arrived,
+    })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -97,14 +109,23 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 /// `None` if there is none, or it is damaged.
 pub(crate) fn load(path: &Path) -> Result<Option<PartialMap>, CacheError> {
-    let Some(file) = disk::open_own_file(path, false)? else { return Ok(None) };
+    let Some(file) = disk::open_own_file(path, false)? else {
+        return Ok(None);
+    };
     let mut bytes = Vec::new();
-    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).at("read", path)?;
+    file.take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .at("read", path)?;
     Ok(decode(&bytes))
 }
 
 /// Writes the map to `file`, which is empty and lies elsewhere, and renames it from `temp` to `path`.
-pub(crate) fn save(map: &PartialMap, mut file: &File, temp: &Path, path: &Path) -> Result<(), CacheError> {
+pub(crate) fn save(
+    map: &PartialMap,
+    mut file: &File,
+    temp: &Path,
+    path: &Path,
+) -> Result<(), CacheError> {
     file.write_all(&encode(map)).at("write", temp)?;
     file.sync_all().at("sync", temp)?;
     std::fs::rename(temp, path).at("rename into place", path)?;
@@ -122,7 +143,12 @@ mod tests {
         let mut arrived = RangeSet::new();
         arrived.insert(0..10);
         arrived.insert(90..100);
-        PartialMap { key: "item/ä".into(), size: 100, expected: Some(ObjectId::of(b"x")), arrived }
+        PartialMap {
+            key: "item/ä".into(),
+            size: 100,
+            expected: Some(ObjectId::of(b"x")),
+            arrived,
+        }
     }
 
     #[test]
@@ -156,7 +182,10 @@ mod tests {
         };
         let good = encode(&map());
         let body = &good[..good.len() - 32];
-        assert!(decode(&seal(body.to_vec())).is_some(), "the seal itself is right");
+        assert!(
+            decode(&seal(body.to_vec())).is_some(),
+            "the seal itself is right"
+        );
         let first = body.len() - 32;
         for (what, at, value) in [
             ("beyond the end", first + 24, 101u64),
@@ -172,7 +201,11 @@ mod tests {
         }
         let mut many = body.to_vec();
         many[first - 4..first].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(decode(&seal(many)), None, "more ranges than there are bytes");
+        assert_eq!(
+            decode(&seal(many)),
+            None,
+            "more ranges than there are bytes"
+        );
         let mut long = body.to_vec();
         long.push(0);
         assert_eq!(decode(&seal(long)), None, "bytes behind the end");

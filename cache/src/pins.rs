@@ -37,7 +37,11 @@ impl PinOwner {
     pub fn new(name: impl Into<String>) -> Result<Self, CacheError> {
         let name = name.into();
         if name.is_empty() || name.len() > Self::LIMIT {
-            return Err(CacheError::BadName { what: "pin owner", limit: Self::LIMIT, length: name.len() });
+            return Err(CacheError::BadName {
+                what: "pin owner",
+                limit: Self::LIMIT,
+                length: name.len(),
+            });
         }
         Ok(Self(name))
     }
@@ -78,14 +82,22 @@ impl Pins {
 
     /// True if the list was lost and nobody has said since that it is restored.
     pub(crate) fn are_lost(&self) -> Result<bool, CacheError> {
-        let read = |db: &mut rusqlite::Connection| db.query_row("SELECT lost FROM state", [], |row| row.get(0));
+        let read = |db: &mut rusqlite::Connection| {
+            db.query_row("SELECT lost FROM state", [], |row| row.get(0))
+        };
         // Asked twice where the first answer came from a database that was just made anew.
         let lost: bool = self.run("read the state of the pins", read)?;
-        if lost { Ok(true) } else { self.run("read the state of the pins", read) }
+        if lost {
+            Ok(true)
+        } else {
+            self.run("read the state of the pins", read)
+        }
     }
 
     pub(crate) fn set_lost(&self, lost: bool) -> Result<(), CacheError> {
-        self.database.run("note the state of the pins", |db| db.execute("UPDATE state SET lost = ?1", [lost]))?;
+        self.database.run("note the state of the pins", |db| {
+            db.execute("UPDATE state SET lost = ?1", [lost])
+        })?;
         Ok(())
     }
 
@@ -93,7 +105,8 @@ impl Pins {
         self.run("pin objects", |db| {
             let transaction = db.transaction()?;
             {
-                let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO pins VALUES (?1, ?2)")?;
+                let mut insert =
+                    transaction.prepare_cached("INSERT OR IGNORE INTO pins VALUES (?1, ?2)")?;
                 for object in objects {
                     insert.execute(params![owner.0, object.as_bytes()])?;
                 }
@@ -106,7 +119,8 @@ impl Pins {
         self.run("unpin objects", |db| {
             let transaction = db.transaction()?;
             {
-                let mut delete = transaction.prepare_cached("DELETE FROM pins WHERE owner = ?1 AND object = ?2")?;
+                let mut delete = transaction
+                    .prepare_cached("DELETE FROM pins WHERE owner = ?1 AND object = ?2")?;
                 for object in objects {
                     delete.execute(params![owner.0, object.as_bytes()])?;
                 }
@@ -118,28 +132,39 @@ impl Pins {
     pub(crate) fn is_pinned(&self, object: &ObjectId) -> Result<bool, CacheError> {
         self.run("look for a pin", |db| {
             let mut query = db.prepare_cached("SELECT 1 FROM pins WHERE object = ?1 LIMIT 1")?;
-            query.query_row([object.as_bytes()], |_| Ok(())).optional().map(|row| row.is_some())
+            query
+                .query_row([object.as_bytes()], |_| Ok(()))
+                .optional()
+                .map(|row| row.is_some())
         })
     }
 
     pub(crate) fn owners_of(&self, object: &ObjectId) -> Result<Vec<PinOwner>, CacheError> {
         self.run("list the owners of a pin", |db| {
-            let mut query = db.prepare_cached("SELECT owner FROM pins WHERE object = ?1 ORDER BY owner")?;
-            query.query_map([object.as_bytes()], |row| row.get(0).map(PinOwner))?.collect()
+            let mut query =
+                db.prepare_cached("SELECT owner FROM pins WHERE object = ?1 ORDER BY owner")?;
+            query
+                .query_map([object.as_bytes()], |row| row.get(0).map(PinOwner))?
+                .collect()
         })
     }
 
     pub(crate) fn of_owner(&self, owner: &PinOwner) -> Result<Vec<ObjectId>, CacheError> {
         self.run("list the pins of an owner", |db| {
-            let mut query = db.prepare_cached("SELECT object FROM pins WHERE owner = ?1 ORDER BY object")?;
-            query.query_map([&owner.0], |row| row.get(0).map(ObjectId::from_bytes))?.collect()
+            let mut query =
+                db.prepare_cached("SELECT object FROM pins WHERE owner = ?1 ORDER BY object")?;
+            query
+                .query_map([&owner.0], |row| row.get(0).map(ObjectId::from_bytes))?
+                .collect()
         })
     }
 
     pub(crate) fn owners(&self) -> Result<Vec<PinOwner>, CacheError> {
         self.run("list the owners of pins", |db| {
             let mut query = db.prepare_cached("SELECT DISTINCT owner FROM pins ORDER BY owner")?;
-            query.query_map([], |row| row.get(0).map(PinOwner))?.collect()
+            query
+                .query_map([], |row| row.get(0).map(PinOwner))?
+                .collect()
         })
     }
 
@@ -147,8 +172,12 @@ impl Pins {
     pub(crate) fn in_shard(&self, first: u8) -> Result<BTreeSet<ObjectId>, CacheError> {
         let (low, high) = shard_bounds(first);
         self.run("list pins", |db| {
-            let mut query = db.prepare_cached("SELECT DISTINCT object FROM pins WHERE object BETWEEN ?1 AND ?2")?;
-            query.query_map([low, high], |row| row.get(0).map(ObjectId::from_bytes))?.collect()
+            let mut query = db.prepare_cached(
+                "SELECT DISTINCT object FROM pins WHERE object BETWEEN ?1 AND ?2",
+            )?;
+            query
+                .query_map([low, high], |row| row.get(0).map(ObjectId::from_bytes))?
+                .collect()
         })
     }
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use crate::disk::{self, AtPlace};
 use crate::error::{CacheError, IoContext};
+use crate::handles::{Hold, OpenObject, Temp};
 use crate::id::ObjectId;
 use crate::index::ObjectInfo;
 use crate::ledger::Reservation;
-use crate::store::{Hold, Inner, OpenObject, Store, Temp};
+use crate::store::{Inner, Store};
 
 /// How much of a reader is taken at once, in bytes.
 const CHUNK: usize = 1 << 18;
@@ -25,7 +26,12 @@ impl Store {
     ///
     /// # Errors
     /// [`CacheError::is_full`], [`CacheError::WrongBytes`], the reader or the disk fails. Nothing is left then.
-    pub fn put(&self, mut reader: impl Read, size: Option<u64>, expected: Option<&ObjectId>) -> Result<OpenObject, CacheError> {
+    pub fn put(
+        &self,
+        mut reader: impl Read,
+        size: Option<u64>,
+        expected: Option<&ObjectId>,
+    ) -> Result<OpenObject, CacheError> {
         let mut staged = self.stage(size)?;
         let mut buffer = vec![0; CHUNK];
         loop {
@@ -45,7 +51,12 @@ impl Store {
     pub fn stage(&self, size: Option<u64>) -> Result<Staged, CacheError> {
         let reservation = self.inner.reserve(size.unwrap_or(0))?;
         let temp = self.inner.new_temp()?;
-        Ok(Staged { temp, reservation, hasher: blake3::Hasher::new(), size: 0 })
+        Ok(Staged {
+            temp,
+            reservation,
+            hasher: blake3::Hasher::new(),
+            size: 0,
+        })
     }
 
     /// Stores the bytes of an open file that others may own and write. Where the file system can, both share the bytes
@@ -55,15 +66,25 @@ impl Store {
     /// # Errors
     /// [`CacheError::is_full`], [`CacheError::WrongBytes`] if it is not what was expected, or the disk fails. Nothing is
     /// left then.
-    pub fn adopt(&self, source: &File, expected: Option<&ObjectId>) -> Result<OpenObject, CacheError> {
+    pub fn adopt(
+        &self,
+        source: &File,
+        expected: Option<&ObjectId>,
+    ) -> Result<OpenObject, CacheError> {
         let temp = self.inner.new_temp()?;
         let meta = source.metadata().at("look at the source of", &temp.path)?;
         if !meta.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput)).at("adopt a source that is no regular file as", &temp.path);
+            return Err(io::Error::from(io::ErrorKind::InvalidInput))
+                .at("adopt a source that is no regular file as", &temp.path);
         }
         let mut reservation = self.inner.reserve(meta.len())?;
         if disk::reflink(source, &temp.file).is_err() {
-            let mut staged = Staged { temp, reservation, hasher: blake3::Hasher::new(), size: 0 };
+            let mut staged = Staged {
+                temp,
+                reservation,
+                hasher: blake3::Hasher::new(),
+                size: 0,
+            };
             staged.append_file(source)?;
             return staged.commit(expected);
         }
@@ -100,7 +121,10 @@ impl Staged {
         }
         if let Err(error) = disk::write_all_at(&self.temp.file, bytes, self.size) {
             // What came to the disk of a piece that failed must not stay behind the end.
-            self.temp.file.set_len(self.size).at("shorten", &self.temp.path)?;
+            self.temp
+                .file
+                .set_len(self.size)
+                .at("shorten", &self.temp.path)?;
             return Err(error).at("write", &self.temp.path);
         }
         self.reservation.wrote(length);
@@ -136,7 +160,12 @@ impl Staged {
     /// # Errors
     /// [`CacheError::WrongBytes`] if it is not what was expected, or the disk fails. Nothing is left then.
     pub fn commit(self, expected: Option<&ObjectId>) -> Result<OpenObject, CacheError> {
-        let Self { temp, reservation, hasher, size } = self;
+        let Self {
+            temp,
+            reservation,
+            hasher,
+            size,
+        } = self;
         let inner = Arc::clone(temp.owner());
         inner.commit(temp, hasher.finalize().into(), size, reservation, expected)
     }
@@ -156,7 +185,10 @@ impl Write for Staged {
 
 impl std::fmt::Debug for Staged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Staged").field("path", &self.temp.path).field("size", &self.size).finish()
+        f.debug_struct("Staged")
+            .field("path", &self.temp.path)
+            .field("size", &self.size)
+            .finish()
     }
 }
 
@@ -170,7 +202,10 @@ impl Inner {
         expected: Option<&ObjectId>,
     ) -> Result<OpenObject, CacheError> {
         if let Some(expected) = expected.filter(|expected| **expected != id) {
-            return Err(CacheError::WrongBytes { expected: *expected, actual: id });
+            return Err(CacheError::WrongBytes {
+                expected: *expected,
+                actual: id,
+            });
         }
         let hold = self.install(&temp.file, &temp.path, &id, size, &mut Some(reservation))?;
         // Removes the file if another had put the same object before.
@@ -183,7 +218,8 @@ impl Inner {
         match self.open_object(&id)? {
             Some(object) => Ok(object),
             // Only verify removes what is held, or somebody outside.
-            None => Err(io::Error::from(io::ErrorKind::NotFound)).at("open", &self.disk.object_path(&id)),
+            None => Err(io::Error::from(io::ErrorKind::NotFound))
+                .at("open", &self.disk.object_path(&id)),
         }
     }
 
@@ -199,7 +235,12 @@ impl Inner {
     ) -> Result<Hold, CacheError> {
         let exclusive = self.holds.coming(id);
         let info = || -> Result<ObjectInfo, CacheError> {
-            Ok(ObjectInfo { id: *id, size, last_use: self.tick(), pinned: self.pins.is_pinned(id)? })
+            Ok(ObjectInfo {
+                id: *id,
+                size,
+                last_use: self.tick(),
+                pinned: self.pins.is_pinned(id)?,
+            })
         };
         let place = self.disk.at_place(id)?;
         if place == AtPlace::File(size) {
@@ -210,7 +251,9 @@ impl Inner {
             if place != AtPlace::Nothing {
                 self.set_aside_object(id, &exclusive)?;
             } else if let Some(vanished) = self.index.remove_object(id)? {
-                self.index.ledger.change(|account| account.objects = account.objects.saturating_sub(vanished));
+                self.index
+                    .ledger
+                    .change(|account| account.objects = account.objects.saturating_sub(vanished));
             }
             let target = self.disk.object_path(id);
             let info = info()?;
@@ -228,6 +271,9 @@ impl Inner {
             }
         }
         exclusive.enter();
-        Ok(Hold { inner: Arc::clone(self), id: *id })
+        Ok(Hold {
+            inner: Arc::clone(self),
+            id: *id,
+        })
     }
 }

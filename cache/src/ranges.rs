@@ -64,7 +64,9 @@ impl RangeSet {
     pub fn remove(&mut self, range: Range<u64>) -> u64 {
         let mut removed = 0;
         while !range.is_empty() {
-            let Some((&s, &e)) = self.ranges.range(..range.end).next_back() else { break };
+            let Some((&s, &e)) = self.ranges.range(..range.end).next_back() else {
+                break;
+            };
             if e <= range.start {
                 break;
             }
@@ -83,7 +85,10 @@ impl RangeSet {
 
     /// True if every byte of `range` is in the set; so it is for an empty range.
     pub fn contains(&self, range: Range<u64>) -> bool {
-        range.is_empty() || self.run_from(range.start).is_some_and(|end| end >= range.end)
+        range.is_empty()
+            || self
+                .run_from(range.start)
+                .is_some_and(|end| end >= range.end)
     }
 
     /// The end (exclusive) of the unbroken run that holds the byte at `offset`, if that byte is in the set.
@@ -101,7 +106,11 @@ impl RangeSet {
                 at = end;
                 continue;
             }
-            let next = self.ranges.range(at..).next().map_or(range.end, |(&start, _)| start.min(range.end));
+            let next = self
+                .ranges
+                .range(at..)
+                .next()
+                .map_or(range.end, |(&start, _)| start.min(range.end));
             gaps.push(at..next);
             at = next;
         }

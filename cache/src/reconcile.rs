@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use crate::disk::{self, AtPlace};
 use crate::error::{CacheError, IoContext};
 use crate::evict::regular_files;
+use crate::handles::TEMP_PREFIX;
 use crate::id::{ObjectId, from_hex};
 use crate::index::ObjectInfo;
 use crate::partial_map::{self, PartialMap};
-use crate::store::{Inner, Store, TEMP_PREFIX};
+use crate::store::{Inner, Store};
 use crate::verify::Damaged;
 
 /// What reconciling found and did.
@@ -102,7 +103,10 @@ impl Inner {
         // A symlink or file in place of the folder is a stranger; nothing behind it is ours.
         if fs::symlink_metadata(&shard).is_ok_and(|meta| meta.is_dir()) {
             for (path, ..) in list(&shard)? {
-                match path.file_name().and_then(|name| disk::object_of_name(first, name)) {
+                match path
+                    .file_name()
+                    .and_then(|name| disk::object_of_name(first, name))
+                {
                     Some(id) => _ = on_disk.insert(id),
                     None => report.strangers.push(path),
                 }
@@ -140,7 +144,12 @@ impl Inner {
             // Evicted since it was listed.
             (AtPlace::Nothing, _) => {}
             (AtPlace::File(size), None) => {
-                let info = ObjectInfo { id: *id, size, last_use: self.tick(), pinned: self.pins.is_pinned(id)? };
+                let info = ObjectInfo {
+                    id: *id,
+                    size,
+                    last_use: self.tick(),
+                    pinned: self.pins.is_pinned(id)?,
+                };
                 self.index.add_object(&info, None)?;
                 report.found.push(*id);
                 report.objects += 1;
@@ -148,7 +157,11 @@ impl Inner {
             (AtPlace::File(size), Some(info)) if size == info.size => report.objects += 1,
             (AtPlace::File(_) | AtPlace::Stranger, _) => {
                 if let Some(set_aside) = self.set_aside_object(id, &exclusive)? {
-                    report.damaged.push(Damaged { id: *id, set_aside, actual: None });
+                    report.damaged.push(Damaged {
+                        id: *id,
+                        set_aside,
+                        actual: None,
+                    });
                 }
             }
         }
@@ -158,7 +171,10 @@ impl Inner {
     /// What lies in `objects/` itself and is not one of its folders.
     fn find_strangers(&self, report: &mut Reconciled) -> Result<(), CacheError> {
         for (path, name, _) in list(&self.disk.folder("objects"))? {
-            let shard = name.as_ref().filter(|name| name.len() == 2).and_then(|name| u8::from_str_radix(name, 16).ok());
+            let shard = name
+                .as_ref()
+                .filter(|name| name.len() == 2)
+                .and_then(|name| u8::from_str_radix(name, 16).ok());
             let is_ours = shard.is_some_and(|first| self.disk.shard(first) == path)
                 && fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
             if !is_ours {
@@ -172,7 +188,10 @@ impl Inner {
         let rows = self.index.partials()?;
         let mut names: BTreeSet<[u8; 32]> = rows.iter().map(|(name, ..)| *name).collect();
         for (path, name, is_file) in list(&self.disk.folder("partial"))? {
-            let stem = name.as_deref().and_then(|name| name.strip_suffix(".data").or_else(|| name.strip_suffix(".map")));
+            let stem = name.as_deref().and_then(|name| {
+                name.strip_suffix(".data")
+                    .or_else(|| name.strip_suffix(".map"))
+            });
             match stem.and_then(from_hex) {
                 Some(name) if is_file => _ = names.insert(name),
                 _ => report.strangers.push(path),
@@ -180,20 +199,26 @@ impl Inner {
         }
         for name in names {
             // Somebody fills, resumes or drops it: then it is in order, and in the ledger by its reservation.
-            let Some(_claim) = self.registry.try_claim(&name) else { continue };
+            let Some(_claim) = self.registry.try_claim(&name) else {
+                continue;
+            };
             let row = self.index.partial(&name)?;
             let map = self.load_partial(&name)?;
             match (map, row) {
                 (Some(map), Some(size)) if map.size == size => {}
                 (Some(map), None) => {
                     self.index.add_partial((name, map.size, self.tick()))?;
-                    self.index.ledger.change(|account| account.dormant = account.dormant.saturating_add(map.size));
+                    self.index.ledger.change(|account| {
+                        account.dormant = account.dormant.saturating_add(map.size)
+                    });
                 }
                 (_, row) => {
                     self.remove_partial_files(&name)?;
                     self.index.remove_partial(&name)?;
                     let size = row.unwrap_or(0);
-                    self.index.ledger.change(|account| account.dormant = account.dormant.saturating_sub(size));
+                    self.index
+                        .ledger
+                        .change(|account| account.dormant = account.dormant.saturating_sub(size));
                     report.bytes_released += size;
                     report.partials_removed += 1;
                 }
@@ -205,7 +230,9 @@ impl Inner {
     /// The map of a partial object that nobody fills, if its data are there too.
     pub(crate) fn load_partial(&self, name: &[u8; 32]) -> Result<Option<PartialMap>, CacheError> {
         let path = self.disk.partial_map(name);
-        let Some(map) = partial_map::load(&path)? else { return Ok(None) };
+        let Some(map) = partial_map::load(&path)? else {
+            return Ok(None);
+        };
         let data = self.disk.partial_data(name);
         match fs::symlink_metadata(&data) {
             Ok(meta) if meta.is_file() && meta.len() == map.size => Ok(Some(map)),
@@ -224,14 +251,23 @@ impl Inner {
     /// now counts here, so that the sum is never too small.
     fn reset_dormant(&self) -> Result<(), CacheError> {
         let rows = self.index.partials()?;
-        let dormant = rows.iter().filter(|(name, ..)| !self.registry.is_live(name)).map(|(_, size, _)| size).sum();
-        self.index.ledger.change(|account| account.dormant = dormant);
+        let dormant = rows
+            .iter()
+            .filter(|(name, ..)| !self.registry.is_live(name))
+            .map(|(_, size, _)| size)
+            .sum();
+        self.index
+            .ledger
+            .change(|account| account.dormant = dormant);
         Ok(())
     }
 
     fn recount_damaged(&self) -> Result<(), CacheError> {
         let _upkeep = self.upkeep.lock();
-        let sum = regular_files(&self.disk.folder("damaged"))?.iter().map(|(_, size)| size).sum();
+        let sum = regular_files(&self.disk.folder("damaged"))?
+            .iter()
+            .map(|(_, size)| size)
+            .sum();
         self.index.change_damaged(|_| sum)
     }
 }
@@ -242,7 +278,11 @@ fn list(folder: &Path) -> Result<Vec<(PathBuf, Option<String>, bool)>, CacheErro
     for entry in fs::read_dir(folder).at("list", folder)? {
         let entry = entry.at("list", folder)?;
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        entries.push((entry.path(), entry.file_name().to_str().map(str::to_owned), is_file));
+        entries.push((
+            entry.path(),
+            entry.file_name().to_str().map(str::to_owned),
+            is_file,
+        ));
     }
     Ok(entries)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::partial::Filling;
+use crate::filling::Filling;
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -38,7 +38,11 @@ impl Registry {
                 Some(None) => self.changed.wait(&mut names),
                 None => {
                     names.insert(*name, Weak::new());
-                    return Claimed::Free(Claim { registry: self, name: *name, filled: false });
+                    return Claimed::Free(Claim {
+                        registry: self,
+                        name: *name,
+                        filled: false,
+                    });
                 }
             }
         }
@@ -51,7 +55,11 @@ impl Registry {
             return None;
         }
         names.insert(*name, Weak::new());
-        Some(Claim { registry: self, name: *name, filled: false })
+        Some(Claim {
+            registry: self,
+            name: *name,
+            filled: false,
+        })
     }
 
     pub(crate) fn is_taken(&self, name: &[u8; 32]) -> bool {
@@ -60,7 +68,10 @@ impl Registry {
 
     /// True if it is being filled, and not just made, dropped or cleaned up.
     pub(crate) fn is_live(&self, name: &[u8; 32]) -> bool {
-        self.names.lock().get(name).is_some_and(|filling| filling.strong_count() > 0)
+        self.names
+            .lock()
+            .get(name)
+            .is_some_and(|filling| filling.strong_count() > 0)
     }
 
     /// Said by a filling when all of it is gone.
@@ -74,7 +85,10 @@ impl Claim<'_> {
     /// From now on it is being filled.
     pub(crate) fn fill(mut self, filling: &Arc<Filling>) {
         self.filled = true;
-        self.registry.names.lock().insert(self.name, Arc::downgrade(filling));
+        self.registry
+            .names
+            .lock()
+            .insert(self.name, Arc::downgrade(filling));
         self.registry.changed.notify_all();
     }
 }

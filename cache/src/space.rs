@@ -47,7 +47,10 @@ impl FreeSpace for SystemSpace {
     fn space(&self, folder: &Path) -> io::Result<Space> {
         let answer = rustix::fs::statvfs(folder)?;
         let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
-        Ok(Space { total: bytes(answer.f_blocks), available: bytes(answer.f_bavail) })
+        Ok(Space {
+            total: bytes(answer.f_blocks),
+            available: bytes(answer.f_bavail),
+        })
     }
 
     /// Elsewhere whoever opens the cache says how to ask.
@@ -63,7 +66,13 @@ mod tests {
 
     #[test]
     fn the_default_quota_is_a_tenth_and_at_most_50_gb() {
-        let quota = |total| Space { total, available: 0 }.default_quota();
+        let quota = |total| {
+            Space {
+                total,
+                available: 0,
+            }
+            .default_quota()
+        };
         assert_eq!(quota(100_000_000_000), 10_000_000_000);
         assert_eq!(quota(500_000_000_000), 50_000_000_000);
         assert_eq!(quota(4_000_000_000_000), 50_000_000_000);
@@ -75,7 +84,10 @@ mod tests {
     fn the_system_answers() {
         let folder = tempfile::tempdir().unwrap();
         let space = SystemSpace.space(folder.path()).unwrap();
-        assert!(space.total > 0 && space.available <= space.total, "{space:?}");
+        assert!(
+            space.total > 0 && space.available <= space.total,
+            "{space:?}"
+        );
         assert!(SystemSpace.space(&folder.path().join("gone")).is_err());
     }
 }

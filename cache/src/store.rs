@@ -6,8 +6,6 @@
 //! ledger. While holding `upkeep` nobody waits for an exclusive.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -16,8 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 
 use crate::database::Found;
-use crate::disk::{self, AtPlace, Disk};
+use crate::disk::{AtPlace, Disk};
 use crate::error::{CacheError, IoContext};
+use crate::handles::OpenObject;
 use crate::holds::Holds;
 use crate::id::ObjectId;
 use crate::index::{Index, LastUse, ObjectInfo};
@@ -38,7 +37,11 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { quota: None, floor: None, free_space: Arc::new(SystemSpace) }
+        Self {
+            quota: None,
+            floor: None,
+            free_space: Arc::new(SystemSpace),
+        }
     }
 }
 
@@ -88,7 +91,9 @@ pub struct Usage {
 impl Usage {
     /// All that counts against the quota, in bytes.
     pub fn used(&self) -> u64 {
-        self.object_bytes.saturating_add(self.reserved_bytes).saturating_add(self.damaged_bytes)
+        self.object_bytes
+            .saturating_add(self.reserved_bytes)
+            .saturating_add(self.damaged_bytes)
     }
 }
 
@@ -109,8 +114,8 @@ pub(crate) struct Inner {
     uses: Mutex<HashMap<ObjectId, LastUse>>,
     clock: AtomicI64,
     /// Temporary files that somebody is writing now.
-    temps: Mutex<HashSet<PathBuf>>,
-    next_temp: AtomicU64,
+    pub(crate) temps: Mutex<HashSet<PathBuf>>,
+    pub(crate) next_temp: AtomicU64,
     /// Held while files leave the cache and while the sums are reset.
     pub(crate) upkeep: Mutex<()>,
     /// Held by the one who reconciles.
@@ -129,19 +134,28 @@ impl Store {
     /// [`CacheError::NotACache`] if the folder holds something else; or the disk or a database fails.
     pub fn open(folder: impl AsRef<Path>, options: StoreOptions) -> Result<Self, CacheError> {
         let (disk, created) = Disk::open(folder.as_ref())?;
-        let space = |folder: &Path| options.free_space.space(folder).at("ask for the free space of", folder);
+        let space = |folder: &Path| {
+            options
+                .free_space
+                .space(folder)
+                .at("ask for the free space of", folder)
+        };
         let (quota, floor) = match (options.quota, options.floor) {
             (Some(quota), Some(floor)) => (quota, floor),
             (quota, floor) => {
                 let space = space(disk.root())?;
-                (quota.unwrap_or(space.default_quota()), floor.unwrap_or(space.default_floor()))
+                (
+                    quota.unwrap_or(space.default_quota()),
+                    floor.unwrap_or(space.default_floor()),
+                )
             }
         };
         let (pins, pins_found) = Pins::open(&disk)?;
         if !created && pins_found != Found::Whole {
             pins.set_lost(true)?;
         }
-        let (index, index_found, totals) = Index::open(&disk, quota, floor, Arc::clone(&options.free_space))?;
+        let (index, index_found, totals) =
+            Index::open(&disk, quota, floor, Arc::clone(&options.free_space))?;
         if created {
             index.ledger.dispel(index.ledger.doubts());
             disk.finish_creation()?;
@@ -179,7 +193,9 @@ impl Store {
             opening,
             disk,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// How it was found.
@@ -287,7 +303,11 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub fn objects_after(&self, after: Option<&ObjectId>, limit: u32) -> Result<Vec<ObjectInfo>, CacheError> {
+    pub fn objects_after(
+        &self,
+        after: Option<&ObjectId>,
+        limit: u32,
+    ) -> Result<Vec<ObjectInfo>, CacheError> {
         self.inner.index.objects_after(after, limit)
     }
 
@@ -322,29 +342,19 @@ impl Store {
 }
 
 impl Inner {
-    pub(crate) fn open_object(self: &Arc<Self>, id: &ObjectId) -> Result<Option<OpenObject>, CacheError> {
-        if !self.holds.enter(id) {
-            return Ok(None);
-        }
-        match self.disk.open_object(id) {
-            Ok(Some((file, size))) => {
-                self.used(id);
-                Ok(Some(OpenObject { file, size, hold: Hold { inner: Arc::clone(self), id: *id } }))
-            }
-            absent_or_failed => {
-                self.holds.leave(id);
-                absent_or_failed.map(|_| None)
-            }
-        }
-    }
-
     /// A time for a use: later than all before.
     pub(crate) fn tick(&self) -> LastUse {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         let now = LastUse::try_from(now).unwrap_or(LastUse::MAX);
         let next = |last: LastUse| Some(now.max(last.saturating_add(1)));
         // The closure never refuses, so the answer is the previous value either way.
-        let last = self.clock.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_else(|last| last);
+        let last = self
+            .clock
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .unwrap_or_else(|last| last);
         now.max(last.saturating_add(1))
     }
 
@@ -355,7 +365,11 @@ impl Inner {
 
     pub(crate) fn flush(&self) -> Result<(), CacheError> {
         let uses: Vec<_> = std::mem::take(&mut *self.uses.lock()).into_iter().collect();
-        if uses.is_empty() { Ok(()) } else { self.index.touch(&uses) }
+        if uses.is_empty() {
+            Ok(())
+        } else {
+            self.index.touch(&uses)
+        }
     }
 
     /// Makes the index say what the list of pins says.
@@ -365,37 +379,19 @@ impl Inner {
         self.index.set_pinned(&[(*id, pinned)])
     }
 
-    /// A new file in `temp/` that is removed when it is dropped, unless it was renamed.
-    pub(crate) fn new_temp(self: &Arc<Self>) -> Result<Temp, CacheError> {
-        loop {
-            let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
-            let path = self.disk.folder("temp").join(format!("{TEMP_PREFIX}{number}"));
-            self.temps.lock().insert(path.clone());
-            match disk::create_file(&path) {
-                Ok(file) => return Ok(Temp { inner: Arc::clone(self), path, file }),
-                Err(error) => {
-                    self.temps.lock().remove(&path);
-                    // A crash left it; another number will do.
-                    if error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(error).at("create", &path);
-                    }
-                }
-            }
-        }
-    }
-
     pub(crate) fn is_live_temp(&self, path: &Path) -> bool {
         self.temps.lock().contains(path)
     }
 }
 
-/// How the names of our temporary files begin; nothing else in `temp/` is touched.
-pub(crate) const TEMP_PREFIX: &str = "t-";
-
 impl Drop for Inner {
     fn drop(&mut self) {
         let closed = self.flush().and_then(|()| {
-            if self.index.ledger.is_doubted() { Ok(()) } else { self.index.set_counted(true) }
+            if self.index.ledger.is_doubted() {
+                Ok(())
+            } else {
+                self.index.set_counted(true)
+            }
         });
         if let Err(error) = closed {
             tracing::warn!(%error, "the cache could not be closed in order; it will be counted when it is next used");
@@ -403,81 +399,10 @@ impl Drop for Inner {
     }
 }
 
-/// A file in `temp/` of this process. Nobody else knows of it.
-pub(crate) struct Temp {
-    inner: Arc<Inner>,
-    pub(crate) path: PathBuf,
-    pub(crate) file: File,
-}
-
-impl Temp {
-    pub(crate) fn owner(&self) -> &Arc<Inner> {
-        &self.inner
-    }
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        if let Err(error) = disk::remove_file(&self.path) {
-            tracing::warn!(%error, "a temporary file is left until the cache is reconciled");
-        }
-        self.inner.temps.lock().remove(&self.path);
-    }
-}
-
-/// Keeps an object from being evicted, and notes its use when it ends.
-pub(crate) struct Hold {
-    pub(crate) inner: Arc<Inner>,
-    pub(crate) id: ObjectId,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.inner.used(&self.id);
-        self.inner.holds.leave(&self.id);
-    }
-}
-
-/// An open object: its bytes never change, and it is not evicted while this lives.
-pub struct OpenObject {
-    file: File,
-    size: u64,
-    hold: Hold,
-}
-
-impl OpenObject {
-    /// Its name.
-    pub fn id(&self) -> ObjectId {
-        self.hold.id
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The file, open for reading: for passthrough or a mapping. A duplicate of it does not keep the object.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Reads at `offset` (bytes); 0 at the end. Many threads may do so at once.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, CacheError> {
-        disk::read_at(&self.file, buffer, offset).at("read", &self.hold.inner.disk.object_path(&self.hold.id))
-    }
-}
-
-impl std::fmt::Debug for OpenObject {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenObject").field("id", &self.id()).field("size", &self.size).finish()
-    }
-}
-
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("folder", &self.folder()).finish()
+        f.debug_struct("Store")
+            .field("folder", &self.folder())
+            .finish()
     }
 }

@@ -68,7 +68,9 @@ impl Store {
                     Err(error) => return Err(error).at("read", &inner.disk.object_path(id)),
                 };
                 if actual == Some(*id) {
-                    return Ok(Verified::Intact { size: object.size() });
+                    return Ok(Verified::Intact {
+                        size: object.size(),
+                    });
                 }
                 actual
             }
@@ -78,7 +80,11 @@ impl Store {
         };
         let exclusive = inner.holds.leaving(id);
         match inner.set_aside_object(id, &exclusive)? {
-            Some(set_aside) => Ok(Verified::Damaged(Damaged { id: *id, set_aside, actual: damaged })),
+            Some(set_aside) => Ok(Verified::Damaged(Damaged {
+                id: *id,
+                set_aside,
+                actual: damaged,
+            })),
             None => Ok(Verified::Absent),
         }
     }
@@ -88,7 +94,10 @@ impl Store {
     ///
     /// # Errors
     /// The disk or the database fails.
-    pub fn verify_all(&self, mut progress: impl FnMut(u64) -> ControlFlow<()>) -> Result<VerifyReport, CacheError> {
+    pub fn verify_all(
+        &self,
+        mut progress: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<VerifyReport, CacheError> {
         self.inner.reconcile_if_doubted()?;
         let mut report = VerifyReport::default();
         let (mut last, mut done) = (None, 0);
@@ -132,18 +141,27 @@ impl Store {
 impl Inner {
     /// Moves what lies at the place of an object to `damaged/`, and takes the object out of the books. Returns where it
     /// lies now; `None` if nothing was there.
-    pub(crate) fn set_aside_object(&self, id: &ObjectId, _exclusive: &Exclusive<'_>) -> Result<Option<PathBuf>, CacheError> {
+    pub(crate) fn set_aside_object(
+        &self,
+        id: &ObjectId,
+        _exclusive: &Exclusive<'_>,
+    ) -> Result<Option<PathBuf>, CacheError> {
         let _upkeep = self.upkeep.lock();
         let place = self.disk.at_place(id)?;
         if place == AtPlace::Nothing {
             return Ok(None);
         }
         let counted = self.index.remove_object(id)?.unwrap_or(0);
-        let moved = self.disk.set_aside(&self.disk.object_path(id), &id.to_string());
+        let moved = self
+            .disk
+            .set_aside(&self.disk.object_path(id), &id.to_string());
         let moved = moved.inspect_err(|_| self.index.ledger.doubt())?;
-        self.index.ledger.change(|account| account.objects = account.objects.saturating_sub(counted));
+        self.index
+            .ledger
+            .change(|account| account.objects = account.objects.saturating_sub(counted));
         if let AtPlace::File(size) = place {
-            self.index.change_damaged(|damaged| damaged.saturating_add(size))?;
+            self.index
+                .change_damaged(|damaged| damaged.saturating_add(size))?;
         }
         tracing::warn!(object = %id, set_aside = %moved.display(), "an object of the cache is damaged; it was set aside");
         Ok(Some(moved))
@@ -156,8 +174,12 @@ impl Inner {
         if self.disk.at_place(id)? != AtPlace::Nothing {
             return Ok(false);
         }
-        let Some(size) = self.index.remove_object(id)? else { return Ok(false) };
-        self.index.ledger.change(|account| account.objects = account.objects.saturating_sub(size));
+        let Some(size) = self.index.remove_object(id)? else {
+            return Ok(false);
+        };
+        self.index
+            .ledger
+            .change(|account| account.objects = account.objects.saturating_sub(size));
         Ok(true)
     }
 }
