@@ -3,10 +3,13 @@
 //! `--home DIR` (or `MEDIAFS_HOME`) puts all of them under one folder; without it they go to the places of the XDG
 //! base directories. One process at a time works on a home, by a lock that ends with the process.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use mediafs_platform::lock::{LockError, LockedFile};
+use serde::{Deserialize, Serialize};
 
 /// The longest path of a socket on any system, in bytes (macOS: 104 with its end).
 const LONGEST_SOCKET: usize = 103;
@@ -53,6 +56,15 @@ pub enum HomeError {
         /// Why it is not.
         reason: String,
     },
+    /// Its lock can't be taken.
+    #[error("the home {path} cannot be locked")]
+    Lock {
+        /// Which home.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: LockError,
+    },
     /// Another process works on it.
     #[error("the home {path} is in use by process {pid}, {what}; {remedy}", what = purpose.what(), remedy = purpose.remedy())]
     Held {
@@ -75,13 +87,6 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Daemon => "daemon",
-            Self::Command => "command",
-        }
-    }
-
     fn what(self) -> &'static str {
         match self {
             Self::Daemon => "its mediafs daemon",
@@ -211,6 +216,11 @@ impl Home {
         self.data.join("lock")
     }
 
+    /// Where a daemon says who it is and where it listens.
+    fn daemon_file(&self) -> PathBuf {
+        self.data.join("daemon.json")
+    }
+
     /// Where a daemon of this home is to listen.
     #[must_use]
     pub fn socket(&self) -> &Path {
@@ -221,9 +231,18 @@ impl Home {
     /// in another environment.
     #[must_use]
     pub fn daemon_socket(&self) -> PathBuf {
-        read_holder(&self.lock_file())
-            .and_then(|holder| holder.socket)
-            .unwrap_or_else(|| self.socket.clone())
+        self.announced()
+            .map_or_else(|| self.socket.clone(), |daemon| daemon.socket)
+    }
+
+    fn announced(&self) -> Option<Announced> {
+        let mut text = Vec::new();
+        File::open(self.daemon_file())
+            .ok()?
+            .take(LONGEST_ANNOUNCEMENT)
+            .read_to_end(&mut text)
+            .ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Makes the folders, for the owner alone, and checks that they can be relied on.
@@ -245,116 +264,119 @@ impl Home {
     /// # Errors
     /// [`HomeError::Held`], naming the holder; or the lock file can't be made.
     pub fn lock(&self, purpose: Purpose, patience: Duration) -> Result<HomeLock, HomeError> {
-        let path = self.lock_file();
-        let unusable = |doing| {
-            let path = path.clone();
-            move |source: std::io::Error| HomeError::Unusable {
-                path,
-                doing,
-                source,
-            }
-        };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let mut file = options.open(&path).map_err(unusable("opening its lock"))?;
         let start = Instant::now();
-        while !try_lock(&file).map_err(unusable("locking it"))? {
-            let holder = read_holder(&path);
-            let purpose = holder
-                .as_ref()
-                .map_or(Purpose::Command, |holder| holder.purpose);
-            // A daemon stays; only commands are worth waiting for.
-            let patience = match purpose {
-                Purpose::Daemon => patience.min(DAEMON_PATIENCE),
-                Purpose::Command => patience,
-            };
-            if start.elapsed() >= patience {
-                return Err(HomeError::Held {
-                    path: self.data.clone(),
-                    pid: holder.map_or(0, |holder| holder.pid),
-                    purpose,
-                });
+        let held = loop {
+            match LockedFile::acquire(&self.lock_file()) {
+                Ok(lock) => break lock,
+                Err(LockError::Held { pid, .. }) => {
+                    let daemon = self.announced().map(|daemon| daemon.pid);
+                    let holder = if pid.is_some() && pid == daemon {
+                        Purpose::Daemon
+                    } else {
+                        Purpose::Command
+                    };
+                    // A daemon stays; only commands are worth waiting for.
+                    let patience = match holder {
+                        Purpose::Daemon => patience.min(DAEMON_PATIENCE),
+                        Purpose::Command => patience,
+                    };
+                    if start.elapsed() >= patience {
+                        return Err(HomeError::Held {
+                            path: self.data.clone(),
+                            pid: pid.unwrap_or(0),
+                            purpose: holder,
+                        });
+                    }
+                }
+                Err(source) => {
+                    return Err(HomeError::Lock {
+                        path: self.data.clone(),
+                        source,
+                    });
+                }
             }
             std::thread::sleep(AGAIN);
-        }
-        let socket = match purpose {
-            Purpose::Daemon => self.socket.to_str().unwrap_or_default(),
-            Purpose::Command => "",
         };
-        let text = format!("{}\n{}\n{socket}\n", std::process::id(), purpose.word());
-        file.set_len(0)
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(unusable("writing its lock"))?;
-        Ok(HomeLock { file })
+        let daemon_file = match purpose {
+            Purpose::Daemon => Some(self.announce(None)?),
+            Purpose::Command => None,
+        };
+        Ok(HomeLock {
+            daemon_file,
+            _lock: held,
+        })
     }
 
-    /// The process that holds the lock, if one does.
+    fn announce(&self, mount: Option<&Path>) -> Result<PathBuf, HomeError> {
+        let path = self.daemon_file();
+        let announced = Announced {
+            pid: std::process::id(),
+            socket: self.socket.clone(),
+            mount: mount.map(Path::to_owned),
+        };
+        // Paths that are no text can't be said; who has the same environment finds the socket all the same.
+        let text = serde_json::to_vec(&announced).unwrap_or_default();
+        let next = path.with_extension("json.new");
+        std::fs::write(&next, text)
+            .and_then(|()| std::fs::rename(&next, &path))
+            .map_err(|source| HomeError::Unusable {
+                path: path.clone(),
+                doing: "saying who its daemon is",
+                source,
+            })?;
+        Ok(path)
+    }
+
+    /// Says where the drive is mounted. For the daemon, which shows that it holds the lock.
+    ///
+    /// # Errors
+    /// The home can't be written to.
+    pub fn announce_mount(&self, _lock: &HomeLock, point: &Path) -> Result<(), HomeError> {
+        self.announce(Some(point)).map(|_| ())
+    }
+
+    /// Where the last daemon of this home had its drive, if it still has or did not end in order.
     #[must_use]
-    pub fn holder(&self) -> Option<(u32, Purpose)> {
-        let path = self.lock_file();
-        let file = File::open(&path).ok()?;
-        if try_lock(&file).unwrap_or(true) {
-            return None;
-        }
-        read_holder(&path).map(|holder| (holder.pid, holder.purpose))
+    pub fn announced_mount(&self) -> Option<PathBuf> {
+        self.announced()?.mount
+    }
+
+    /// Is the home in use by a process of this number?
+    #[must_use]
+    pub fn is_held_by(&self, pid: u32) -> bool {
+        matches!(
+            LockedFile::acquire(&self.lock_file()),
+            Err(LockError::Held { pid: holder, .. }) if holder.is_none_or(|holder| holder == pid)
+        )
     }
 }
+
+/// What a daemon says of itself.
+#[derive(Serialize, Deserialize)]
+struct Announced {
+    pid: u32,
+    socket: PathBuf,
+    #[serde(default)]
+    mount: Option<PathBuf>,
+}
+
+/// The longest announcement that is read, in bytes.
+const LONGEST_ANNOUNCEMENT: u64 = 16 * 1024;
 
 /// The lock on a home, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct HomeLock {
-    file: File,
+    daemon_file: Option<PathBuf>,
+    /// Dropped last.
+    _lock: LockedFile,
 }
 
 impl Drop for HomeLock {
     fn drop(&mut self) {
-        // Nobody holds it: nobody's pid. The lock itself goes with the file.
-        let _ = self.file.set_len(0);
-    }
-}
-
-struct Holder {
-    pid: u32,
-    purpose: Purpose,
-    socket: Option<PathBuf>,
-}
-
-fn read_holder(path: &Path) -> Option<Holder> {
-    let mut text = String::new();
-    File::open(path)
-        .ok()?
-        .take(4096)
-        .read_to_string(&mut text)
-        .ok()?;
-    let mut lines = text.lines();
-    let pid = lines.next()?.parse().ok()?;
-    let purpose = match lines.next()? {
-        "daemon" => Purpose::Daemon,
-        _ => Purpose::Command,
-    };
-    let socket = lines
-        .next()
-        .filter(|line| !line.is_empty())
-        .map(PathBuf::from);
-    Some(Holder {
-        pid,
-        purpose,
-        socket,
-    })
-}
-
-#[cfg(unix)]
-fn try_lock(file: &File) -> std::io::Result<bool> {
-    use rustix::fs::{FlockOperation, flock};
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+        if let Some(path) = &self.daemon_file {
+            // If it stays, nobody answers where it points to.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -498,31 +520,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(Some(dir.path())).unwrap();
         home.prepare().unwrap();
-        assert_eq!(home.holder(), None);
+        let us = std::process::id();
+        assert!(!home.is_held_by(us));
         let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
-        assert_eq!(home.holder(), Some((std::process::id(), Purpose::Daemon)));
+        assert!(home.is_held_by(us));
         assert_eq!(home.daemon_socket(), home.socket());
-        let error = home
-            .lock(Purpose::Command, Duration::from_millis(30))
-            .unwrap_err();
+        let refused = |purpose| {
+            home.lock(purpose, Duration::from_millis(30))
+                .unwrap_err()
+                .to_string()
+        };
+        let error = refused(Purpose::Command);
         assert!(
-            error.to_string().contains(&std::process::id().to_string()),
+            error.contains(&us.to_string()) && error.contains("mediafs unmount"),
             "{error}"
         );
-        assert!(error.to_string().contains("mediafs unmount"), "{error}");
         drop(lock);
-        assert_eq!(home.holder(), None);
-        home.lock(Purpose::Command, Duration::ZERO).unwrap();
+        assert!(!home.is_held_by(us));
+        let lock = home.lock(Purpose::Command, Duration::ZERO).unwrap();
+        let error = refused(Purpose::Daemon);
+        assert!(
+            error.contains(&us.to_string()) && error.contains("another mediafs command"),
+            "{error}"
+        );
+        drop(lock);
+        assert_eq!(
+            std::fs::read_dir(dir.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name() == "daemon.json")
+                .count(),
+            0
+        );
     }
 
     #[test]
-    fn a_lock_file_full_of_garbage_is_no_obstacle() {
+    fn garbage_in_its_files_is_no_obstacle() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(Some(dir.path())).unwrap();
         home.prepare().unwrap();
-        std::fs::write(dir.path().join("lock"), [0xff, 0, b'\n', b'x']).unwrap();
-        assert_eq!(home.holder(), None);
+        for name in ["lock", "daemon.json"] {
+            std::fs::write(dir.path().join(name), [0xff, 0, b'\n', b'x']).unwrap();
+        }
+        assert!(!home.is_held_by(1));
         assert_eq!(home.daemon_socket(), home.socket());
-        home.lock(Purpose::Command, Duration::ZERO).unwrap();
+        home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{CliError, Context};
 use crate::config::Config;
 use crate::control::Client;
-use crate::control::methods::{HelloParams, PROTOCOL, SessionHello};
+use crate::control::methods::PROTOCOL;
 use crate::daemon;
 use crate::home::{HomeError, Purpose};
 
@@ -20,15 +20,12 @@ const AGAIN: Duration = Duration::from_millis(50);
 impl Context {
     /// The daemon of this home, if one answers.
     pub(super) fn daemon(&self) -> Result<Option<Client>, CliError> {
-        let Some(mut client) = Client::connect(&self.home.daemon_socket()) else {
+        let Some((client, hello)) = Client::connect(&self.home.daemon_socket())? else {
             return Ok(None);
         };
-        let hello = client.call::<SessionHello>(&HelloParams {
-            client: Some(format!("mediafs {}", env!("CARGO_PKG_VERSION"))),
-        })?;
         if hello.protocol != PROTOCOL {
             return Err(CliError::new(format!(
-                "the running daemon is mediafs {} and speaks protocol {}, this is {PROTOCOL}; end it with `mediafs unmount` of its version, and mount again",
+                "the running daemon is mediafs {} and speaks protocol {}, this is {PROTOCOL}; end it with `mediafs unmount`, and mount again",
                 hello.version, hello.protocol
             )));
         }

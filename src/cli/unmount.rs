@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done};
-use crate::control::methods::{DriveStatus, Nothing, SessionShutdown};
-use crate::home::Purpose;
+use crate::control::methods::{Nothing, SessionShutdown};
+use crate::control::rpc::one_line;
+use crate::control::{Client, ClientError};
+use mediafs_platform::mount::{Clear, MountError, clear};
 
 /// How long the daemon may take to end. It bounds itself to less.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,34 +25,42 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let wanted = arguments.mountpoint.as_deref().map(super::absolute).transpose()?.map(|path| path.0);
-    let Some(mut client) = context.daemon()? else {
-        return without_daemon(&wanted.unwrap_or_else(super::mount::default_mountpoint), context);
+    let announced = context.home.announced_mount();
+    let point = || {
+        wanted
+            .clone()
+            .or_else(|| announced.clone())
+            .unwrap_or_else(super::mount::default_mountpoint)
     };
-    let status = client.call::<DriveStatus>(&Nothing {})?;
-    let point = status.mount.map(|mount| mount.point.0);
-    if let (Some(wanted), Some(point)) = (&wanted, &point)
-        && !same(wanted, point)
+    let (mut client, daemon) = match Client::connect(&context.home.daemon_socket()) {
+        Ok(Some(found)) => found,
+        Ok(None) => return without_daemon(&point(), Clear::Dead, context),
+        Err(ClientError::Silent { .. }) => return without_daemon(&point(), Clear::Silent, context),
+        Err(error) => return Err(error.into()),
+    };
+    if let (Some(wanted), Some(announced)) = (&wanted, &announced)
+        && !same(wanted, announced)
     {
         return Err(CliError::new(format!(
             "the drive of this home is mounted at {}, not at {}; name that one, or the other home with --home",
-            point.display(),
+            announced.display(),
             wanted.display()
         )));
     }
     client.call::<SessionShutdown>(&Nothing {})?;
     drop(client);
     let start = Instant::now();
-    while matches!(context.home.holder(), Some((pid, Purpose::Daemon)) if pid == status.pid) {
+    while context.home.is_held_by(daemon.pid) {
         if start.elapsed() > PATIENCE {
             return Err(CliError::new(format!(
                 "the daemon (process {}) does not end; its log in {} says why",
-                status.pid,
+                daemon.pid,
                 context.home.log().display()
             )));
         }
         std::thread::sleep(AGAIN);
     }
-    tell(point.as_deref())?;
+    tell(announced.as_deref())?;
     Ok(Done::Well)
 }
 
@@ -72,18 +82,22 @@ fn same(wanted: &Path, point: &Path) -> bool {
         || std::fs::read_link(wanted).is_ok_and(|target| target == point)
 }
 
-fn without_daemon(point: &Path, context: &Context) -> Result<Done, CliError> {
-    use mediafs_platform::mount::{Cleared, clear_dead};
-    match clear_dead(point) {
-        Ok(Cleared::Dead) => {
+/// Takes away what a daemon has left.
+fn without_daemon(point: &Path, what: Clear, context: &Context) -> Result<Done, CliError> {
+    match clear(point, what) {
+        Ok(true) => {
             tell(Some(point))?;
             Ok(Done::Well)
         }
-        Ok(Cleared::Nothing) => Err(CliError::new(format!(
-            "no drive is mounted from {} or at {}",
+        Ok(false) => Err(CliError::new(format!(
+            "no drive is mounted from {}, and none is at {}; name the home of the drive with --home",
             context.home.data().display(),
             point.display()
         ))),
-        Err(error) => Err(CliError::new(crate::control::rpc::one_line(&error))),
+        Err(MountError::AlreadyMounted { path }) => Err(CliError::new(format!(
+            "the drive at {} belongs to another home; name that one with --home",
+            path.display()
+        ))),
+        Err(error) => Err(CliError::new(one_line(&error))),
     }
 }

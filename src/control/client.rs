@@ -3,17 +3,23 @@
 //! Blocking, for commands. The commands have no other way to the media drive.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::methods::{Method, Notification};
+use super::methods::{Hello, HelloParams, Method, Notification, SessionHello};
 use super::rpc::{self, Incoming, RpcError};
 use super::{Caller, CallerGone, Handler};
 
 /// The longest line a daemon may send, in bytes.
 const LONGEST_ANSWER: u64 = 256 << 20;
+
+/// How long a daemon may take to say hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,12 @@ pub enum ClientError {
         /// The cause, if the system told.
         #[source]
         source: Option<std::io::Error>,
+    },
+    /// The daemon is there, but says nothing.
+    #[error("the daemon does not answer at {path}; if that stays so, end it with `mediafs unmount`")]
+    Silent {
+        /// Its socket.
+        path: std::path::PathBuf,
     },
     /// The daemon speaks another language.
     #[error("the daemon gave no valid answer to {method}; is it another version of mediafs?")]
@@ -49,8 +61,7 @@ pub struct Client {
 
 enum Way {
     Socket {
-        reader: BufReader<Box<dyn Read + Send>>,
-        writer: Box<dyn Write + Send>,
+        stream: BufReader<UnixStream>,
         last_id: u64,
     },
     Here {
@@ -60,15 +71,47 @@ enum Way {
 }
 
 impl Client {
-    /// Over a connected socket, by its two halves.
+    /// The daemon that listens at `socket`, and what it says of itself (it may be of another version); `None` if none
+    /// does.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it does not answer, or not as it should.
+    pub fn connect(socket: &Path) -> Result<Option<(Self, Hello)>, ClientError> {
+        let Ok(stream) = UnixStream::connect(socket) else {
+            return Ok(None);
+        };
+        let mut client = Self::over(stream);
+        client.answer_within(Some(HELLO_PATIENCE));
+        let hello = match client.call::<SessionHello>(&HelloParams {
+            client: Some(format!("mediafs {}", env!("CARGO_PKG_VERSION"))),
+        }) {
+            Ok(hello) => hello,
+            Err(ClientError::Gone { source: Some(error), .. }) if is_timeout(&error) => {
+                return Err(ClientError::Silent {
+                    path: socket.to_owned(),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        client.answer_within(None);
+        Ok(Some((client, hello)))
+    }
+
+    /// Over a connected socket.
     #[must_use]
-    pub fn over(reader: Box<dyn Read + Send>, writer: Box<dyn Write + Send>) -> Self {
+    pub fn over(stream: UnixStream) -> Self {
         Self {
             way: Way::Socket {
-                reader: BufReader::new(reader),
-                writer,
+                stream: BufReader::new(stream),
                 last_id: 0,
             },
+        }
+    }
+
+    fn answer_within(&self, patience: Option<Duration>) {
+        if let Way::Socket { stream, .. } = &self.way {
+            // Fails only for a time of zero; then calls wait as long as it takes.
+            let _ = stream.get_ref().set_read_timeout(patience);
         }
     }
 
@@ -113,36 +156,38 @@ impl Client {
                 let mut caller = Listening { listen, cancelled };
                 handler.handle(M::NAME, params, &mut caller)?
             }
-            Way::Socket {
-                reader,
-                writer,
-                last_id,
-            } => {
+            Way::Socket { stream, last_id } => {
                 *last_id += 1;
-                exchange(reader, writer, *last_id, M::NAME, &params, listen)?
+                exchange(stream, *last_id, M::NAME, &params, listen)?
             }
         };
         serde_json::from_value(answer).map_err(not_understood)
     }
 }
 
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
+}
+
 fn exchange(
-    reader: &mut BufReader<Box<dyn Read + Send>>,
-    writer: &mut Box<dyn Write + Send>,
+    stream: &mut BufReader<UnixStream>,
     id: u64,
     method: &'static str,
     params: &Value,
     listen: &mut (dyn FnMut(Notification) + Send),
 ) -> Result<Value, ClientError> {
     let gone = |source| ClientError::Gone { method, source };
-    writer
+    stream
+        .get_mut()
         .write_all(&rpc::request_line(id, method, params))
-        .and_then(|()| writer.flush())
         .map_err(|error| gone(Some(error)))?;
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = reader
+        let read = stream
             .by_ref()
             .take(LONGEST_ANSWER)
             .read_until(b'\n', &mut line)
@@ -194,17 +239,29 @@ impl Caller for Listening<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::control::methods::{Hello, HelloParams, SessionHello};
-
+    /// A daemon that says this, whatever it is asked, and leaves.
     fn client(answer: &str) -> Client {
-        Client::over(
-            Box::new(std::io::Cursor::new(answer.to_owned().into_bytes())),
-            Box::new(std::io::sink()),
-        )
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(answer.as_bytes()).unwrap();
+        there.shutdown(std::net::Shutdown::Write).unwrap();
+        // Kept open so that the request can be sent.
+        std::mem::forget(there);
+        Client::over(here)
     }
 
     fn hello(answer: &str) -> Result<Hello, ClientError> {
         client(answer).call::<SessionHello>(&HelloParams::default())
+    }
+
+    #[test]
+    fn where_nobody_listens_there_is_no_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        assert!(Client::connect(&path).unwrap().is_none());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(Client::connect(&path).unwrap().is_none());
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(Client::connect(&dir.path().join("file")).unwrap().is_none());
     }
 
     #[test]
