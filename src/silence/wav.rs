@@ -11,14 +11,14 @@ use crate::model::Format;
 const IN_DS64: u32 = u32::MAX;
 
 /// The byte of which silence in this coding is made: zero for most, the middle for unsigned samples, and what is
-/// closest to zero for A-law, which has no zero. A block of zeros decodes to zeros in both ADPCM codings. `None` for
+/// closest to zero for A-law, which has no zero. A block of zeros decodes to zeros in all three ADPCM codings. `None` for
 /// codings without such a byte.
 pub(crate) fn silent_byte(codec: &str) -> Option<u8> {
     Some(match codec {
         "pcm_u8" => 0x80,
         "pcm_mulaw" => 0xff,
         "pcm_alaw" => 0xd5,
-        "adpcm_ms" | "adpcm_ima_wav" => 0,
+        "adpcm_ms" | "adpcm_ima_wav" | "adpcm_ima_qt" | "pcm_s8" => 0,
         "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_s64le" | "pcm_f32le" | "pcm_f64le"
         | "pcm_s16be" | "pcm_s24be" | "pcm_s32be" | "pcm_s64be" | "pcm_f32be" | "pcm_f64be" => 0,
         _ => return None,

@@ -230,8 +230,10 @@ fn frames(
     if format.frames_per_block == 0 || format.block == 0 {
         return Ok(stated.filter(|frames| *frames > 0));
     }
-    let whole = length / format.block * format.frames_per_block;
-    let most = length.div_ceil(format.block) * format.frames_per_block;
+    let whole = (length / format.block).saturating_mul(format.frames_per_block);
+    let most = length
+        .div_ceil(format.block)
+        .saturating_mul(format.frames_per_block);
     Ok(Some(
         stated
             .filter(|frames| (1..=most).contains(frames))
