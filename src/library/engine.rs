@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -14,7 +14,7 @@ use crate::catalog::{
     Reader, Writer,
 };
 
-use super::LibraryConfig;
+use super::owner::LibraryConfig;
 use super::disk::{Folder, NoFolder, RootFolder};
 use super::problems::Problems;
 use super::trust;
@@ -47,6 +47,9 @@ pub(super) struct Engine {
     busy: AtomicUsize,
     /// Everything is to end.
     pub(super) stopping: AtomicBool,
+    /// To be read by the watch loop.
+    probes: Mutex<Vec<PlaceNo>>,
+    lost_events: AtomicU64,
 }
 
 /// While it lives, background hashing pauses.
@@ -70,6 +73,8 @@ impl Engine {
             devices: Mutex::new(HashSet::new()),
             busy: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            probes: Mutex::new(Vec::new()),
+            lost_events: AtomicU64::new(0),
         }
     }
 
@@ -84,6 +89,23 @@ impl Engine {
 
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Asks the watch loop to read a file.
+    pub(super) fn probe_soon(&self, place: PlaceNo) {
+        self.probes.lock().push(place);
+    }
+
+    pub(super) fn take_probes(&self) -> Vec<PlaceNo> {
+        std::mem::take(&mut *self.probes.lock())
+    }
+
+    pub(super) fn note_lost_events(&self) {
+        self.lost_events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn lost_events(&self) -> u64 {
+        self.lost_events.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_watcher(&self, watcher: Option<Arc<dyn WatchFolder>>) {

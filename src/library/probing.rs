@@ -13,7 +13,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use crate::catalog::{
     CatalogError, Durability, Evidence, Observation, PlaceKind, PlaceNo, ProbeRecord,
 };
-use crate::model::display_name;
 
 use super::disk::{RootFolder, evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
@@ -174,7 +173,7 @@ pub(super) fn probe_place(
             }
         };
         if evidence == row.evidence {
-            let record = read_facts(&mut file, &display_name(row.name.as_encoded_bytes()));
+            let record = read_facts(&mut file, row.name.as_encoded_bytes());
             match evidence_of(&file) {
                 Ok(after) if after == evidence => return Ok(probed(record)),
                 _ => {}
@@ -197,7 +196,7 @@ pub(super) fn probe_place(
 }
 
 /// What the open file is, as the catalog takes it.
-pub(super) fn read_facts(file: &mut File, name: &str) -> ProbeRecord {
+pub(super) fn read_facts(file: &mut File, name: &[u8]) -> ProbeRecord {
     let probed = facts(file, name).and_then(|probe| Ok((probe, fingerprint(file)?)));
     match probed {
         Ok((probe, fingerprint)) => ProbeRecord::Media {
@@ -214,7 +213,7 @@ pub(super) fn read_facts(file: &mut File, name: &str) -> ProbeRecord {
     }
 }
 
-fn facts(file: &mut File, name: &str) -> Result<Probe, ProbeError> {
+fn facts(file: &mut File, name: &[u8]) -> Result<Probe, ProbeError> {
     super::probe::probe(file, name)
 }
 

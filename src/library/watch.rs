@@ -3,8 +3,8 @@
 //! Each folder is watched by itself, when a sweep is about to list it: so another file system mounted within a root is
 //! never touched, and nothing can happen in a folder between its listing and its watch.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,6 @@ struct Shared {
     woken: Condvar,
     /// Bases that can't be watched (whole), with the reason.
     unwatched: Mutex<HashMap<BaseNo, String>>,
-    watched: Mutex<HashSet<PathBuf>>,
 }
 
 impl Watcher {
@@ -86,10 +85,9 @@ impl Watcher {
         self.shared.unwatched.lock().remove(&base);
     }
 
-    /// Forgets the watches at and below `folder`: what was there is somewhere else, or gone.
-    pub(super) fn forget(&self, folder: &Path) {
-        let mut watched = self.shared.watched.lock();
-        watched.retain(|path| !path.starts_with(folder));
+    /// Whether changes wait for their writers.
+    pub(super) fn waits(&self) -> bool {
+        self.shared.dirty.lock().waits()
     }
 }
 
@@ -98,16 +96,13 @@ impl WatchFolder for Watcher {
         if self.unwatched(base).is_some() {
             return;
         }
-        // A watch that is there already stays; the system's own list has the last word on folders that were
-        // replaced, so a known path is set again as well: it costs one call.
+        // Also where there is a watch of that path: the folder may have been replaced since.
         let result = match self.system.lock().as_mut() {
             Some(system) => system.watch(folder, RecursiveMode::NonRecursive),
             None => Err(notify::Error::generic("folders can't be watched")),
         };
         match result {
-            Ok(()) => {
-                self.shared.watched.lock().insert(folder.to_owned());
-            }
+            Ok(()) => {}
             // It went: the sweep finds out.
             Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
             Err(error) if is_gone(&error) => {}
