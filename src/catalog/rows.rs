@@ -240,6 +240,34 @@ pub struct NewItem {
     pub blake3: Option<ObjectHash>,
 }
 
+/// How many there are of what.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Media items of all scopes.
+    pub items: u64,
+    /// Items by what a player gets; combinations that no item has are left out.
+    pub states: Vec<(Availability, Playable, u64)>,
+    /// Files that were there when last looked for, media or not.
+    pub places: u64,
+    /// Present files that could not be read.
+    pub problems: u64,
+    /// Items whose content was not hashed yet.
+    pub unhashed: u64,
+}
+
+/// Which analysis of which bytes. A changed file is another object, and so has none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AnalysisKey {
+    /// The bytes.
+    pub object: ObjectHash,
+    /// What was looked for: `waveform`, `tempo`, …
+    pub kind: String,
+    /// How, in one fixed spelling.
+    pub parameters: String,
+    /// Which program in which version.
+    pub producer: String,
+}
+
 /// What a commit changed. Told to listeners after it, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
