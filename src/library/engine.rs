@@ -167,16 +167,12 @@ impl Engine {
     pub(super) fn write<T>(
         &self,
         durability: Durability,
-        work: impl FnOnce(&mut Writer<'_>, &Reader) -> Result<T, CatalogError>,
+        work: impl FnOnce(&mut Writer) -> Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
-        self.catalog.write(durability, |writer| {
-            // Opened under the writer's lock: what it shows can't be overtaken by another writer.
-            let reader = self.catalog.reader()?;
-            work(writer, &reader)
-        })
+        self.catalog.write(durability, work)
     }
 
-    /// The base and its open root for a place, and the path below it.
+    /// The base of a place, and the path below it.
     pub(super) fn locate(
         &self,
         reader: &Reader,
@@ -206,7 +202,7 @@ impl Engine {
 
     /// The folder at `relative`, made known part by part where the disk has it.
     pub(super) fn ensure_folder(
-        writer: &mut Writer<'_>,
+        writer: &mut Writer,
         root: &RootFolder,
         base: &BaseRow,
         relative: &Path,

@@ -106,7 +106,7 @@ pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, Catalog
         return Ok(false);
     }
     drop(reader);
-    engine.write(Durability::Normal, |writer, _| {
+    engine.write(Durability::Normal, |writer| {
         writer.record_hash(item.row, item.generation, hash, capsule.as_ref())
     })?;
     Ok(true)

@@ -21,6 +21,7 @@ use crate::model::ObjectHash;
 
 use super::disk::{RootFolder, evidence_of};
 use super::engine::{BATCH, Engine};
+use super::vanish::{Presence, presence};
 
 /// What stays the same of a file that is renamed on its file system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,11 +75,19 @@ pub(super) fn match_moved(
         if cancel.load(Ordering::Relaxed) {
             break;
         }
-        let mut went: Vec<PlaceRow> = reader.gone_places_of_size(size)?;
+        let mut went = reader.gone_places_of_size(size)?;
         went.retain(|row| areas.get(&row.base) == Some(&area));
         if went.is_empty() {
             continue;
         }
+        // "Gone" must be true now, not only when it was last looked for.
+        let mut certain = Vec::with_capacity(went.len());
+        for row in went {
+            if is_gone(engine, &reader, &row)? {
+                certain.push(row);
+            }
+        }
+        let mut went = certain;
         let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
         drop_paired(&pairs, &mut went, &mut came);
         pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
@@ -89,6 +98,17 @@ pub(super) fn match_moved(
         apply(engine, batch)?;
     }
     Ok(moves.len())
+}
+
+fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
+    Ok(match engine.locate(reader, row.row)? {
+        // Another file has taken its name.
+        None => true,
+        Some((base, relative)) => matches!(
+            presence(engine, &base, &relative, row.evidence.device),
+            Presence::Gone
+        ),
+    })
 }
 
 /// Bases between which a move keeps the item: all of the library's are one, each project is one of its own.
@@ -234,14 +254,15 @@ pub(super) fn hash_of(
 }
 
 fn apply(engine: &Engine, moves: &[(PlaceNo, PlaceNo)]) -> Result<(), CatalogError> {
-    engine.write(Durability::Full, |writer, reader| {
+    engine.write(Durability::Full, |writer| {
         for (old, new) in moves {
-            let (Some(went), Some(came)) = (reader.place(*old)?, reader.place(*new)?) else {
+            let (Some(went), Some(came)) =
+                (writer.reader().place(*old)?, writer.reader().place(*new)?) else {
                 continue;
             };
             let Some(folder) = came.folder else { continue };
             // Whatever happened since the match wins.
-            if went.present || !came.present || !reader.items_at(*new)?.is_empty() {
+            if went.present || !came.present || !writer.reader().items_at(*new)?.is_empty() {
                 continue;
             }
             writer.move_place(*old, folder, &came.name, &came.evidence)?;

@@ -169,7 +169,7 @@ impl Library {
         }
         let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
         let name = display_name(name.as_encoded_bytes());
-        Ok(self.engine.write(Durability::Full, |writer, _| {
+        Ok(self.engine.write(Durability::Full, |writer| {
             writer.add_library(&name, &path)
         })?)
     }

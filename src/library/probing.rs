@@ -122,9 +122,9 @@ fn record_batch(engine: &Engine, batch: &[Probed]) -> Result<(), CatalogError> {
     } else {
         Durability::Normal
     };
-    engine.write(durability, |writer, reader| {
+    engine.write(durability, |writer| {
         for probed in batch {
-            let now = reader.place(probed.place)?;
+            let now = writer.reader().place(probed.place)?;
             let current = now.is_some_and(|row| {
                 row.generation == probed.generation && row.present && row.folder.is_some()
             });
@@ -181,7 +181,7 @@ pub(super) fn probe_place(
         }
         // It is another one than the catalog saw: say so, then read that.
         let root = RootFolder::open(&base.path);
-        engine.write(Durability::Normal, |writer, _| {
+        engine.write(Durability::Normal, |writer| {
             let Some((_, evidence)) = root.and_then(|root| root.file(&relative)).ok() else {
                 return Ok(());
             };
@@ -189,7 +189,7 @@ pub(super) fn probe_place(
                 kind: PlaceKind::File,
                 evidence,
             };
-            writer.observe(folder, &row.name, &seen).map(|_| ())
+            writer.observe(folder, &row.name, &seen).map(drop)
         })?;
     }
     Ok(None)

@@ -388,7 +388,7 @@ impl<'e> Sweep<'e> {
             }
         }
         for batch in fresh.chunks(BATCH) {
-            let numbers = self.engine.write(Durability::Normal, |writer, _| {
+            let numbers = self.engine.write(Durability::Normal, |writer| {
                 let mut numbers = Vec::with_capacity(batch.len());
                 for (name, modified) in batch {
                     numbers.push(writer.folder(folder, name, *modified)?);
@@ -421,7 +421,7 @@ impl<'e> Sweep<'e> {
     ) -> Result<(), CatalogError> {
         let engine = self.engine;
         let absolute = below(&self.base.path, path);
-        let observed = engine.write(Durability::Normal, |writer, reader| {
+        let observed = engine.write(Durability::Normal, |writer| {
             let mut observed = Vec::with_capacity(names.len());
             for name in names {
                 let kind = match handle.look(name) {
@@ -440,7 +440,7 @@ impl<'e> Sweep<'e> {
                     }
                     Err(reason) => {
                         engine.problems.put(&absolute, name, reason);
-                        let known = reader.child_place(folder, name)?;
+                        let known = writer.reader().child_place(folder, name)?;
                         if let Some((row, _)) = known
                             && row.name == *name
                             && row.present
@@ -479,7 +479,7 @@ impl<'e> Sweep<'e> {
         if recorded == modified {
             return Ok(());
         }
-        self.engine.write(Durability::Normal, |writer, _| {
+        self.engine.write(Durability::Normal, |writer| {
             writer.folder(parent, &name, modified).map(|_| ())
         })
     }

@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{
-    BaseRow, CatalogError, Durability, FolderNo, FolderRow, PlaceNo, PlaceRow, Reader,
+    BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, FolderRow, PlaceNo, PlaceRow,
+    Reader,
 };
 
-use super::disk::{Entry, Folder, RootFolder};
+use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen};
 use super::engine::{BATCH, Engine, exact_child};
 use super::sweep::{Sweep, below};
 
@@ -87,7 +88,7 @@ impl Sweep<'_> {
         device: u64,
     ) -> Result<(), CatalogError> {
         let engine = self.engine;
-        engine.write(Durability::Normal, |writer, reader| {
+        engine.write(Durability::Normal, |writer| {
             for vanished in batch {
                 let now = match handle.look(&vanished.name) {
                     Ok(now) => now.map(|seen| seen.entry),
@@ -103,7 +104,7 @@ impl Sweep<'_> {
                             engine.problems.put(&absolute, OsStr::new(""), COVERED.to_owned());
                             continue;
                         }
-                        if let Some(place) = present_place(reader, vanished)? {
+                        if let Some(place) = present_place(writer.reader(), vanished)? {
                             writer.place_gone(place)?;
                         }
                     }
@@ -111,12 +112,12 @@ impl Sweep<'_> {
                         if matches!(now, Some(Entry::Folder)) {
                             continue;
                         }
-                        let file = device_below(reader, number)?;
+                        let file = device_below(writer.reader(), number)?;
                         if file.is_some_and(|file| !engine.comparable(file, device)) {
                             engine.problems.put(&absolute, &vanished.name, COVERED.to_owned());
                             continue;
                         }
-                        let still = exact_child(reader, vanished.folder, &vanished.name)?;
+                        let still = exact_child(writer.reader(), vanished.folder, &vanished.name)?;
                         if still == Some(number) {
                             writer.folder_gone(number)?;
                             engine.problems.clear_below(&absolute.join(&vanished.name));
@@ -150,6 +151,63 @@ fn device_below(reader: &Reader, folder: FolderNo) -> Result<Option<u64>, Catalo
     Ok(None)
 }
 
+/// Whether a file that was seen before is where it was.
+pub(super) enum Presence {
+    /// A file is there.
+    There(Evidence),
+    /// There is nothing of that name, for certain.
+    Gone,
+    /// Its storage is not there, or can't be read now.
+    Unreachable,
+}
+
+/// Looks for the file at `relative`, last seen on `device`.
+pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device: u64) -> Presence {
+    if engine.untrusted(&base.path.join(relative)).is_some() {
+        return Presence::Unreachable;
+    }
+    let absence = |on: Option<u64>| match on {
+        Some(on) if engine.comparable(device, on) => Presence::Gone,
+        _ => Presence::Unreachable,
+    };
+    let root = match RootFolder::open(&base.path) {
+        Ok(root) => root,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return absence(device_above(&base.path));
+        }
+        Err(_) => return Presence::Unreachable,
+    };
+    let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+        return Presence::Unreachable;
+    };
+    match root.folder(parent) {
+        Ok(folder) => match folder.look(name) {
+            Ok(Some(Seen {
+                entry: Entry::File,
+                evidence,
+            })) => Presence::There(evidence),
+            Ok(_) => absence(folder.evidence().ok().map(|e| e.device)),
+            Err(_) => Presence::Unreachable,
+        },
+        // The nearest folder that is there tells on which file system the rest should be.
+        Err(NoFolder::Absent | NoFolder::NotAFolder) => {
+            absence(parent.ancestors().skip(1).find_map(|above| {
+                let folder = root.folder(above).ok()?;
+                folder.evidence().ok().map(|e| e.device)
+            }))
+        }
+        Err(_) => Presence::Unreachable,
+    }
+}
+
+/// On what the nearest folder above `path` lies that can be opened.
+fn device_above(path: &Path) -> Option<u64> {
+    path.ancestors().skip(1).find_map(|above| {
+        let folder = RootFolder::open(above).ok()?;
+        folder.evidence().ok().map(|e| e.device)
+    })
+}
+
 /// What became of a base's root.
 pub(super) enum Root {
     /// It is there.
@@ -162,7 +220,9 @@ pub(super) enum Root {
 pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, CatalogError> {
     engine.problems.clear(&base.path, OsStr::new(""));
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
-    if let Some(reason) = engine.untrusted(&base.path) {
+    // The computer's base is no storage of its own: each of its folders is judged by itself.
+    let judged = base.kind != BaseKind::Computer;
+    if let Some(reason) = engine.untrusted(&base.path).filter(|_| judged) {
         note(reason);
         return Ok(Root::Away);
     }
@@ -174,10 +234,7 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
         note(format!("the folder cannot be opened: {error}"));
         return Ok(Root::Away);
     }
-    let parent = base.path.ancestors().skip(1).find_map(|above| {
-        let folder = RootFolder::open(above).ok()?;
-        folder.evidence().ok().map(|e| e.device)
-    });
+    let parent = device_above(&base.path);
     let file = device_below(&engine.catalog.reader()?, base.top)?;
     match (parent, file) {
         (Some(parent), Some(file)) if engine.comparable(file, parent) => {
@@ -191,19 +248,19 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
 }
 
 fn all_gone(engine: &Engine, base: &BaseRow) -> Result<(), CatalogError> {
-    engine.write(Durability::Normal, |writer, reader| {
+    engine.write(Durability::Normal, |writer| {
         // Once more, under the lock: it may be back.
         if std::fs::symlink_metadata(&base.path).is_ok() {
             return Ok(());
         }
-        for place in reader.places_of_folder(base.top)? {
+        for place in writer.reader().places_of_folder(base.top)? {
             if place.present {
                 writer.place_gone(place.row)?;
             }
         }
         let mut after = 0;
         loop {
-            let folders = reader.list_folders(base.top, after, 1000)?;
+            let folders = writer.reader().list_folders(base.top, after, 1000)?;
             let Some(last) = folders.last() else {
                 return Ok(());
             };

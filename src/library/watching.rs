@@ -245,12 +245,12 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
     let Ok(root) = RootFolder::open(&base.path) else {
         return Ok(());
     };
-    engine.write(Durability::Normal, |writer, reader| {
-        let Some(parent) = Engine::find_folder(reader, base, parent)? else {
+    engine.write(Durability::Normal, |writer| {
+        let Some(parent) = Engine::find_folder(writer.reader(), base, parent)? else {
             return Ok(());
         };
-        let folder = exact_child(reader, parent, name)?;
-        let place = reader.child_place(parent, name)?.map(|(row, _)| row);
+        let folder = exact_child(writer.reader(), parent, name)?;
+        let place = writer.reader().child_place(parent, name)?.map(|(row, _)| row);
         let place = place.filter(|row| row.name == name);
         if folder.is_none() && place.is_none() {
             return Ok(());
@@ -271,13 +271,13 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
         let Some(place) = place.filter(|_| is_folder != Some(true)) else {
             return Ok(());
         };
-        let overwritten = match reader.child_place(target, new_name)? {
+        let overwritten = match writer.reader().child_place(target, new_name)? {
             Some((row, _)) if row.name == new_name && row.row != place.row => {
-                row.present && !reader.items_at(row.row)?.is_empty()
+                row.present && !writer.reader().items_at(row.row)?.is_empty()
             }
             _ => false,
         };
-        let unknown = reader.items_at(place.row)?.is_empty();
+        let unknown = writer.reader().items_at(place.row)?.is_empty();
         if overwritten && (unknown || is_temporary(name)) {
             return Ok(());
         }
@@ -286,7 +286,9 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
         let evidence = seen
             .filter(|seen| same_bytes(&place.evidence, &seen.evidence))
             .map_or(place.evidence, |seen| seen.evidence);
-        writer.move_place(place.row, target, new_name, &evidence)
+        writer
+            .move_place(place.row, target, new_name, &evidence)
+            .map(drop)
     })
 }
 
