@@ -227,7 +227,11 @@ mod tests {
             to: "/b".into(),
         };
         assert_eq!(ready.renames, [joined]);
-        let mut paths: Vec<_> = ready.paths.iter().map(|(p, _)| p.to_str().unwrap()).collect();
+        let mut paths: Vec<_> = ready
+            .paths
+            .iter()
+            .map(|(p, _)| p.to_str().unwrap())
+            .collect();
         paths.sort_unstable();
         assert_eq!(paths, ["/a", "/b", "/new", "/x"]);
     }

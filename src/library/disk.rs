@@ -271,7 +271,13 @@ mod tests {
     #[test]
     fn links_that_climb_out_are_told() {
         let folder = Path::new("Kits/808");
-        for inside in ["kick.wav", "./kick.wav", "../909/kick.wav", "../../a", "a/b"] {
+        for inside in [
+            "kick.wav",
+            "./kick.wav",
+            "../909/kick.wav",
+            "../../a",
+            "a/b",
+        ] {
             assert!(stays_inside(folder, OsStr::new(inside)), "{inside}");
         }
         for outside in ["/etc/passwd", "../../../a", "a/../../b", "a/..", ""] {

@@ -14,8 +14,8 @@ use crate::catalog::{
     Reader, Writer,
 };
 
-use super::owner::LibraryConfig;
 use super::disk::{Folder, NoFolder, RootFolder};
+use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::trust;
 

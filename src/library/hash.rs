@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow};
@@ -36,7 +37,10 @@ pub(super) fn run(engine: &Arc<Engine>) {
                 rest(engine, IDLE);
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "hashing in the background stopped for a while");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "hashing in the background stopped for a while"
+                );
                 rest(engine, IDLE * 30);
             }
         }
@@ -70,10 +74,33 @@ fn page(engine: &Engine, after: u32) -> Result<Option<u32>, CatalogError> {
     Ok(last)
 }
 
+/// Hashes all that was not hashed yet, without pauses; how many were.
+pub(super) fn hash_all(engine: &Engine, cancel: &AtomicBool) -> Result<u64, CatalogError> {
+    let (mut after, mut hashed) = (0, 0);
+    loop {
+        let items = engine.catalog.reader()?.unhashed(after, PAGE)?;
+        let Some(last) = items.last() else {
+            return Ok(hashed);
+        };
+        after = last.row.0;
+        for item in &items {
+            if cancel.load(Ordering::Relaxed) {
+                return Ok(hashed);
+            }
+            hashed += u64::from(hash_item(engine, item)?);
+        }
+    }
+}
+
 /// Hashes one item's file, and makes the capsule that needs all of it; `false` where it can't be read now.
 pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, CatalogError> {
     let reader = engine.catalog.reader()?;
-    let Some(place) = item.place.map(|place| reader.place(place)).transpose()?.flatten() else {
+    let Some(place) = item
+        .place
+        .map(|place| reader.place(place))
+        .transpose()?
+        .flatten()
+    else {
         return Ok(false);
     };
     let Some((base, relative)) = engine.locate(&reader, place.row)? else {

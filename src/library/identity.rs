@@ -14,8 +14,8 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
-    BaseKind, BaseNo, CatalogError, Durability, Evidence, Nanoseconds, PlaceKind, PlaceNo, PlaceRow,
-    Reader,
+    BaseKind, BaseNo, CatalogError, Durability, Evidence, Nanoseconds, PlaceKind, PlaceNo,
+    PlaceRow, Reader,
 };
 use crate::model::ObjectHash;
 
@@ -67,7 +67,9 @@ pub(super) fn match_moved(
             && settled
             && reader.items_at(row.row)?.is_empty()
         {
-            came.entry((row.evidence.size, *area)).or_default().push(row);
+            came.entry((row.evidence.size, *area))
+                .or_default()
+                .push(row);
         }
     }
     let mut moves = Vec::new();
@@ -168,11 +170,7 @@ fn pair<K: Eq + Hash + Clone>(
     pairs
 }
 
-fn drop_paired(
-    pairs: &[(PlaceNo, PlaceNo)],
-    went: &mut Vec<PlaceRow>,
-    came: &mut Vec<PlaceRow>,
-) {
+fn drop_paired(pairs: &[(PlaceNo, PlaceNo)], went: &mut Vec<PlaceRow>, came: &mut Vec<PlaceRow>) {
     let paired: HashSet<PlaceNo> = pairs.iter().flat_map(|(old, new)| [*old, *new]).collect();
     went.retain(|row| !paired.contains(&row.row));
     came.retain(|row| !paired.contains(&row.row));
@@ -201,12 +199,7 @@ fn by_content(
             hashes.insert(row.row, hash);
         }
     }
-    Ok(pair(
-        went,
-        came,
-        |row| hashes.get(&row.row).copied(),
-        false,
-    ))
+    Ok(pair(went, came, |row| hashes.get(&row.row).copied(), false))
 }
 
 /// The hash of what is at a place, if it is still what the catalog saw; `None` where it can't be read.
@@ -257,7 +250,8 @@ fn apply(engine: &Engine, moves: &[(PlaceNo, PlaceNo)]) -> Result<(), CatalogErr
     engine.write(Durability::Full, |writer| {
         for (old, new) in moves {
             let (Some(went), Some(came)) =
-                (writer.reader().place(*old)?, writer.reader().place(*new)?) else {
+                (writer.reader().place(*old)?, writer.reader().place(*new)?)
+            else {
                 continue;
             };
             let Some(folder) = came.folder else { continue };

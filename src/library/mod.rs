@@ -6,9 +6,9 @@
 //! come in by `import`. Everything goes into the catalog, whose listeners tell the tree and the control protocol.
 
 #[cfg(target_os = "linux")]
-mod disk;
-#[cfg(target_os = "linux")]
 mod dirty;
+#[cfg(target_os = "linux")]
+mod disk;
 #[cfg(target_os = "linux")]
 mod engine;
 mod error;

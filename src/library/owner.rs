@@ -169,9 +169,9 @@ impl Library {
         }
         let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
         let name = display_name(name.as_encoded_bytes());
-        Ok(self.engine.write(Durability::Full, |writer| {
-            writer.add_library(&name, &path)
-        })?)
+        Ok(self
+            .engine
+            .write(Durability::Full, |writer| writer.add_library(&name, &path))?)
     }
 
     fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
@@ -211,6 +211,14 @@ impl Library {
         Ok(scan(&self.engine, &bases, progress, cancel)?)
     }
 
+    /// Hashes here and now what was not hashed yet; ends early when `cancel` says so. Returns how many items were.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn hash_now(&self, cancel: &AtomicBool) -> Result<u64, LibraryError> {
+        Ok(hash::hash_all(&self.engine, cancel)?)
+    }
+
     /// How far the scan in the background is.
     #[must_use]
     pub fn progress(&self) -> ProgressSnapshot {
@@ -236,7 +244,10 @@ impl Library {
         let notes = bases.filter_map(|base| {
             let reason = watcher.unwatched(base.row)?;
             let every = self.engine.config.poll_interval.as_secs();
-            Some((base.path, format!("{reason}; scanned every {every} seconds")))
+            Some((
+                base.path,
+                format!("{reason}; scanned every {every} seconds"),
+            ))
         });
         Ok(notes.collect())
     }

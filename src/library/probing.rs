@@ -137,16 +137,15 @@ fn record_batch(engine: &Engine, batch: &[Probed]) -> Result<(), CatalogError> {
 }
 
 /// Reads what is at a place; `None` where there is nothing to be read.
-pub(super) fn probe_place(
-    engine: &Engine,
-    place: PlaceNo,
-) -> Result<Option<Probed>, CatalogError> {
+pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Probed>, CatalogError> {
     for _ in 0..TRIES {
         let reader = engine.catalog.reader()?;
         let Some(row) = reader.place(place)? else {
             return Ok(None);
         };
-        let Some(folder) = row.folder.filter(|_| row.present && row.kind == PlaceKind::File)
+        let Some(folder) = row
+            .folder
+            .filter(|_| row.present && row.kind == PlaceKind::File)
         else {
             return Ok(None);
         };
@@ -227,7 +226,9 @@ fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
     for start in [0, last] {
         file.seek(SeekFrom::Start(start))?;
         part.clear();
-        file.by_ref().take(FINGERPRINT_PART).read_to_end(&mut part)?;
+        file.by_ref()
+            .take(FINGERPRINT_PART)
+            .read_to_end(&mut part)?;
         hasher.update(&part);
     }
     Ok(*hasher.finalize().as_bytes())

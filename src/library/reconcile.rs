@@ -41,30 +41,32 @@ impl Library {
         };
         // Looked at under the writer's lock, so that no other look is overtaken.
         let result = engine.write(Durability::Normal, |writer| {
-            Ok::<_, CatalogError>(match presence(engine, &base, &relative, row.evidence.device) {
-                Presence::There(evidence) => {
-                    let seen = Observation {
-                        kind: PlaceKind::File,
-                        evidence,
-                    };
-                    match writer.observe(folder, &row.name, &seen)? {
-                        Observed::Unchanged(_) => Reconciled::Same,
-                        Observed::Returned(_) => Reconciled::Changed,
-                        Observed::New(place) | Observed::Changed(place) => {
-                            engine.probe_soon(place);
-                            Reconciled::Changed
+            Ok::<_, CatalogError>(
+                match presence(engine, &base, &relative, row.evidence.device) {
+                    Presence::There(evidence) => {
+                        let seen = Observation {
+                            kind: PlaceKind::File,
+                            evidence,
+                        };
+                        match writer.observe(folder, &row.name, &seen)? {
+                            Observed::Unchanged(_) => Reconciled::Same,
+                            Observed::Returned(_) => Reconciled::Changed,
+                            Observed::New(place) | Observed::Changed(place) => {
+                                engine.probe_soon(place);
+                                Reconciled::Changed
+                            }
                         }
                     }
-                }
-                Presence::Gone => {
-                    writer.place_gone(place)?;
-                    Reconciled::Gone
-                }
-                Presence::Unreachable => {
-                    writer.place_gone(place)?;
-                    Reconciled::Away
-                }
-            })
+                    Presence::Gone => {
+                        writer.place_gone(place)?;
+                        Reconciled::Gone
+                    }
+                    Presence::Unreachable => {
+                        writer.place_gone(place)?;
+                        Reconciled::Away
+                    }
+                },
+            )
         })?;
         if let Some(watcher) = self.watcher()
             && result != Reconciled::Same

@@ -69,7 +69,10 @@ pub(super) fn run(
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {
-            tracing::error!(error = &error as &dyn std::error::Error, "a scan ended early");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a scan ended early"
+            );
         }
     }
 }

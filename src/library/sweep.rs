@@ -173,7 +173,9 @@ impl<'e> Sweep<'e> {
         let difference = self.compare(path, &handle, entries, places, folders, folder, &mut known);
         known.retain(|next| {
             let name = next.path.file_name();
-            names.iter().any(|(n, whole)| *whole && Some(n.as_os_str()) == name)
+            names
+                .iter()
+                .any(|(n, whole)| *whole && Some(n.as_os_str()) == name)
         });
         self.write(path, folder, &handle, &difference, &mut known)?;
         self.touch(folder, &handle)?;
@@ -266,9 +268,7 @@ impl<'e> Sweep<'e> {
             Err(NoFolder::Absent) => return None,
             Err(other) => no_folder_reason(&other),
         };
-        self.engine
-            .problems
-            .put(&absolute, OsStr::new(""), reason);
+        self.engine.problems.put(&absolute, OsStr::new(""), reason);
         None
     }
 

@@ -101,7 +101,9 @@ impl Sweep<'_> {
                             continue;
                         }
                         if !engine.comparable(file, device) {
-                            engine.problems.put(&absolute, OsStr::new(""), COVERED.to_owned());
+                            engine
+                                .problems
+                                .put(&absolute, OsStr::new(""), COVERED.to_owned());
                             continue;
                         }
                         if let Some(place) = present_place(writer.reader(), vanished)? {
@@ -114,7 +116,9 @@ impl Sweep<'_> {
                         }
                         let file = device_below(writer.reader(), number)?;
                         if file.is_some_and(|file| !engine.comparable(file, device)) {
-                            engine.problems.put(&absolute, &vanished.name, COVERED.to_owned());
+                            engine
+                                .problems
+                                .put(&absolute, &vanished.name, COVERED.to_owned());
                             continue;
                         }
                         let still = exact_child(writer.reader(), vanished.folder, &vanished.name)?;

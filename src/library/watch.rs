@@ -17,7 +17,8 @@ use super::dirty::{Dirty, Ready};
 use super::engine::WatchFolder;
 
 /// Why a base is not watched, so that it is looked at from time to time instead.
-const NO_MORE_WATCHES: &str = "the system's limit of watched folders is reached (fs.inotify.max_user_watches)";
+const NO_MORE_WATCHES: &str =
+    "the system's limit of watched folders is reached (fs.inotify.max_user_watches)";
 
 /// Watches folders and gathers what is told.
 pub(super) struct Watcher {

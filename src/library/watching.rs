@@ -59,14 +59,20 @@ impl WatchLoop {
             let ready = self.watcher.ready(ROUND);
             let probes = self.engine.take_probes();
             if let Err(error) = self.batch(&ready, probes) {
-                tracing::error!(error = &error as &dyn std::error::Error, "changes were not taken in; everything is looked at again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "changes were not taken in; everything is looked at again"
+                );
                 self.scan_everything();
                 std::thread::sleep(ROUND);
             }
             if round.elapsed() >= ROUND {
                 round = Instant::now();
                 if let Err(error) = self.round() {
-                    tracing::error!(error = &error as &dyn std::error::Error, "roots could not be looked at");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "roots could not be looked at"
+                    );
                 }
             }
             if ready.is_empty() && self.watcher.waits() {
@@ -216,7 +222,16 @@ fn by_folder(paths: Paths) -> BTreeMap<PathBuf, Vec<(OsString, bool)>> {
 /// content of that one, not a move.
 fn is_temporary(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
-    let ending = [".tmp", ".temp", ".part", ".partial", ".crdownload", ".new", ".swp", "~"];
+    let ending = [
+        ".tmp",
+        ".temp",
+        ".part",
+        ".partial",
+        ".crdownload",
+        ".new",
+        ".swp",
+        "~",
+    ];
     name.starts_with(".goutputstream-")
         || name.starts_with(".~")
         || name.starts_with(".tmp")
@@ -250,7 +265,10 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
             return Ok(());
         };
         let folder = exact_child(writer.reader(), parent, name)?;
-        let place = writer.reader().child_place(parent, name)?.map(|(row, _)| row);
+        let place = writer
+            .reader()
+            .child_place(parent, name)?
+            .map(|(row, _)| row);
         let place = place.filter(|row| row.name == name);
         if folder.is_none() && place.is_none() {
             return Ok(());
@@ -308,7 +326,12 @@ mod tests {
 
     #[test]
     fn temporary_names_are_known() {
-        for name in [".kick.wav.AbC123", ".goutputstream-X1Y2Z3", "kick.wav.part", "kick.wav~"] {
+        for name in [
+            ".kick.wav.AbC123",
+            ".goutputstream-X1Y2Z3",
+            "kick.wav.part",
+            "kick.wav~",
+        ] {
             assert!(is_temporary(OsStr::new(name)), "{name}");
         }
         for name in ["kick.wav", ".hidden.wav", "a.b.c.wav", "part"] {
