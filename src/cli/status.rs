@@ -33,7 +33,8 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     match &status.mount {
         Some(mount) => {
             facts.push(("drive", path(&mount.point)));
-            facts.push(("passthrough", plain(&mount.passthrough)));
+            let passthrough = if mount.passthrough { "in force" } else { &mount.passthrough_note };
+            facts.push(("passthrough", plain(passthrough)));
             facts.push(("daemon", format!("process {}, mediafs {}", status.pid, plain(&status.version))));
         }
         None => facts.push(("drive", "not mounted; start it with `mediafs mount`".to_owned())),
