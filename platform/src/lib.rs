@@ -7,6 +7,8 @@
 pub mod beneath;
 pub mod drive;
 #[cfg(unix)]
+pub mod endpoint;
+#[cfg(unix)]
 pub mod lock;
 #[cfg(unix)]
 pub mod mount;
