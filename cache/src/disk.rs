@@ -293,7 +293,9 @@ fn lock(root: &Path) -> Result<File, CacheError> {
         Err(fs::TryLockError::Error(error)) => return Err(error).at("lock", &path),
     }
     // Only to say who it is: on a full disk the cache opens all the same.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 

@@ -38,7 +38,11 @@ fn child() {
             scope.spawn(move || {
                 for step in 0.. {
                     let seed = round * 1_000_000 + worker * 100_000 + step;
-                    if worker == 2 { fill(store, seed) } else { put_one(store, seed, step % 4 == 0) }
+                    if worker == 2 {
+                        fill(store, seed)
+                    } else {
+                        put_one(store, seed, step % 4 == 0)
+                    }
                 }
             });
         }
@@ -63,7 +67,9 @@ fn fill(store: &Store, seed: u64) {
     let key = format!("key-{seed}");
     let partial = store.begin_partial(spec(&key, &bytes)).unwrap();
     for half in [50_000..bytes.len(), 0..50_000] {
-        partial.write_at(half.start as u64, &bytes[half.clone()]).unwrap();
+        partial
+            .write_at(half.start as u64, &bytes[half.clone()])
+            .unwrap();
         partial.checkpoint().unwrap();
         println!("\nPART {key} {seed} {} {}", half.start, half.end);
     }
@@ -84,7 +90,14 @@ impl Drop for Killed {
 /// What a process said before it was killed, line by line. A line that was cut is not among them.
 fn run_and_kill(folder: &Path, round: u64) -> Vec<String> {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads", "1"])
+        .args([
+            "--exact",
+            "child",
+            "--ignored",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ])
         .env(FOLDER, folder)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
@@ -96,7 +109,10 @@ fn run_and_kill(folder: &Path, round: u64) -> Vec<String> {
     let mut line = String::new();
     while !line.starts_with("OPEN") {
         line.clear();
-        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended before it opened the cache");
+        assert!(
+            output.read_line(&mut line).unwrap() > 0,
+            "the child ended before it opened the cache"
+        );
     }
     let reader = std::thread::spawn(move || {
         loop {
@@ -111,7 +127,11 @@ fn run_and_kill(folder: &Path, round: u64) -> Vec<String> {
     std::thread::sleep(Duration::from_micros(round * 7919 % 1000 * 120));
     child.0.kill().unwrap();
     let status = child.0.wait().unwrap();
-    assert_eq!(status.signal(), Some(9), "it was killed while it worked, not before: {status}");
+    assert_eq!(
+        status.signal(),
+        Some(9),
+        "it was killed while it worked, not before: {status}"
+    );
     reader.join().unwrap()
 }
 
@@ -132,11 +152,15 @@ fn what_was_acknowledged_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let mut pinned = BTreeSet::new();
-    let (mut puts, mut parts, mut resumed, mut evicted, mut leftovers) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    let (mut puts, mut parts, mut resumed, mut evicted, mut leftovers) =
+        (0u64, 0u64, 0u64, 0u64, 0u64);
     for round in 0..ROUNDS {
         let said = run_and_kill(&cache, round);
         let on_disk = counted_bytes(&cache);
-        assert!(on_disk <= QUOTA, "round {round}: {on_disk} bytes on the disk, {QUOTA} allowed");
+        assert!(
+            on_disk <= QUOTA,
+            "round {round}: {on_disk} bytes on the disk, {QUOTA} allowed"
+        );
 
         let mut acknowledged = Vec::new();
         let mut arrived: BTreeMap<String, (u64, Vec<std::ops::Range<usize>>)> = BTreeMap::new();
@@ -147,7 +171,9 @@ fn what_was_acknowledged_survives_kill_9() {
                 ["PIN", id] => _ = pinned.insert(id.parse::<ObjectId>().unwrap()),
                 ["PART", key, seed, start, end] => {
                     parts += 1;
-                    let entry = arrived.entry(key.to_owned()).or_insert((seed.parse().unwrap(), Vec::new()));
+                    let entry = arrived
+                        .entry(key.to_owned())
+                        .or_insert((seed.parse().unwrap(), Vec::new()));
                     entry.1.push(start.parse().unwrap()..end.parse().unwrap());
                 }
                 ["DONE", key, id] => {
@@ -167,18 +193,30 @@ fn what_was_acknowledged_survives_kill_9() {
                 Verified::Intact { .. } => {}
                 // What nobody pins may have gone again for what came later.
                 Verified::Absent => evicted += 1,
-                Verified::Damaged(damaged) => panic!("round {round}: an acknowledged object is damaged: {damaged:?}"),
+                Verified::Damaged(damaged) => {
+                    panic!("round {round}: an acknowledged object is damaged: {damaged:?}")
+                }
             }
         }
         for id in &pinned {
-            assert!(matches!(store.verify(id).unwrap(), Verified::Intact { .. }), "round {round}: the pinned {id} is gone");
+            assert!(
+                matches!(store.verify(id).unwrap(), Verified::Intact { .. }),
+                "round {round}: the pinned {id} is gone"
+            );
         }
         // Of all acknowledged ones the last were surely not evicted: the cache holds far more than they.
         for id in acknowledged.iter().rev().take(5) {
-            assert!(store.contains(id).unwrap(), "round {round}: {id} was acknowledged last and is gone");
+            assert!(
+                store.contains(id).unwrap(),
+                "round {round}: {id} was acknowledged last and is gone"
+            );
         }
         let report = store.reconcile().unwrap();
-        assert_eq!((&report.damaged, &report.strangers), (&Vec::new(), &Vec::new()), "round {round}");
+        assert_eq!(
+            (&report.damaged, &report.strangers),
+            (&Vec::new(), &Vec::new()),
+            "round {round}"
+        );
         assert_eq!(report.vanished, [], "round {round}");
         leftovers += report.temps_removed + report.partials_removed + report.found.len() as u64;
         assert_books_agree(&store);
@@ -190,23 +228,52 @@ fn what_was_acknowledged_survives_kill_9() {
             }
             let partial = store.begin_partial(spec(&key, &bytes)).unwrap();
             for range in ranges {
-                assert!(partial.arrived().contains(range.start as u64..range.end as u64), "round {round}: {range:?} of {key} was safe");
+                assert!(
+                    partial
+                        .arrived()
+                        .contains(range.start as u64..range.end as u64),
+                    "round {round}: {range:?} of {key} was safe"
+                );
             }
             for range in partial.arrived().iter() {
-                let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                let range =
+                    usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
                 let mut buffer = vec![0; range.len()];
-                assert_eq!(partial.read_at(&mut buffer, range.start as u64).unwrap(), Some(range.len()));
-                assert!(buffer == bytes[range], "round {round}: a range that is claimed has other bytes");
+                assert_eq!(
+                    partial.read_at(&mut buffer, range.start as u64).unwrap(),
+                    Some(range.len())
+                );
+                assert!(
+                    buffer == bytes[range],
+                    "round {round}: a range that is claimed has other bytes"
+                );
                 resumed += 1;
             }
         }
-        let verified = store.verify_all(|_| std::ops::ControlFlow::Continue(())).unwrap();
-        assert!(verified.complete && verified.damaged.is_empty(), "round {round}: {verified:?}");
+        let verified = store
+            .verify_all(|_| std::ops::ControlFlow::Continue(()))
+            .unwrap();
+        assert!(
+            verified.complete && verified.damaged.is_empty(),
+            "round {round}: {verified:?}"
+        );
     }
-    println!("{puts} objects and {parts} ranges acknowledged, {evicted} evicted later, {resumed} ranges resumed, {leftovers} leftovers, {} pins", pinned.len());
-    assert!(puts >= ROUNDS, "only {puts} objects in {ROUNDS} rounds: nothing was exercised");
-    assert!(parts > 0 && !pinned.is_empty(), "no ranges or no pins: nothing was exercised");
+    println!(
+        "{puts} objects and {parts} ranges acknowledged, {evicted} evicted later, {resumed} ranges resumed, {leftovers} leftovers, {} pins",
+        pinned.len()
+    );
+    assert!(
+        puts >= ROUNDS,
+        "only {puts} objects in {ROUNDS} rounds: nothing was exercised"
+    );
+    assert!(
+        parts > 0 && !pinned.is_empty(),
+        "no ranges or no pins: nothing was exercised"
+    );
     assert!(evicted > 0, "the cache never was full");
-    assert!(resumed > 0, "no kill fell between a checkpoint and the end of a partial object");
+    assert!(
+        resumed > 0,
+        "no kill fell between a checkpoint and the end of a partial object"
+    );
     assert!(leftovers > 0, "no kill fell into the middle of anything");
 }

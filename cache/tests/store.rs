@@ -8,9 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::Barrier;
 
-use mediafs_cache::{
-    CacheError, Eviction, ObjectId, PinOwner, Store, StoreOptions, Verified,
-};
+use mediafs_cache::{CacheError, Eviction, ObjectId, PinOwner, Store, StoreOptions, Verified};
 use support::*;
 
 fn owner(name: &str) -> PinOwner {
@@ -21,7 +19,10 @@ fn owner(name: &str) -> PinOwner {
 fn what_is_put_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("deep/cache");
-    let sounds: Vec<_> = [0, 1, 4095, 4096, 300_000].iter().map(|&n| sound(n as u64, n)).collect();
+    let sounds: Vec<_> = [0, 1, 4095, 4096, 300_000]
+        .iter()
+        .map(|&n| sound(n as u64, n))
+        .collect();
     {
         let store = Store::open(&cache, options(1 << 20)).unwrap();
         assert!(store.opening().created && !store.opening().needs_reconcile);
@@ -33,7 +34,12 @@ fn what_is_put_is_there_after_reopening() {
     let store = Store::open(&cache, options(1 << 20)).unwrap();
     assert_eq!(store.opening(), &{
         let mut as_left = store.opening().clone();
-        (as_left.created, as_left.index_lost, as_left.pins_lost, as_left.needs_reconcile) = (false, false, false, false);
+        (
+            as_left.created,
+            as_left.index_lost,
+            as_left.pins_lost,
+            as_left.needs_reconcile,
+        ) = (false, false, false, false);
         as_left
     });
     for bytes in &sounds {
@@ -52,9 +58,19 @@ fn objects_are_read_only_files_that_no_other_name_leads_to() {
     fs::write(&source, b"kick").unwrap();
     let adopted = store.adopt(&File::open(&source).unwrap(), None).unwrap();
     let meta = adopted.file().metadata().unwrap();
-    assert_eq!((meta.permissions().mode() & 0o777, meta.nlink()), (0o444, 1));
-    assert_ne!(meta.ino(), fs::metadata(&source).unwrap().ino(), "not the file of another program");
-    assert_eq!(fs::metadata(store.folder()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        (meta.permissions().mode() & 0o777, meta.nlink()),
+        (0o444, 1)
+    );
+    assert_ne!(
+        meta.ino(),
+        fs::metadata(&source).unwrap().ino(),
+        "not the file of another program"
+    );
+    assert_eq!(
+        fs::metadata(store.folder()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     // The source changes; the object does not.
     fs::write(&source, b"kack").unwrap();
     assert_eq!(read(&store, &adopted.id()).unwrap(), b"kick");
@@ -66,12 +82,19 @@ fn adopting_something_else_than_expected_leaves_nothing() {
     let source = folder.path().join("kick.wav");
     fs::write(&source, b"kack").unwrap();
     let expected = ObjectId::of(b"kick");
-    let error = store.adopt(&File::open(&source).unwrap(), Some(&expected)).unwrap_err();
-    assert!(matches!(error, CacheError::WrongBytes { expected: e, actual } if e == expected && actual == ObjectId::of(b"kack")));
+    let error = store
+        .adopt(&File::open(&source).unwrap(), Some(&expected))
+        .unwrap_err();
+    assert!(
+        matches!(error, CacheError::WrongBytes { expected: e, actual } if e == expected && actual == ObjectId::of(b"kack"))
+    );
     assert_eq!(store.usage().unwrap().used(), 0);
     assert_books_agree(&store);
     let folder_itself = File::open(folder.path()).unwrap();
-    assert!(matches!(store.adopt(&folder_itself, None), Err(CacheError::Io { .. })));
+    assert!(matches!(
+        store.adopt(&folder_itself, None),
+        Err(CacheError::Io { .. })
+    ));
     assert_books_agree(&store);
 }
 
@@ -94,7 +117,13 @@ fn a_source_that_breaks_leaves_nothing() {
     let (_folder, store) = new_store(1 << 20);
     for size in [None, Some(500_000), Some(10)] {
         let error = store.put(Breaks(400_000), size, None).unwrap_err();
-        assert!(std::error::Error::source(&error).unwrap().to_string().contains("cable"), "{error}");
+        assert!(
+            std::error::Error::source(&error)
+                .unwrap()
+                .to_string()
+                .contains("cable"),
+            "{error}"
+        );
         assert_eq!(store.usage().unwrap().used(), 0);
         assert_books_agree(&store);
     }
@@ -111,12 +140,26 @@ fn a_staged_file_counts_while_it_is_written_and_never_more_than_the_quota() {
     staged.write_all(&[3; 400]).unwrap();
     let object = staged.commit(None).unwrap();
     assert_eq!(object.size(), 1000);
-    assert_eq!(object.id(), ObjectId::of(&[[1; 600].as_slice(), &[3; 400]].concat()), "nothing of the refused piece is in it");
+    assert_eq!(
+        object.id(),
+        ObjectId::of(&[[1; 600].as_slice(), &[3; 400]].concat()),
+        "nothing of the refused piece is in it"
+    );
     drop(object);
     assert_books_agree(&store);
-    assert!(matches!(store.stage(Some(1001)), Err(CacheError::TooLarge { size: 1001, quota: 1000 })));
+    assert!(matches!(
+        store.stage(Some(1001)),
+        Err(CacheError::TooLarge {
+            size: 1001,
+            quota: 1000
+        })
+    ));
     drop(store.stage(Some(1000)).unwrap());
-    assert_eq!(store.usage().unwrap().used(), 0, "the reservation of a dropped one is given back; the object had to go for it");
+    assert_eq!(
+        store.usage().unwrap().used(),
+        0,
+        "the reservation of a dropped one is given back; the object had to go for it"
+    );
 }
 
 #[test]
@@ -136,13 +179,20 @@ fn the_order_of_use_outlives_the_process_that_used() {
     let folder = tempfile::tempdir().unwrap();
     let ids: Vec<_> = {
         let store = Store::open(folder.path(), options(300)).unwrap();
-        let ids = (0..3).map(|seed| put(&store, &sound(seed, 100))).collect::<Vec<_>>();
+        let ids = (0..3)
+            .map(|seed| put(&store, &sound(seed, 100)))
+            .collect::<Vec<_>>();
         drop(store.open_object(&ids[0]).unwrap());
         ids
     };
     let store = Store::open(folder.path(), options(300)).unwrap();
     put(&store, &sound(9, 100));
-    assert_eq!(ids.iter().map(|id| store.contains(id).unwrap()).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(
+        ids.iter()
+            .map(|id| store.contains(id).unwrap())
+            .collect::<Vec<_>>(),
+        [true, false, true]
+    );
 }
 
 #[test]
@@ -156,11 +206,24 @@ fn pinned_and_open_objects_stay_and_nothing_goes_in_vain() {
     assert_eq!(store.usage().unwrap().pinned_bytes, 100);
 
     let error = store.put(&sound(7, 200)[..], Some(200), None).unwrap_err();
-    assert!(matches!(error, CacheError::QuotaFull { size: 200, quota: 300, used: 300 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            CacheError::QuotaFull {
+                size: 200,
+                quota: 300,
+                used: 300
+            }
+        ),
+        "{error}"
+    );
     assert!(store.contains(&ids[2]).unwrap(), "nothing goes in vain");
     assert_eq!(store.evict(&ids[0]).unwrap(), Eviction::Pinned);
     assert_eq!(store.evict(&ids[1]).unwrap(), Eviction::InUse);
-    assert_eq!(store.evict(&ObjectId::of(b"never")).unwrap(), Eviction::Absent);
+    assert_eq!(
+        store.evict(&ObjectId::of(b"never")).unwrap(),
+        Eviction::Absent
+    );
     assert_eq!(store.evict(&ids[2]).unwrap(), Eviction::Evicted);
 
     // One owner less is not enough, both are.
@@ -180,7 +243,11 @@ fn what_is_pinned_before_it_arrives_stays_when_it_does() {
     let (_folder, store) = new_store(200);
     let bytes = sound(1, 100);
     let id = ObjectId::of(&bytes);
-    assert_eq!(store.pin(&owner("project:1"), &[id]).unwrap(), [id], "it is told that it is not there yet");
+    assert_eq!(
+        store.pin(&owner("project:1"), &[id]).unwrap(),
+        [id],
+        "it is told that it is not there yet"
+    );
     put(&store, &bytes);
     assert_eq!(store.usage().unwrap().pinned_bytes, 100);
     put(&store, &sound(2, 100));
@@ -206,8 +273,16 @@ fn a_lowered_quota_evicts_what_may_go() {
     let ids: Vec<_> = (0..3).map(|seed| put(&store, &sound(seed, 100))).collect();
     store.pin(&owner("user"), &ids[..2]).unwrap();
     store.set_quota(50).unwrap();
-    assert_eq!(ids.iter().map(|id| store.contains(id).unwrap()).collect::<Vec<_>>(), [true, true, false]);
-    assert!(matches!(store.put(&b"x"[..], Some(1), None), Err(CacheError::QuotaFull { .. })));
+    assert_eq!(
+        ids.iter()
+            .map(|id| store.contains(id).unwrap())
+            .collect::<Vec<_>>(),
+        [true, true, false]
+    );
+    assert!(matches!(
+        store.put(&b"x"[..], Some(1), None),
+        Err(CacheError::QuotaFull { .. })
+    ));
     store.set_quota(1000).unwrap();
     put(&store, b"x");
 }
@@ -249,7 +324,11 @@ fn threads_that_put_open_and_evict_never_see_half_an_object() {
                 for round in 0..60 {
                     let bytes = &sounds[(round * 3 + worker * 5) % sounds.len()];
                     match worker {
-                        0 | 1 => _ = store.put(&bytes[..], Some(10_000), None).map_err(|error| assert!(error.is_full(), "{error}")),
+                        0 | 1 => {
+                            _ = store
+                                .put(&bytes[..], Some(10_000), None)
+                                .map_err(|error| assert!(error.is_full(), "{error}"))
+                        }
                         2 => _ = store.evict(&ObjectId::of(bytes)).unwrap(),
                         _ => {}
                     }
@@ -262,7 +341,10 @@ fn threads_that_put_open_and_evict_never_see_half_an_object() {
             });
         }
     });
-    assert!(seen.load(std::sync::atomic::Ordering::Relaxed) > 0, "nothing was ever there to read");
+    assert!(
+        seen.load(std::sync::atomic::Ordering::Relaxed) > 0,
+        "nothing was ever there to read"
+    );
     assert_books_agree(&store);
 }
 
@@ -270,13 +352,22 @@ fn threads_that_put_open_and_evict_never_see_half_an_object() {
 fn a_second_opener_is_told_who_has_it() {
     let (_folder, store) = new_store(100);
     let error = Store::open(store.folder(), options(100)).unwrap_err();
-    assert!(matches!(error, CacheError::Locked { holder: Some(pid), .. } if pid == std::process::id()), "{error:?}");
-    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    assert!(
+        matches!(error, CacheError::Locked { holder: Some(pid), .. } if pid == std::process::id()),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains(&std::process::id().to_string()),
+        "{error}"
+    );
     // An open object keeps the store open; with it the lock goes.
     let object = store.put(&b"x"[..], None, None).unwrap();
     let folder = store.folder().to_owned();
     drop(store);
-    assert!(matches!(Store::open(&folder, options(100)), Err(CacheError::Locked { .. })));
+    assert!(matches!(
+        Store::open(&folder, options(100)),
+        Err(CacheError::Locked { .. })
+    ));
     drop(object);
     Store::open(&folder, options(100)).unwrap();
 }
@@ -286,12 +377,25 @@ fn a_folder_with_other_things_in_it_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("temp")).unwrap();
     fs::write(folder.path().join("temp/song.wav"), b"mine").unwrap();
-    assert!(matches!(Store::open(folder.path(), options(100)), Err(CacheError::NotACache { .. })));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was added");
-    assert_eq!(fs::read(folder.path().join("temp/song.wav")).unwrap(), b"mine");
+    assert!(matches!(
+        Store::open(folder.path(), options(100)),
+        Err(CacheError::NotACache { .. })
+    ));
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing was added"
+    );
+    assert_eq!(
+        fs::read(folder.path().join("temp/song.wav")).unwrap(),
+        b"mine"
+    );
     let file = folder.path().join("file");
     fs::write(&file, b"").unwrap();
-    assert!(matches!(Store::open(&file, options(100)), Err(CacheError::Io { .. })));
+    assert!(matches!(
+        Store::open(&file, options(100)),
+        Err(CacheError::Io { .. })
+    ));
 }
 
 #[test]
@@ -304,7 +408,9 @@ fn a_creation_that_was_interrupted_goes_on() {
         fs::write(folder.path().join(name), b"").unwrap();
     }
     let store = Store::open(folder.path(), options(100)).unwrap();
-    assert!(store.opening().created && !store.opening().pins_lost && !store.opening().needs_reconcile);
+    assert!(
+        store.opening().created && !store.opening().pins_lost && !store.opening().needs_reconcile
+    );
     put(&store, b"x");
 }
 
@@ -319,7 +425,10 @@ fn a_newer_version_is_refused_and_nothing_changed() {
         drop(db);
         let before = fs::read(cache.join(name)).unwrap();
         let error = Store::open(&cache, options(100)).unwrap_err();
-        assert!(matches!(&error, CacheError::Newer { path } if path.ends_with(name)), "{error:?}");
+        assert!(
+            matches!(&error, CacheError::Newer { path } if path.ends_with(name)),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("update mediafs"));
         assert_eq!(fs::read(cache.join(name)).unwrap(), before);
         drop(folder);
@@ -335,7 +444,12 @@ fn spoil(path: &std::path::Path, how: &str) {
         "truncated" => {
             let length = fs::metadata(path).unwrap().len();
             assert!(length > 4096, "there is something to cut");
-            File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(4096)
+                .unwrap();
         }
         "header only" => {
             let mut bytes = fs::read(path).unwrap();
@@ -358,11 +472,26 @@ fn a_lost_index_is_made_again_and_the_pins_stay() {
 
         let store = Store::open(&cache, options(450)).unwrap();
         let opening = store.opening();
-        assert!(opening.needs_reconcile && !opening.pins_lost, "{how}: {opening:?}");
-        assert_eq!(opening.index_lost, how != "empty", "{how}: an empty file is a database that was never counted");
-        assert_eq!(opening.set_aside.is_empty(), ["missing", "empty"].contains(&how), "{how}");
+        assert!(
+            opening.needs_reconcile && !opening.pins_lost,
+            "{how}: {opening:?}"
+        );
+        assert_eq!(
+            opening.index_lost,
+            how != "empty",
+            "{how}: an empty file is a database that was never counted"
+        );
+        assert_eq!(
+            opening.set_aside.is_empty(),
+            ["missing", "empty"].contains(&how),
+            "{how}"
+        );
         assert!(!store.usage().unwrap().counted);
-        assert_eq!(read(&store, &ids[3]).unwrap(), sound(3, 100), "{how}: objects open before anything is counted");
+        assert_eq!(
+            read(&store, &ids[3]).unwrap(),
+            sound(3, 100),
+            "{how}: objects open before anything is counted"
+        );
 
         if how == "missing" {
             // Whoever needs space first has it counted: 400 are there, so one that nobody pins goes.
@@ -375,8 +504,15 @@ fn a_lost_index_is_made_again_and_the_pins_stay() {
             put(&store, &sound(9, 100));
         }
         let usage = store.usage().unwrap();
-        assert_eq!((usage.objects, usage.pinned_bytes, usage.counted), (4, 100, true), "{how}");
-        assert!(store.contains(&ids[0]).unwrap(), "{how}: the pinned one stayed");
+        assert_eq!(
+            (usage.objects, usage.pinned_bytes, usage.counted),
+            (4, 100, true),
+            "{how}"
+        );
+        assert!(
+            store.contains(&ids[0]).unwrap(),
+            "{how}: the pinned one stayed"
+        );
         assert_books_agree(&store);
     }
 }
@@ -396,8 +532,17 @@ fn lost_pins_are_told_and_nothing_is_evicted_until_they_are_restored() {
             let store = Store::open(&cache, options(200)).unwrap();
             assert!(store.opening().pins_lost, "{how}");
             store.reconcile().unwrap();
-            assert!(matches!(store.evict(&id), Err(CacheError::PinsLost { .. })), "{how}");
-            assert!(matches!(store.put(&sound(3, 100)[..], None, None), Err(CacheError::PinsLost { .. })), "{how}");
+            assert!(
+                matches!(store.evict(&id), Err(CacheError::PinsLost { .. })),
+                "{how}"
+            );
+            assert!(
+                matches!(
+                    store.put(&sound(3, 100)[..], None, None),
+                    Err(CacheError::PinsLost { .. })
+                ),
+                "{how}"
+            );
         }
         let store = Store::open(&cache, options(200)).unwrap();
         store.pin(&owner("user"), &[id]).unwrap();
@@ -405,7 +550,13 @@ fn lost_pins_are_told_and_nothing_is_evicted_until_they_are_restored() {
         put(&store, &sound(3, 100));
         assert!(store.contains(&id).unwrap(), "{how}");
         drop(store);
-        assert!(!Store::open(&cache, options(200)).unwrap().opening().pins_lost, "{how}");
+        assert!(
+            !Store::open(&cache, options(200))
+                .unwrap()
+                .opening()
+                .pins_lost,
+            "{how}"
+        );
     }
 }
 
@@ -413,7 +564,9 @@ fn lost_pins_are_told_and_nothing_is_evicted_until_they_are_restored() {
 #[test]
 fn an_index_that_breaks_in_use_is_replaced_and_counted_again() {
     let (_folder, store) = new_store(100_000);
-    let ids: Vec<_> = (0..300).map(|seed| put(&store, &sound(seed, 100))).collect();
+    let ids: Vec<_> = (0..300)
+        .map(|seed| put(&store, &sound(seed, 100)))
+        .collect();
     let cache = store.folder().to_owned();
     drop(store);
     let store = Store::open(&cache, options(100_000)).unwrap();
@@ -425,12 +578,18 @@ fn an_index_that_breaks_in_use_is_replaced_and_counted_again() {
     let _ = fs::remove_file(cache.join("index.sqlite-wal"));
 
     let listed = store.objects_after(None, 1000).unwrap();
-    assert!(listed.is_empty(), "a new index has nothing yet: the fault happened");
+    assert!(
+        listed.is_empty(),
+        "a new index has nothing yet: the fault happened"
+    );
     assert!(!store.usage().unwrap().counted);
     put(&store, &sound(1000, 100));
     assert_eq!(store.usage().unwrap().objects, 301);
     assert!(ids.iter().all(|id| store.contains(id).unwrap()));
-    assert!(bytes_beneath(&cache.join("damaged")) > 0, "the broken one was kept for a look");
+    assert!(
+        bytes_beneath(&cache.join("damaged")) > 0,
+        "the broken one was kept for a look"
+    );
     store.discard_damaged().unwrap();
     assert_books_agree(&store);
 }
@@ -448,21 +607,53 @@ fn reconcile_puts_right_what_happened_behind_its_back() {
     fs::write(store.object_path(&ids[1]), b"short").unwrap();
     fs::write(store.folder().join("temp/t-999"), b"left by a crash").unwrap();
     fs::write(store.folder().join("temp/mine.txt"), b"not ours").unwrap();
-    fs::write(store.folder().join("partial").join(format!("{}.data", ids[2])), b"no map").unwrap();
+    fs::write(
+        store
+            .folder()
+            .join("partial")
+            .join(format!("{}.data", ids[2])),
+        b"no map",
+    )
+    .unwrap();
 
     let report = store.reconcile().unwrap();
-    assert_eq!((report.objects, report.temps_removed, report.partials_removed), (4, 1, 1));
+    assert_eq!(
+        (
+            report.objects,
+            report.temps_removed,
+            report.partials_removed
+        ),
+        (4, 1, 1)
+    );
     assert_eq!(report.found, [ObjectId::of(&stray)]);
     assert_eq!(report.vanished, [ids[0]]);
-    assert_eq!(report.damaged.iter().map(|damaged| damaged.id).collect::<Vec<_>>(), [ids[1]]);
+    assert_eq!(
+        report
+            .damaged
+            .iter()
+            .map(|damaged| damaged.id)
+            .collect::<Vec<_>>(),
+        [ids[1]]
+    );
     assert_eq!(report.strangers, [store.folder().join("temp/mine.txt")]);
     let usage = store.usage().unwrap();
-    assert_eq!((usage.objects, usage.object_bytes, usage.damaged_bytes), (4, 423, 5));
+    assert_eq!(
+        (usage.objects, usage.object_bytes, usage.damaged_bytes),
+        (4, 423, 5)
+    );
     fs::remove_file(store.folder().join("temp/mine.txt")).unwrap();
     assert_books_agree(&store);
 
     let again = store.reconcile().unwrap();
-    assert_eq!((again.objects, again.found.len(), again.vanished.len(), again.damaged.len()), (4, 0, 0, 0));
+    assert_eq!(
+        (
+            again.objects,
+            again.found.len(),
+            again.vanished.len(),
+            again.damaged.len()
+        ),
+        (4, 0, 0, 0)
+    );
 }
 
 #[test]
@@ -485,21 +676,39 @@ fn a_flipped_bit_is_found_by_verify_and_only_that_object_goes() {
         .unwrap();
     assert_eq!(steps, [1, 2, 3, 4]);
     assert!(report.complete);
-    assert_eq!((report.intact, report.intact_bytes, report.damaged.len()), (3, 1500, 1));
+    assert_eq!(
+        (report.intact, report.intact_bytes, report.damaged.len()),
+        (3, 1500, 1)
+    );
     let damaged = &report.damaged[0];
-    assert_eq!((damaged.id, damaged.actual), (ids[2], Some(ObjectId::of(&bytes))));
-    assert_eq!(fs::read(&damaged.set_aside).unwrap(), bytes, "what was found is kept as it was");
+    assert_eq!(
+        (damaged.id, damaged.actual),
+        (ids[2], Some(ObjectId::of(&bytes)))
+    );
+    assert_eq!(
+        fs::read(&damaged.set_aside).unwrap(),
+        bytes,
+        "what was found is kept as it was"
+    );
     assert!(store.open_object(&ids[2]).unwrap().is_none());
     assert_eq!(store.usage().unwrap().damaged_bytes, 500);
     assert_books_agree(&store);
 
     // Fetched again while an old handle is still open.
     put(&store, &sound(2, 500));
-    assert_eq!(store.verify(&ids[2]).unwrap(), Verified::Intact { size: 500 });
+    assert_eq!(
+        store.verify(&ids[2]).unwrap(),
+        Verified::Intact { size: 500 }
+    );
     assert_eq!(open.id(), ids[2]);
-    assert_eq!(store.verify(&ObjectId::of(b"never")).unwrap(), Verified::Absent);
+    assert_eq!(
+        store.verify(&ObjectId::of(b"never")).unwrap(),
+        Verified::Absent
+    );
 
-    let stopped = store.verify_all(|_| std::ops::ControlFlow::Break(())).unwrap();
+    let stopped = store
+        .verify_all(|_| std::ops::ControlFlow::Break(()))
+        .unwrap();
     assert!(!stopped.complete && stopped.intact == 1);
 }
 
@@ -509,7 +718,10 @@ fn what_was_set_aside_counts_and_goes_first() {
     let ids: Vec<_> = (0..3).map(|seed| put(&store, &sound(seed, 100))).collect();
     fs::remove_file(store.object_path(&ids[2])).unwrap();
     fs::write(store.object_path(&ids[2]), sound(99, 100)).unwrap();
-    assert!(matches!(store.verify(&ids[2]).unwrap(), Verified::Damaged(_)));
+    assert!(matches!(
+        store.verify(&ids[2]).unwrap(),
+        Verified::Damaged(_)
+    ));
     assert_eq!(store.usage().unwrap().used(), 300);
     put(&store, &sound(5, 100));
     assert!(store.contains(&ids[0]).unwrap() && store.contains(&ids[1]).unwrap());
@@ -550,13 +762,26 @@ fn symlinks_folders_pipes_and_odd_names_are_no_objects() {
     symlink(&secret, place(b"link")).unwrap();
     symlink(folder.path().join("nowhere"), place(b"dangling")).unwrap();
     fs::create_dir(place(b"folder")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, place(b"pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place(b"pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
     for bytes in [&b"link"[..], b"dangling", b"folder", b"pipe"] {
-        assert!(store.open_object(&ObjectId::of(bytes)).unwrap().is_none(), "{bytes:?}");
+        assert!(
+            store.open_object(&ObjectId::of(bytes)).unwrap().is_none(),
+            "{bytes:?}"
+        );
         assert!(!store.contains(&ObjectId::of(bytes)).unwrap());
     }
     // A folder of objects that leads elsewhere: not even a good object behind it is opened.
-    let (elsewhere, shard) = (folder.path().join("elsewhere"), store.object_path(&ObjectId::of(b"away")));
+    let (elsewhere, shard) = (
+        folder.path().join("elsewhere"),
+        store.object_path(&ObjectId::of(b"away")),
+    );
     let _ = fs::remove_dir(shard.parent().unwrap());
     fs::create_dir(&elsewhere).unwrap();
     fs::write(elsewhere.join(shard.file_name().unwrap()), b"away").unwrap();
@@ -572,7 +797,15 @@ fn symlinks_folders_pipes_and_odd_names_are_no_objects() {
         shard.join(format!("{kept}.tmp")),
         shard.join(std::ffi::OsStr::from_bytes(b"\xff\xfe")),
         // A good name in the wrong folder.
-        shard.join(format!("{}{}", if kept.to_string().starts_with("00") { "01" } else { "00" }, "0".repeat(62))),
+        shard.join(format!(
+            "{}{}",
+            if kept.to_string().starts_with("00") {
+                "01"
+            } else {
+                "00"
+            },
+            "0".repeat(62)
+        )),
         objects.join("AB"),
         objects.join("+1"),
         objects.join("index"),
@@ -583,15 +816,24 @@ fn symlinks_folders_pipes_and_odd_names_are_no_objects() {
     let report = store.reconcile().unwrap();
     for path in &strangers {
         assert!(report.strangers.contains(path), "{}", path.display());
-        assert_eq!(fs::read(path).unwrap(), b"stranger", "strangers are left alone");
+        assert_eq!(
+            fs::read(path).unwrap(),
+            b"stranger",
+            "strangers are left alone"
+        );
     }
     let mut damaged: Vec<_> = report.damaged.iter().map(|damaged| damaged.id).collect();
-    let mut expected: Vec<_> = [&b"link"[..], b"dangling", b"folder", b"pipe"].map(ObjectId::of).to_vec();
+    let mut expected: Vec<_> = [&b"link"[..], b"dangling", b"folder", b"pipe"]
+        .map(ObjectId::of)
+        .to_vec();
     damaged.sort();
     expected.sort();
     assert_eq!(damaged, expected);
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
-    assert_eq!((report.objects, store.usage().unwrap().object_bytes), (1, 4));
+    assert_eq!(
+        (report.objects, store.usage().unwrap().object_bytes),
+        (1, 4)
+    );
     // With the strange things out of the way, the true ones come in.
     put(&store, b"link");
     assert_eq!(read(&store, &ObjectId::of(b"link")).unwrap(), b"link");
@@ -601,25 +843,56 @@ fn symlinks_folders_pipes_and_odd_names_are_no_objects() {
 fn the_free_space_floor_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let disk = FakeDisk::with(1000);
-    let options = StoreOptions { quota: Some(10_000), floor: Some(400), free_space: Arc::new(disk.clone()) };
+    let options = StoreOptions {
+        quota: Some(10_000),
+        floor: Some(400),
+        free_space: Arc::new(disk.clone()),
+    };
     let store = Store::open(folder.path(), options).unwrap();
     let first = put(&store, &sound(1, 500));
     disk.set(500);
     let error = store.put(&sound(2, 200)[..], Some(200), None).unwrap_err();
-    assert!(matches!(error, CacheError::DiskFull { size: 200, available: 500, floor: 400, .. }) && error.is_full(), "{error:?}");
-    assert!(!store.contains(&first).unwrap(), "the least recently used was tried; on this disk it did not help");
+    assert!(
+        matches!(
+            error,
+            CacheError::DiskFull {
+                size: 200,
+                available: 500,
+                floor: 400,
+                ..
+            }
+        ) && error.is_full(),
+        "{error:?}"
+    );
+    assert!(
+        !store.contains(&first).unwrap(),
+        "the least recently used was tried; on this disk it did not help"
+    );
     // Others fill the disk: no eviction can help, and none is tried in vain.
     let kept = put(&store, &sound(3, 100));
     disk.set(0);
-    assert!(matches!(store.put(&sound(4, 100)[..], None, None), Err(CacheError::DiskFull { .. })));
-    assert_eq!(read(&store, &kept).unwrap(), sound(3, 100), "what is in stays");
+    assert!(matches!(
+        store.put(&sound(4, 100)[..], None, None),
+        Err(CacheError::DiskFull { .. })
+    ));
+    assert_eq!(
+        read(&store, &kept).unwrap(),
+        sound(3, 100),
+        "what is in stays"
+    );
     assert_books_agree(&store);
 }
 
 #[test]
 fn the_defaults_come_from_the_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let options = StoreOptions { free_space: Arc::new(FakeDisk::with(1 << 40)), ..StoreOptions::default() };
-    let usage = Store::open(folder.path(), options).unwrap().usage().unwrap();
+    let options = StoreOptions {
+        free_space: Arc::new(FakeDisk::with(1 << 40)),
+        ..StoreOptions::default()
+    };
+    let usage = Store::open(folder.path(), options)
+        .unwrap()
+        .usage()
+        .unwrap();
     assert_eq!((usage.quota, usage.floor), (50_000_000_000, 1_000_000_000));
 }

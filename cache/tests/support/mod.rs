@@ -27,7 +27,10 @@ impl FakeDisk {
 
 impl FreeSpace for FakeDisk {
     fn space(&self, _: &Path) -> io::Result<Space> {
-        Ok(Space { total: 1 << 40, available: self.0.load(Ordering::SeqCst) })
+        Ok(Space {
+            total: 1 << 40,
+            available: self.0.load(Ordering::SeqCst),
+        })
     }
 }
 
@@ -55,7 +58,10 @@ pub fn sound(seed: u64, length: usize) -> Vec<u8> {
 }
 
 pub fn put(store: &Store, bytes: &[u8]) -> ObjectId {
-    store.put(bytes, Some(bytes.len() as u64), None).unwrap().id()
+    store
+        .put(bytes, Some(bytes.len() as u64), None)
+        .unwrap()
+        .id()
 }
 
 pub fn spec(key: &str, bytes: &[u8]) -> PartialSpec {
@@ -85,7 +91,11 @@ pub fn bytes_beneath(folder: &Path) -> u64 {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let meta = fs::symlink_metadata(&path).unwrap();
-        sum += if meta.is_dir() { bytes_beneath(&path) } else { meta.len() };
+        sum += if meta.is_dir() {
+            bytes_beneath(&path)
+        } else {
+            meta.len()
+        };
     }
     sum
 }
@@ -95,7 +105,12 @@ pub fn partial_bytes(cache: &Path) -> u64 {
     fs::read_dir(cache.join("partial"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "data"))
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "data")
+        })
         .map(|entry| entry.metadata().unwrap().len())
         .sum()
 }
@@ -104,8 +119,20 @@ pub fn partial_bytes(cache: &Path) -> u64 {
 pub fn assert_books_agree(store: &Store) {
     let usage = store.usage().unwrap();
     let cache = store.folder();
-    assert_eq!(usage.object_bytes, bytes_beneath(&cache.join("objects")), "objects: {usage:?}");
-    assert_eq!(usage.reserved_bytes, partial_bytes(cache), "partials: {usage:?}");
-    assert_eq!(bytes_beneath(&cache.join("temp")), 0, "temporary files are left");
+    assert_eq!(
+        usage.object_bytes,
+        bytes_beneath(&cache.join("objects")),
+        "objects: {usage:?}"
+    );
+    assert_eq!(
+        usage.reserved_bytes,
+        partial_bytes(cache),
+        "partials: {usage:?}"
+    );
+    assert_eq!(
+        bytes_beneath(&cache.join("temp")),
+        0,
+        "temporary files are left"
+    );
     assert!(usage.used() <= usage.quota, "above the quota: {usage:?}");
 }
