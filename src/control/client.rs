@@ -38,7 +38,9 @@ pub enum ClientError {
         source: Option<std::io::Error>,
     },
     /// The daemon is there, but says nothing.
-    #[error("the daemon does not answer at {path}; if that stays so, end it with `mediafs unmount`")]
+    #[error(
+        "the daemon does not answer at {path}; if that stays so, end it with `mediafs unmount`"
+    )]
     Silent {
         /// Its socket.
         path: std::path::PathBuf,
@@ -86,7 +88,10 @@ impl Client {
             client: Some(format!("mediafs {}", env!("CARGO_PKG_VERSION"))),
         }) {
             Ok(hello) => hello,
-            Err(ClientError::Gone { source: Some(error), .. }) if is_timeout(&error) => {
+            Err(ClientError::Gone {
+                source: Some(error),
+                ..
+            }) if is_timeout(&error) => {
                 return Err(ClientError::Silent {
                     path: socket.to_owned(),
                 });

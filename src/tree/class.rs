@@ -8,7 +8,6 @@
 mod names;
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -61,41 +60,6 @@ impl Class {
             Self::Copier => "copier",
             Self::Browser => "browser",
             Self::Indexer => "indexer",
-        }
-    }
-}
-
-/// By which door the tree was entered.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Door {
-    /// The root: the class is found out.
-    Front,
-    /// `.as/<class>/`: the path says it.
-    As(Class),
-}
-
-impl Door {
-    /// The folder in the root that has the other doors.
-    pub const FOLDER: &'static str = ".as";
-
-    /// The classes that have a door of their own.
-    pub const CLASSES: [Class; 4] = [Class::Player, Class::Loader, Class::Copier, Class::Indexer];
-
-    /// The door behind `.as/<name>`.
-    #[must_use]
-    pub fn named(name: &OsStr) -> Option<Self> {
-        Self::CLASSES
-            .into_iter()
-            .find(|class| name == class.word())
-            .map(Self::As)
-    }
-
-    /// Its folder from the root; `None` for the front.
-    #[must_use]
-    pub fn path(self) -> Option<String> {
-        match self {
-            Self::Front => None,
-            Self::As(class) => Some(format!("{}/{}", Self::FOLDER, class.word())),
         }
     }
 }
@@ -201,16 +165,7 @@ impl Requesters {
             .ok_or(RegisterError::NotRegistered { process })
     }
 
-    /// The class of whoever asks through `door`, for a path under `by-id/` or elsewhere.
-    #[must_use]
-    pub fn class_through(&self, door: Door, by: &Requester, under_by_id: bool) -> Class {
-        match door {
-            Door::As(class) => class,
-            Door::Front => self.class_of(by, under_by_id),
-        }
-    }
-
-    /// The class of whoever asks by the front door. A process that can't be seen is a copier.
+    /// The class of whoever asks, for a path under `by-id/` or elsewhere. A process that can't be seen is a copier.
     ///
     /// A registered process is what it was registered as, and so are its descendants; but a copying program, file
     /// manager or indexer that a player started (to collect a project, to show a folder) stays what it is, for a
@@ -507,29 +462,5 @@ mod tests {
             .register(last.key().0, last.key().1, Class::Player, false)
             .unwrap();
         assert_eq!(requesters.registered.lock().processes.len(), 1);
-    }
-
-    #[test]
-    fn doors_say_the_class() {
-        assert_eq!(
-            Door::named("player".as_ref()),
-            Some(Door::As(Class::Player))
-        );
-        assert_eq!(Door::named("Player".as_ref()), None);
-        assert_eq!(Door::named("".as_ref()), None);
-        assert_eq!(
-            Door::As(Class::Indexer).path().as_deref(),
-            Some(".as/indexer")
-        );
-        let requesters = requesters(&[]);
-        let by = asks(std::process::id());
-        assert_eq!(
-            requesters.class_through(Door::As(Class::Loader), &by, false),
-            Class::Loader
-        );
-        assert_eq!(
-            requesters.class_through(Door::Front, &by, false),
-            Class::Copier
-        );
     }
 }
