@@ -55,7 +55,7 @@ pub struct Config {
 }
 
 /// Programs by class, and how long their requests may take.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct RequesterConfig {
     /// Never wait.
     pub players: Vec<String>,

@@ -8,7 +8,7 @@ mod log;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, PlaceNo};
 use crate::config::Config;
 use crate::control::methods::MountStatus;
 use crate::control::rpc::one_line;
@@ -27,6 +27,7 @@ use crate::control::{Handler, Service};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::tree::class::Requesters;
+use crate::tree::{MediaDrive, Owner, Reconcile};
 
 pub use log::Log;
 
@@ -109,11 +110,20 @@ fn system(doing: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
 ///
 /// # Errors
 /// [`DaemonError`] if the catalog can't be opened.
-pub fn service_without_daemon(home: &Home, lock: HomeLock, config: &Config) -> Result<Arc<dyn Handler>, DaemonError> {
+pub fn service_without_daemon(
+    home: &Home,
+    lock: HomeLock,
+    config: &Config,
+) -> Result<Arc<dyn Handler>, DaemonError> {
     let catalog = Catalog::open(home.data())?;
-    let library = Library::open(Arc::clone(&catalog), home.data(), library_config(config, None));
-    let cache = LazyStore::new(home, &config.cache);
-    Ok(Arc::new(Service::of_command(home, lock, catalog, cache, library)))
+    let library = Library::open(
+        Arc::clone(&catalog),
+        home.data(),
+        library_config(config, None),
+    );
+    Ok(Arc::new(Service::of_command(
+        home, lock, config, catalog, library,
+    )))
 }
 
 fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfig {
@@ -129,7 +139,10 @@ fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfi
 ///
 /// # Errors
 /// [`DaemonError`] if it could not start, or the mount failed; everything was taken apart again by then.
-pub fn run(options: &DaemonOptions, ready: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), DaemonError> {
+pub fn run(
+    options: &DaemonOptions,
+    ready: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), DaemonError> {
     let DaemonOptions { home, config, .. } = options;
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
     let catalog = Catalog::open(home.data())?;
@@ -144,6 +157,7 @@ pub fn run(options: &DaemonOptions, ready: impl FnOnce(&Path) -> io::Result<()>)
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::of_daemon(
         home,
+        config,
         Arc::clone(&catalog),
         cache.clone(),
         DaemonSide {
@@ -155,7 +169,24 @@ pub fn run(options: &DaemonOptions, ready: impl FnOnce(&Path) -> io::Result<()>)
     listen_for_signals(&runtime, &stop)?;
     serve(&runtime, home, &service, &stopped)?;
 
-    let drive = crate::tree::drive(&catalog, &requesters, &cache, config);
+    let library = Arc::new(LateLibrary {
+        before: Library::open(
+            Arc::clone(&catalog),
+            home.data(),
+            library_config(config, None),
+        ),
+        started: OnceLock::new(),
+    });
+    let drive = MediaDrive::new(
+        Arc::clone(&catalog),
+        requesters,
+        Arc::clone(&library) as Arc<dyn Reconcile>,
+        Owner {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        },
+        home.data().to_owned(),
+    );
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     let mounted = mount(drive, &mount_options, runtime.handle().clone())?;
@@ -167,7 +198,7 @@ pub fn run(options: &DaemonOptions, ready: impl FnOnce(&Path) -> io::Result<()>)
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path());
 
-    let begun = begin_library(options, &mounted, &catalog, &service, &cache);
+    let begun = begin_library(options, &mounted, &catalog, &service, &library, &cache);
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),
@@ -177,8 +208,31 @@ pub fn run(options: &DaemonOptions, ready: impl FnOnce(&Path) -> io::Result<()>)
     outcome
 }
 
+/// The library for the drive: it starts only when the drive is ready, but the drive may ask for a second look before.
+struct LateLibrary {
+    /// Without threads.
+    before: Library,
+    started: OnceLock<Weak<Library>>,
+}
+
+impl Reconcile for LateLibrary {
+    fn reconcile(&self, place: PlaceNo) {
+        let started = self.started.get().and_then(Weak::upgrade);
+        let library = started.as_deref().unwrap_or(&self.before);
+        if let Err(error) = library.reconcile_place(place) {
+            tracing::warn!(
+                place = place.0,
+                error = one_line(&error),
+                "a second look failed"
+            );
+        }
+    }
+}
+
 fn mount_status(mounted: &Mounted) -> MountStatus {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let passthrough = mounted.passthrough();
     MountStatus {
         point: mounted.path().into(),
@@ -192,7 +246,11 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
 fn listen_for_signals(runtime: &Runtime, stop: &watch::Sender<bool>) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
     let _inside = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
         let mut signals = signal(kind).map_err(system("listening for signals"))?;
         let stop = stop.clone();
         runtime.spawn(async move {
@@ -256,20 +314,34 @@ fn begin_library(
     mounted: &Mounted,
     catalog: &Arc<Catalog>,
     service: &Arc<Service>,
+    late: &LateLibrary,
     cache: &LazyStore,
 ) -> Result<(), LibraryError> {
     let config = library_config(&options.config, Some(mounted.path().to_owned()));
-    let library = Arc::new(Library::start(Arc::clone(catalog), options.home.data(), config)?);
+    let library = Arc::new(Library::start(
+        Arc::clone(catalog),
+        options.home.data(),
+        config,
+    )?);
+    // It is set nowhere else.
+    let _ = late.started.set(Arc::downgrade(&library));
     service.set_library(Arc::clone(&library));
     for path in &options.libraries {
         if let Err(error) = library.add_root(path) {
             // A disk that is not there today is no reason to be without the drive; what is known of it is shown.
-            service.warn(format!("the library {} was not added: {}", path.display(), one_line(&error)));
+            service.warn(format!(
+                "the library {} was not added: {}",
+                path.display(),
+                one_line(&error)
+            ));
         }
     }
     for path in &options.projects {
         if let Err(error) = service.open_project(path) {
-            service.warn(format!("the project {} was not opened: {error}", path.display()));
+            service.warn(format!(
+                "the project {} was not opened: {error}",
+                path.display()
+            ));
         }
     }
     let cache = cache.clone();
@@ -293,7 +365,10 @@ fn begin_library(
     Ok(())
 }
 
-async fn wait_for_end(mounted: &Mounted, mut stopped: watch::Receiver<bool>) -> Result<(), DaemonError> {
+async fn wait_for_end(
+    mounted: &Mounted,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), DaemonError> {
     tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => Ok(()),
         ended = mounted.ended() => match ended {
@@ -315,11 +390,13 @@ fn take_apart(
 ) {
     let _ = stop.send(true);
     // Threads that hang in storage can't be ended; the process can.
-    let watchdog = std::thread::Builder::new().name("mediafs-stop".to_owned()).spawn(|| {
-        std::thread::sleep(LONGEST_STOP);
-        tracing::error!("something does not end; the process ends without it");
-        std::process::exit(1);
-    });
+    let watchdog = std::thread::Builder::new()
+        .name("mediafs-stop".to_owned())
+        .spawn(|| {
+            std::thread::sleep(LONGEST_STOP);
+            tracing::error!("something does not end; the process ends without it");
+            std::process::exit(1);
+        });
     if let Err(error) = watchdog {
         tracing::warn!(%error, "nothing bounds the end");
     }
@@ -330,7 +407,10 @@ fn take_apart(
     if let Some(store) = cache.opened()
         && let Err(error) = store.flush()
     {
-        tracing::warn!(error = one_line(&error), "the last uses of cached sounds are forgotten");
+        tracing::warn!(
+            error = one_line(&error),
+            "the last uses of cached sounds are forgotten"
+        );
     }
     runtime.shutdown_timeout(REQUESTS_END);
     tracing::info!("ended");

@@ -418,30 +418,44 @@ fn private_folder(path: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
-/// Refuses storage that can hang or vanish. A folder that is not there yet is judged by where it will be.
 fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
+    let reason = untrusted(folder, declared).map_err(|source| HomeError::Unusable {
+        path: folder.to_owned(),
+        doing: "finding out on what storage it is",
+        source,
+    })?;
+    match reason {
+        Some(reason) => Err(HomeError::Untrusted {
+            path: folder.to_owned(),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Why the storage under a path can hang or vanish; `None` if it is trusted, or in one of the `declared` folders. A
+/// path that is not there yet is judged by where it will be. Asks the tables of the system, never the storage.
+///
+/// # Errors
+/// When the mount table can't be read.
+pub(crate) fn untrusted(path: &Path, declared: &[PathBuf]) -> std::io::Result<Option<String>> {
     #[cfg(target_os = "linux")]
     {
         use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
-        let declared = DeclaredTrusted {
+        let classifier = Classifier::read(DeclaredTrusted {
             paths: declared.to_vec(),
             devices: Vec::new(),
-        };
-        let classifier = Classifier::read(declared).map_err(|source| HomeError::Unusable {
-            path: folder.to_owned(),
-            doing: "finding out on what storage it is",
-            source,
         })?;
-        if let Trust::Untrusted(reason) = classifier.trust(folder) {
-            return Err(HomeError::Untrusted {
-                path: folder.to_owned(),
-                reason: reason.to_string(),
-            });
+        match classifier.trust(path) {
+            Trust::Trusted => Ok(None),
+            Trust::Untrusted(reason) => Ok(Some(reason.to_string())),
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (folder, declared);
-    Ok(())
+    {
+        let _ = (path, declared);
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

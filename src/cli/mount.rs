@@ -86,8 +86,16 @@ fn options(arguments: &Arguments, context: &Context) -> Result<DaemonOptions, Cl
             Some(path) => absolute(path)?,
             None => default_mountpoint(),
         },
-        libraries: arguments.libraries.iter().map(absolute).collect::<Result<_, _>>()?,
-        projects: arguments.projects.iter().map(absolute).collect::<Result<_, _>>()?,
+        libraries: arguments
+            .libraries
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
+        projects: arguments
+            .projects
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
         passthrough: !arguments.no_passthrough,
     })
 }
@@ -95,7 +103,10 @@ fn options(arguments: &Arguments, context: &Context) -> Result<DaemonOptions, Cl
 fn open_log(context: &Context) -> Result<Log, CliError> {
     let folder = context.home.log();
     Log::open(&folder).map_err(|error| {
-        CliError::new(format!("the log in {} cannot be written: {error}", folder.display()))
+        CliError::new(format!(
+            "the log in {} cannot be written: {error}",
+            folder.display()
+        ))
     })
 }
 
@@ -165,7 +176,10 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
         .spawn()
         .map_err(|error| failed(&error))?;
     let word = first_line(&mut child);
-    match word.as_deref().map(|line| line.split_once(' ').unwrap_or((line, ""))) {
+    match word
+        .as_deref()
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+    {
         Some(("ready", _)) => {
             let mut out = Out::new();
             out.line(&format!("ready {}", options.mountpoint.display()))?;
@@ -196,7 +210,10 @@ fn first_line(child: &mut Child) -> Option<String> {
         .name("first-line".to_owned())
         .spawn(move || {
             let mut line = String::new();
-            if BufReader::new(stdout).read_line(&mut line).is_ok_and(|read| read > 0) {
+            if BufReader::new(stdout)
+                .read_line(&mut line)
+                .is_ok_and(|read| read > 0)
+            {
                 // Nobody waits any more if it came too late.
                 let _ = sender.send(line.trim_end().to_owned());
             }

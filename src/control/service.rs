@@ -6,6 +6,7 @@
 mod find;
 mod import;
 mod media;
+mod projects;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::methods::*;
 use super::rpc::one_line;
 use super::{Caller, Handler, Reason, RpcError};
 use crate::catalog::{BaseKind, Catalog, CatalogError};
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, Config};
 use crate::home::{Home, HomeLock};
 use crate::library::{Library, LibraryError, Phase};
 use crate::tree::class::{RegisterError, Requesters};
@@ -96,6 +97,10 @@ pub struct Service {
     library: Mutex<Option<Arc<Library>>>,
     library_came: Condvar,
     daemon: Option<DaemonSide>,
+    /// What is not as it should be since the start, with what to do.
+    warnings: Mutex<Vec<String>>,
+    /// Folders that count as trusted storage.
+    trusted: Vec<PathBuf>,
     /// Kept by a command for as long as it works; a daemon keeps its own.
     _lock: Option<HomeLock>,
 }
@@ -103,21 +108,35 @@ pub struct Service {
 impl Service {
     /// For a command without a daemon, under the lock of the home.
     #[must_use]
-    pub fn of_command(home: &Home, lock: HomeLock, catalog: Arc<Catalog>, cache: LazyStore, library: Library) -> Self {
+    pub fn of_command(
+        home: &Home,
+        lock: HomeLock,
+        config: &Config,
+        catalog: Arc<Catalog>,
+        library: Library,
+    ) -> Self {
         Self {
             home: home.clone(),
             catalog,
-            cache,
+            cache: LazyStore::new(home, &config.cache),
             library: Mutex::new(Some(Arc::new(library))),
             library_came: Condvar::new(),
             daemon: None,
+            warnings: Mutex::default(),
+            trusted: config.trusted.clone(),
             _lock: Some(lock),
         }
     }
 
     /// For a daemon. Its library comes when the drive is mounted: [`Service::set_library`].
     #[must_use]
-    pub fn of_daemon(home: &Home, catalog: Arc<Catalog>, cache: LazyStore, daemon: DaemonSide) -> Self {
+    pub fn of_daemon(
+        home: &Home,
+        config: &Config,
+        catalog: Arc<Catalog>,
+        cache: LazyStore,
+        daemon: DaemonSide,
+    ) -> Self {
         Self {
             home: home.clone(),
             catalog,
@@ -125,6 +144,8 @@ impl Service {
             library: Mutex::new(None),
             library_came: Condvar::new(),
             daemon: Some(daemon),
+            warnings: Mutex::default(),
+            trusted: config.trusted.clone(),
             _lock: None,
         }
     }
@@ -140,6 +161,12 @@ impl Service {
         self.library.lock().take()
     }
 
+    /// Something is not as it should be: for the log, and for `status` from now on.
+    pub fn warn(&self, text: String) {
+        tracing::warn!("{text}");
+        self.warnings.lock().push(text);
+    }
+
     /// What only a daemon has.
     #[must_use]
     pub fn daemon(&self) -> Option<&DaemonSide> {
@@ -148,9 +175,11 @@ impl Service {
 
     fn library(&self) -> Result<Arc<Library>, RpcError> {
         let mut library = self.library.lock();
-        let _ = self
-            .library_came
-            .wait_while_for(&mut library, |library| library.is_none(), LIBRARY_PATIENCE);
+        let _ = self.library_came.wait_while_for(
+            &mut library,
+            |library| library.is_none(),
+            LIBRARY_PATIENCE,
+        );
         library.clone().ok_or_else(|| {
             RpcError::new(Reason::Refused, "the daemon is starting or ending")
                 .remedy("try again in a moment")
@@ -210,6 +239,7 @@ impl Service {
             *items.playable.entry(word(&playable)).or_default() += count;
         }
         let mut warnings = self.catalog.notes();
+        warnings.extend(self.warnings.lock().iter().cloned());
         let mut tasks = Vec::new();
         // Nobody waits for a library here: status is asked to find out.
         let library = self.library.lock().clone();
@@ -260,14 +290,24 @@ impl Service {
         let mut unwatched = Vec::new();
         if let Some(library) = library {
             let left = (MOST_PROBLEMS as usize).saturating_sub(problems.len());
-            problems.extend(library.problems(left).into_iter().map(|(path, reason)| Problem {
-                path: path.as_path().into(),
-                reason,
-            }));
-            unwatched.extend(library.unwatched()?.into_iter().map(|(path, reason)| Problem {
-                path: path.as_path().into(),
-                reason,
-            }));
+            problems.extend(
+                library
+                    .problems(left)
+                    .into_iter()
+                    .map(|(path, reason)| Problem {
+                        path: path.as_path().into(),
+                        reason,
+                    }),
+            );
+            unwatched.extend(
+                library
+                    .unwatched()?
+                    .into_iter()
+                    .map(|(path, reason)| Problem {
+                        path: path.as_path().into(),
+                        reason,
+                    }),
+            );
         }
         Ok(Check {
             catalog: self.catalog.check()?,
@@ -277,16 +317,21 @@ impl Service {
     }
 
     fn register(&self, params: &RegisterParams) -> Result<Nothing, RpcError> {
-        self.daemon_needed()?
-            .requesters
-            .register(params.process(), params.started(), params.class, params.strict)?;
+        self.daemon_needed()?.requesters.register(
+            params.process(),
+            params.started(),
+            params.class,
+            params.strict,
+        )?;
         Ok(Nothing {})
     }
 
     fn set_mode(&self, params: &SetModeParams) -> Result<Nothing, RpcError> {
-        self.daemon_needed()?
-            .requesters
-            .set_mode(params.process(), params.started(), params.strict)?;
+        self.daemon_needed()?.requesters.set_mode(
+            params.process(),
+            params.started(),
+            params.strict,
+        )?;
         Ok(Nothing {})
     }
 
@@ -324,7 +369,11 @@ impl Service {
         Ok(CacheVerified {
             intact: report.intact,
             intact_bytes: report.intact_bytes,
-            damaged: report.damaged.iter().map(|damaged| damaged.id.to_string()).collect(),
+            damaged: report
+                .damaged
+                .iter()
+                .map(|damaged| damaged.id.to_string())
+                .collect(),
             vanished: report.vanished.iter().map(ToString::to_string).collect(),
         })
     }
@@ -354,7 +403,12 @@ fn answer<M: Method>(
 }
 
 impl Handler for Service {
-    fn handle(&self, method: &str, params: Value, caller: &mut dyn Caller) -> Result<Value, RpcError> {
+    fn handle(
+        &self,
+        method: &str,
+        params: Value,
+        caller: &mut dyn Caller,
+    ) -> Result<Value, RpcError> {
         match method {
             SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
             SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
@@ -362,15 +416,21 @@ impl Handler for Service {
             DriveCheck::NAME => answer::<DriveCheck>(params, |_| self.check()),
             MediaGet::NAME => answer::<MediaGet>(params, |params| self.get(&params)),
             MediaSearch::NAME => answer::<MediaSearch>(params, |params| self.search(&params)),
-            MediaImport::NAME => answer::<MediaImport>(params, |params| self.import(&params, caller)),
+            MediaImport::NAME => {
+                answer::<MediaImport>(params, |params| self.import(&params, caller))
+            }
             MediaScan::NAME => answer::<MediaScan>(params, |params| self.scan(&params, caller)),
             MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
             MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
             MediaTag::NAME => answer::<MediaTag>(params, |params| self.tag(&params)),
             MediaUntag::NAME => answer::<MediaUntag>(params, |params| self.untag(&params)),
-            RequestersRegister::NAME => answer::<RequestersRegister>(params, |params| self.register(&params)),
-            RequestersSetMode::NAME => answer::<RequestersSetMode>(params, |params| self.set_mode(&params)),
+            RequestersRegister::NAME => {
+                answer::<RequestersRegister>(params, |params| self.register(&params))
+            }
+            RequestersSetMode::NAME => {
+                answer::<RequestersSetMode>(params, |params| self.set_mode(&params))
+            }
             CacheStats::NAME => answer::<CacheStats>(params, |_| self.cache_stats()),
             CacheVerify::NAME => answer::<CacheVerify>(params, |_| self.cache_verify(caller)),
             CacheEvict::NAME => answer::<CacheEvict>(params, |params| self.cache_evict(params)),
@@ -395,7 +455,10 @@ fn word<T: serde::Serialize>(state: &T) -> String {
 }
 
 fn cancelled() -> RpcError {
-    RpcError::new(Reason::Cancelled, "it was stopped; what was done until then stays")
+    RpcError::new(
+        Reason::Cancelled,
+        "it was stopped; what was done until then stays",
+    )
 }
 
 impl From<CatalogError> for RpcError {
@@ -416,10 +479,12 @@ impl From<LibraryError> for RpcError {
     fn from(error: LibraryError) -> Self {
         let reason = match error {
             LibraryError::Catalog(error) => return error.into(),
-            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => Reason::InvalidParameter,
-            LibraryError::Nested { .. } | LibraryError::Excluded { .. } | LibraryError::Untrusted { .. } => {
-                Reason::Refused
+            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => {
+                Reason::InvalidParameter
             }
+            LibraryError::Nested { .. }
+            | LibraryError::Excluded { .. }
+            | LibraryError::Untrusted { .. } => Reason::Refused,
             LibraryError::NoProject { .. } => Reason::NotFound,
             _ => Reason::Storage,
         };

@@ -83,7 +83,9 @@ mod tests {
         Log::open(dir.path()).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
         assert_eq!(
-            std::fs::metadata(dir.path().join("mediafs.log.1")).unwrap().len(),
+            std::fs::metadata(dir.path().join("mediafs.log.1"))
+                .unwrap()
+                .len(),
             LONGEST + 1
         );
     }

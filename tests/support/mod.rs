@@ -1,7 +1,13 @@
 //! A drive for tests: the real binary with a home, libraries and a mount point of its own, gone without a trace at the
 //! end, however the test ends.
 
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 pub mod sounds;
 

@@ -8,7 +8,7 @@ use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, Reader, Section};
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
 use crate::model::{MediaId, display_name, unsafe_name};
-use crate::tree::class::Door;
+use crate::tree::node::Door;
 
 /// Deeper paths are no paths of the drive.
 const DEEPEST: usize = 256;
@@ -30,7 +30,12 @@ impl Service {
         })
     }
 
-    fn find_path(&self, reader: &Reader, path: &Path, id: Option<&MediaId>) -> Result<ItemRow, RpcError> {
+    fn find_path(
+        &self,
+        reader: &Reader,
+        path: &Path,
+        id: Option<&MediaId>,
+    ) -> Result<ItemRow, RpcError> {
         let shown = || match id {
             Some(id) => id.to_string(),
             None => display_name(path.as_os_str().as_encoded_bytes()),
@@ -41,7 +46,10 @@ impl Service {
                 format!("{} is not an absolute path without `..`", shown()),
             )
         })?;
-        let found = match self.mount_point().and_then(|mount| parts_below(&parts, &mount)) {
+        let found = match self
+            .mount_point()
+            .and_then(|mount| parts_below(&parts, &mount))
+        {
             Some(below) => on_drive(reader, &below)?,
             None => on_disk(reader, path)?,
         };
@@ -74,13 +82,18 @@ fn parts(path: &Path) -> Option<Vec<OsString>> {
 }
 
 fn parts_below(of: &[OsString], top: &Path) -> Option<Vec<OsString>> {
-    of.strip_prefix(parts(top)?.as_slice()).map(<[OsString]>::to_vec)
+    of.strip_prefix(parts(top)?.as_slice())
+        .map(<[OsString]>::to_vec)
 }
 
 /// The way the views of the drive go, as far as they lead to items.
 fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcError> {
     let parts = match parts {
-        [first, door, rest @ ..] if first == Door::FOLDER && Door::named(door).is_some() => rest,
+        [first, door, rest @ ..]
+            if first == ".as" && Door::NAMED.iter().any(|(name, _)| door == *name) =>
+        {
+            rest
+        }
         all => all,
     };
     let text = |name: &OsStr| name.to_str().map(str::to_owned);
@@ -157,7 +170,12 @@ fn on_disk_name(name: &OsStr) -> OsString {
 fn on_disk(reader: &Reader, path: &Path) -> Result<Option<ItemRow>, RpcError> {
     let mut bases = reader.bases()?;
     bases.retain(|base| path.starts_with(&base.path));
-    bases.sort_by_key(|base| (!base.active, std::cmp::Reverse(base.path.components().count())));
+    bases.sort_by_key(|base| {
+        (
+            !base.active,
+            std::cmp::Reverse(base.path.components().count()),
+        )
+    });
     for base in bases {
         let Ok(relative) = path.strip_prefix(&base.path) else {
             continue;

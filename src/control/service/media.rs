@@ -15,7 +15,10 @@ impl Service {
     }
 
     pub(super) fn search(&self, params: &SearchParams) -> Result<SearchPage, RpcError> {
-        let limit = params.limit.unwrap_or(SearchParams::MOST).clamp(1, SearchParams::MOST);
+        let limit = params
+            .limit
+            .unwrap_or(SearchParams::MOST)
+            .clamp(1, SearchParams::MOST);
         let reader = self.catalog.reader()?;
         let numbers = reader.search_numbers(&params.query, params.after, limit)?;
         let next = numbers
@@ -45,7 +48,10 @@ impl Service {
 
     pub(super) fn tag(&self, params: &TagParams) -> Result<MediaItem, RpcError> {
         if params.tags.is_empty() {
-            return Err(RpcError::new(Reason::InvalidParameter, "name at least one tag"));
+            return Err(RpcError::new(
+                Reason::InvalidParameter,
+                "name at least one tag",
+            ));
         }
         self.change(&params.item, |writer, item| {
             for name in &params.tags {
@@ -92,7 +98,7 @@ impl Service {
     }
 
     pub(super) fn remove(&self, which: &Which) -> Result<Removed, RpcError> {
-        let item = self.find(&*self.catalog.reader()?, which)?;
+        let item = self.find(&self.catalog.reader()?, which)?;
         self.catalog
             .write(Durability::Full, |writer| -> Result<(), RpcError> {
                 Ok(writer.remove(item.row)?)
@@ -103,7 +109,11 @@ impl Service {
         })
     }
 
-    pub(super) fn scan(&self, params: &ScanParams, caller: &mut dyn Caller) -> Result<ScanAnswer, RpcError> {
+    pub(super) fn scan(
+        &self,
+        params: &ScanParams,
+        caller: &mut dyn Caller,
+    ) -> Result<ScanAnswer, RpcError> {
         use crate::library::Which as Roots;
         let library = self.library()?;
         let roots = match &params.path {
@@ -149,15 +159,19 @@ pub(super) fn scan_progress(progress: &ProgressSnapshot) -> TaskProgress {
     TaskProgress {
         kind: TaskKind::Scan,
         subject: "library folders".to_owned(),
-        done: if looking { progress.seen } else { progress.done },
+        done: if looking {
+            progress.seen
+        } else {
+            progress.done
+        },
         total: (!looking).then_some(progress.expected),
     }
 }
 
 fn whole(reader: &Reader, item: ItemNo) -> Result<MediaItem, RpcError> {
-    reader.media_item(item)?.ok_or_else(|| {
-        RpcError::new(Reason::NotFound, "the sound was removed meanwhile")
-    })
+    reader
+        .media_item(item)?
+        .ok_or_else(|| RpcError::new(Reason::NotFound, "the sound was removed meanwhile"))
 }
 
 /// The new name with the extension of the old one, unless it has that already.
