@@ -48,12 +48,14 @@ pub struct Config {
     pub requesters: RequesterConfig,
     /// How much the cache may take.
     pub cache: CacheConfig,
+    /// Folders that count as trusted storage whatever they lie on; absolute.
+    pub trusted: Vec<PathBuf>,
     /// How much is written down: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
 }
 
 /// Programs by class, and how long their requests may take.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct RequesterConfig {
     /// Never wait.
     pub players: Vec<String>,
@@ -93,6 +95,8 @@ struct File {
     #[serde(default)]
     cache: CacheTable,
     #[serde(default)]
+    storage: StorageTable,
+    #[serde(default)]
     log: LogTable,
 }
 
@@ -121,6 +125,13 @@ struct RequestersTable {
 struct CacheTable {
     quota_gb: Option<u32>,
     free_floor_gb: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct StorageTable {
+    #[serde(default)]
+    trusted: Vec<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -197,6 +208,7 @@ impl Config {
                     .ok_or_else(|| missing("requesters.copier_deadline_s"))?,
             },
             cache: CacheConfig::default(),
+            trusted: file.storage.trusted,
             log_level: file
                 .log
                 .level
@@ -267,6 +279,13 @@ impl Config {
         if let Some(gb) = file.cache.free_floor_gb {
             self.cache.free_floor = Some(u64::from(gb) * GIGABYTE);
         }
+        if let Some(path) = file.storage.trusted.iter().find(|path| !path.is_absolute()) {
+            return Err(invalid(format!(
+                "storage.trusted has {}; absolute paths are expected",
+                path.display()
+            )));
+        }
+        self.trusted.extend(file.storage.trusted);
         if let Some(level) = file.log.level {
             level.word().clone_into(&mut self.log_level);
         }
@@ -368,6 +387,7 @@ mod tests {
         for text in [
             "[cache]\nquota_gb = -1",
             "[log]\nlevel = \"loud\"",
+            "[storage]\ntrusted = [\"relative\"]",
             "[requesters]\nplayers = [\"/usr/bin/ardour\"]",
             "[requesters]\nplayers = [\"\"]",
             "[requesters]\nplayers = [\"*\"]",

@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 use mediafs_platform::lock::{LockError, LockedFile};
 use serde::{Deserialize, Serialize};
 
-/// The longest path of a socket on any system, in bytes (macOS: 104 with its end).
-const LONGEST_SOCKET: usize = 103;
-
 /// How often a held lock is tried again.
 const AGAIN: Duration = Duration::from_millis(25);
 
@@ -109,12 +106,12 @@ pub struct Home {
     data: PathBuf,
     cache: PathBuf,
     socket: PathBuf,
+    given: bool,
 }
 
 /// What [`Home::locate`] asks of the environment.
 struct Environment<'a> {
     get: &'a dyn Fn(&str) -> Option<PathBuf>,
-    uid: u32,
 }
 
 impl Environment<'_> {
@@ -135,13 +132,7 @@ impl Home {
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        Self::locate_in(
-            given,
-            &Environment {
-                get: &get,
-                uid: rustix::process::geteuid().as_raw(),
-            },
-        )
+        Self::locate_in(given, &Environment { get: &get })
     }
 
     fn locate_in(given: Option<&Path>, environment: &Environment<'_>) -> Result<Self, HomeError> {
@@ -158,8 +149,9 @@ impl Home {
             return Ok(Self {
                 config_file: folder.join("config.toml"),
                 cache: folder.join("cache"),
-                socket: short_enough(folder.join("socket"), &folder, environment.uid),
+                socket: folder.join("socket"),
                 data: folder,
+                given: true,
             });
         }
         let user = environment.folder("HOME").ok_or(HomeError::Nowhere)?;
@@ -177,9 +169,16 @@ impl Home {
         Ok(Self {
             config_file: place("XDG_CONFIG_HOME", ".config").join("config.toml"),
             cache: place("XDG_CACHE_HOME", ".cache"),
-            socket: short_enough(socket, &data, environment.uid),
+            socket: socket,
             data,
+            given: false,
         })
+    }
+
+    /// The one folder that holds everything, if one was given.
+    #[must_use]
+    pub fn given(&self) -> Option<&Path> {
+        self.given.then_some(self.data.as_path())
     }
 
     /// The user's configuration, which may not exist.
@@ -245,18 +244,21 @@ impl Home {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Makes the folders, for the owner alone, and checks that they can be relied on.
+    /// Makes the folders, for the owner alone, and checks that they can be relied on. What lies in one of the `trusted`
+    /// folders can.
     ///
     /// # Errors
     /// [`HomeError`].
-    pub fn prepare(&self) -> Result<(), HomeError> {
+    pub fn prepare(&self, trusted: &[PathBuf]) -> Result<(), HomeError> {
+        // Before anything touches it: what may hang is told by the tables of the system.
+        check_trust(&self.data, trusted)?;
         for folder in [&self.data, &self.cache, &self.log()] {
             private_folder(folder)?;
         }
         if let Some(folder) = self.socket.parent() {
             private_folder(folder)?;
         }
-        trusted(&self.data)
+        Ok(())
     }
 
     /// Takes the lock, waiting for it at most so long.
@@ -380,15 +382,6 @@ impl Drop for HomeLock {
     }
 }
 
-/// The path itself where a socket can have it, else a short one in a folder that only this user can enter.
-fn short_enough(socket: PathBuf, home: &Path, uid: u32) -> PathBuf {
-    if socket.as_os_str().len() <= LONGEST_SOCKET {
-        return socket;
-    }
-    let hash = blake3::hash(home.as_os_str().as_encoded_bytes()).to_hex();
-    PathBuf::from(format!("/tmp/mediafs-{uid}/{}", &hash[..16]))
-}
-
 /// Makes the folder if it is missing, and sees to it that only its owner can enter it.
 fn private_folder(path: &Path) -> Result<(), HomeError> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -425,8 +418,44 @@ fn private_folder(path: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
-fn trusted(_folder: &Path) -> Result<(), HomeError> {
-    Ok(())
+fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
+    let reason = untrusted(folder, declared).map_err(|source| HomeError::Unusable {
+        path: folder.to_owned(),
+        doing: "finding out on what storage it is",
+        source,
+    })?;
+    match reason {
+        Some(reason) => Err(HomeError::Untrusted {
+            path: folder.to_owned(),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Why the storage under a path can hang or vanish; `None` if it is trusted, or in one of the `declared` folders. A
+/// path that is not there yet is judged by where it will be. Asks the tables of the system, never the storage.
+///
+/// # Errors
+/// When the mount table can't be read.
+pub(crate) fn untrusted(path: &Path, declared: &[PathBuf]) -> std::io::Result<Option<String>> {
+    #[cfg(target_os = "linux")]
+    {
+        use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
+        let classifier = Classifier::read(DeclaredTrusted {
+            paths: declared.to_vec(),
+            devices: Vec::new(),
+        })?;
+        match classifier.trust(path) {
+            Trust::Trusted => Ok(None),
+            Trust::Untrusted(reason) => Ok(Some(reason.to_string())),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (path, declared);
+        Ok(None)
+    }
 }
 
 #[cfg(test)]
@@ -442,7 +471,7 @@ mod tests {
                 .find(|(variable, _)| *variable == name)
                 .map(|(_, value)| PathBuf::from(value))
         };
-        Home::locate_in(given.map(Path::new), &Environment { get: &get, uid: 7 })
+        Home::locate_in(given.map(Path::new), &Environment { get: &get })
     }
 
     #[test]
@@ -486,40 +515,27 @@ mod tests {
     }
 
     #[test]
-    fn long_homes_get_a_short_socket_of_their_own() {
-        let (a, b) = (
-            format!("/{}", "a".repeat(200)),
-            format!("/{}", "b".repeat(200)),
-        );
-        let a = located(Some(&a), &[]).unwrap();
-        let b = located(Some(&b), &[]).unwrap();
-        assert!(a.socket().starts_with("/tmp/mediafs-7"));
-        assert!(a.socket().as_os_str().len() <= LONGEST_SOCKET);
-        assert_ne!(a.socket(), b.socket());
-    }
-
-    #[test]
     fn folders_are_the_owners_alone() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("home");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         let home = Home::locate(Some(&folder)).unwrap();
-        home.prepare().unwrap();
+        home.prepare(&[]).unwrap();
         for path in [home.data(), home.cache(), &home.log()] {
             let mode = std::fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{}", path.display());
         }
         std::fs::write(folder.join("file"), "").unwrap();
         let home = Home::locate(Some(&folder.join("file"))).unwrap();
-        assert!(matches!(home.prepare(), Err(HomeError::Unusable { .. })));
+        assert!(matches!(home.prepare(&[]), Err(HomeError::Unusable { .. })));
     }
 
     #[test]
     fn the_lock_is_for_one_and_names_its_holder() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(Some(dir.path())).unwrap();
-        home.prepare().unwrap();
+        home.prepare(&[]).unwrap();
         let us = std::process::id();
         assert!(!home.is_held_by(us));
         let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
@@ -557,7 +573,7 @@ mod tests {
     fn garbage_in_its_files_is_no_obstacle() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(Some(dir.path())).unwrap();
-        home.prepare().unwrap();
+        home.prepare(&[]).unwrap();
         for name in ["lock", "daemon.json"] {
             std::fs::write(dir.path().join(name), [0xff, 0, b'\n', b'x']).unwrap();
         }

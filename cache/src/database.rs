@@ -73,6 +73,11 @@ impl Database {
     fn connect(&self) -> Result<Connection, CacheError> {
         let wrap = |source| self.error("open the database", source);
         let mut connection = Connection::open(&self.path).map_err(wrap)?;
+        // The lock on the cache's folder keeps others out. Knowing that, SQLite needs no shared memory, whose file could
+        // not be made on a full disk.
+        connection
+            .pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))
+            .map_err(wrap)?;
         connection
             .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
             .map_err(wrap)?;

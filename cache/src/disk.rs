@@ -292,8 +292,10 @@ fn lock(root: &Path) -> Result<File, CacheError> {
         }
         Err(fs::TryLockError::Error(error)) => return Err(error).at("lock", &path),
     }
-    file.set_len(0).at("write", &path)?;
-    writeln!(file, "{}", std::process::id()).at("write", &path)?;
+    // Only to say who it is: on a full disk the cache opens all the same.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 

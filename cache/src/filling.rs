@@ -206,19 +206,20 @@ impl Filling {
         range.start..range.end.min(self.spec.size)
     }
 
-    /// The last handle is gone, and it was to be kept.
-    fn go_dormant(&self) -> Result<(), CacheError> {
-        self.write_map()?;
+    /// The last handle is gone, and it was to be kept. On a full disk it is kept as of its last checkpoint.
+    fn go_dormant(&self) {
+        if let Err(error) = self.write_map() {
+            tracing::warn!(%error, key = self.spec.key, "the last of what arrived of a partial object is not kept");
+        }
         // Again, should the index have been lost meanwhile.
-        self.inner
-            .index
-            .add_partial((self.name, self.spec.size, self.inner.tick()))?;
-        let mut state = self.state.lock();
-        if let Some(reservation) = state.reservation.take() {
+        let row = (self.name, self.spec.size, self.inner.tick());
+        if let Err(error) = self.inner.index.add_partial(row) {
+            self.inner.index.ledger.doubt();
+            tracing::warn!(%error, key = self.spec.key, "a partial object is kept but perhaps not in the index");
+        }
+        if let Some(reservation) = self.state.lock().reservation.take() {
             reservation.into_dormant();
         }
-        state.phase = Phase::Complete;
-        Ok(())
     }
 }
 
@@ -228,11 +229,12 @@ impl Drop for Filling {
             let mut state = self.state.lock();
             (state.phase, state.keep, std::mem::take(&mut state.waiters))
         };
-        if phase == Phase::Filling {
-            let done = if keep { self.go_dormant() } else { self.end() };
-            if let Err(error) = done.or_else(|error| self.end().and(Err(error))) {
-                tracing::warn!(%error, key = self.spec.key, "a partial object could not be kept or removed; the cache must be reconciled");
-            }
+        if phase == Phase::Filling && keep {
+            self.go_dormant();
+        } else if phase == Phase::Filling
+            && let Err(error) = self.end()
+        {
+            tracing::warn!(%error, key = self.spec.key, "a partial object could not be removed; the cache must be reconciled");
         }
         waiters
             .into_iter()

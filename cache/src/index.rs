@@ -136,8 +136,12 @@ impl Index {
         if totals.counted {
             this.ledger.dispel(this.ledger.doubts());
         }
-        // Until the cache is closed in order, the sums on disk are not to be believed.
-        this.set_counted(false)?;
+        // Until the cache is closed in order, the sums on disk are not to be believed. Where that can't be noted (the
+        // disk is full) objects can be opened all the same; nothing is reserved until it could.
+        if let Err(error) = this.set_counted(false) {
+            this.ledger.doubt();
+            tracing::warn!(%error, "the index of the cache can't be written");
+        }
         Ok((this, found, totals))
     }
 

@@ -65,6 +65,7 @@ impl Inner {
 
     fn reconcile(&self) -> Result<Reconciled, CacheError> {
         let doubts = self.index.ledger.doubts();
+        self.index.set_counted(false)?;
         if self.index.ledger.is_doubted() {
             // Nothing is reserved while in doubt, and nothing leaves under upkeep, so the sums stand still here.
             let _upkeep = self.upkeep.lock();
@@ -243,8 +244,15 @@ impl Inner {
     }
 
     pub(crate) fn remove_partial_files(&self, name: &[u8; 32]) -> Result<(), CacheError> {
-        disk::remove_file(&self.disk.partial_data(name))?;
-        disk::remove_file(&self.disk.partial_map(name))
+        for path in [self.disk.partial_data(name), self.disk.partial_map(name)] {
+            // A folder in place of a file is nothing that we made; it must not be in our way for ever.
+            if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+                self.disk.set_aside(&path, "partial")?;
+            } else {
+                disk::remove_file(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Before a count in doubt: dormant is what the index has, less what is being filled. What is between the two just

@@ -44,7 +44,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                 out.json(&stats)?;
             } else {
                 out.facts(&[
-                    ("objects", format!("{} ({})", stats.objects, output::size(stats.bytes))),
+                    (
+                        "objects",
+                        format!("{} ({})", stats.objects, output::size(stats.bytes)),
+                    ),
                     ("pinned", output::size(stats.pinned_bytes)),
                     ("arriving", output::size(stats.reserved_bytes)),
                     ("set aside", output::size(stats.damaged_bytes)),

@@ -49,10 +49,10 @@ impl Context {
             if let Some(client) = self.daemon()? {
                 return Ok(client);
             }
-            self.home.prepare()?;
+            let config = Config::load(self.home.config_file())?;
+            self.home.prepare(&config.trusted)?;
             let error = match self.home.lock(Purpose::Command, Duration::ZERO) {
                 Ok(lock) => {
-                    let config = Config::load(self.home.config_file())?;
                     let service = daemon::service_without_daemon(&self.home, lock, &config)?;
                     return Ok(Client::here(service, cancelled));
                 }

@@ -56,7 +56,11 @@ struct Told {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let absolute = |path: &PathBuf| super::absolute(path);
     let params = ImportParams {
-        paths: arguments.paths.iter().map(absolute).collect::<Result<_, _>>()?,
+        paths: arguments
+            .paths
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
         project: arguments.project.as_ref().map(absolute).transpose()?,
         mode: match (arguments.copy, arguments.reference) {
             (true, _) => Some(ImportMode::Copy),
@@ -113,7 +117,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             told.known
         );
     }
-    Ok(if told.failed == 0 { Done::Well } else { Done::Badly })
+    Ok(if told.failed == 0 {
+        Done::Well
+    } else {
+        Done::Badly
+    })
 }
 
 impl Told {
@@ -131,7 +139,10 @@ impl Told {
             (Some(id), Some(path)) => out.line_now(&format!("{id}\t{}", plain(path))),
             _ => {
                 let source = plain(&file.source.0.to_string_lossy());
-                let reason = file.reason.as_deref().unwrap_or("it is no sound that mediafs knows");
+                let reason = file
+                    .reason
+                    .as_deref()
+                    .unwrap_or("it is no sound that mediafs knows");
                 eprintln!("mediafs: {source} was not imported: {}", plain(reason));
                 Ok(())
             }

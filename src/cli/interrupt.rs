@@ -9,7 +9,10 @@ pub(super) fn on_interrupt(flag: &Arc<AtomicBool>) {
     let watching = std::thread::Builder::new()
         .name("interrupt".to_owned())
         .spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+            else {
                 return;
             };
             runtime.block_on(async {

@@ -36,7 +36,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             if count == 1 {
                 out.row(&WIDTHS, &["ID", "LENGTH", "FORMAT", "STATE", "NAME"])?;
             }
-            let length = output::length(item.format.as_ref().and_then(|format| format.duration_seconds));
+            let length = output::length(
+                item.format
+                    .as_ref()
+                    .and_then(|format| format.duration_seconds),
+            );
             out.row(
                 &WIDTHS,
                 &[
@@ -58,7 +62,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     } else if count == 0 {
         out.flush()?;
         if params.query.is_empty() {
-            eprintln!("No sounds yet. Add a folder with `mediafs import FOLDER`, or mount one with --library FOLDER.");
+            eprintln!(
+                "No sounds yet. Add a folder with `mediafs import FOLDER`, or mount one with --library FOLDER."
+            );
         } else {
             eprintln!("No sound has all of: {}", output::plain(&params.query));
         }

@@ -8,6 +8,7 @@ mod cache;
 mod connect;
 mod doctor;
 mod import;
+mod interrupt;
 mod ls;
 mod mount;
 mod output;
@@ -26,9 +27,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::methods::Which;
 use crate::control::rpc::one_line;
 use crate::control::{ClientError, WirePath};
-use crate::control::methods::Which;
 use crate::home::{Home, HomeError};
 
 /// The media drive of Loophole: every sound under a path that never changes.
@@ -188,7 +189,10 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
 /// Paths go to the daemon, whose current folder is another.
 fn absolute(path: &std::path::Path) -> Result<WirePath, CliError> {
     std::path::absolute(path).map(WirePath).map_err(|error| {
-        CliError::new(format!("{} cannot be found: {error}; give an absolute path", path.display()))
+        CliError::new(format!(
+            "{} cannot be found: {error}; give an absolute path",
+            path.display()
+        ))
     })
 }
 

@@ -11,13 +11,13 @@ use crate::model::{Availability, Format, MediaItem, Playable};
 
 /// Printing on a terminal or into a pipe. A reader that has left ends the command quietly.
 pub(super) struct Out {
-    to: io::BufWriter<io::StdoutLock<'static>>,
+    to: io::BufWriter<io::Stdout>,
 }
 
 impl Out {
     pub(super) fn new() -> Self {
         Self {
-            to: io::BufWriter::new(io::stdout().lock()),
+            to: io::BufWriter::new(io::stdout()),
         }
     }
 
@@ -55,7 +55,11 @@ impl Out {
 
     /// A word and what it says, below each other.
     pub(super) fn facts(&mut self, facts: &[(&str, String)]) -> io::Result<()> {
-        let width = facts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+        let width = facts
+            .iter()
+            .map(|(name, _)| name.width())
+            .max()
+            .unwrap_or(0);
         for (name, value) in facts {
             self.row(&[width], &[name, value])?;
         }
@@ -112,7 +116,12 @@ pub(super) fn size(bytes: u64) -> String {
         thousandths /= 1000;
         unit += 1;
     }
-    format!("{}.{} {}", thousandths / 1000, thousandths % 1000 / 100, UNITS[unit])
+    format!(
+        "{}.{} {}",
+        thousandths / 1000,
+        thousandths % 1000 / 100,
+        UNITS[unit]
+    )
 }
 
 /// A length for people: minutes, seconds, tenths.
@@ -141,7 +150,10 @@ pub(super) fn format(format: Option<&Format>) -> String {
         });
     }
     if let Some(bits) = format.bit_depth {
-        parts.push(format!("{bits} bit{}", if format.float { " float" } else { "" }));
+        parts.push(format!(
+            "{bits} bit{}",
+            if format.float { " float" } else { "" }
+        ));
     }
     match format.channels {
         Some(1) => parts.push("mono".to_owned()),
@@ -191,7 +203,10 @@ mod tests {
 
     #[test]
     fn names_cannot_command_a_terminal() {
-        assert_eq!(plain("Kick\u{1b}[31m\n\u{202e}vaw.é"), "Kick\\u{1b}[31m\\u{a}\\u{202e}vaw.é");
+        assert_eq!(
+            plain("Kick\u{1b}[31m\n\u{202e}vaw.é"),
+            "Kick\\u{1b}[31m\\u{a}\\u{202e}vaw.é"
+        );
         assert_eq!(plain("\u{9b}2J"), "\\u{9b}2J");
     }
 

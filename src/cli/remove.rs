@@ -23,7 +23,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     if arguments.report.json {
         out.json(&removed)?;
     } else {
-        out.line(&format!("{} is off the drive; its file was not touched", plain(&removed.name)))?;
+        out.line(&format!(
+            "{} is off the drive; its file was not touched",
+            plain(&removed.name)
+        ))?;
     }
     out.flush()?;
     Ok(Done::Well)

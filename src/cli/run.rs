@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt as _;
 
 use super::{CliError, Context, Done};
 use crate::control::methods::{RegisterParams, RequestersRegister};
-use crate::tree::class::{self, Class};
+use crate::tree::class::Class;
+use mediafs_platform::process::{Process, ProcessId};
 
 /// Run a program that gets the deal of a class, with all that it starts
 #[derive(clap::Args)]
@@ -17,7 +18,12 @@ pub(super) struct Arguments {
     #[arg(long)]
     strict: bool,
     /// The program and its arguments
-    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "CMD",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     command: Vec<OsString>,
 }
 
@@ -26,17 +32,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         return Err(CliError::new("no program was named"));
     };
     let pid = std::process::id();
-    let start_time = class::start_time(pid)
+    let us = Process::of(ProcessId(pid))
         .ok_or_else(|| CliError::new("this process cannot see itself; is /proc mounted?"))?;
-    context.daemon_needed()?.call::<RequestersRegister>(&RegisterParams {
-        pid,
-        start_time,
-        class: arguments.class,
-        strict: arguments.strict,
-    })?;
+    context
+        .daemon_needed()?
+        .call::<RequestersRegister>(&RegisterParams {
+            pid,
+            start_time: us.started.0,
+            class: arguments.class,
+            strict: arguments.strict,
+        })?;
     // On success this does not return: the program takes the place of this process, and its registration.
     let error = std::process::Command::new(program).args(rest).exec();
-    eprintln!("mediafs: {} cannot be run: {error}", super::output::plain(&program.to_string_lossy()));
+    eprintln!(
+        "mediafs: {} cannot be run: {error}",
+        super::output::plain(&program.to_string_lossy())
+    );
     // As shells have it.
-    std::process::exit(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
+    std::process::exit(if error.kind() == std::io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    });
 }

@@ -25,11 +25,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         out.json(&seen)?;
     } else {
         out.line(&format!(
-            "{}: {} new, {} changed, {} gone, {} unreadable",
-            counted(seen.files, "file", "files"),
-            seen.new,
-            seen.changed,
-            seen.gone,
+            "{} there, {} new or changed, {} of them unreadable",
+            counted(seen.files, "file is", "files are"),
+            seen.read,
             seen.problems
         ))?;
     }

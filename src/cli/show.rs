@@ -35,7 +35,14 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
         ("name", plain(&item.name)),
         ("id", item.media_id.to_string()),
         ("path", plain(&item.path)),
-        ("kind", format!("{}, {}", plain(item.kind.as_str()), plain(item.origin.as_str()))),
+        (
+            "kind",
+            format!(
+                "{}, {}",
+                plain(item.kind.as_str()),
+                plain(item.origin.as_str())
+            ),
+        ),
     ];
     if let Scope::Project(project) = &item.scope {
         facts.push(("project", plain(&project.0)));
@@ -49,14 +56,25 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
     }
     facts.push(("size", output::size(item.size)));
     let state = output::state(item);
-    facts.push(("state", if state.is_empty() { "here".to_owned() } else { state }));
+    facts.push((
+        "state",
+        if state.is_empty() {
+            "here".to_owned()
+        } else {
+            state
+        },
+    ));
     match item.lifecycle {
         Lifecycle::Final => {}
         Lifecycle::Pending => facts.push(("lifecycle", "still being written".to_owned())),
         Lifecycle::Abandoned => facts.push(("lifecycle", "given up".to_owned())),
     }
     facts.push(("stored", storage(&item.storage)));
-    facts.extend(item.alternatives.iter().map(|other| ("also", storage(other))));
+    facts.extend(
+        item.alternatives
+            .iter()
+            .map(|other| ("also", storage(other))),
+    );
     if let Some(path) = &item.resolved_path {
         facts.push(("file", plain(path)));
     }
@@ -79,12 +97,24 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
             serde_json::Value::String(text) => plain(text),
             other => plain(&other.to_string()),
         };
-        facts.push(("attribute", format!("{} = {value} ({})", plain(&attribute.name), source_word(attribute.source))));
+        facts.push((
+            "attribute",
+            format!(
+                "{} = {value} ({})",
+                plain(&attribute.name),
+                source_word(attribute.source)
+            ),
+        ));
     }
     for usage in &item.usages {
         facts.push((
             "used by",
-            format!("{}: {} {}", plain(&usage.project), plain(usage.role.as_str()), plain(&usage.target)),
+            format!(
+                "{}: {} {}",
+                plain(&usage.project),
+                plain(usage.role.as_str()),
+                plain(&usage.target)
+            ),
         ));
     }
     facts.extend(item.notes.iter().map(|note| ("note", plain(note))));
@@ -104,9 +134,16 @@ fn source_word(source: TagSource) -> &'static str {
 fn storage(storage: &Storage) -> String {
     match storage {
         Storage::Project { path } => format!("in the project: {}", plain(path)),
-        Storage::Cloud { root, path, .. } => format!("in the cloud folder {}: {}", plain(root), plain(path)),
-        Storage::Volume { volume, path } => format!("on the volume {}: {}", plain(volume), plain(path)),
-        Storage::Reference { root: Some(root), path } => format!("in the library {}: {}", plain(root), plain(path)),
+        Storage::Cloud { root, path, .. } => {
+            format!("in the cloud folder {}: {}", plain(root), plain(path))
+        }
+        Storage::Volume { volume, path } => {
+            format!("on the volume {}: {}", plain(volume), plain(path))
+        }
+        Storage::Reference {
+            root: Some(root),
+            path,
+        } => format!("in the library {}: {}", plain(root), plain(path)),
         Storage::Reference { root: None, path } => plain(path),
     }
 }

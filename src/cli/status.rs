@@ -33,18 +33,43 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     match &status.mount {
         Some(mount) => {
             facts.push(("drive", path(&mount.point)));
-            facts.push(("passthrough", plain(&mount.passthrough)));
-            facts.push(("daemon", format!("process {}, mediafs {}", status.pid, plain(&status.version))));
+            let passthrough = if mount.passthrough {
+                "in force"
+            } else {
+                &mount.passthrough_note
+            };
+            facts.push(("passthrough", plain(passthrough)));
+            facts.push((
+                "daemon",
+                format!("process {}, mediafs {}", status.pid, plain(&status.version)),
+            ));
         }
-        None => facts.push(("drive", "not mounted; start it with `mediafs mount`".to_owned())),
+        None => facts.push((
+            "drive",
+            "not mounted; start it with `mediafs mount`".to_owned(),
+        )),
     }
     facts.push(("home", path(&status.home)));
     let base = |base: &BaseStatus, inactive: &str| {
-        let state = if base.active { String::new() } else { format!(" ({inactive})") };
+        let state = if base.active {
+            String::new()
+        } else {
+            format!(" ({inactive})")
+        };
         format!("{}: {}{state}", plain(&base.name), path(&base.path))
     };
-    facts.extend(status.libraries.iter().map(|library| ("library", base(library, "not watched"))));
-    facts.extend(status.projects.iter().map(|project| ("project", base(project, "closed"))));
+    facts.extend(
+        status
+            .libraries
+            .iter()
+            .map(|library| ("library", base(library, "not watched"))),
+    );
+    facts.extend(
+        status
+            .projects
+            .iter()
+            .map(|project| ("project", base(project, "closed"))),
+    );
     let items = &status.items;
     let mut sounds = vec![counted(items.total, "sound", "sounds")];
     sounds.extend(
@@ -58,13 +83,31 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     if status.problems > 0 {
         facts.push((
             "unreadable",
-            format!("{}; `mediafs doctor` lists them", counted(status.problems, "file", "files")),
+            format!(
+                "{}; `mediafs doctor` lists them",
+                counted(status.problems, "file", "files")
+            ),
         ));
     }
     for task in &status.tasks {
-        let of = task.total.map_or_else(String::new, |total| format!(" of {total}"));
-        facts.push(("at work", format!("{} {}: {}{of}", task.kind.word(), plain(&task.subject), task.done)));
+        let of = task
+            .total
+            .map_or_else(String::new, |total| format!(" of {total}"));
+        facts.push((
+            "at work",
+            format!(
+                "{} {}: {}{of}",
+                task.kind.word(),
+                plain(&task.subject),
+                task.done
+            ),
+        ));
     }
-    facts.extend(status.warnings.iter().map(|warning| ("warning", plain(warning))));
+    facts.extend(
+        status
+            .warnings
+            .iter()
+            .map(|warning| ("warning", plain(warning))),
+    );
     facts
 }

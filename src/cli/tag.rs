@@ -47,7 +47,11 @@ impl What {
             out.json(item)?;
         } else {
             let tags: Vec<String> = item.tags.iter().map(|tag| plain(&tag.name)).collect();
-            let tags = if tags.is_empty() { "no tags".to_owned() } else { tags.join(", ") };
+            let tags = if tags.is_empty() {
+                "no tags".to_owned()
+            } else {
+                tags.join(", ")
+            };
             out.line(&format!("{}: {tags}", plain(&item.name)))?;
         }
         out.flush()?;

@@ -24,7 +24,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let wanted = arguments.mountpoint.as_deref().map(super::absolute).transpose()?.map(|path| path.0);
+    let wanted = arguments
+        .mountpoint
+        .as_deref()
+        .map(super::absolute)
+        .transpose()?
+        .map(|path| path.0);
     let announced = context.home.announced_mount();
     let point = || {
         wanted
@@ -75,8 +80,12 @@ fn tell(point: Option<&Path>) -> Result<(), CliError> {
 
 /// The daemon's path has no symbolic links; the given one may. A mount that hangs is never asked.
 fn same(wanted: &Path, point: &Path) -> bool {
-    let resolved = wanted.parent().and_then(|parent| parent.canonicalize().ok());
-    let resolved = resolved.zip(wanted.file_name()).map(|(parent, name)| parent.join(name));
+    let resolved = wanted
+        .parent()
+        .and_then(|parent| parent.canonicalize().ok());
+    let resolved = resolved
+        .zip(wanted.file_name())
+        .map(|(parent, name)| parent.join(name));
     wanted == point
         || resolved.as_deref() == Some(point)
         || std::fs::read_link(wanted).is_ok_and(|target| target == point)

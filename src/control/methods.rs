@@ -4,6 +4,7 @@
 //! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
 //! ignored.
 
+use mediafs_platform::process::{ProcessId, StartTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +142,8 @@ pub struct MountStatus {
     pub point: WirePath,
     /// The kernel reads trusted files itself.
     pub passthrough: bool,
+    /// If it does not, why.
+    pub passthrough_note: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
 }
@@ -175,8 +178,8 @@ pub struct ItemCounts {
 pub struct Check {
     /// What is wrong with the catalog; empty if it is sound.
     pub catalog: Vec<String>,
-    /// Folders that a watcher has to watch.
-    pub folders: u64,
+    /// Library folders that are not watched, with the reason.
+    pub unwatched: Vec<Problem>,
     /// Files that can't be read, the first thousand.
     pub problems: Vec<Problem>,
 }
@@ -325,15 +328,11 @@ pub struct ScanParams {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScanAnswer {
-    /// Files looked at.
+    /// Files on disk.
     pub files: u64,
-    /// Seen for the first time.
-    pub new: u64,
-    /// With another content than before.
-    pub changed: u64,
-    /// Not there any more.
-    pub gone: u64,
-    /// That can't be read.
+    /// New or changed ones that were read.
+    pub read: u64,
+    /// Those of them that can't be read.
     pub problems: u64,
 }
 
@@ -395,6 +394,20 @@ pub struct RegisterParams {
     pub strict: bool,
 }
 
+impl RegisterParams {
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.pid)
+    }
+
+    /// When it started.
+    #[must_use]
+    pub fn started(&self) -> StartTime {
+        StartTime(self.start_time)
+    }
+}
+
 /// Of `requesters.setMode`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -405,6 +418,20 @@ pub struct SetModeParams {
     pub start_time: u64,
     /// A player gets a copier's deal.
     pub strict: bool,
+}
+
+impl SetModeParams {
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.pid)
+    }
+
+    /// When it started.
+    #[must_use]
+    pub fn started(&self) -> StartTime {
+        StartTime(self.start_time)
+    }
 }
 
 /// How full the cache is. Sizes in bytes.
@@ -467,10 +494,20 @@ pub enum TaskKind {
     Scan,
     /// Making items.
     Import,
-    /// Computing hashes.
-    Hash,
     /// Reading objects of the cache again.
     Verify,
+}
+
+impl TaskKind {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scan => "scanning",
+            Self::Import => "importing",
+            Self::Verify => "verifying",
+        }
+    }
 }
 
 /// How far a long task is.

@@ -7,12 +7,14 @@ pub mod client;
 pub mod methods;
 pub mod rpc;
 pub mod server;
+pub mod service;
 mod wire_path;
 
 use serde_json::Value;
 
 pub use client::{Client, ClientError};
 pub use rpc::{Reason, RpcError};
+pub use service::Service;
 pub use wire_path::WirePath;
 
 use methods::Notification;

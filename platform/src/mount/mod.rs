@@ -167,6 +167,15 @@ pub enum MountError {
     /// The kernel has no FUSE.
     #[error("this system has no /dev/fuse; load it with `modprobe fuse`")]
     NoFuse,
+    /// This user may not use FUSE.
+    #[error(
+        "this user may not open /dev/fuse; most systems let everybody (`sudo chmod 666 /dev/fuse`)"
+    )]
+    DeviceRefused {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The kernel or fusermount3 refused the mount.
     #[error("cannot mount at {path}")]
     Refused {
