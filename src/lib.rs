@@ -3,6 +3,7 @@
 //! One daemon mounts one drive. Every media item that a project or the user's library knows is a plain file there,
 //! under a path that never changes, whatever happens to the storage behind it.
 
+mod container;
 pub mod library;
 pub mod model;
 pub mod silence;

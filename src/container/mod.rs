@@ -4,6 +4,7 @@
 //! Everything here reads foreign bytes: nothing panics, nothing allocates by a length that was not checked, every
 //! loop moves on.
 
+mod genres;
 pub(crate) mod id3;
 pub(crate) mod mpeg;
 pub(crate) mod window;

@@ -35,10 +35,18 @@ pub(crate) struct FrameHeader {
 }
 
 const BITRATES: [[u16; 14]; 5] = [
-    [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
-    [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
-    [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
-    [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+    [
+        32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448,
+    ],
+    [
+        32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
+    ],
+    [
+        32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
+    ],
+    [
+        32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256,
+    ],
     [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
@@ -82,6 +90,11 @@ impl FrameHeader {
             (3, true) => 72 * self.bitrate / self.sample_rate + padding,
             _ => 144 * self.bitrate / self.sample_rate + padding,
         })
+    }
+
+    /// Bytes that a frame of this bit rate has on average.
+    pub(crate) fn exact_length(&self) -> f64 {
+        self.samples() as f64 * f64::from(self.bitrate) / 8.0 / f64::from(self.sample_rate)
     }
 
     /// Sample frames that it codes.
@@ -160,14 +173,11 @@ impl InfoFrame {
         field(8, 4);
         let encoder = tag.get(at..at + 4).unwrap_or_default();
         let told = matches!(encoder, b"LAME" | b"Lavf" | b"Lavc");
-        let padding = tag
-            .get(at + 21..at + 24)
-            .filter(|_| told)
-            .map(|field| {
-                let before = u16::from(field[0]) << 4 | u16::from(field[1] >> 4);
-                let behind = u16::from(field[1] & 15) << 8 | u16::from(field[2]);
-                (before, behind)
-            });
+        let padding = tag.get(at + 21..at + 24).filter(|_| told).map(|field| {
+            let before = u16::from(field[0]) << 4 | u16::from(field[1] >> 4);
+            let behind = u16::from(field[1] & 15) << 8 | u16::from(field[2]);
+            (before, behind)
+        });
         Some(Self {
             frames: frames.filter(|n| *n > 0),
             bytes: bytes.filter(|n| *n > 0),
@@ -207,7 +217,11 @@ impl MpegStream {
             };
             at += skip as u64;
             // A lone frame will do where a tag announces it; else a row of them, or all that there is.
-            let needed = if at == tags_end && tags_end > 0 { 1 } else { PROOF };
+            let needed = if at == tags_end && tags_end > 0 {
+                1
+            } else {
+                PROOF
+            };
             if let Some(header) = header_at(window, at)?
                 && row(window, at, end, &header, needed)?
             {
@@ -248,9 +262,7 @@ impl MpegStream {
             let found = header_at(window, at)?.filter(|header| header.continues(&self.header));
             // After a gap a header is believed only with a second one behind it.
             let found = match found {
-                Some(header) if lost => {
-                    row(window, at, self.end, &header, 2)?.then_some(header)
-                }
+                Some(header) if lost => row(window, at, self.end, &header, 2)?.then_some(header),
                 other => other,
             };
             match found {

@@ -3,7 +3,9 @@
 //! Parsers ask for "n bytes at offset" and get a slice; short slices mean the end of the file. Walking forward
 //! reads large blocks, jumping about reads small ones.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, SeekFrom};
+
+use crate::library::probe::Source;
 
 /// The most that can be asked for at once, and the size of a block when walking forward.
 pub(crate) const MOST: usize = 256 * 1024;
@@ -11,13 +13,9 @@ pub(crate) const MOST: usize = 256 * 1024;
 /// The size of a block after a jump.
 const JUMP: usize = 4 * 1024;
 
-/// What can be read and sought; every probe source is one.
-pub(crate) trait ReadSeek: Read + Seek {}
-impl<T: Read + Seek + ?Sized> ReadSeek for T {}
-
 /// A file seen through a buffer.
 pub(crate) struct Window<'a> {
-    source: &'a mut dyn ReadSeek,
+    source: &'a mut dyn Source,
     size: u64,
     start: u64,
     buffer: Vec<u8>,
@@ -28,7 +26,7 @@ impl<'a> Window<'a> {
     ///
     /// # Errors
     /// Where the size cannot be found out.
-    pub(crate) fn new(source: &'a mut dyn ReadSeek) -> io::Result<Self> {
+    pub(crate) fn new(source: &'a mut dyn Source) -> io::Result<Self> {
         let size = source.seek(SeekFrom::End(0))?;
         Ok(Self {
             source,
@@ -53,8 +51,7 @@ impl<'a> Window<'a> {
         let held_end = self.start + self.buffer.len() as u64;
         let held = offset >= self.start && offset + length as u64 <= held_end;
         if !held {
-            let walking =
-                offset >= self.start && offset <= held_end && !self.buffer.is_empty();
+            let walking = offset >= self.start && offset <= held_end && !self.buffer.is_empty();
             self.load(offset, if walking { MOST } else { length.max(JUMP) })?;
         }
         let from = usize::try_from(offset.saturating_sub(self.start))
@@ -85,7 +82,10 @@ impl<'a> Window<'a> {
         let inside = offset
             .checked_add(length)
             .is_some_and(|end| end <= self.size);
-        let Some(length) = usize::try_from(length).ok().filter(|n| inside && *n <= limit) else {
+        let Some(length) = usize::try_from(length)
+            .ok()
+            .filter(|n| inside && *n <= limit)
+        else {
             return Ok(None);
         };
         let mut bytes = Vec::with_capacity(length);
@@ -103,7 +103,7 @@ impl<'a> Window<'a> {
         self.buffer.clear();
         self.start = offset;
         self.source.seek(SeekFrom::Start(offset))?;
-        (&mut *self.source)
+        self.source
             .take(length as u64)
             .read_to_end(&mut self.buffer)?;
         Ok(())

@@ -6,6 +6,8 @@
 //!
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
+use super::mp3::{SilentFrames, SpreadFrames};
+
 /// A rule for the bytes of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Generator<'a> {
@@ -14,10 +16,16 @@ pub(crate) enum Generator<'a> {
     /// A block of bytes over and over, from its start: silent blocks of a coding with blocks of one size.
     /// Never empty.
     Pattern(&'a [u8]),
+    /// Frames of MPEG audio.
+    MpegFrames(SilentFrames<'a>),
+    /// Frames of MPEG audio of one bit rate.
+    MpegSpread(SpreadFrames),
 }
 
 const FILL: u8 = 1;
 const PATTERN: u8 = 2;
+const MPEG_FRAMES: u8 = 16;
+const MPEG_SPREAD: u8 = 17;
 
 impl<'a> Generator<'a> {
     /// The number that names the rule in a capsule. Never given twice.
@@ -25,6 +33,8 @@ impl<'a> Generator<'a> {
         match self {
             Self::Fill(_) => FILL,
             Self::Pattern(_) => PATTERN,
+            Self::MpegFrames(_) => MPEG_FRAMES,
+            Self::MpegSpread(_) => MPEG_SPREAD,
         }
     }
 
@@ -33,14 +43,18 @@ impl<'a> Generator<'a> {
         match self {
             Self::Fill(byte) => out.push(*byte),
             Self::Pattern(block) => out.extend_from_slice(block),
+            Self::MpegFrames(frames) => frames.encode(out),
+            Self::MpegSpread(frames) => frames.encode(out),
         }
     }
 
     /// The rule for a segment of `length` bytes; `None` where the tag is unknown or a parameter is impossible.
-    pub(super) fn decode(tag: u8, parameters: &'a [u8], _length: u64) -> Option<Self> {
+    pub(super) fn decode(tag: u8, parameters: &'a [u8], length: u64) -> Option<Self> {
         match (tag, parameters) {
             (FILL, [byte]) => Some(Self::Fill(*byte)),
             (PATTERN, [_, ..]) => Some(Self::Pattern(parameters)),
+            (MPEG_FRAMES, _) => SilentFrames::decode(parameters, length).map(Self::MpegFrames),
+            (MPEG_SPREAD, _) => SpreadFrames::decode(parameters, length).map(Self::MpegSpread),
             _ => None,
         }
     }
@@ -49,6 +63,8 @@ impl<'a> Generator<'a> {
     pub(super) fn fill(&self, position: u64, buffer: &mut [u8]) {
         match self {
             Self::Fill(byte) => buffer.fill(*byte),
+            Self::MpegFrames(frames) => frames.fill(position, buffer),
+            Self::MpegSpread(frames) => frames.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;
                 let (first, rest) = buffer.split_at_mut(buffer.len().min(block.len() - phase));
