@@ -7,4 +7,5 @@
 mod genres;
 pub(crate) mod id3;
 pub(crate) mod mpeg;
+pub(crate) mod ogg;
 pub(crate) mod window;
