@@ -21,8 +21,8 @@ pub(crate) struct Page {
     pub(crate) at: u64,
     /// See [`CONTINUED`].
     pub(crate) flags: u8,
-    /// Where in time its last finished packet ends; `None` where none ends.
-    pub(crate) granule: Option<u64>,
+    /// As it is in the file; see [`Self::position`].
+    pub(crate) granule: u64,
     /// Which stream it belongs to.
     pub(crate) serial: u32,
     /// Its number in the stream.
@@ -58,17 +58,21 @@ impl Page {
         };
         let count = usize::from(rest[20]);
         let lacing = window.at(at + 27, count)?.to_vec();
-        let granule = i64::from_le_bytes(first(&rest));
         let page = Self {
             at,
             flags,
-            granule: u64::try_from(granule).ok(),
+            granule: u64::from_le_bytes(first(&rest)),
             serial: u32::from_le_bytes(first(&rest[8..])),
             sequence: u32::from_le_bytes(first(&rest[12..])),
             lacing,
         };
         let whole = page.lacing.len() == count && page.end() <= window.size();
         Ok(whole.then_some(page))
+    }
+
+    /// Where in time its last finished packet ends; `None` where none ends.
+    pub(crate) fn position(&self) -> Option<u64> {
+        (self.granule >> 63 == 0).then_some(self.granule)
     }
 
     /// Bytes of header and lacing.
@@ -95,52 +99,56 @@ impl Page {
     }
 
     /// The packets on it.
-    pub(crate) fn parts(&self) -> Vec<Part> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
         parts(&self.lacing, self.flags & CONTINUED != 0)
-    }
-
-    /// How many packets end on it.
-    pub(crate) fn ending(&self) -> usize {
-        self.lacing.iter().filter(|length| **length < 255).count()
-    }
-
-    /// The header's bytes with this checksum.
-    pub(crate) fn header(&self, checksum: u32) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.header_length());
-        bytes.extend_from_slice(b"OggS\0");
-        bytes.push(self.flags);
-        bytes.extend_from_slice(&self.granule.unwrap_or(u64::MAX).to_le_bytes());
-        bytes.extend_from_slice(&self.serial.to_le_bytes());
-        bytes.extend_from_slice(&self.sequence.to_le_bytes());
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes.push(self.lacing.len() as u8);
-        bytes.extend_from_slice(&self.lacing);
-        bytes
     }
 }
 
 /// The packets that segments of these lengths make.
-pub(crate) fn parts(lacing: &[u8], continued: bool) -> Vec<Part> {
-    let mut parts = Vec::new();
+pub(crate) fn parts(lacing: &[u8], continued: bool) -> impl Iterator<Item = Part> {
     let mut start = 0;
     let mut length = 0;
     let mut starts = !continued;
-    for (index, segment) in lacing.iter().enumerate() {
-        length += usize::from(*segment);
-        let ends = *segment < 255;
-        if ends || index + 1 == lacing.len() {
-            parts.push(Part {
+    lacing
+        .iter()
+        .enumerate()
+        .filter_map(move |(index, segment)| {
+            length += usize::from(*segment);
+            let ends = *segment < 255;
+            if !ends && index + 1 < lacing.len() {
+                return None;
+            }
+            let part = Part {
                 start,
                 length,
                 starts,
                 ends,
-            });
+            };
             start += length;
             length = 0;
             starts = true;
-        }
-    }
-    parts
+            Some(part)
+        })
+}
+
+/// The first 27 bytes of a page.
+pub(crate) fn page_head(
+    flags: u8,
+    granule: u64,
+    serial: u32,
+    sequence: u32,
+    checksum: u32,
+    segments: u8,
+) -> [u8; 27] {
+    let mut head = [0; 27];
+    head[..4].copy_from_slice(b"OggS");
+    head[5] = flags;
+    head[6..14].copy_from_slice(&granule.to_le_bytes());
+    head[14..18].copy_from_slice(&serial.to_le_bytes());
+    head[18..22].copy_from_slice(&sequence.to_le_bytes());
+    head[22..26].copy_from_slice(&checksum.to_le_bytes());
+    head[26] = segments;
+    head
 }
 
 /// Appends the lengths of the segments of a packet of `length` bytes.
@@ -171,6 +179,13 @@ const TABLE: [u32; 256] = {
     }
     table
 };
+
+/// The checksum of a whole page: that of its bytes with zeros in the checksum's place.
+pub(crate) fn page_checksum(page: &[u8]) -> u32 {
+    let (head, rest) = page.split_at(page.len().min(22));
+    let behind = rest.get(4..).unwrap_or_default();
+    checksum(checksum(checksum(0, head), &[0; 4]), behind)
+}
 
 /// What a stream is coded in.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
 use super::mp3::{SilentFrames, SpreadFrames};
+use super::ogg::{AlikePages, SilentPages};
 
 /// A rule for the bytes of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,12 +21,18 @@ pub(crate) enum Generator<'a> {
     MpegFrames(SilentFrames<'a>),
     /// Frames of MPEG audio of one bit rate.
     MpegSpread(SpreadFrames),
+    /// Pages of Ogg, each with its own packets.
+    OggPages(SilentPages<'a>),
+    /// Pages of Ogg that are all alike.
+    OggAlike(AlikePages<'a>),
 }
 
 const FILL: u8 = 1;
 const PATTERN: u8 = 2;
 const MPEG_FRAMES: u8 = 16;
 const MPEG_SPREAD: u8 = 17;
+const OGG_PAGES: u8 = 18;
+const OGG_ALIKE: u8 = 19;
 
 impl<'a> Generator<'a> {
     /// The number that names the rule in a capsule. Never given twice.
@@ -35,6 +42,8 @@ impl<'a> Generator<'a> {
             Self::Pattern(_) => PATTERN,
             Self::MpegFrames(_) => MPEG_FRAMES,
             Self::MpegSpread(_) => MPEG_SPREAD,
+            Self::OggPages(_) => OGG_PAGES,
+            Self::OggAlike(_) => OGG_ALIKE,
         }
     }
 
@@ -45,6 +54,8 @@ impl<'a> Generator<'a> {
             Self::Pattern(block) => out.extend_from_slice(block),
             Self::MpegFrames(frames) => frames.encode(out),
             Self::MpegSpread(frames) => frames.encode(out),
+            Self::OggPages(pages) => pages.encode(out),
+            Self::OggAlike(pages) => pages.encode(out),
         }
     }
 
@@ -55,6 +66,8 @@ impl<'a> Generator<'a> {
             (PATTERN, [_, ..]) => Some(Self::Pattern(parameters)),
             (MPEG_FRAMES, _) => SilentFrames::decode(parameters, length).map(Self::MpegFrames),
             (MPEG_SPREAD, _) => SpreadFrames::decode(parameters, length).map(Self::MpegSpread),
+            (OGG_PAGES, _) => SilentPages::decode(parameters, length).map(Self::OggPages),
+            (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
             _ => None,
         }
     }
@@ -65,6 +78,8 @@ impl<'a> Generator<'a> {
             Self::Fill(byte) => buffer.fill(*byte),
             Self::MpegFrames(frames) => frames.fill(position, buffer),
             Self::MpegSpread(frames) => frames.fill(position, buffer),
+            Self::OggPages(pages) => pages.fill(position, buffer),
+            Self::OggAlike(pages) => pages.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;
                 let (first, rest) = buffer.split_at_mut(buffer.len().min(block.len() - phase));

@@ -72,6 +72,7 @@ pub trait Placeholder: Send + Sync {
 pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Result<Option<Capsule>> {
     let made = match format.container {
         Container::Mp3 => mp3::capsule(source)?,
+        Container::Ogg => ogg::capsule(source)?,
         _ => None,
     };
     Ok(match made {

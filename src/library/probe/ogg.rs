@@ -7,7 +7,9 @@
 
 use super::{Probe, ProbeError, Source};
 use crate::container::id3::Texts;
-use crate::container::ogg::{Coding, FIRST, LAST, LONGEST_PAGE, Page, VorbisModes, opus_samples};
+use crate::container::ogg::{
+    Coding, FIRST, LAST, LONGEST_PAGE, Page, VorbisModes, opus_samples, page_checksum,
+};
 use crate::container::window::Window;
 use crate::model::{Codec, Container, Format, Kind};
 
@@ -131,7 +133,7 @@ fn starting_together(
         at = page.end();
         let serial = page.serial;
         let header = page.header_length();
-        let length = page.parts().first().map_or(0, |part| part.length);
+        let length = page.parts().next().map_or(0, |part| part.length);
         let bytes = page.bytes(window)?;
         let packet = bytes.get(header..header + length).unwrap_or_default();
         streams.push((serial, Coding::of(packet)));
@@ -169,9 +171,8 @@ impl Link {
                 continue;
             }
             let header = page.header_length();
-            let parts = page.parts();
             let bytes = page.bytes(window)?;
-            for part in parts {
+            for part in page.parts() {
                 let body = bytes
                     .get(header + part.start..header + part.start + part.length)
                     .unwrap_or_default();
@@ -199,7 +200,7 @@ impl Link {
                     sum = samples(coding, modes.as_ref(), &packet, &mut before).saturating_add(sum);
                 }
             }
-            if let Some(granule) = page.granule
+            if let Some(granule) = page.position()
                 && packets >= coding.header_packets()
                 && before.is_some()
             {
@@ -323,14 +324,15 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
                 continue;
             };
             // Sound may hold the sign by chance; its checksum would have to fit too.
-            let sum = page_checksum(page.bytes(window)?);
-            if sum.is_none() {
+            let bytes = page.bytes(window)?;
+            let stored = bytes.get(22..26).and_then(|sum| sum.try_into().ok());
+            if stored.map(u32::from_le_bytes) != Some(page_checksum(bytes)) {
                 continue;
             }
             if !streams.iter().any(|(serial, _)| *serial == page.serial) {
                 return Ok(LastPage::Chained);
             }
-            if let Some(granule) = page.granule
+            if let Some(granule) = page.position()
                 && !found.iter().any(|(serial, _)| *serial == page.serial)
             {
                 found.push((page.serial, granule));
@@ -350,14 +352,6 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
     } else {
         LastPage::Of(found)
     })
-}
-
-/// The checksum, if it is the one that the page bears.
-fn page_checksum(bytes: &[u8]) -> Option<u32> {
-    use crate::container::ogg::checksum;
-    let stored = u32::from_le_bytes(bytes.get(22..26)?.try_into().ok()?);
-    let sum = checksum(checksum(checksum(0, &bytes[..22]), &[0; 4]), &bytes[26..]);
-    (sum == stored).then_some(sum)
 }
 
 /// Adds up the links of a chained file that are coded as the first one is.
@@ -385,7 +379,7 @@ fn all_links(window: &mut Window<'_>, coding: &Coding) -> Result<(u64, u64), Pro
                 }
             }
         }
-        if let (Some((serial, ..)), Some(granule)) = (&link, page.granule)
+        if let (Some((serial, ..)), Some(granule)) = (&link, page.position())
             && *serial == page.serial
         {
             last = granule;
