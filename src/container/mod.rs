@@ -4,8 +4,11 @@
 //! Everything here reads foreign bytes: nothing panics, nothing allocates by a length that was not checked, every
 //! loop moves on.
 
+pub(crate) mod aac;
 mod genres;
 pub(crate) mod id3;
+pub(crate) mod isobmff;
 pub(crate) mod mpeg;
 pub(crate) mod ogg;
+pub(crate) mod sample_entry;
 pub(crate) mod window;

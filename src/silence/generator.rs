@@ -7,6 +7,7 @@
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
 use super::mp3::{SilentFrames, SpreadFrames};
+use super::mp4::{AacSlots, HeadSlots};
 use super::ogg::{AlikePages, SilentPages};
 
 /// A rule for the bytes of one segment.
@@ -25,6 +26,10 @@ pub(crate) enum Generator<'a> {
     OggPages(SilentPages<'a>),
     /// Pages of Ogg that are all alike.
     OggAlike(AlikePages<'a>),
+    /// Packets of AAC.
+    AacSlots(AacSlots<'a>),
+    /// Packets that start alike.
+    HeadSlots(HeadSlots<'a>),
 }
 
 const FILL: u8 = 1;
@@ -33,6 +38,8 @@ const MPEG_FRAMES: u8 = 16;
 const MPEG_SPREAD: u8 = 17;
 const OGG_PAGES: u8 = 18;
 const OGG_ALIKE: u8 = 19;
+const AAC_SLOTS: u8 = 20;
+const HEAD_SLOTS: u8 = 21;
 
 impl<'a> Generator<'a> {
     /// The number that names the rule in a capsule. Never given twice.
@@ -44,6 +51,8 @@ impl<'a> Generator<'a> {
             Self::MpegSpread(_) => MPEG_SPREAD,
             Self::OggPages(_) => OGG_PAGES,
             Self::OggAlike(_) => OGG_ALIKE,
+            Self::AacSlots(_) => AAC_SLOTS,
+            Self::HeadSlots(_) => HEAD_SLOTS,
         }
     }
 
@@ -56,6 +65,8 @@ impl<'a> Generator<'a> {
             Self::MpegSpread(frames) => frames.encode(out),
             Self::OggPages(pages) => pages.encode(out),
             Self::OggAlike(pages) => pages.encode(out),
+            Self::AacSlots(slots) => slots.encode(out),
+            Self::HeadSlots(slots) => slots.encode(out),
         }
     }
 
@@ -68,6 +79,8 @@ impl<'a> Generator<'a> {
             (MPEG_SPREAD, _) => SpreadFrames::decode(parameters, length).map(Self::MpegSpread),
             (OGG_PAGES, _) => SilentPages::decode(parameters, length).map(Self::OggPages),
             (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
+            (AAC_SLOTS, _) => AacSlots::decode(parameters, length).map(Self::AacSlots),
+            (HEAD_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::HeadSlots),
             _ => None,
         }
     }
@@ -80,6 +93,8 @@ impl<'a> Generator<'a> {
             Self::MpegSpread(frames) => frames.fill(position, buffer),
             Self::OggPages(pages) => pages.fill(position, buffer),
             Self::OggAlike(pages) => pages.fill(position, buffer),
+            Self::AacSlots(slots) => slots.fill(position, buffer),
+            Self::HeadSlots(slots) => slots.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;
                 let (first, rest) = buffer.split_at_mut(buffer.len().min(block.len() - phase));

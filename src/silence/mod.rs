@@ -9,6 +9,7 @@
 //! the original's size.
 
 mod capsule;
+mod copy;
 mod generator;
 mod reader;
 

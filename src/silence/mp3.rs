@@ -9,6 +9,7 @@
 
 use std::io;
 
+use super::copy::{copy_part, copy_verbatim};
 use super::{Capsule, CapsuleBuilder, CapsuleError, Generator};
 use crate::container::mpeg::{FrameHeader, MpegStream};
 use crate::container::{id3, window::Window};
@@ -37,7 +38,8 @@ pub(super) fn capsule(
     let mut builder = CapsuleBuilder::new(window.size());
     let large = id3::large_parts(&mut window, KEPT_OF_LARGE)?;
     let tags_end = id3::leading_end(&mut window)?;
-    copy_tags(&mut window, &mut builder, 0, tags_end, &large)?;
+    let kept = KEPT_OF_LARGE;
+    copy_verbatim(&mut window, &mut builder, (0, tags_end), &large, kept)?;
     if stream.info.is_some() {
         let length = stream.header.length().min(stream.end - stream.start);
         let frame = window.at(stream.start, length as usize)?;
@@ -49,36 +51,8 @@ pub(super) fn capsule(
     })?;
     group.flush(&mut builder);
     let size = window.size();
-    copy_tags(&mut window, &mut builder, stream.end, size, &large)?;
+    copy_verbatim(&mut window, &mut builder, (stream.end, size), &large, kept)?;
     Ok(Some(builder.finish()))
-}
-
-/// Copies what lies between, of the large parts only the beginning.
-fn copy_tags(
-    window: &mut Window<'_>,
-    builder: &mut CapsuleBuilder,
-    from: u64,
-    to: u64,
-    large: &[(u64, u64)],
-) -> io::Result<()> {
-    let mut at = from;
-    let parts = large
-        .iter()
-        .filter(|(start, length)| *start >= from && start + length <= to)
-        .map(|(start, length)| (start + KEPT_OF_LARGE, start + length));
-    for (stop, resume) in parts.chain([(to, to)]) {
-        while at < stop {
-            let wanted = usize::try_from(stop - at).unwrap_or(usize::MAX);
-            let bytes = window.at(at, wanted)?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            builder.verbatim(at, bytes);
-            at += bytes.len() as u64;
-        }
-        at = at.max(resume);
-    }
-    Ok(())
 }
 
 /// Frames that lie one behind the other.
@@ -196,14 +170,4 @@ fn silent_head(header: &FrameHeader) -> ([u8; 6], usize) {
     }
     let [high, low] = check.to_be_bytes();
     ([a, b, c, d, high, low], 6)
-}
-
-/// Copies what of `bytes`, which lie at `at`, falls into `buffer`, which lies at `position`.
-pub(super) fn copy_part(bytes: &[u8], at: u64, position: u64, buffer: &mut [u8]) {
-    let from = at.max(position);
-    let to = (at + bytes.len() as u64).min(position + buffer.len() as u64);
-    if from < to {
-        let source = &bytes[(from - at) as usize..(to - at) as usize];
-        buffer[(from - position) as usize..(to - position) as usize].copy_from_slice(source);
-    }
 }

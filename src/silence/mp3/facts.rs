@@ -5,9 +5,9 @@
 //! frames have the next higher bit rate. The encoder is said to be `LAME`, as readers believe delay and padding of
 //! no unknown one.
 
-use super::copy_part;
 use crate::container::mpeg::{DECODER_DELAY, FrameHeader};
 use crate::model::Format;
+use crate::silence::copy::copy_part;
 use crate::silence::{Capsule, CapsuleBuilder, Generator, NoPlaceholder};
 
 /// The capsule of a file of `size` bytes that has this format and is silent.

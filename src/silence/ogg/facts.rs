@@ -10,6 +10,7 @@ use super::opus;
 use super::pages::AlikePages;
 use crate::container::ogg::{FIRST, LAST, OpusHead, lace, page_checksum, page_head};
 use crate::model::Format;
+use crate::silence::copy::copy_part;
 use crate::silence::{Capsule, CapsuleBuilder, Generator, NoPlaceholder};
 
 /// Of the stream. Any will do.
@@ -226,8 +227,8 @@ impl Stream {
             page.extend(segments);
             let start = page.len();
             page.resize(start + body as usize, 0);
-            super::super::mp3::copy_part(&self.comments, 0, done, &mut page[start..]);
-            super::super::mp3::copy_part(setup, comments, done, &mut page[start..]);
+            copy_part(&self.comments, 0, done, &mut page[start..]);
+            copy_part(setup, comments, done, &mut page[start..]);
             let sum = page_checksum(&page);
             page[22..26].copy_from_slice(&sum.to_le_bytes());
             builder.verbatim(at, &page);

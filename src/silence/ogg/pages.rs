@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::container::ogg::{LONGEST_PAGE, Page, checksum, lace, page_checksum, page_head, parts};
-use crate::silence::mp3::copy_part;
+use crate::silence::copy::copy_part;
 use crate::silence::{CapsuleBuilder, Generator};
 
 /// Pages in one segment of a capsule: a read looks at so many at most.
