@@ -17,55 +17,8 @@ const LONGEST_TEXT: u64 = 4096;
 /// A tag under unsynchronisation is read into memory up to here.
 const LONGEST_UNSYNCHRONISED: usize = 1 << 20;
 
-/// The text fields that matter, by the name of the attribute.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Texts {
-    /// (`bpm`, `key`, `genre`, `title` or `artist`, text)
-    fields: Vec<(&'static str, String)>,
-}
-
-impl Texts {
-    /// Keeps the first text that is given for a name.
-    pub(crate) fn add(&mut self, name: &'static str, text: &str) {
-        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-        if !text.is_empty() && !self.fields.iter().any(|(known, _)| *known == name) {
-            self.fields.push((name, text.to_owned()));
-        }
-    }
-
-    /// As a probe tells them: `bpm` a number, the others strings. Numbers that are none are left out.
-    pub(crate) fn into_attributes(self) -> Vec<(String, serde_json::Value)> {
-        self.fields
-            .into_iter()
-            .filter_map(|(name, text)| {
-                let value = match name {
-                    "bpm" => text
-                        .replace(',', ".")
-                        .parse::<f64>()
-                        .ok()
-                        .filter(|bpm| bpm.is_finite() && *bpm > 0.0)?
-                        .into(),
-                    "genre" => genre(&text).into(),
-                    _ => text.into(),
-                };
-                Some((name.to_owned(), value))
-            })
-            .collect()
-    }
-
-    /// Adds a field by its name in Vorbis comments and APE tags.
-    pub(crate) fn add_comment(&mut self, key: &str, text: &str) {
-        let name = match key.to_ascii_lowercase().as_str() {
-            "bpm" | "tempo" | "tbpm" => "bpm",
-            "key" | "initialkey" | "initial key" | "tkey" => "key",
-            "genre" => "genre",
-            "title" => "title",
-            "artist" => "artist",
-            _ => return,
-        };
-        self.add(name, text);
-    }
-}
+/// Told the name that a field has in its own format, and its text.
+pub(crate) type Tell<'t> = &'t mut dyn FnMut(&str, &str);
 
 /// The whole length of the ID3v2 tag that `head` begins, in bytes (ID3v2.4.0 structure, 3.1).
 fn tag_length(head: &[u8; 10]) -> Option<u64> {
@@ -190,32 +143,26 @@ pub(crate) fn trailing_start(window: &mut Window<'_>) -> io::Result<u64> {
 ///
 /// # Errors
 /// Where reading fails.
-pub(crate) fn texts(window: &mut Window<'_>) -> io::Result<Texts> {
-    let mut texts = Texts::default();
+pub(crate) fn texts(window: &mut Window<'_>, tell: Tell<'_>) -> io::Result<()> {
     for (at, length) in leading(window)? {
-        read_id3v2(window, at, length, &mut texts)?;
+        read_id3v2(window, at, length, tell)?;
     }
     for (kind, at, length) in trailing(window)? {
         match kind {
             Trailing::Id3v1 => {
                 if let Some(tag) = window.array::<128>(at)? {
-                    read_id3v1(&tag, &mut texts);
+                    read_id3v1(&tag, tell);
                 }
             }
-            Trailing::Ape => read_ape(window, at, length, &mut texts)?,
+            Trailing::Ape => read_ape(window, at, length, tell)?,
             Trailing::Lyrics => {}
         }
     }
-    Ok(texts)
+    Ok(())
 }
 
 /// Reads the ID3v2 tag of `length` bytes at `start`.
-fn read_id3v2(
-    window: &mut Window<'_>,
-    start: u64,
-    length: u64,
-    texts: &mut Texts,
-) -> io::Result<()> {
+fn read_id3v2(window: &mut Window<'_>, start: u64, length: u64, tell: Tell<'_>) -> io::Result<()> {
     let Some(head) = window.array::<10>(start)? else {
         return Ok(());
     };
@@ -232,11 +179,11 @@ fn read_id3v2(
         let mut inner = Window::new(&mut inner)?;
         let end = inner.size();
         return walk_id3v2(&mut inner, head, 0, end, &mut |id, text| {
-            add_frame(texts, id, text);
+            tell_frame(tell, id, text);
         });
     }
     walk_id3v2(window, head, start + 10, start + length, &mut |id, text| {
-        add_frame(texts, id, text);
+        tell_frame(tell, id, text);
     })
 }
 
@@ -347,22 +294,19 @@ fn synchronised(bytes: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn add_frame(texts: &mut Texts, id: &[u8], content: &[u8]) {
-    let name = match id {
-        b"TBPM" | b"TBP " => "bpm",
-        b"TKEY" | b"TKE " => "key",
-        b"TCON" | b"TCO " => "genre",
-        b"TIT2" | b"TT2 " => "title",
-        b"TPE1" | b"TP1 " => "artist",
-        _ => return,
+fn tell_frame(tell: Tell<'_>, id: &[u8], content: &[u8]) {
+    let Some((encoding, text)) = content.split_first() else {
+        return;
     };
-    if let Some((encoding, text)) = content.split_first() {
-        // Several values are divided by a zero; the first one counts.
-        let text = decoded(*encoding, text);
-        texts.add(
-            name,
-            text.split('\0').find(|part| !part.is_empty()).unwrap_or(""),
-        );
+    // Several values are divided by a zero; the first one counts.
+    let text = decoded(*encoding, text);
+    let text = text.split('\0').find(|part| !part.is_empty()).unwrap_or("");
+    let name = String::from_utf8_lossy(id);
+    let name = name.trim_end();
+    if matches!(name, "TCON" | "TCO") {
+        tell(name, &genre(text));
+    } else {
+        tell(name, text);
     }
 }
 
@@ -390,23 +334,21 @@ fn decoded(encoding: u8, bytes: &[u8]) -> String {
     }
 }
 
-fn read_id3v1(tag: &[u8; 128], texts: &mut Texts) {
-    let field = |from: usize| {
+fn read_id3v1(tag: &[u8; 128], tell: Tell<'_>) {
+    for (name, from) in [("TIT2", 3), ("TPE1", 33), ("TALB", 63)] {
         let text = decoded(0, &tag[from..from + 30]);
-        text.split('\0').next().unwrap_or_default().to_owned()
-    };
-    texts.add("title", &field(3));
-    texts.add("artist", &field(33));
+        tell(name, text.split('\0').next().unwrap_or_default().trim_end());
+    }
     if let Some(name) = super::genres::GENRES.get(usize::from(tag[127])) {
-        texts.add("genre", name);
+        tell("TCON", name);
     }
 }
 
-fn read_ape(window: &mut Window<'_>, start: u64, length: u64, texts: &mut Texts) -> io::Result<()> {
+fn read_ape(window: &mut Window<'_>, start: u64, length: u64, tell: Tell<'_>) -> io::Result<()> {
     for (at, size, key) in ape_items(window, start, length)? {
         if size <= LONGEST_TEXT {
             let text = String::from_utf8_lossy(window.at(at, size as usize)?).into_owned();
-            texts.add_comment(&key, text.split('\0').next().unwrap_or_default());
+            tell(&key, text.split('\0').next().unwrap_or_default());
         }
     }
     Ok(())

@@ -95,6 +95,9 @@ impl CapsuleBuilder {
             }
             self.store(offset + start as u64, (end - start) as u64, false);
             self.content(&bytes[start..end]);
+            if self.failed() {
+                return;
+            }
             start = end + run;
         }
     }
@@ -110,6 +113,17 @@ impl CapsuleBuilder {
         self.bytes.push(generator.tag());
         push_number(&mut self.bytes, parameters.len() as u64);
         self.content(&parameters);
+    }
+
+    /// Gives the capsule up. The first reason is kept.
+    pub(crate) fn give_up(&mut self, error: CapsuleError) {
+        self.error.get_or_insert(error);
+        self.bytes = Vec::new();
+    }
+
+    /// There will be no capsule: what is added from now on is in vain.
+    pub(crate) fn failed(&self) -> bool {
+        self.error.is_some()
     }
 
     /// The capsule.
@@ -148,7 +162,7 @@ impl CapsuleBuilder {
                 true
             }
             _ => {
-                self.error = Some(CapsuleError::OutOfPlace { offset });
+                self.give_up(CapsuleError::OutOfPlace { offset });
                 false
             }
         }
@@ -164,8 +178,7 @@ impl CapsuleBuilder {
     fn content(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() as u64 > limit(self.size).saturating_mul(COMPRESSION_TRIED) {
-            self.error = Some(CapsuleError::TooLarge);
-            self.bytes = Vec::new();
+            self.give_up(CapsuleError::TooLarge);
         }
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
-use super::mp3::{SilentFrames, SpreadFrames};
+use super::flac_frames;
+use super::mp3::{self, SpreadFrames};
 use super::mp4::{AacSlots, HeadSlots};
 use super::ogg::{AlikePages, SilentPages};
 
@@ -19,7 +20,7 @@ pub(crate) enum Generator<'a> {
     /// Never empty.
     Pattern(&'a [u8]),
     /// Frames of MPEG audio.
-    MpegFrames(SilentFrames<'a>),
+    MpegFrames(mp3::SilentFrames<'a>),
     /// Frames of MPEG audio of one bit rate.
     MpegSpread(SpreadFrames),
     /// Pages of Ogg, each with its own packets.
@@ -30,6 +31,8 @@ pub(crate) enum Generator<'a> {
     AacSlots(AacSlots<'a>),
     /// Packets that start alike.
     HeadSlots(HeadSlots<'a>),
+    /// Silent FLAC frames, all of a stream.
+    Flac(flac_frames::SilentFrames),
 }
 
 const FILL: u8 = 1;
@@ -40,6 +43,7 @@ const OGG_PAGES: u8 = 18;
 const OGG_ALIKE: u8 = 19;
 const AAC_SLOTS: u8 = 20;
 const HEAD_SLOTS: u8 = 21;
+const FLAC: u8 = 3;
 
 impl<'a> Generator<'a> {
     /// The number that names the rule in a capsule. Never given twice.
@@ -53,6 +57,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(_) => OGG_ALIKE,
             Self::AacSlots(_) => AAC_SLOTS,
             Self::HeadSlots(_) => HEAD_SLOTS,
+            Self::Flac(_) => FLAC,
         }
     }
 
@@ -67,6 +72,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.encode(out),
             Self::AacSlots(slots) => slots.encode(out),
             Self::HeadSlots(slots) => slots.encode(out),
+            Self::Flac(frames) => frames.encode(out),
         }
     }
 
@@ -75,12 +81,15 @@ impl<'a> Generator<'a> {
         match (tag, parameters) {
             (FILL, [byte]) => Some(Self::Fill(*byte)),
             (PATTERN, [_, ..]) => Some(Self::Pattern(parameters)),
-            (MPEG_FRAMES, _) => SilentFrames::decode(parameters, length).map(Self::MpegFrames),
+            (MPEG_FRAMES, _) => mp3::SilentFrames::decode(parameters, length).map(Self::MpegFrames),
             (MPEG_SPREAD, _) => SpreadFrames::decode(parameters, length).map(Self::MpegSpread),
             (OGG_PAGES, _) => SilentPages::decode(parameters, length).map(Self::OggPages),
             (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
             (AAC_SLOTS, _) => AacSlots::decode(parameters, length).map(Self::AacSlots),
             (HEAD_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::HeadSlots),
+            (FLAC, parameters) => flac_frames::SilentFrames::decode(parameters)
+                .filter(|frames| frames.length() == Some(length))
+                .map(Self::Flac),
             _ => None,
         }
     }
@@ -95,6 +104,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.fill(position, buffer),
             Self::AacSlots(slots) => slots.fill(position, buffer),
             Self::HeadSlots(slots) => slots.fill(position, buffer),
+            Self::Flac(frames) => frames.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;
                 let (first, rest) = buffer.split_at_mut(buffer.len().min(block.len() - phase));

@@ -15,6 +15,7 @@ mod reader;
 
 pub use capsule::Capsule;
 pub(crate) use capsule::{CapsuleBuilder, CapsuleError};
+pub(crate) use flac_frames::{crc8 as flac_crc8, crc16 as flac_crc16};
 pub(crate) use generator::Generator;
 
 use std::io;
@@ -26,11 +27,15 @@ use reader::CapsuleReader;
 pub(crate) mod aiff;
 pub(crate) mod caf;
 pub(crate) mod flac;
+mod flac_frames;
 pub(crate) mod midi;
 pub(crate) mod mp3;
 pub(crate) mod mp4;
 pub(crate) mod ogg;
 pub(crate) mod wav;
+
+/// Of any file system: 2⁶² bytes. Keeps sums of lengths from a damaged catalog within 64 bits.
+const LARGEST_FILE: u64 = 1 << 62;
 
 /// Why no placeholder can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +111,9 @@ pub fn placeholder(
             ),
             Err(error) => tracing::warn!(%error, "a capsule is unusable; the facts alone are used"),
         }
+    }
+    if size > LARGEST_FILE {
+        return Err(NoPlaceholder::new("no file is that large"));
     }
     let made = match format.container {
         Container::Wav => wav::from_facts(format, size),

@@ -1,6 +1,6 @@
 //! Bounded reading of foreign bytes, for all probes.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, SeekFrom};
 
 use super::Source;
 

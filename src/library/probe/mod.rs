@@ -14,6 +14,7 @@ mod aiff;
 mod avi;
 mod bytes;
 mod caf;
+mod chunks;
 mod flac;
 mod id3;
 mod matroska;
@@ -22,7 +23,10 @@ mod mp3;
 mod mp4;
 mod ogg;
 mod riff;
+mod riff_tags;
 mod sniff;
+mod tags;
+mod wave_format;
 
 /// Where a probe reads from.
 pub trait Source: Read + Seek {}

@@ -9,6 +9,7 @@
 //! are counted, so a file without it is read to its end. The two differ by the tags behind the sound (8 ms for
 //! ID3v1 at 128 kbit/s) and, for variable bit rates, by ffprobe's error.
 
+use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
 use crate::container::mpeg::{DECODER_DELAY, InfoFrame, MpegStream};
 use crate::container::{id3, window::Window};
@@ -58,11 +59,13 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         )),
         duration_seconds: Some((announced * header.samples()) as f64 / sample_rate),
     };
+    let mut tags = Tags::default();
+    id3::texts(&mut window, &mut |name, text| tags.foreign(name, text))?;
     Ok(Probe {
         kind: Kind::Audio,
         format,
         capsule: None,
-        attributes: id3::texts(&mut window)?.into_attributes(),
+        attributes: tags.into_attributes(),
         notes,
     })
 }

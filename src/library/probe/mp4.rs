@@ -8,8 +8,8 @@
 //!
 //! A still picture kept as a track of its own does not make a sound a video.
 
+use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
-use crate::container::id3::Texts;
 use crate::container::isobmff::{BoxAt, Movie, Samples, Track, fragments_duration, number};
 use crate::container::mpeg::FrameHeader;
 use crate::container::sample_entry::{Entry, read_entry};
@@ -17,7 +17,7 @@ use crate::container::window::Window;
 use crate::model::{Codec, Container, Format, Kind};
 use crate::silence;
 
-mod tags;
+mod itunes;
 
 /// Reads the facts of a file of `size` bytes that looks like this container.
 pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeError> {
@@ -62,8 +62,8 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         frames: None,
         duration_seconds: None,
     };
-    let mut texts = Texts::default();
-    let padding = tags::read(&mut window, &movie, &mut texts)?;
+    let mut tags = Tags::default();
+    let padding = itunes::read(&mut window, &movie, &mut tags)?;
     if let Some(track) = sound {
         let entry = read_entry(&mut window, track)?;
         describe(&mut format, &entry);
@@ -93,7 +93,7 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         kind: if video { Kind::Video } else { Kind::Audio },
         format,
         capsule,
-        attributes: texts.into_attributes(),
+        attributes: tags.into_attributes(),
         notes,
     })
 }
@@ -131,7 +131,7 @@ fn measure(
     format: &mut Format,
     movie: &Movie,
     track: &Track,
-    padding: Option<tags::Padding>,
+    padding: Option<itunes::Padding>,
 ) -> Result<(), ProbeError> {
     let scale = track.timescale;
     if scale == 0 {

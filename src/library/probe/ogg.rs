@@ -5,8 +5,8 @@
 //! decoder drops it. In chained files the links of the first one's coding are added up (ffprobe tells only the
 //! last granule position of such a file); the file is read to its end for them.
 
+use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
-use crate::container::id3::Texts;
 use crate::container::ogg::{
     Coding, FIRST, LAST, LONGEST_PAGE, Page, VorbisModes, opus_samples, page_checksum,
 };
@@ -51,7 +51,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         frames: None,
         duration_seconds: None,
     };
-    let mut texts = Texts::default();
+    let mut tags = Tags::default();
     let mut notes = Vec::new();
     let Some((serial, coding)) = sound else {
         if !video {
@@ -87,7 +87,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
     format.sample_rate = Some(rate);
     format.channels = Some(channels);
 
-    let link = Link::read(&mut window, 0, *serial, coding, &mut texts)?;
+    let link = Link::read(&mut window, 0, *serial, coding, &mut tags)?;
     let last = last_page(&mut window, &streams)?;
     let length = match (link, last) {
         (Some(link), LastPage::Of(granules)) => granules
@@ -115,7 +115,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         kind,
         format,
         capsule: None,
-        attributes: texts.into_attributes(),
+        attributes: tags.into_attributes(),
         notes,
     })
 }
@@ -148,14 +148,14 @@ struct Link {
 }
 
 impl Link {
-    /// Reads the headers of the stream `serial` that starts behind `at`, its comments into `texts`, and its first
+    /// Reads the headers of the stream `serial` that starts behind `at`, its comments into `tags`, and its first
     /// page of sound. `None` where there is no such page.
     fn read(
         window: &mut Window<'_>,
         mut at: u64,
         serial: u32,
         coding: &Coding,
-        texts: &mut Texts,
+        tags: &mut Tags,
     ) -> Result<Option<Self>, ProbeError> {
         let mut packet = Vec::new();
         let mut packets = 0;
@@ -183,7 +183,7 @@ impl Link {
                     packet.extend_from_slice(body);
                     if part.ends {
                         match (coding, packets) {
-                            (_, 1) => comments(coding, &packet, texts),
+                            (_, 1) => comments(coding, &packet, tags),
                             (Coding::Vorbis(_), 2) => modes = VorbisModes::of(&packet),
                             _ => {}
                         }
@@ -255,42 +255,14 @@ fn samples(
 }
 
 /// Reads the comment header.
-fn comments(coding: &Coding, packet: &[u8], texts: &mut Texts) {
+fn comments(coding: &Coding, packet: &[u8], tags: &mut Tags) {
     let body = match coding {
         Coding::Vorbis(_) => packet.strip_prefix(b"\x03vorbis"),
         Coding::Opus(_) => packet.strip_prefix(b"OpusTags"),
         Coding::Flac { .. } => packet.get(4..).filter(|_| packet[0] & 0x7f == 4),
         _ => Some(packet),
     };
-    let mut read = || {
-        let mut rest = body?;
-        let mut next = |skip: bool| {
-            let (length, behind) = rest.split_first_chunk::<4>()?;
-            let length = u32::from_le_bytes(*length) as usize;
-            if skip {
-                let (text, behind) = behind.split_at_checked(length)?;
-                rest = behind;
-                Some((length, text))
-            } else {
-                rest = behind;
-                Some((length, &[][..]))
-            }
-        };
-        next(true)?;
-        let (count, _) = next(false)?;
-        for _ in 0..count.min(4096) {
-            let (length, text) = next(true)?;
-            if length <= 4096
-                && let Ok(text) = std::str::from_utf8(text)
-                && let Some((key, value)) = text.split_once('=')
-            {
-                texts.add_comment(key, value);
-            }
-        }
-        Some(())
-    };
-    // What was read before it broke off counts.
-    let _ = read();
+    tags.vorbis_comments(body.unwrap_or_default());
 }
 
 /// What is known of the file's end.
@@ -372,7 +344,7 @@ fn all_links(window: &mut Window<'_>, coding: &Coding) -> Result<(u64, u64), Pro
             for (serial, found) in starting_together(window, at)?.into_iter().take(1) {
                 if std::mem::discriminant(&found) == std::mem::discriminant(coding) {
                     add(&link, last, &mut sum);
-                    let mut ignored = Texts::default();
+                    let mut ignored = Tags::default();
                     link = Link::read(window, at, serial, &found, &mut ignored)?
                         .map(|link| (serial, link, found));
                     last = 0;

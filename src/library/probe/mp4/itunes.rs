@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{BoxAt, Movie, Texts, Window, number};
+use super::{BoxAt, Movie, Tags, Window, number};
 use crate::container::id3;
 
 /// A longer text is no title.
@@ -15,11 +15,11 @@ pub(super) struct Padding {
     pub(super) frames: u64,
 }
 
-/// Reads the tags into `texts`.
+/// Reads the tags into `tags`.
 pub(super) fn read(
     window: &mut Window<'_>,
     movie: &Movie,
-    texts: &mut Texts,
+    tags: &mut Tags,
 ) -> io::Result<Option<Padding>> {
     let Some(meta) = movie.at.path(window, &[b"udta", b"meta"])? else {
         return Ok(None);
@@ -49,16 +49,20 @@ pub(super) fn read(
             b"tmpo" => {
                 let bpm = number(value, 0, value.len().min(8)).unwrap_or(0);
                 if bpm > 0 {
-                    texts.add("bpm", &bpm.to_string());
+                    tags.bpm(bpm as f64);
                 }
             }
-            b"\xa9nam" => texts.add("title", &text),
-            b"\xa9ART" => texts.add("artist", &text),
-            b"\xa9gen" => texts.add("genre", &text),
+            b"\xa9nam" => tags.text("title", &text),
+            b"\xa9ART" => tags.text("artist", &text),
+            b"\xa9alb" => tags.text("album", &text),
+            b"\xa9day" => tags.text("date", &text),
+            b"\xa9cmt" => tags.text("comment", &text),
+            b"\xa9too" => tags.text("software", &text),
+            b"\xa9gen" => tags.text("genre", &text),
             b"gnre" => {
                 // ID3v1's list, from 1.
                 if let Some(index) = number(value, 0, 2).and_then(|index| index.checked_sub(1)) {
-                    texts.add("genre", &id3::genre(&index.to_string()));
+                    tags.text("genre", &id3::genre(&index.to_string()));
                 }
             }
             b"----" => {
@@ -73,7 +77,7 @@ pub(super) fn read(
                 if name == b"iTunSMPB" {
                     padding = smpb(&text);
                 } else {
-                    texts.add_comment(&String::from_utf8_lossy(&name), &text);
+                    tags.foreign(&String::from_utf8_lossy(&name), &text);
                 }
             }
             _ => {}
