@@ -41,6 +41,7 @@ enum Op {
     EvictBytes(u64),
     SetQuota(u64),
     Begin(usize),
+    Resume(usize),
     Write(usize, u8, u8),
     Checkpoint(usize),
     Keep(usize),
@@ -68,6 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..300u64).prop_map(Op::EvictBytes),
         1 => (100..600u64).prop_map(Op::SetQuota),
         4 => number.clone().prop_map(Op::Begin),
+        3 => number.clone().prop_map(Op::Resume),
         5 => (number.clone(), any::<u8>(), any::<u8>()).prop_map(|(n, a, b)| Op::Write(n, a, b)),
         2 => number.clone().prop_map(Op::Checkpoint),
         2 => number.clone().prop_map(Op::Keep),
@@ -363,7 +365,19 @@ impl World {
                     Self::expect_full(answer);
                 }
             }
-            Op::Write(n, a, b) => {
+            Op::Resume(at) => {
+                let mut dormant = self
+                    .reference
+                    .partials
+                    .iter()
+                    .filter(|(_, arriving)| !arriving.live);
+                let chosen = dormant.nth(at % dormant.clone().count().max(1));
+                if let Some(n) = chosen.map(|(&n, _)| n) {
+                    self.apply(Op::Begin(n));
+                }
+            }
+            Op::Write(at, a, b) => {
+                let Some(n) = self.arriving(at) else { return };
                 let Some(partial) = self.partials.get(&n) else {
                     return;
                 };
@@ -374,7 +388,8 @@ impl World {
                 let arriving = self.reference.partials.get_mut(&n).unwrap();
                 arriving.arrived.extend(range.map(|at| at as u64));
             }
-            Op::Checkpoint(n) => {
+            Op::Checkpoint(at) => {
+                let Some(n) = self.arriving(at) else { return };
                 let Some(partial) = self.partials.get(&n) else {
                     return;
                 };
@@ -382,22 +397,28 @@ impl World {
                 let arriving = self.reference.partials.get_mut(&n).unwrap();
                 arriving.checkpointed = arriving.arrived.clone();
             }
-            Op::Keep(n) => {
+            Op::Keep(at) => {
+                let Some(n) = self.arriving(at) else { return };
                 let Some(partial) = self.partials.get(&n) else {
                     return;
                 };
                 partial.keep();
                 self.reference.partials.get_mut(&n).unwrap().keep = true;
             }
-            Op::DropPartial(n) => self.drop_partial(n),
-            Op::Discard(n) => {
+            Op::DropPartial(at) => {
+                let Some(n) = self.arriving(at) else { return };
+                self.drop_partial(n);
+            }
+            Op::Discard(at) => {
+                let Some(n) = self.arriving(at) else { return };
                 let Some(partial) = self.partials.remove(&n) else {
                     return;
                 };
                 partial.discard().unwrap();
                 self.reference.partials.remove(&n);
             }
-            Op::Complete(n) => {
+            Op::Complete(at) => {
+                let Some(n) = self.arriving(at) else { return };
                 let Some(partial) = self.partials.get(&n) else {
                     return;
                 };
@@ -450,6 +471,14 @@ impl World {
             Op::Crash { lose_index } => self.crash(lose_index),
             Op::Close(_) => {}
         }
+    }
+
+    /// One of those that are being filled, or few operations would ever meet one.
+    fn arriving(&self, at: usize) -> Option<usize> {
+        self.partials
+            .keys()
+            .nth(at % self.partials.len().max(1))
+            .copied()
     }
 
     fn end_staged(&mut self, commit: bool) {
@@ -640,4 +669,26 @@ proptest! {
         world.close();
         world.check();
     }
+}
+
+/// Uses in the same millisecond get times that lie ahead of the clock. What comes after a crash must still be later.
+#[test]
+fn uses_after_a_crash_are_later_than_all_before() {
+    let mut world = World::new(600);
+    world.apply(Op::Put(1));
+    for _ in 0..500 {
+        world.apply(Op::Open(1));
+        world.apply(Op::Close(0));
+    }
+    for n in 2..6 {
+        world.apply(Op::Begin(n));
+    }
+    world.apply(Op::Crash { lose_index: false });
+    world.apply(Op::Put(1));
+    world.apply(Op::Put(0));
+    for _ in 0..4 {
+        world.apply(Op::EvictBytes(1));
+        world.check();
+    }
+    assert!(world.reference.objects.contains_key(&1));
 }
