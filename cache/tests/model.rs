@@ -1,7 +1,5 @@
 //! The store against a plain reference: random operations, also a crash, and after each of them what the ledger says,
 //! what lies on the disk and what the reference says must be the same.
-//!
-//! The reference knows nothing of files or databases: it is a list of what is there and a rule of what goes first.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -15,18 +13,8 @@ use mediafs_cache::{
     CacheError, Eviction, ObjectId, OpenObject, Partial, PinOwner, Staged, Store, Verified,
 };
 use proptest::prelude::*;
+use support::reference::{Arriving, OWNERS, Reference, content, size};
 use support::*;
-
-const OWNERS: [&str; 2] = ["project:1", "user"];
-
-/// The sounds there are: number and size. Some are too large for the quota.
-fn size(number: usize) -> usize {
-    [0, 1, 40, 90, 100, 160, 250, 700][number]
-}
-
-fn content(number: usize) -> Vec<u8> {
-    sound(number as u64, size(number))
-}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -81,111 +69,6 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Reopen),
         1 => (0..4u8).prop_map(|n| Op::Crash { lose_index: n == 0 }),
     ]
-}
-
-/// A partial object of the reference.
-#[derive(Clone, Debug)]
-struct Arriving {
-    arrived: BTreeSet<u64>,
-    checkpointed: BTreeSet<u64>,
-    live: bool,
-    keep: bool,
-    used: u64,
-}
-
-/// What must be true, by the plainest rules.
-#[derive(Default)]
-struct Reference {
-    quota: u64,
-    /// Number of the sound, last use.
-    objects: BTreeMap<usize, u64>,
-    partials: BTreeMap<usize, Arriving>,
-    pins: BTreeSet<(usize, usize)>,
-    open: Vec<usize>,
-    staged: u64,
-    damaged: u64,
-    clock: u64,
-}
-
-impl Reference {
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
-    }
-
-    fn used(&self) -> u64 {
-        let objects: usize = self.objects.keys().map(|&n| size(n)).sum();
-        let partials: usize = self.partials.keys().map(|&n| size(n)).sum();
-        (objects + partials) as u64 + self.staged + self.damaged
-    }
-
-    fn stays(&self, number: usize) -> bool {
-        self.open.contains(&number) || self.is_pinned(number)
-    }
-
-    fn is_pinned(&self, number: usize) -> bool {
-        self.pins.iter().any(|(_, pinned)| *pinned == number)
-    }
-
-    /// Makes room for `bytes` more than there is. False, and nothing changed, if that can't be.
-    fn reserve(&mut self, bytes: u64) -> bool {
-        if bytes == 0 {
-            // Nothing needs no room, even above a quota that was lowered.
-            return true;
-        }
-        if bytes > self.quota {
-            return false;
-        }
-        let excess = (self.used() + bytes).saturating_sub(self.quota);
-        excess == 0 || self.make_room(excess, false) >= excess
-    }
-
-    fn make_room(&mut self, bytes: u64, even_if_less: bool) -> u64 {
-        let mut freed = self.damaged;
-        let mut order: Vec<(u64, bool, usize)> = Vec::new();
-        order.extend(
-            self.objects
-                .iter()
-                .filter(|(n, _)| !self.stays(**n))
-                .map(|(&n, &used)| (used, true, n)),
-        );
-        order.extend(
-            self.partials
-                .iter()
-                .filter(|(_, p)| !p.live)
-                .map(|(&n, p)| (p.used, false, n)),
-        );
-        order.sort_unstable();
-        let mut going = Vec::new();
-        for (_, is_object, number) in order {
-            if freed >= bytes {
-                break;
-            }
-            freed += size(number) as u64;
-            going.push((is_object, number));
-        }
-        if freed < bytes && !even_if_less {
-            return 0;
-        }
-        if bytes > 0 {
-            self.damaged = 0;
-        } else {
-            freed -= self.damaged;
-        }
-        for (is_object, number) in going {
-            if is_object {
-                self.objects.remove(&number);
-            } else {
-                self.partials.remove(&number);
-            }
-        }
-        freed
-    }
-
-    fn arrives(&mut self, number: usize) {
-        let used = self.tick();
-        self.objects.insert(number, used);
-    }
 }
 
 /// The real thing, beside the reference.
