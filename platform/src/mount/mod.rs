@@ -24,7 +24,9 @@ use std::io;
 use std::path::PathBuf;
 
 pub use mounted::{Ended, Mounted, Unmounted, mount};
-pub use point::NOTE_NAME;
+#[cfg(target_os = "linux")]
+pub use point::clear;
+pub use point::{Clear, NOTE_NAME};
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";

@@ -1,0 +1,370 @@
+//! Writing what is on disk: folders and files seen, changed, gone and back. This is where a generation rises.
+//!
+//! A file is another content when its size, modification time, inode, or inode-change time is another than
+//! recorded. A file that was gone and is back with the same size and modification time is believed to be as it was.
+
+use std::ffi::OsStr;
+
+use super::capsules::Content;
+use super::convert::{Coded, bytes_of, stored};
+use super::error::{CatalogError, Result};
+use super::rows::{
+    Evidence, FolderNo, Nanoseconds, Observation, Observed, PlaceKind, PlaceNo, PlaceRow,
+};
+use super::writer::Writer;
+use crate::model::{Availability, Format, Playable, Status, compared};
+
+/// How a file came to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// By a scan or the watcher.
+    Scan,
+    /// It was moved by name: that changes the inode's time, and nothing of the content.
+    Move,
+}
+
+/// What a player gets of an item whose bytes are nowhere: silence needs a capsule, or the facts a stream of
+/// silence is made from.
+pub(super) fn playable_when_missing(format: Option<&Format>, capsule: bool) -> Playable {
+    let facts = format.is_some_and(|format| {
+        format.frames.is_some() && format.sample_rate.is_some() && format.channels.is_some()
+    });
+    Status::missing(facts || capsule).playable()
+}
+
+impl Writer {
+    /// A folder was seen: made, or marked present. Gives its number.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`] parent; when SQLite fails.
+    pub fn folder(
+        &mut self,
+        parent: FolderNo,
+        name: &OsStr,
+        modified: Nanoseconds,
+    ) -> Result<FolderNo> {
+        if let Some((row, present)) = self.reader().folder_named(parent, name)? {
+            if !present || row.modified != modified {
+                self.run(
+                    "recording a folder",
+                    "UPDATE folder SET modified = ?2, present = 1 WHERE number = ?1",
+                    (row.row.0, modified.0),
+                )?;
+            }
+            if !present {
+                self.changes.name(parent, name);
+            }
+            return Ok(row.row);
+        }
+        let base = self.base_of(parent)?;
+        let bytes = bytes_of(name);
+        self.run(
+            "adding a folder",
+            "INSERT INTO folder (base, parent, name, key, modified, present) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
+            (base, parent.0, bytes, compared(bytes), modified.0),
+        )?;
+        let folder = FolderNo(self.inserted()?);
+        self.changes.name(parent, name);
+        Ok(folder)
+    }
+
+    /// A file was seen. Says what that means, and whether to probe it: a place that was never probed is `New` until
+    /// it is, one whose present content was not probed yet is `Changed`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`] folder; when SQLite fails.
+    pub fn observe(
+        &mut self,
+        folder: FolderNo,
+        name: &OsStr,
+        seen: &Observation,
+    ) -> Result<Observed> {
+        if let Some(row) = self.reader().place_named(folder, name)? {
+            return self.see(&row, seen, Look::Scan);
+        }
+        let base = self.base_of(folder)?;
+        let bytes = bytes_of(name);
+        let Evidence {
+            device,
+            inode,
+            size,
+            modified,
+            changed,
+            born,
+            permissions,
+        } = seen.evidence;
+        self.run(
+            "adding a file",
+            "INSERT INTO place (base, folder, name, key, link, device, inode, size, modified, changed, born, \
+             permissions, generation, present) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, 1)",
+            (
+                base,
+                folder.0,
+                bytes,
+                compared(bytes),
+                link_target(&seen.kind),
+                stored(device),
+                stored(inode),
+                stored(size),
+                modified.0,
+                changed.0,
+                born.map(|born| born.0),
+                permissions,
+            ),
+        )?;
+        let place = PlaceNo(self.inserted()?);
+        self.changes.name(folder, name);
+        Ok(Observed::New(place))
+    }
+
+    /// Compares what is seen at a known place with what is recorded, and records it.
+    pub(super) fn see(
+        &mut self,
+        row: &PlaceRow,
+        seen: &Observation,
+        look: Look,
+    ) -> Result<Observed> {
+        let (old, new) = (&row.evidence, &seen.evidence);
+        let same_content = row.kind == seen.kind
+            && old.size == new.size
+            && old.modified == new.modified
+            // What was gone may be back from a backup, or from another disk.
+            && (!row.present
+                || old.inode == new.inode && (look == Look::Move || old.changed == new.changed));
+        if !same_content {
+            self.record_change(row, seen)?;
+            return Ok(Observed::Changed(row.row));
+        }
+        if !row.present || old != new {
+            self.record_evidence(row, seen, row.generation)?;
+        }
+        if !row.present || old.permissions != new.permissions || old.born != new.born {
+            self.record_attributes(row.row, new)?;
+        }
+        if !row.present {
+            self.items_are_back(row.row)?;
+            if let Some(folder) = row.folder {
+                self.changes.name(folder, &row.name);
+            }
+        }
+        Ok(match self.probed(row.row)? {
+            0 => Observed::New(row.row),
+            probed if probed != row.generation => Observed::Changed(row.row),
+            _ if row.present => Observed::Unchanged(row.row),
+            _ => Observed::Returned(row.row),
+        })
+    }
+
+    fn record_evidence(
+        &mut self,
+        row: &PlaceRow,
+        seen: &Observation,
+        generation: u32,
+    ) -> Result<()> {
+        let evidence = &seen.evidence;
+        self.run(
+            "recording a file",
+            "UPDATE place SET link = ?2, device = ?3, inode = ?4, size = ?5, modified = ?6, changed = ?7, born = ?8, \
+             permissions = ?9, generation = ?10, present = 1 WHERE number = ?1",
+            (
+                row.row.0,
+                link_target(&seen.kind),
+                stored(evidence.device),
+                stored(evidence.inode),
+                stored(evidence.size),
+                evidence.modified.0,
+                evidence.changed.0,
+                evidence.born.map(|born| born.0),
+                evidence.permissions,
+                generation,
+            ),
+        )
+        .map(|_| ())
+    }
+
+    /// Another content: the generation of the place and of its items rises, and its hash is not known any more.
+    /// Facts stay until the new content is probed, but count for no placeholder.
+    fn record_change(&mut self, row: &PlaceRow, seen: &Observation) -> Result<()> {
+        let evidence = &seen.evidence;
+        self.record_evidence(row, seen, row.generation.saturating_add(1))?;
+        if row.problem.is_some() {
+            self.run(
+                "recording a changed file",
+                "UPDATE place SET problem = NULL WHERE number = ?1",
+                [row.row.0],
+            )?;
+        }
+        self.run(
+            "forgetting the hash of a changed file",
+            "UPDATE content SET blake3 = NULL WHERE place = ?1 AND blake3 IS NOT NULL",
+            [row.row.0],
+        )?;
+        self.run(
+            "recording a changed item",
+            "UPDATE item SET generation = generation + 1, size = ?2, modified = ?3, born = ?4, permissions = ?5, \
+             availability = ?6, playable = ?7, hashed = 0 WHERE place = ?1",
+            (
+                row.row.0,
+                stored(evidence.size),
+                evidence.modified.0,
+                evidence.born.map(|born| born.0),
+                evidence.permissions,
+                Availability::Local.code(),
+                Playable::Bytes.code(),
+            ),
+        )?;
+        self.tell_items_at(row.row, true)?;
+        if let Some(folder) = row.folder {
+            self.changes.name(folder, &row.name);
+        }
+        Ok(())
+    }
+
+    fn record_attributes(&mut self, place: PlaceNo, evidence: &Evidence) -> Result<()> {
+        let changed = self.run(
+            "recording the attributes of an item",
+            "UPDATE item SET born = ?2, permissions = ?3 WHERE place = ?1",
+            (
+                place.0,
+                evidence.born.map(|born| born.0),
+                evidence.permissions,
+            ),
+        )?;
+        if changed > 0 {
+            self.tell_items_at(place, true)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a place's items are on this machine.
+    pub(super) fn items_are_back(&mut self, place: PlaceNo) -> Result<()> {
+        self.run(
+            "recording that an item is back",
+            "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",
+            (place.0, Availability::Local.code(), Playable::Bytes.code()),
+        )?;
+        self.tell_items_at(place, true)
+    }
+
+    /// A file is gone; its items become missing (silence, or an error where nothing is known to make silence from).
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn place_gone(&mut self, place: PlaceNo) -> Result<()> {
+        let Some(row) = self.reader().place(place)? else {
+            return Ok(());
+        };
+        if !row.present {
+            return Ok(());
+        }
+        self.run(
+            "recording that a file is gone",
+            "UPDATE place SET present = 0 WHERE number = ?1",
+            [place.0],
+        )?;
+        if let Some(folder) = row.folder {
+            self.changes.name(folder, &row.name);
+        }
+        self.items_are_missing(&row)
+    }
+
+    /// The items of a place that is gone, or whose facts have become others since.
+    pub(super) fn items_are_missing(&mut self, row: &PlaceRow) -> Result<()> {
+        let format = self.reader().format_at(row.row)?;
+        let capsule = self.will_have_capsule(Content {
+            place: row.row,
+            generation: row.generation,
+            size: row.evidence.size,
+            modified: row.evidence.modified,
+        });
+        let playable = playable_when_missing(format.as_ref(), capsule);
+        self.run(
+            "recording that an item is missing",
+            "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",
+            (row.row.0, Availability::Missing.code(), playable.code()),
+        )?;
+        self.tell_items_at(row.row, true)
+    }
+
+    /// A folder is gone, with everything below it.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn folder_gone(&mut self, folder: FolderNo) -> Result<()> {
+        let mut waiting = vec![folder];
+        while let Some(folder) = waiting.pop() {
+            let places = self.reader().db().many(
+                "listing files that are gone",
+                "SELECT number FROM place WHERE folder = ?1 AND present = 1 ORDER BY number",
+                [folder.0],
+                |row| row.get(0).map(PlaceNo),
+            )?;
+            for place in places {
+                self.place_gone(place)?;
+            }
+            let Some(row) = self.reader().folder(folder)? else {
+                continue;
+            };
+            // Marked before its children are read, so that even a damaged catalog has an end.
+            let marked = match row.parent {
+                None => 1,
+                Some(_) => self.run(
+                    "recording that a folder is gone",
+                    "UPDATE folder SET present = 0 WHERE number = ?1 AND present = 1",
+                    [folder.0],
+                )?,
+            };
+            if marked == 0 {
+                continue;
+            }
+            if let Some(parent) = row.parent {
+                self.changes.name(parent, &row.name);
+            }
+            waiting.extend(self.reader().db().many(
+                "listing folders that are gone",
+                "SELECT number FROM folder WHERE parent = ?1 AND present = 1",
+                [folder.0],
+                |row| row.get(0).map(FolderNo),
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Tells the listeners of all items of a place.
+    pub(super) fn tell_items_at(&mut self, place: PlaceNo, swapped: bool) -> Result<()> {
+        for item in self.reader().items_at(place)? {
+            self.changes.item(item.row, &item.media_id, swapped);
+        }
+        Ok(())
+    }
+
+    /// The number of the base of a folder.
+    pub(super) fn base_of(&self, folder: FolderNo) -> Result<u32> {
+        match self.reader().folder(folder)? {
+            Some(row) => Ok(row.base.0),
+            None => Err(CatalogError::Unknown {
+                what: "folder",
+                number: folder.0,
+            }),
+        }
+    }
+
+    /// The generation of a place that was probed last; 0 before the first time.
+    fn probed(&self, place: PlaceNo) -> Result<u32> {
+        let found = self.reader().db().one(
+            "reading a file",
+            "SELECT probed FROM place WHERE number = ?1",
+            [place.0],
+            |row| row.get(0),
+        )?;
+        Ok(found.unwrap_or(0))
+    }
+}
+
+/// What `place.link` keeps.
+fn link_target(kind: &PlaceKind) -> Option<&[u8]> {
+    match kind {
+        PlaceKind::File => None,
+        PlaceKind::Link(target) => Some(bytes_of(target)),
+    }
+}

@@ -1,0 +1,334 @@
+//! What the catalog gives and takes: rows as plain structs.
+//!
+//! A **base** is the top of a tree of files: a library root, a project's folder, or the whole computer (for files
+//! that are referenced where they are). A **folder** is a folder of a base; each base has a top folder. A **place** is
+//! one file in a folder, present or gone. An **item** is a media item; it has at most one place of record, and several
+//! items (of different scopes) may have the same place.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::model::{Availability, Format, Kind, MediaId, ObjectHash, Origin, Playable, ProjectId};
+
+macro_rules! row_numbers {
+    ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+            pub struct $name(pub u32);
+        )+
+    };
+}
+
+row_numbers! {
+    /// Number of a base, never reused.
+    BaseNo,
+    /// Number of a folder, never reused.
+    FolderNo,
+    /// Number of a place, never reused.
+    PlaceNo,
+    /// Number of an item, never reused.
+    ItemNo,
+}
+
+/// Nanoseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Nanoseconds(pub i64);
+
+impl From<std::time::SystemTime> for Nanoseconds {
+    /// Times before 1677 and after 2262 become the nearest that can be counted.
+    fn from(time: std::time::SystemTime) -> Self {
+        match time.duration_since(std::time::SystemTime::UNIX_EPOCH) {
+            Ok(after) => Self(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)),
+            Err(before) => {
+                let before = i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX);
+                Self(-before)
+            }
+        }
+    }
+}
+
+impl From<Nanoseconds> for std::time::SystemTime {
+    fn from(at: Nanoseconds) -> Self {
+        let distance = std::time::Duration::from_nanos(at.0.unsigned_abs());
+        let time = if at.0 >= 0 {
+            Self::UNIX_EPOCH.checked_add(distance)
+        } else {
+            Self::UNIX_EPOCH.checked_sub(distance)
+        };
+        time.unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
+/// What the disk said of a file when it was last looked at. Another evidence is another content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub modified: Nanoseconds,
+    /// Last change of the inode.
+    pub changed: Nanoseconds,
+    /// Birth, where the file system tells.
+    pub born: Option<Nanoseconds>,
+    /// Permission bits.
+    pub permissions: u16,
+}
+
+/// What a base is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BaseKind {
+    /// A library root: mirrored under `library/<name>`.
+    Library,
+    /// A project's folder.
+    Project,
+    /// The computer's root folder, for references by absolute path. There is one.
+    Computer,
+}
+
+/// A base.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BaseRow {
+    /// Its number.
+    pub row: BaseNo,
+    /// What it is.
+    pub kind: BaseKind,
+    /// The name it is shown by: a safe name, unique in its kind without regard to case.
+    pub name: String,
+    /// Absolute.
+    pub path: PathBuf,
+    /// The folder at its top.
+    pub top: FolderNo,
+    /// Of a project: its id.
+    pub project: Option<ProjectId>,
+    /// Library: registered. Project: open.
+    pub active: bool,
+    /// Of several open projects the one that the host works in.
+    pub focused: bool,
+}
+
+/// A folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FolderRow {
+    /// Its number.
+    pub row: FolderNo,
+    /// In which base.
+    pub base: BaseNo,
+    /// `None` for the top.
+    pub parent: Option<FolderNo>,
+    /// As on disk; empty for the top.
+    pub name: OsString,
+    /// Last change of its list.
+    pub modified: Nanoseconds,
+}
+
+/// What is at a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PlaceKind {
+    /// A regular file.
+    File,
+    /// A symbolic link that stays inside its base; where it points, as written.
+    Link(OsString),
+}
+
+/// A file of a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlaceRow {
+    /// Its number.
+    pub row: PlaceNo,
+    /// In which base.
+    pub base: BaseNo,
+    /// In which folder; `None` when another file has taken its name.
+    pub folder: Option<FolderNo>,
+    /// As on disk.
+    pub name: OsString,
+    /// File or link.
+    pub kind: PlaceKind,
+    /// As last seen.
+    pub evidence: Evidence,
+    /// Counts the contents seen here, from 1.
+    pub generation: u32,
+    /// Seen when last looked for.
+    pub present: bool,
+    /// Why it is no item although its name or bytes promise one.
+    pub problem: Option<String>,
+}
+
+/// What the tree needs of an item at each look-up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ItemRow {
+    /// Its number.
+    pub row: ItemNo,
+    /// Its id.
+    pub media_id: MediaId,
+    /// `None`: the library; else the project's base.
+    pub project: Option<BaseNo>,
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Present name with extension, unsafe characters and all.
+    pub name: String,
+    /// Counts its contents, from 1.
+    pub generation: u32,
+    /// Of the present generation, in bytes.
+    pub size: u64,
+    /// Of the present generation.
+    pub modified: Nanoseconds,
+    /// Where known.
+    pub born: Option<Nanoseconds>,
+    /// Permission bits of the original.
+    pub permissions: u16,
+    /// Where the original is.
+    pub availability: Availability,
+    /// What a player gets.
+    pub playable: Playable,
+    /// Where its bytes are, or were last.
+    pub place: Option<PlaceNo>,
+}
+
+/// The folders of `projects/<project>/`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Section {
+    /// Sounds.
+    Audio,
+    /// Notes.
+    Midi,
+    /// Pictures that move.
+    Video,
+    /// What an analysis made, and kinds of a newer host.
+    Analysis,
+}
+
+/// What was seen at a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// File or link.
+    pub kind: PlaceKind,
+    /// What the disk says.
+    pub evidence: Evidence,
+}
+
+/// What an observation meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observed {
+    /// The first time that something is seen here: probe it.
+    New(PlaceNo),
+    /// Known, and as it was.
+    Unchanged(PlaceNo),
+    /// Another content than before; its generation and that of its items was raised: probe it.
+    Changed(PlaceNo),
+    /// It was gone and is back as it was; its items are available again.
+    Returned(PlaceNo),
+}
+
+/// What probing a file gave.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ProbeRecord {
+    /// A media file.
+    Media {
+        /// What sort.
+        kind: Kind,
+        /// Facts.
+        format: Format,
+        /// Values the file states.
+        attributes: Vec<(String, serde_json::Value)>,
+        /// What is odd.
+        notes: Vec<String>,
+        /// For placeholders.
+        capsule: Option<crate::silence::Capsule>,
+        /// Of size, first and last 64 KiB.
+        fingerprint: [u8; 32],
+    },
+    /// Nothing mediafs knows: shown in the library, without an item.
+    NotMedia,
+    /// It promises media, but can't be read: listed with the reason.
+    Problem(String),
+}
+
+/// What an item is made with.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewItem {
+    /// The host's own id, or a new one.
+    pub media_id: MediaId,
+    /// `None`: the library.
+    pub project: Option<BaseNo>,
+    /// With extension.
+    pub name: String,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Where its bytes are.
+    pub place: PlaceNo,
+    /// If it was computed on the way.
+    pub blake3: Option<ObjectHash>,
+}
+
+/// How many there are of what.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Media items of all scopes.
+    pub items: u64,
+    /// Items by what a player gets; combinations that no item has are left out.
+    pub states: Vec<(Availability, Playable, u64)>,
+    /// Files that were there when last looked for, media or not.
+    pub places: u64,
+    /// Present files that could not be read.
+    pub problems: u64,
+    /// Items whose content was not hashed yet.
+    pub unhashed: u64,
+}
+
+/// Which analysis of which bytes. A changed file is another object, and so has none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AnalysisKey {
+    /// The bytes.
+    pub object: ObjectHash,
+    /// What was looked for: `waveform`, `tempo`, …
+    pub kind: String,
+    /// How, in one fixed spelling.
+    pub parameters: String,
+    /// Which program in which version.
+    pub producer: String,
+}
+
+/// What a commit changed. Told to listeners after it, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// An item came, changed (any of its facts, state, names, tags) or went.
+    Item {
+        /// Which.
+        row: ItemNo,
+        /// Its id.
+        media_id: MediaId,
+        /// Its content, availability or playability changed: what its names lead to is another node now.
+        swapped: bool,
+        /// It was removed.
+        removed: bool,
+    },
+    /// A name in a folder of a base came, went or leads to something else.
+    Name {
+        /// Which folder.
+        folder: FolderNo,
+        /// As on disk.
+        name: OsString,
+    },
+    /// A name in a project's section came or leads to something else.
+    Shown {
+        /// Which project.
+        project: BaseNo,
+        /// Where.
+        section: Section,
+        /// The safe name.
+        name: String,
+    },
+    /// A base was registered, opened, closed, renamed or forgotten.
+    Base {
+        /// Which.
+        row: BaseNo,
+    },
+}
+
+/// Told of each commit; must return quickly and never call the catalog's writer.
+pub type Listener = Box<dyn Fn(&[Change]) + Send + Sync>;

@@ -1,0 +1,264 @@
+//! The tables of `catalog.db`, its versions, and the first look at a file that claims to be one.
+//!
+//! `user_version` counts the migrations that were applied, `application_id` tells a catalog from other databases.
+//! Numbers of rows are never reused. Names on disk are bytes; `key` beside them is the form in which they are
+//! compared. Times are nanoseconds since 1970. Device and inode numbers are stored bit by bit in signed integers.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::error::{CatalogError, Result, failed};
+
+/// `mdfs`.
+const APPLICATION_ID: i32 = 0x6d64_6673;
+
+/// One entry for each version, oldest first. Entries are never changed, only added.
+const VERSIONS: &[M<'static>] = &[M::up(FIRST)];
+
+const FIRST: &str = "
+-- Library roots, projects' folders, the computer.
+CREATE TABLE base (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    path BLOB NOT NULL,
+    top INTEGER NOT NULL,
+    project_id TEXT,
+    active INTEGER NOT NULL,
+    focused INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX base_project ON base (project_id) WHERE project_id IS NOT NULL;
+
+-- Every name that a base was ever shown by, folded; so it is never given to another one.
+CREATE TABLE base_name (
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    base INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE folder (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    base INTEGER NOT NULL,
+    parent INTEGER,
+    name BLOB NOT NULL,
+    key BLOB NOT NULL,
+    modified INTEGER NOT NULL,
+    present INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX folder_name ON folder (parent, key, name);
+CREATE INDEX folder_list ON folder (parent) WHERE present = 1;
+
+-- Files. `folder` is NULL when another file has taken the name. `probed` is the generation that was probed last,
+-- 0 before the first time. `forgotten`: the user removed its item, so no scan makes another one.
+CREATE TABLE place (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    base INTEGER NOT NULL,
+    folder INTEGER,
+    name BLOB NOT NULL,
+    key BLOB NOT NULL,
+    link BLOB,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    born INTEGER,
+    permissions INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    problem TEXT,
+    probed INTEGER NOT NULL DEFAULT 0,
+    forgotten INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX place_name ON place (folder, key, name);
+CREATE INDEX place_list ON place (folder) WHERE present = 1;
+CREATE INDEX place_gone ON place (size) WHERE present = 0;
+CREATE INDEX place_problem ON place (number) WHERE problem IS NOT NULL;
+
+-- What is known of the bytes at a place, from the last probe (of place generation `generation`) and hash.
+CREATE TABLE content (
+    place INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    kind TEXT,
+    container TEXT,
+    codec TEXT,
+    sample_rate INTEGER,
+    channels INTEGER,
+    bit_depth INTEGER,
+    float INTEGER,
+    frames INTEGER,
+    duration REAL,
+    attributes TEXT,
+    notes TEXT,
+    fingerprint BLOB,
+    blake3 BLOB
+) STRICT;
+CREATE INDEX content_hash ON content (blake3) WHERE blake3 IS NOT NULL;
+
+-- Media items. `scope` is 0 for the library, else the project's base. `recorded` is the storage of record where it
+-- does not follow from the place any more.
+CREATE TABLE item (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    media_id TEXT NOT NULL COLLATE NOCASE,
+    scope INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    lifecycle INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    born INTEGER,
+    permissions INTEGER NOT NULL,
+    availability INTEGER NOT NULL,
+    playable INTEGER NOT NULL,
+    place INTEGER,
+    hashed INTEGER NOT NULL,
+    recorded TEXT
+) STRICT;
+CREATE UNIQUE INDEX item_id ON item (media_id, scope);
+CREATE INDEX item_place ON item (place, scope) WHERE place IS NOT NULL;
+CREATE INDEX item_scope ON item (scope) WHERE scope <> 0;
+CREATE INDEX item_unhashed ON item (number) WHERE hashed = 0;
+
+-- Names that items had before.
+CREATE TABLE former_name (
+    item INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    PRIMARY KEY (item, name)
+) STRICT, WITHOUT ROWID;
+
+-- Every name ever shown in a project's sections, and the id that it belongs to for good.
+CREATE TABLE shown (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project INTEGER NOT NULL,
+    section INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    media_id TEXT NOT NULL COLLATE NOCASE,
+    item INTEGER,
+    present INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX shown_key ON shown (project, section, key);
+CREATE INDEX shown_owner ON shown (project, media_id);
+CREATE INDEX shown_list ON shown (project, section) WHERE present = 1;
+
+-- `removed`: the user took it away, and no other source brings it back.
+CREATE TABLE tag (
+    item INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    source INTEGER NOT NULL,
+    confidence REAL NOT NULL,
+    removed INTEGER NOT NULL,
+    PRIMARY KEY (item, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_key ON tag (key);
+
+CREATE TABLE attribute (
+    item INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    source INTEGER NOT NULL,
+    confidence REAL NOT NULL,
+    removed INTEGER NOT NULL,
+    PRIMARY KEY (item, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alternative (
+    item INTEGER NOT NULL,
+    storage TEXT NOT NULL,
+    PRIMARY KEY (item, storage)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+    item INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    role TEXT NOT NULL,
+    target TEXT NOT NULL,
+    PRIMARY KEY (item, project, role, target)
+) STRICT, WITHOUT ROWID;
+
+-- What analyses made of bytes: of the object, not of the item, so that a changed file has none.
+CREATE TABLE analysis (
+    object BLOB NOT NULL,
+    type TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    producer TEXT NOT NULL,
+    artefact BLOB NOT NULL,
+    PRIMARY KEY (object, type, parameters, producer)
+) STRICT, WITHOUT ROWID;
+
+-- Counts transactions that gave ids; writing it makes them durable.
+CREATE TABLE durable (turn INTEGER NOT NULL) STRICT;
+INSERT INTO durable VALUES (0);
+";
+
+/// The newest version that is known here.
+pub(super) fn known_version() -> u32 {
+    u32::try_from(VERSIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Looks at a file without writing to it: is it a catalog of a version that is known, or empty?
+pub(super) fn examine(connection: &Connection, path: &Path) -> Result<()> {
+    let number = |pragma: &str| -> rusqlite::Result<i64> {
+        connection.query_row(pragma, [], |row| row.get(0))
+    };
+    let look = |e| failed(path, "looking at its version", e);
+    let version = number("PRAGMA user_version").map_err(look)?;
+    let application = number("PRAGMA application_id").map_err(look)?;
+    let tables = number("SELECT count(*) FROM sqlite_schema").map_err(look)?;
+    if application != i64::from(APPLICATION_ID) && (tables > 0 || version != 0) {
+        return Err(CatalogError::NotACatalog {
+            path: path.to_path_buf(),
+        });
+    }
+    let known = known_version();
+    let found = u32::try_from(version).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(CatalogError::NewerVersion {
+            path: path.to_path_buf(),
+            found,
+            known,
+        });
+    }
+    Ok(())
+}
+
+/// Brings an examined file to the present version.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let version = known_version();
+    let found: u32 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|e| failed(path, "looking at its version", e))?;
+    if found == version {
+        return Ok(());
+    }
+    connection
+        .pragma_update(None, "application_id", APPLICATION_ID)
+        .map_err(|e| failed(path, "marking it as a catalog", e))?;
+    Migrations::from_slice(VERSIONS)
+        .to_latest(connection)
+        .map_err(|source| CatalogError::Migration {
+            path: path.to_path_buf(),
+            version,
+            source: Box::new(source),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    #[test]
+    fn migrations_are_well_formed() {
+        super::Migrations::from_slice(super::VERSIONS)
+            .validate()
+            .unwrap();
+    }
+}
