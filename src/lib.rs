@@ -4,6 +4,10 @@
 //! under a path that never changes, whatever happens to the storage behind it.
 
 pub mod catalog;
+pub mod config;
+pub mod control;
+pub mod home;
 pub mod library;
 pub mod model;
 pub mod silence;
+pub mod tree;

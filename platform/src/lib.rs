@@ -3,4 +3,14 @@
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
+#[cfg(unix)]
+pub mod beneath;
 pub mod drive;
+#[cfg(unix)]
+pub mod endpoint;
+#[cfg(unix)]
+pub mod lock;
+#[cfg(unix)]
+pub mod mount;
+pub mod process;
+pub mod volume;

@@ -4,7 +4,7 @@ use super::capsules::{CapsuleChange, Content};
 use super::convert::{bytes_of, container_word, kind_of};
 use super::error::{CatalogError, Result};
 use super::items::Fresh;
-use super::rows::{BaseKind, ItemNo, PlaceNo, PlaceRow, ProbeRecord};
+use super::rows::{BaseKind, BaseRow, ItemNo, PlaceNo, PlaceRow, ProbeRecord};
 use super::writer::Writer;
 use crate::model::{
     Attribute, Confidence, Format, Kind, MediaId, ObjectHash, Origin, TagSource, display_name,
@@ -24,6 +24,46 @@ impl Writer {
         generation: u32,
         record: &ProbeRecord,
     ) -> Result<Option<ItemNo>> {
+        let Some((row, base)) = self.record_content(place, generation, record)? else {
+            return Ok(None);
+        };
+        if let ProbeRecord::Media { kind, .. } = record
+            && base.kind == BaseKind::Library
+            && row.folder.is_some()
+            && self.reader().item_at(place, None)?.is_none()
+            && !self.forgotten(place)?
+        {
+            let name = display_name(bytes_of(&row.name));
+            let item = self.insert_item(
+                &row,
+                &Fresh {
+                    media_id: MediaId::new(),
+                    project: None,
+                    kind: kind.clone(),
+                    name,
+                    origin: Origin::Reference,
+                },
+            )?;
+            return Ok(Some(item));
+        }
+        let scope = match base.kind {
+            BaseKind::Project => Some(base.row),
+            BaseKind::Library | BaseKind::Computer => None,
+        };
+        Ok(self.reader().item_at(place, scope)?.map(|item| item.row))
+    }
+
+    /// As [`Writer::record_probe`], but makes no item: for an import, which makes its own, with an id that may have
+    /// been wished for. Gives the place and its base, if something was recorded.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn record_content(
+        &mut self,
+        place: PlaceNo,
+        generation: u32,
+        record: &ProbeRecord,
+    ) -> Result<Option<(PlaceRow, BaseRow)>> {
         let Some(row) = self.reader().place(place)? else {
             return Ok(None);
         };
@@ -42,10 +82,6 @@ impl Writer {
             "UPDATE place SET probed = generation, problem = ?2 WHERE number = ?1",
             (place.0, problem),
         )?;
-        let scope = match base.kind {
-            BaseKind::Project => Some(base.row),
-            BaseKind::Library | BaseKind::Computer => None,
-        };
         match record {
             ProbeRecord::NotMedia => self.record_no_media(&row, Some("no media file any more"))?,
             ProbeRecord::Problem(_) => self.record_no_media(&row, None)?,
@@ -65,27 +101,9 @@ impl Writer {
                 }
                 self.look_again_at_missing(&row)?;
                 self.tell_items_at(place, false)?;
-                if base.kind == BaseKind::Library
-                    && row.folder.is_some()
-                    && self.reader().item_at(place, None)?.is_none()
-                    && !self.forgotten(place)?
-                {
-                    let name = display_name(bytes_of(&row.name));
-                    let item = self.insert_item(
-                        &row,
-                        &Fresh {
-                            media_id: MediaId::new(),
-                            project: None,
-                            kind: kind.clone(),
-                            name,
-                            origin: Origin::Reference,
-                        },
-                    )?;
-                    return Ok(Some(item));
-                }
             }
         }
-        Ok(self.reader().item_at(place, scope)?.map(|item| item.row))
+        Ok(Some((row, base)))
     }
 
     /// The content is no media: no facts. Items that were made of an earlier content stay.

@@ -76,6 +76,7 @@ CREATE TABLE place (
 CREATE UNIQUE INDEX place_name ON place (folder, key, name);
 CREATE INDEX place_list ON place (folder) WHERE present = 1;
 CREATE INDEX place_gone ON place (size) WHERE present = 0;
+CREATE INDEX place_unprobed ON place (base) WHERE probed <> generation;
 CREATE INDEX place_problem ON place (number) WHERE problem IS NOT NULL;
 
 -- What is known of the bytes at a place, from the last probe (of place generation `generation`) and hash.

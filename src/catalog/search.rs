@@ -10,7 +10,7 @@ use super::capsules::Content;
 use super::convert::{Coded, folded, item_columns, item_row, place_columns, place_row};
 use super::error::Result;
 use super::reader::Reader;
-use super::rows::{Counts, FolderNo, ItemNo, ItemRow, PlaceRow};
+use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, PlaceNo, PlaceRow};
 use crate::model::{Availability, MediaItem, Playable, display_name};
 
 /// What no row may be, and how such rows are counted.
@@ -250,6 +250,38 @@ impl Reader {
             }
             Ok(lines)
         })
+    }
+
+    /// Files of a base whose present content was not probed yet, with numbers above `after`.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn unprobed(&self, base: BaseNo, after: u32, limit: u32) -> Result<Vec<PlaceNo>> {
+        self.db().many(
+            "listing what is to be probed",
+            "SELECT number FROM place WHERE base = ?1 AND number > ?2 AND present = 1 AND link IS NULL \
+             AND folder IS NOT NULL AND probed <> generation ORDER BY number LIMIT ?3",
+            (base.0, after, limit),
+            |row| row.get(0).map(PlaceNo),
+        )
+    }
+
+    /// Every item that has an attribute of this name, with its value. Goes through all attributes.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn items_with_attribute(&self, name: &str) -> Result<Vec<(ItemNo, serde_json::Value)>> {
+        self.db().many(
+            "looking for items with an attribute",
+            "SELECT item, value FROM attribute WHERE key = ?1 AND removed = 0 ORDER BY item",
+            [folded(name)],
+            |row| {
+                let text = row.get_ref(1)?.as_str()?;
+                let value =
+                    serde_json::from_str(text).map_err(|e| super::convert::odd_column(1, e))?;
+                Ok((ItemNo(row.get(0)?), value))
+            },
+        )
     }
 
     /// How many there are of what, for `status`. Goes through all rows.

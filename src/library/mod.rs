@@ -1,3 +1,46 @@
 //! The user's sounds on disk: probing what they are, scanning and watching folders, identity, import.
+//!
+//! [`Library`] owns it all. It looks at the disk (`disk`), compares with the catalog (`sweep`, `vanish`), tells moves
+//! from news (`identity`), reads files for their facts (`probe`, `probing`) and hashes them (`hash`): for whole bases at
+//! the start and on request (`scan`), and for what the system says has changed (`watch`, `dirty`, `watching`). Files
+//! come in by `import`. Everything goes into the catalog, whose listeners tell the tree and the control protocol.
 
+#[cfg(target_os = "linux")]
+mod dirty;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod engine;
+mod error;
+#[cfg(target_os = "linux")]
+mod hash;
+#[cfg(target_os = "linux")]
+mod identity;
+#[cfg(target_os = "linux")]
+mod owner;
 pub mod probe;
+#[cfg(target_os = "linux")]
+mod probing;
+mod problems;
+mod progress;
+#[cfg(target_os = "linux")]
+mod reconcile;
+#[cfg(target_os = "linux")]
+mod scan;
+#[cfg(target_os = "linux")]
+mod sweep;
+#[cfg(target_os = "linux")]
+mod trust;
+#[cfg(target_os = "linux")]
+mod vanish;
+#[cfg(target_os = "linux")]
+mod watch;
+#[cfg(target_os = "linux")]
+mod watching;
+
+pub use error::LibraryError;
+#[cfg(target_os = "linux")]
+pub use owner::{Library, LibraryConfig, Which};
+pub use progress::{Phase, Progress, ProgressSnapshot};
+#[cfg(target_os = "linux")]
+pub use reconcile::Reconciled;

@@ -3,16 +3,35 @@
 //! A [`Placeholder`] is a pure function of (capsule or facts, offset, length). It never touches the original,
 //! has no state and needs O(1) memory, whatever the length of the sound. Capsules come from the catalog; the
 //! bytes go to players through the tree.
+//!
+//! There is one way to the bytes: a [`Capsule`], read by [`reader::CapsuleReader`]. Where none was recorded, the
+//! container's module makes one from the facts (`from_facts`): its own headers and silent payload, brought to
+//! the original's size.
 
-use crate::model::Format;
+mod capsule;
+mod generator;
+mod reader;
 
-/// The bytes of a media file that are not payload, and how the silence between them looks.
-/// Serialised compactly (and compressed by the catalog).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Capsule {
-    /// The serialised form.
-    pub bytes: Vec<u8>,
-}
+pub use capsule::Capsule;
+pub(crate) use capsule::{CapsuleBuilder, CapsuleError};
+pub(crate) use flac_frames::{crc8 as flac_crc8, crc16 as flac_crc16};
+pub(crate) use generator::Generator;
+
+use crate::model::{Container, Format};
+use reader::CapsuleReader;
+
+pub(crate) mod aiff;
+pub(crate) mod caf;
+pub(crate) mod flac;
+mod flac_frames;
+pub(crate) mod midi;
+pub(crate) mod mp3;
+pub(crate) mod mp4;
+pub(crate) mod ogg;
+pub(crate) mod wav;
+
+/// Of any file system: 2⁶² bytes. Keeps sums of lengths from a damaged catalog within 64 bits.
+const LARGEST_FILE: u64 = 1 << 62;
 
 /// Why no placeholder can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +39,20 @@ pub struct Capsule {
 pub struct NoPlaceholder {
     /// What is missing or not supported.
     pub reason: String,
+}
+
+impl NoPlaceholder {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<CapsuleError> for NoPlaceholder {
+    fn from(error: CapsuleError) -> Self {
+        Self::new(error.to_string())
+    }
 }
 
 /// Silence with an original's shape.
@@ -32,16 +65,45 @@ pub trait Placeholder: Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize;
 }
 
-/// The best placeholder for what is recorded: by the capsule where there is one, else by the facts.
+/// The best placeholder for what is recorded: by the capsule where there is one, else by the facts. A capsule
+/// that is damaged, or belongs to a file of another size, counts as none.
 ///
 /// # Errors
 /// [`NoPlaceholder`] where the container has no form of silence yet, or a needed fact is not known.
 pub fn placeholder(
-    _format: &Format,
-    _size: u64,
-    _capsule: Option<&Capsule>,
+    format: &Format,
+    size: u64,
+    capsule: Option<&Capsule>,
 ) -> Result<Box<dyn Placeholder>, NoPlaceholder> {
-    Err(NoPlaceholder {
-        reason: "not implemented".to_owned(),
-    })
+    if let Some(capsule) = capsule {
+        match CapsuleReader::open(capsule) {
+            Ok(reader) if reader.size() == size => return Ok(Box::new(reader)),
+            Ok(reader) => tracing::warn!(
+                size,
+                capsule_size = reader.size(),
+                "a capsule belongs to a file of another size; the facts alone are used"
+            ),
+            Err(error) => tracing::warn!(%error, "a capsule is unusable; the facts alone are used"),
+        }
+    }
+    if size > LARGEST_FILE {
+        return Err(NoPlaceholder::new("no file is that large"));
+    }
+    let made = match format.container {
+        Container::Wav => wav::from_facts(format, size),
+        Container::Aiff => aiff::from_facts(format, size),
+        Container::Caf => caf::from_facts(format, size),
+        Container::Flac => flac::from_facts(format, size),
+        Container::Midi => midi::from_facts(format, size),
+        Container::Mp3 => mp3::from_facts(format, size),
+        Container::Ogg => ogg::from_facts(format, size),
+        Container::Mp4 => mp4::from_facts(format, size),
+        Container::Aac | Container::Matroska | Container::Avi => Err(NoPlaceholder::new(format!(
+            "there is no silent form of {:?} yet",
+            format.container
+        ))),
+    }?;
+    let reader =
+        CapsuleReader::open(&made).map_err(|error| NoPlaceholder::new(error.to_string()))?;
+    Ok(Box::new(reader))
 }

@@ -114,6 +114,7 @@ fn look_ups_go_by_index_and_listings_only_through_their_page() {
         }
         w.rename(item, "renamed.wav")
     });
+    let unprobed = place_of(bench.see("new.wav", evidence(1000)));
     let reader = bench.reader();
     let id = bench.item(item).media_id;
     let place = bench.item(item).place.unwrap();
@@ -173,6 +174,10 @@ fn look_ups_go_by_index_and_listings_only_through_their_page() {
         }),
         labour("unhashed", &|| {
             assert_eq!(reader.unhashed(0, 10).unwrap().len(), 10);
+        }),
+        labour("unprobed", &|| {
+            let waiting = reader.unprobed(bench.library.row, 0, 10).unwrap();
+            assert_eq!(waiting, [unprobed]);
         }),
         labour("gone_places_of_size", &|| {
             assert!(reader.gone_places_of_size(5).unwrap().is_empty());

@@ -6,8 +6,27 @@
 
 use std::io::{Read, Seek};
 
-use crate::model::{Format, Kind};
+use crate::model::{Container, Format, Kind};
 use crate::silence::Capsule;
+
+mod aac;
+mod aiff;
+mod avi;
+mod bytes;
+mod caf;
+mod chunks;
+mod flac;
+mod id3;
+mod matroska;
+mod midi;
+mod mp3;
+mod mp4;
+mod ogg;
+mod riff;
+mod riff_tags;
+mod sniff;
+mod tags;
+mod wave_format;
 
 /// Where a probe reads from.
 pub trait Source: Read + Seek {}
@@ -45,4 +64,69 @@ pub enum ProbeError {
     /// The file could not be read.
     #[error("reading failed")]
     Io(#[from] std::io::Error),
+}
+
+/// macOS keeps what another file system has no place for in `._` files; they bear the name of the real file.
+const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
+
+/// What the bytes of `source` are. `name` is the file's name; it decides nothing but whether bytes that are
+/// no media were promised to be, and is compared with what was found.
+///
+/// # Errors
+/// [`ProbeError::NotMedia`] for what is no media and does not promise to be; [`ProbeError::Damaged`] for what
+/// promises to be, by its name or first bytes, but can't be read; [`ProbeError::Io`] where reading failed.
+pub fn probe(source: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> {
+    let extension = name
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .map_or(&[][..], |dot| &name[dot + 1..]);
+    let promise = sniff::promise(extension);
+    let promised = promise.map_or(&[][..], |(_, containers)| containers);
+    let unreadable = |reason: &str| match promise {
+        Some((container, _)) => ProbeError::Damaged {
+            container,
+            reason: reason.to_owned(),
+        },
+        None => ProbeError::NotMedia,
+    };
+
+    let size = bytes::size(source)?;
+    if size == 0 {
+        return Err(unreadable("the file is empty"));
+    }
+    let mut head = [0; 4];
+    if bytes::read_at(source, 0, &mut head)? == head.len() && head == APPLE_DOUBLE {
+        return Err(ProbeError::NotMedia);
+    }
+    let Some(container) = sniff::container(source, size, promised)? else {
+        return Err(unreadable(match promise {
+            Some((_, [])) => "mediafs does not read this format",
+            _ => "its first bytes are not those of such a file, nor of any other sound",
+        }));
+    };
+    let read = match container {
+        Container::Wav => riff::probe,
+        Container::Aiff => aiff::probe,
+        Container::Caf => caf::probe,
+        Container::Flac => flac::probe,
+        Container::Mp3 => mp3::probe,
+        Container::Ogg => ogg::probe,
+        Container::Mp4 => mp4::probe,
+        Container::Aac => aac::probe,
+        Container::Midi => midi::probe,
+        Container::Matroska => matroska::probe,
+        Container::Avi => avi::probe,
+    };
+    let mut probe = match read(source, size) {
+        Err(ProbeError::NotMedia) => return Err(unreadable("it holds neither sound nor notes")),
+        other => other?,
+    };
+    if promise.is_some() && !promised.contains(&probe.format.container) {
+        probe.notes.push(format!(
+            "is {}, named .{}",
+            sniff::label(probe.format.container),
+            String::from_utf8_lossy(extension)
+        ));
+    }
+    Ok(probe)
 }

@@ -1,0 +1,159 @@
+//! How the adapter asks the drive and how answers go back to the kernel.
+//!
+//! `Now` is answered on the dispatch thread and `Later` on the runtime, so that no request waits for another.
+//! A panic of the drive is an I/O error of one request.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::Poll;
+
+use bytes::Bytes;
+use fuser::{Errno, FileHandle, FopenFlags, INodeNo, ReplyData, ReplyOpen, ReplyXattr, Request};
+use tokio::sync::watch;
+
+use super::errno;
+use super::open_files::{OpenFiles, Served};
+use crate::drive::{Answer, BoxFuture, Content, Drive, DriveError, NodeId, Opened, Requester};
+
+/// The longest name the kernel and the programs above it take.
+pub(super) const LONGEST_NAME: usize = 255;
+
+/// What the kernel agreed to, told to whoever mounts.
+#[derive(Default)]
+pub(super) struct Agreed {
+    /// The kernel offers passthrough and was asked for it.
+    pub(super) passthrough: AtomicBool,
+}
+
+/// The drive behind the library's trait.
+pub(super) struct Adapter {
+    pub(super) drive: Arc<dyn Drive>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) open_files: Arc<OpenFiles>,
+    pub(super) agreed: Arc<Agreed>,
+    pub(super) ask_for_passthrough: bool,
+    /// Turns `true` when the mount ends: whoever still waits is answered.
+    pub(super) ending: watch::Receiver<bool>,
+    /// The kernel's device, for answers that the library can't write.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    pub(super) device: OwnedFd,
+}
+
+impl Adapter {
+    /// Asks the drive; a panic is an error of this request alone.
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(&dyn Drive) -> Result<T, DriveError>,
+    ) -> Result<T, DriveError> {
+        catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
+            .unwrap_or(Err(DriveError::Io))
+    }
+
+    pub(super) fn ask_answer<T>(
+        &self,
+        question: impl FnOnce(&dyn Drive) -> Answer<T>,
+    ) -> Answer<T> {
+        catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
+            .unwrap_or(Answer::Now(Err(DriveError::Io)))
+    }
+
+    /// What a call that would change something at `node` is answered with.
+    pub(super) fn refusal(&self, node: INodeNo, req: &Request) -> Errno {
+        let by = requester(req);
+        let error = self.ask(|drive| Ok(drive.refuse_change(NodeId(node.0), &by)));
+        errno::of(error.unwrap_or_else(|error| error))
+    }
+
+    /// Waits on the runtime, at most until the mount ends, then goes on with `finish`.
+    pub(super) fn later<T: Send + 'static>(
+        &self,
+        answer: BoxFuture<'static, Result<T, DriveError>>,
+        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
+    ) {
+        let mut ending = self.ending.clone();
+        self.runtime.spawn(async move {
+            let result = tokio::select! {
+                result = guarded(answer) => result,
+                // The sender goes with the mount, so an error is the end as well.
+                _ = ending.wait_for(|ending| *ending) => Err(DriveError::Io),
+            };
+            finish(result);
+        });
+    }
+}
+
+/// A panic while the future is polled becomes an I/O error of its request.
+async fn guarded<T>(
+    mut answer: BoxFuture<'static, Result<T, DriveError>>,
+) -> Result<T, DriveError> {
+    std::future::poll_fn(move |context| {
+        catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)))
+            .unwrap_or(Poll::Ready(Err(DriveError::Io)))
+    })
+    .await
+}
+
+/// Who asks. Number 0 means that the thread is not visible in this pid namespace.
+pub(super) fn requester(req: &Request) -> Requester {
+    Requester {
+        thread: (req.pid() != 0).then_some(req.pid()),
+        uid: req.uid(),
+        gid: req.gid(),
+    }
+}
+
+/// Replies to an `open`.
+pub(super) fn finish_open(
+    files: &OpenFiles,
+    node: NodeId,
+    opened: Result<Opened, DriveError>,
+    reply: ReplyOpen,
+) {
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) => return reply.error(errno::of(error)),
+    };
+    let handle = FileHandle(opened.handle.0);
+    // Nothing is written through these handles, so there is nothing to flush at each `close`.
+    let flags = FopenFlags::FOPEN_NOFLUSH;
+    match &opened.content {
+        Content::Direct => reply.opened(handle, flags | FopenFlags::FOPEN_DIRECT_IO),
+        Content::File(file) => {
+            match files.open(node, opened.handle, file, |file| reply.open_backing(file)) {
+                Served::Passthrough(backing) => reply.opened_passthrough(handle, flags, &backing),
+                Served::PageCache => reply.opened(handle, flags | FopenFlags::FOPEN_KEEP_CACHE),
+            }
+        }
+    }
+}
+
+/// Replies to a `read`, with no more than was asked for.
+pub(super) fn finish_read(bytes: Result<Bytes, DriveError>, size: u32, reply: ReplyData) {
+    match bytes {
+        Ok(bytes) => reply.data(&bytes[..bytes.len().min(size as usize)]),
+        Err(error) => reply.error(errno::of(error)),
+    }
+}
+
+/// Replies with an attribute's value, or its length where the length is asked for.
+pub(super) fn finish_xattr(value: Result<Vec<u8>, DriveError>, size: u32, reply: ReplyXattr) {
+    match value {
+        Err(error) => reply.error(errno::of(error)),
+        Ok(value) => match u32::try_from(value.len()) {
+            Err(_) => reply.error(Errno::E2BIG),
+            Ok(length) if size == 0 => reply.size(length),
+            Ok(length) if length > size => reply.error(Errno::ERANGE),
+            Ok(_) => reply.data(&value),
+        },
+    }
+}
+
+/// `EOPNOTSUPP` for a name outside `user.`, without asking the drive: programs ask for several such names
+/// of every file they list.
+pub(super) fn xattr_is_kept(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"user.")
+}

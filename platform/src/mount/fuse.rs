@@ -1,0 +1,492 @@
+//! The FUSE adapter: turns requests of the kernel into calls on [`Drive`] and its answers into replies.
+//!
+//! It has no opinion of its own about the tree. What it does know are the rules of the kernel: whatever would
+//! change the tree is answered with [`Drive::refuse_change`], and what the kernel can do without is answered
+//! quietly. How the drive is asked and how its answers go back is in `adapter.rs`.
+//!
+//! [`Drive`]: crate::drive::Drive
+//! [`Drive::refuse_change`]: crate::drive::Drive::refuse_change
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents,
+    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use super::adapter::{
+    Adapter, LONGEST_NAME, finish_open, finish_read, finish_xattr, requester, xattr_is_kept,
+};
+use super::attr::{entry_attr, file_attr};
+use super::errno;
+use crate::drive::{Answer, DriveError, HandleId, NodeId, OpenMode};
+
+/// Readahead and RELEASE are background requests; with few of them allowed at a time, waiting reads of one
+/// file would hold up those of another.
+const MAX_BACKGROUND: u16 = 2048;
+const CONGESTION_THRESHOLD: u16 = 1536;
+/// The block size of `statfs`.
+const STATFS_BLOCK: u32 = 4096;
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        // Both take any number above 0.
+        let _ = config.set_max_background(MAX_BACKGROUND);
+        let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
+        let mut wanted = vec![
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+            InitFlags::FUSE_CACHE_SYMLINKS,
+        ];
+        if cfg!(target_os = "linux") {
+            wanted.push(InitFlags::FUSE_DO_READDIRPLUS);
+        }
+        for flag in wanted {
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "not offered by this kernel");
+            }
+        }
+        // Two levels, so that files on an overlay can be passed through as well.
+        if self.ask_for_passthrough
+            && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+            && config.set_max_stack_depth(2).is_ok()
+        {
+            self.agreed.passthrough.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        // The kernel lets names of up to 1,024 bytes through.
+        if name.len() > LONGEST_NAME {
+            return reply.error(errno::of(DriveError::NameTooLong));
+        }
+        let by = requester(req);
+        match self.ask(|drive| drive.lookup(NodeId(parent.0), name, &by)) {
+            Ok(entry) => {
+                let (attr, attribute_ttl) = entry_attr(&entry);
+                reply.entry_with_ttls(&attribute_ttl, &entry.entry_ttl, &attr, Generation(0));
+            }
+            Err(error) => reply.error(errno::of(error)),
+        }
+    }
+
+    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+        let _ = self.ask(|drive| {
+            drive.forget(NodeId(ino.0), nlookup);
+            Ok(())
+        });
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.ask(|drive| drive.attributes(NodeId(ino.0))) {
+            Ok((attributes, ttl)) => reply.attr(&ttl, &file_attr(&attributes)),
+            Err(error) => reply.error(errno::of(error)),
+        }
+    }
+
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.ask(|drive| drive.read_link(NodeId(ino.0))) {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(error) => reply.error(errno::of(error)),
+        }
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let access = flags.acc_mode();
+        let mode = OpenMode {
+            read: access != OpenAccMode::O_WRONLY,
+            write: access != OpenAccMode::O_RDONLY,
+            truncate: flags.0 & libc::O_TRUNC != 0,
+        };
+        if mode.write || mode.truncate {
+            return reply.error(self.refusal(ino, req));
+        }
+        let node = NodeId(ino.0);
+        let by = requester(req);
+        match self.ask_answer(|drive| drive.open(node, mode, &by)) {
+            Answer::Now(opened) => finish_open(&self.open_files, node, opened, reply),
+            Answer::Later(answer) => {
+                let files = Arc::clone(&self.open_files);
+                self.later(answer, move |opened| {
+                    finish_open(&files, node, opened, reply)
+                });
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let by = requester(req);
+        match self.ask_answer(|drive| drive.read(HandleId(fh.0), offset, size, &by)) {
+            Answer::Now(bytes) => finish_read(bytes, size, reply),
+            Answer::Later(answer) => {
+                self.later(answer, move |bytes| finish_read(bytes, size, reply))
+            }
+        }
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        let handle = HandleId(fh.0);
+        self.open_files.release(handle);
+        let _ = self.ask(|drive| {
+            drive.release(handle);
+            Ok(())
+        });
+        reply.ok();
+    }
+
+    fn readdir(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
+        self.list(req, ino, offset, reply);
+    }
+
+    fn readdirplus(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        #[cfg(target_os = "linux")]
+        self.list_with_entries(req, ino, offset, reply);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (req, ino, offset);
+            reply.error(Errno::ENOSYS);
+        }
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        match self.ask(|drive| Ok(drive.room())) {
+            Err(error) => reply.error(errno::of(error)),
+            Ok(room) => {
+                let block = u64::from(STATFS_BLOCK);
+                let free = room.free.min(room.total) / block;
+                let longest = LONGEST_NAME as u32;
+                reply.statfs(
+                    room.total / block,
+                    free,
+                    free,
+                    room.files,
+                    0,
+                    STATFS_BLOCK,
+                    longest,
+                    STATFS_BLOCK,
+                );
+            }
+        }
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if !xattr_is_kept(name) {
+            return reply.error(errno::of(DriveError::NotSupported));
+        }
+        finish_xattr(
+            self.ask(|drive| drive.xattr(NodeId(ino.0), name)),
+            size,
+            reply,
+        );
+    }
+
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let names = self.ask(|drive| drive.xattrs(NodeId(ino.0))).map(|names| {
+            let mut joined = Vec::new();
+            for name in names.iter().map(|name| name.as_bytes()) {
+                if !name.is_empty() && !name.contains(&0) {
+                    joined.extend_from_slice(name);
+                    joined.push(0);
+                }
+            }
+            joined
+        });
+        finish_xattr(names, size, reply);
+    }
+
+    fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        if mask.contains(AccessFlags::W_OK) {
+            reply.error(self.refusal(ino, req));
+        } else {
+            reply.ok();
+        }
+    }
+
+    // Handles are for reading only, so all is always on disk.
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsyncdir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    // What would change the tree.
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        _size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(self.refusal(ino, req));
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn unlink(&self, req: &Request, parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn rmdir(&self, req: &Request, parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        _link_name: &OsStr,
+        _target: &Path,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn rename(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        _name: &OsStr,
+        _newparent: INodeNo,
+        _newname: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn link(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        newparent: INodeNo,
+        _newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refusal(newparent, req));
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(self.refusal(parent, req));
+    }
+
+    fn write(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        _offset: u64,
+        _data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(self.refusal(ino, req));
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _name: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refusal(ino, req));
+    }
+
+    fn removexattr(&self, req: &Request, ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refusal(ino, req));
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        _offset: u64,
+        _length: u64,
+        _mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refusal(ino, req));
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        _ino_in: INodeNo,
+        _fh_in: FileHandle,
+        _offset_in: u64,
+        ino_out: INodeNo,
+        _fh_out: FileHandle,
+        _offset_out: u64,
+        _len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(self.refusal(ino_out, req));
+    }
+
+    // What the kernel does by itself when it is told that nobody else will.
+
+    fn lseek(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _offset: i64,
+        _whence: i32,
+        reply: ReplyLseek,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _ph: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn bmap(&self, _req: &Request, _ino: INodeNo, _blocksize: u32, _idx: u64, reply: ReplyBmap) {
+        reply.error(Errno::ENOSYS);
+    }
+}

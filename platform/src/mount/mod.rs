@@ -1,0 +1,188 @@
+//! Mounting a [`Drive`]: the mount point, the adapter, and the way down again.
+//!
+//! [`mount`] makes the mount point ready (and clears away a dead mount of ours), attaches the file system,
+//! starts the dispatch threads and hands back [`Mounted`]. Requests then flow `fuse.rs` → [`Drive`];
+//! invalidations flow the other way through `notifier.rs`.
+//!
+//! [`Drive`]: crate::drive::Drive
+
+mod adapter;
+mod attach;
+mod attr;
+mod errno;
+mod fuse;
+mod listing;
+#[cfg(target_os = "linux")]
+mod listing_plus;
+mod mounted;
+mod notifier;
+mod open_files;
+mod point;
+mod readdir;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use mounted::{Ended, Mounted, Unmounted, mount};
+#[cfg(target_os = "linux")]
+pub use point::clear;
+pub use point::{Clear, NOTE_NAME};
+
+/// What the mount table calls our mounts.
+pub const FS_TYPE: &str = "fuse.mediafs";
+
+/// The subtype, which the kernel puts behind `fuse.`.
+const SUBTYPE: &str = "mediafs";
+
+/// How to mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountOptions {
+    /// Where. Created with its parents if it is missing.
+    pub mountpoint: PathBuf,
+    /// Let the kernel read files by itself where it can. Needs Linux 6.9 and `CAP_SYS_ADMIN`; without them
+    /// the page cache is used.
+    pub passthrough: bool,
+    /// Dispatch threads; 1 is used outside Linux whatever this says. At least 1.
+    pub threads: usize,
+    /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
+    pub allow_other: bool,
+    /// What `df` shows as the source of the mount.
+    pub name: String,
+    /// The text of [`NOTE_NAME`] in the mount point, seen while the drive is not mounted.
+    pub unmounted_note: String,
+}
+
+impl MountOptions {
+    /// The usual options for a mount at `mountpoint`: passthrough wanted, 4 threads, for the owner alone.
+    #[must_use]
+    pub fn new(mountpoint: impl Into<PathBuf>) -> Self {
+        Self {
+            mountpoint: mountpoint.into(),
+            passthrough: true,
+            threads: 4,
+            allow_other: false,
+            name: SUBTYPE.to_owned(),
+            unmounted_note:
+                "This folder is where the mediafs drive appears. It is not mounted now.\n\
+                Start it with `mediafs mount`, then your sounds are here again.\n\
+                Please keep no files of your own in this folder.\n"
+                    .to_owned(),
+        }
+    }
+}
+
+/// Is passthrough used, and if not, why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passthrough {
+    /// The kernel reads files of the drive by itself (file by file: one on an overlay over an overlay, say, still
+    /// goes through the page cache).
+    InForce,
+    /// It was not asked for.
+    NotAsked,
+    /// The kernel has none (it came with Linux 6.9).
+    NotOffered,
+    /// This process lacks `CAP_SYS_ADMIN`.
+    NotPermitted,
+    /// The kernel refused with this errno.
+    Refused(i32),
+}
+
+impl std::fmt::Display for Passthrough {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InForce => f.write_str("in force"),
+            Self::NotAsked => f.write_str("off: not asked for"),
+            Self::NotOffered => f.write_str("off: this kernel has none (Linux 6.9 or later has)"),
+            Self::NotPermitted => f.write_str("off: not permitted without CAP_SYS_ADMIN"),
+            Self::Refused(errno) => {
+                write!(
+                    f,
+                    "off: the kernel refused it ({})",
+                    io::Error::from_raw_os_error(*errno)
+                )
+            }
+        }
+    }
+}
+
+/// Why the drive could not be mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The mount point could not be made ready.
+    #[error("cannot use {path} as mount point: {action}")]
+    Point {
+        /// The mount point.
+        path: PathBuf,
+        /// What failed.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The mount point is a file, or the root of the file system.
+    #[error("{path} is not a folder; name an empty folder, or one that does not exist yet")]
+    NotAFolder {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// Files in the mount point would be hidden by the mount.
+    #[error(
+        "{path} is not empty (it holds {entry:?}); mount at an empty folder, or move what is in there"
+    )]
+    NotEmpty {
+        /// The mount point.
+        path: PathBuf,
+        /// One of the entries.
+        entry: std::ffi::OsString,
+    },
+    /// A living mediafs is mounted there.
+    #[error("a mediafs drive is already mounted at {path}; unmount it first, or use that one")]
+    AlreadyMounted {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// A mediafs is mounted there that neither lives nor is dead.
+    #[error("the mediafs drive at {path} does not answer; stop its daemon, then try again")]
+    NotAnswering {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// Something else is mounted there.
+    #[error("something else ({fs_type}) is mounted at {path}; unmount it, or mount somewhere else")]
+    Occupied {
+        /// The mount point.
+        path: PathBuf,
+        /// What is mounted there.
+        fs_type: String,
+    },
+    /// A dead mount of ours could not be removed.
+    #[error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")]
+    Recover {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel has no FUSE.
+    #[error("this system has no /dev/fuse; load it with `modprobe fuse`")]
+    NoFuse,
+    /// The kernel or fusermount3 refused the mount.
+    #[error("cannot mount at {path}")]
+    Refused {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel and the library did not agree, or a thread could not be started.
+    #[error("the mount at {path} could not be started")]
+    Start {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}

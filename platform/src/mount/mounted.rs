@@ -1,0 +1,496 @@
+//! A mount from its beginning to its end: started, waited for, taken away within a bounded time.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use fuser::{BackgroundSession, Config, Session, SessionACL};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use super::adapter::{Adapter, Agreed};
+use super::attach::{Detach, detach};
+use super::notifier::KernelCache;
+use super::open_files::OpenFiles;
+use super::point::{self, Point};
+use super::{MountError, MountOptions, Passthrough};
+use crate::drive::{Drive, Invalidate};
+#[cfg(target_os = "linux")]
+use crate::volume::{DeviceNumber, MountId, MountTable};
+
+/// How long dispatch threads may take to end once nothing holds them.
+const THREADS_END: Duration = Duration::from_secs(1);
+/// How long a detached mount may take to end by itself.
+const DETACHED_ENDS: Duration = Duration::from_millis(200);
+/// Readahead of the mount, in KiB; the kernel starts FUSE mounts with 128.
+#[cfg(target_os = "linux")]
+const READAHEAD_KIB: u32 = 1024;
+
+/// Why a mount ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was unmounted, by us or by somebody else.
+    Unmounted,
+    /// The connection to the kernel failed.
+    Failed(String),
+}
+
+/// How [`Mounted::unmount`] ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmounted {
+    /// It had ended before.
+    Already,
+    /// Nobody used it any more.
+    Clean,
+    /// Programs still used it; it left the tree and ended once their waiting requests were answered.
+    Detached,
+    /// Programs still had files open; the connection was cut. Passthrough handles read on, others get errors.
+    Aborted,
+    /// It left the tree, but could not be ended. It ends with this process.
+    LeftBehind,
+}
+
+/// A mounted drive. Dropping it unmounts at once.
+pub struct Mounted {
+    shared: Arc<Shared>,
+    passthrough: Passthrough,
+    kernel: Arc<KernelCache>,
+}
+
+struct Shared {
+    path: PathBuf,
+    #[cfg(target_os = "linux")]
+    place: Option<Place>,
+    ended: Mutex<Option<Ended>>,
+    changed: Condvar,
+    ended_async: watch::Sender<Option<Ended>>,
+    ending: watch::Sender<bool>,
+}
+
+/// Our line of the mount table.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy)]
+struct Place {
+    id: MountId,
+    device: DeviceNumber,
+}
+
+/// Where our mount is now.
+enum Attached {
+    /// Visible at this path.
+    Top(PathBuf),
+    /// Somebody has mounted something over it.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    Covered,
+    /// Not in the tree any more.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    Gone,
+}
+
+/// Mounts `drive`. `runtime` is where answers that come later are waited for; it must outlive the mount.
+///
+/// # Errors
+/// See [`MountError`]. Nothing stays mounted then.
+pub fn mount(
+    drive: Arc<dyn Drive>,
+    options: &MountOptions,
+    runtime: tokio::runtime::Handle,
+) -> Result<Mounted, MountError> {
+    let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
+    let open_files = Arc::new(OpenFiles::new(options.passthrough));
+    let agreed = Arc::new(Agreed::default());
+    let (ending, watch_ending) = watch::channel(false);
+
+    let mut config = Config::default();
+    config.acl = if options.allow_other {
+        SessionACL::All
+    } else {
+        SessionACL::Owner
+    };
+    config.n_threads = Some(if cfg!(target_os = "linux") {
+        options.threads.max(1)
+    } else {
+        1
+    });
+
+    let (session, device) = open_session(&point, options, config, |device| Adapter {
+        drive: Arc::clone(&drive),
+        runtime,
+        open_files: Arc::clone(&open_files),
+        agreed: Arc::clone(&agreed),
+        ask_for_passthrough: options.passthrough,
+        ending: watch_ending,
+        device,
+    })?;
+    let passthrough = if !options.passthrough {
+        Passthrough::NotAsked
+    } else if !agreed.passthrough.load(Ordering::Acquire) {
+        Passthrough::NotOffered
+    } else {
+        probe_passthrough(&device)
+    };
+    if passthrough != Passthrough::InForce {
+        open_files.give_up_passthrough();
+    }
+    drop(device);
+
+    let shared = Arc::new(Shared {
+        #[cfg(target_os = "linux")]
+        place: Place::find(&point.path),
+        path: point.path.clone(),
+        ended: Mutex::new(None),
+        changed: Condvar::new(),
+        ended_async: watch::Sender::new(None),
+        ending,
+    });
+    #[cfg(target_os = "linux")]
+    shared.raise_readahead();
+
+    let start = || -> io::Result<Arc<KernelCache>> {
+        let kernel = KernelCache::start(session.notifier())?;
+        drive.mounted(Arc::clone(&kernel) as Arc<dyn Invalidate>);
+        let background = session.spawn()?;
+        let supervised = Arc::clone(&shared);
+        let notifier = Arc::clone(&kernel);
+        std::thread::Builder::new()
+            .name("mediafs-mount".to_owned())
+            .spawn(move || supervised.see_it_end(background, &notifier))?;
+        Ok(kernel)
+    };
+    match start() {
+        Ok(kernel) => {
+            tracing::info!(path = %shared.path.display(), %passthrough, "mounted");
+            Ok(Mounted {
+                shared,
+                passthrough,
+                kernel,
+            })
+        }
+        Err(source) => {
+            let path = point.path.clone();
+            let _ = detach(&path, Detach::ByForce);
+            Err(MountError::Start { path, source })
+        }
+    }
+}
+
+/// Attaches and shakes hands. Hands out a second descriptor of the device.
+#[cfg(target_os = "linux")]
+fn open_session(
+    point: &Point,
+    options: &MountOptions,
+    config: Config,
+    adapter: impl FnOnce(std::os::fd::OwnedFd) -> Adapter,
+) -> Result<(Session<Adapter>, std::os::fd::OwnedFd), MountError> {
+    let device = super::attach::attach(&point.path, options)?;
+    let started = || -> io::Result<_> {
+        let (second, third) = (device.try_clone()?, device.try_clone()?);
+        let acl = config.acl;
+        Ok((
+            Session::from_fd(adapter(second), device, acl, config)?,
+            third,
+        ))
+    };
+    started().map_err(|source| {
+        let _ = detach(&point.path, Detach::ByForce);
+        MountError::Start {
+            path: point.path.clone(),
+            source,
+        }
+    })
+}
+
+/// The library attaches by itself; the adapter has no use for the device here.
+#[cfg(not(target_os = "linux"))]
+fn open_session(
+    point: &Point,
+    options: &MountOptions,
+    mut config: Config,
+    adapter: impl FnOnce(std::os::fd::OwnedFd) -> Adapter,
+) -> Result<(Session<Adapter>, std::os::fd::OwnedFd), MountError> {
+    use std::os::fd::AsFd;
+
+    use fuser::MountOption;
+
+    config.mount_options = vec![
+        MountOption::FSName(options.name.clone()),
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoExec,
+    ];
+    let started = || -> io::Result<_> {
+        let unused = std::fs::File::open("/dev/null")?.into();
+        let session = Session::new(adapter(unused), &point.path, &config)?;
+        let device = session.as_fd().try_clone_to_owned()?;
+        Ok((session, device))
+    };
+    started().map_err(|source| MountError::Refused {
+        path: point.path.clone(),
+        source,
+    })
+}
+
+/// Registers a file in memory to see whether the kernel lets us. The registration stays until the mount ends,
+/// as the library has no way to take it back outside an `open`; it costs an empty file in memory.
+#[cfg(target_os = "linux")]
+fn probe_passthrough(device: &std::os::fd::OwnedFd) -> Passthrough {
+    let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)
+        .map_err(io::Error::from)
+        .and_then(|file| fuser::BackingId::create_raw(device, file));
+    match probe.map_err(|error| error.raw_os_error()) {
+        Ok(_) => Passthrough::InForce,
+        Err(Some(libc::EPERM)) => Passthrough::NotPermitted,
+        Err(errno) => Passthrough::Refused(errno.unwrap_or(libc::EIO)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn probe_passthrough(_device: &std::os::fd::OwnedFd) -> Passthrough {
+    Passthrough::NotOffered
+}
+
+impl Mounted {
+    /// Where the drive is, absolute and without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Is passthrough used, and if not, why.
+    #[must_use]
+    pub fn passthrough(&self) -> Passthrough {
+        self.passthrough
+    }
+
+    /// Why the mount has ended; `None` while it lives.
+    #[must_use]
+    pub fn has_ended(&self) -> Option<Ended> {
+        self.shared.ended.lock().clone()
+    }
+
+    /// Waits until the mount has ended, whoever ended it.
+    pub async fn ended(&self) -> Ended {
+        let mut watched = self.shared.ended_async.subscribe();
+        match watched
+            .wait_for(Option::is_some)
+            .await
+            .map(|ended| ended.clone())
+        {
+            Ok(Some(ended)) => ended,
+            // The sender lives as long as `self`.
+            Ok(None) | Err(_) => Ended::Unmounted,
+        }
+    }
+
+    /// Waits until the mount has ended, on this thread.
+    pub fn wait(&self) -> Ended {
+        let mut ended = self.shared.ended.lock();
+        loop {
+            if let Some(ended) = ended.as_ref() {
+                return ended.clone();
+            }
+            self.shared.changed.wait(&mut ended);
+        }
+    }
+
+    /// Waits on this thread until the mount has ended, but no longer than `patience`.
+    #[must_use]
+    pub fn wait_for(&self, patience: Duration) -> Option<Ended> {
+        self.shared.wait_for(patience)
+    }
+
+    /// Unmounts within `grace` and two seconds more (without root as long as `fusermount3` takes as well), whatever
+    /// programs and storage do. Blocks this thread.
+    ///
+    /// For `grace` programs may close their files. After it requests that still wait are answered with an
+    /// error, the mount leaves the tree, and if files are still open the connection is cut.
+    pub fn unmount(&self, grace: Duration) -> Unmounted {
+        if self.has_ended().is_some() {
+            return Unmounted::Already;
+        }
+        self.kernel.stop();
+        let outcome = self.shared.take_away(grace);
+        tracing::info!(path = %self.shared.path.display(), ?outcome, "unmounted");
+        outcome
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.unmount(Duration::ZERO);
+    }
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted")
+            .field("path", &self.shared.path)
+            .field("passthrough", &self.passthrough)
+            .field("ended", &self.has_ended())
+            .finish()
+    }
+}
+
+impl Shared {
+    /// Runs on a thread of its own: waits for the dispatch threads and tells everybody.
+    fn see_it_end(&self, session: BackgroundSession, kernel: &KernelCache) {
+        let result = session.join();
+        kernel.stop();
+        self.ending.send_replace(true);
+        // A connection that was cut leaves the mount in the tree.
+        if let Attached::Top(path) = self.attached()
+            && let Err(error) = detach(&path, Detach::Lazily)
+        {
+            tracing::debug!(path = %path.display(), %error, "the ended mount could not be removed");
+        }
+        let ended = match result {
+            Ok(()) => Ended::Unmounted,
+            Err(error) => Ended::Failed(error.to_string()),
+        };
+        *self.ended.lock() = Some(ended.clone());
+        self.changed.notify_all();
+        self.ended_async.send_replace(Some(ended));
+    }
+
+    fn wait_for(&self, patience: Duration) -> Option<Ended> {
+        let deadline = Instant::now() + patience;
+        let mut ended = self.ended.lock();
+        while ended.is_none() && !self.changed.wait_until(&mut ended, deadline).timed_out() {}
+        ended.clone()
+    }
+
+    fn take_away(&self, grace: Duration) -> Unmounted {
+        let deadline = Instant::now() + grace;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            if self.detach_unused() && self.wait_for(THREADS_END).is_some() {
+                return Unmounted::Clean;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                break;
+            }
+            // Also ends the wait when somebody else unmounts.
+            if self.wait_for(pause.min(deadline - now)).is_some() {
+                return Unmounted::Clean;
+            }
+            pause = (pause * 2).min(Duration::from_millis(250));
+        }
+        self.ending.send_replace(true);
+        let by_force = !self.can_abort();
+        if let Attached::Top(path) = self.attached() {
+            let how = if by_force {
+                Detach::ByForce
+            } else {
+                Detach::Lazily
+            };
+            if let Err(error) = detach(&path, how) {
+                tracing::warn!(path = %path.display(), %error, "the mount could not be detached");
+            }
+        }
+        if self.wait_for(DETACHED_ENDS).is_some() {
+            return if by_force && cfg!(target_os = "linux") {
+                Unmounted::Aborted
+            } else {
+                Unmounted::Detached
+            };
+        }
+        self.abort();
+        if self.wait_for(THREADS_END).is_some() {
+            Unmounted::Aborted
+        } else {
+            Unmounted::LeftBehind
+        }
+    }
+
+    /// Unmounts if nobody uses the mount; true if it is out of the tree.
+    fn detach_unused(&self) -> bool {
+        match self.attached() {
+            Attached::Top(path) => detach(&path, Detach::IfUnused).is_ok(),
+            Attached::Covered => false,
+            Attached::Gone => true,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn attached(&self) -> Attached {
+        let (Some(place), Ok(table)) = (self.place, MountTable::read()) else {
+            return Attached::Top(self.path.clone());
+        };
+        // By number, as a mount can be moved.
+        match table
+            .by_id(place.id)
+            .filter(|entry| entry.device == place.device)
+        {
+            None => Attached::Gone,
+            Some(ours)
+                if table
+                    .at(&ours.mount_point)
+                    .is_some_and(|top| top.id == place.id) =>
+            {
+                Attached::Top(ours.mount_point.clone())
+            }
+            Some(_) => Attached::Covered,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn attached(&self) -> Attached {
+        Attached::Top(self.path.clone())
+    }
+
+    /// The file that cuts the connection, where the kernel's control file system is mounted.
+    #[cfg(target_os = "linux")]
+    fn abort_file(&self) -> Option<PathBuf> {
+        let minor = self.place?.device.minor;
+        Some(PathBuf::from(format!(
+            "/sys/fs/fuse/connections/{minor}/abort"
+        )))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn can_abort(&self) -> bool {
+        self.abort_file()
+            .is_some_and(|file| rustix::fs::access(&file, rustix::fs::Access::WRITE_OK).is_ok())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn abort(&self) {
+        if let Some(file) = self.abort_file()
+            && let Err(error) = std::fs::write(&file, "1")
+        {
+            tracing::debug!(file = %file.display(), %error, "the connection could not be cut");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn can_abort(&self) -> bool {
+        false
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn abort(&self) {}
+
+    #[cfg(target_os = "linux")]
+    fn raise_readahead(&self) {
+        let Some(place) = self.place else { return };
+        let file = format!("/sys/class/bdi/{}/read_ahead_kb", place.device);
+        if let Err(error) = std::fs::write(&file, READAHEAD_KIB.to_string()) {
+            tracing::debug!(%file, %error, "readahead stays as the kernel has it");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Place {
+    fn find(path: &Path) -> Option<Self> {
+        let table = MountTable::read().ok()?;
+        let entry = table.at(path)?;
+        (entry.fs_type == super::FS_TYPE).then_some(Self {
+            id: entry.id,
+            device: entry.device,
+        })
+    }
+}

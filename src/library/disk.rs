@@ -1,0 +1,303 @@
+//! Looking at a base's files without leaving it: folders, files and links beneath its root.
+//!
+//! Everything is opened relative to the root's own descriptor and never through a symbolic link or into another file
+//! system by accident, so what is listed is what lies in the folder the user named. Gives plain facts to the sweep,
+//! the prober, the hasher and the import; writes nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+
+use crate::catalog::{Evidence, Nanoseconds};
+
+/// What an entry of a folder is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Entry {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, socket or device, in words.
+    Other(&'static str),
+}
+
+impl From<FileType> for Entry {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::Directory => Self::Folder,
+            FileType::RegularFile => Self::File,
+            FileType::Symlink => Self::Link,
+            FileType::Fifo => Self::Other("a named pipe"),
+            FileType::Socket => Self::Other("a socket"),
+            FileType::CharacterDevice | FileType::BlockDevice => Self::Other("a device"),
+            FileType::Unknown => Self::Other("neither a file nor a folder"),
+        }
+    }
+}
+
+/// What the disk says of one entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Seen {
+    /// What it is.
+    pub(super) entry: Entry,
+    /// Its evidence.
+    pub(super) evidence: Evidence,
+}
+
+/// The folder at the top of a base.
+#[derive(Debug)]
+pub(super) struct RootFolder(Folder);
+
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Folder {
+    fd: OwnedFd,
+}
+
+/// What stands in the way of a folder below a root.
+#[derive(Debug)]
+pub(super) enum NoFolder {
+    /// There is none of that name.
+    Absent,
+    /// Something else has that name.
+    NotAFolder,
+    /// Another file system is mounted there.
+    OtherFileSystem,
+    /// It can't be opened.
+    Failed(io::Error),
+}
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOFOLLOW);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NOCTTY);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+impl RootFolder {
+    /// Opens the folder at the absolute path `path`; `NotFound` where it is not there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let fd = rustix::fs::open(path, FOLDER, Mode::empty())?;
+        Ok(Self(Folder { fd }))
+    }
+
+    /// What the disk says of the root itself.
+    pub(super) fn evidence(&self) -> io::Result<Evidence> {
+        self.0.evidence()
+    }
+
+    /// The folder at `relative`, which was vetted part by part before: mounts within are crossed.
+    pub(super) fn folder(&self, relative: &Path) -> Result<Folder, NoFolder> {
+        open_folder(&self.0.fd, relative, BENEATH)
+    }
+
+    /// The folder at `relative`, if all of the way to it is on the root's own file system.
+    pub(super) fn folder_here(&self, relative: &Path) -> Result<Folder, NoFolder> {
+        open_folder(&self.0.fd, relative, BENEATH.union(ResolveFlags::NO_XDEV))
+    }
+
+    /// Opens the regular file at `relative` for reading.
+    pub(super) fn file(&self, relative: &Path) -> io::Result<(File, Evidence)> {
+        let file = File::from(rustix::fs::openat2(
+            &self.0.fd,
+            relative,
+            FILE,
+            Mode::empty(),
+            BENEATH,
+        )?);
+        let seen = seen_of(&statx(&file, OsStr::new(""), AtFlags::EMPTY_PATH)?);
+        match seen.entry {
+            Entry::File => Ok((file, seen.evidence)),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            )),
+        }
+    }
+}
+
+impl Folder {
+    /// What the disk says of the folder itself.
+    pub(super) fn evidence(&self) -> io::Result<Evidence> {
+        Ok(seen_of(&statx(&self.fd, OsStr::new(""), AtFlags::EMPTY_PATH)?).evidence)
+    }
+
+    /// The folder `name` in it, on the same file system unless `crossing`.
+    pub(super) fn folder(&self, name: &OsStr, crossing: bool) -> Result<Self, NoFolder> {
+        let resolve = if crossing {
+            BENEATH
+        } else {
+            BENEATH.union(ResolveFlags::NO_XDEV)
+        };
+        open_folder(&self.fd, Path::new(name), resolve)
+    }
+
+    /// What the disk says of `name` in it; `None` where there is nothing of that name. Links are not followed.
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Seen>> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        match statx(&self.fd, name, flags) {
+            Ok(found) => Ok(Some(seen_of(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the link `name` points, as written.
+    pub(super) fn link(&self, name: &OsStr) -> io::Result<OsString> {
+        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()))
+    }
+
+    /// Every entry but `.` and `..`; the kind where the file system tells it without a look at the entry.
+    pub(super) fn entries(&self) -> io::Result<Vec<(OsString, Option<Entry>)>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => None,
+                known => Some(Entry::from(known)),
+            };
+            found.push((OsStr::from_bytes(name).to_owned(), kind));
+        }
+        Ok(found)
+    }
+}
+
+fn open_folder(from: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<Folder, NoFolder> {
+    use rustix::io::Errno;
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    match rustix::fs::openat2(from, path, FOLDER, Mode::empty(), resolve) {
+        Ok(fd) => Ok(Folder { fd }),
+        Err(Errno::NOENT) => Err(NoFolder::Absent),
+        Err(Errno::NOTDIR | Errno::LOOP) => Err(NoFolder::NotAFolder),
+        Err(Errno::XDEV) => Err(NoFolder::OtherFileSystem),
+        Err(other) => Err(NoFolder::Failed(other.into())),
+    }
+}
+
+fn statx(
+    from: impl std::os::fd::AsFd,
+    name: &OsStr,
+    flags: AtFlags,
+) -> io::Result<rustix::fs::Statx> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(rustix::fs::statx(from, name, flags, wanted)?)
+}
+
+fn seen_of(found: &rustix::fs::Statx) -> Seen {
+    let nanoseconds = |time: &rustix::fs::StatxTimestamp| {
+        Nanoseconds(
+            time.tv_sec
+                .saturating_mul(1_000_000_000)
+                .saturating_add(i64::from(time.tv_nsec)),
+        )
+    };
+    let born = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+    Seen {
+        entry: Entry::from(FileType::from_raw_mode(u32::from(found.stx_mode))),
+        evidence: Evidence {
+            device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            size: found.stx_size,
+            modified: nanoseconds(&found.stx_mtime),
+            changed: nanoseconds(&found.stx_ctime),
+            born: born.then(|| nanoseconds(&found.stx_btime)),
+            permissions: found.stx_mode & 0o7777,
+        },
+    }
+}
+
+/// What the disk says of an open file.
+pub(super) fn evidence_of(file: &File) -> io::Result<Evidence> {
+    Ok(seen_of(&statx(file, OsStr::new(""), AtFlags::EMPTY_PATH)?).evidence)
+}
+
+/// Whether a link in the folder `folder` (relative to its base) that points to `target` stays inside the base, told
+/// without touching anything: only a relative target that climbs first and then goes down can be told for certain.
+pub(super) fn stays_inside(folder: &Path, target: &OsStr) -> bool {
+    use std::path::Component;
+    let mut depth = folder.components().count();
+    let mut climbing = true;
+    let target = PathBuf::from(target);
+    if target.as_os_str().is_empty() {
+        return false;
+    }
+    for part in target.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if climbing && depth > 0 => depth -= 1,
+            Component::Normal(_) => climbing = false,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Lets the calling thread run only where nobody else wants the processor.
+pub(super) fn lower_priority() {
+    // A thread that stays at its priority still does its work.
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), 15) {
+        tracing::debug!(%error, "a background thread keeps its normal priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_climb_out_are_told() {
+        let folder = Path::new("Kits/808");
+        for inside in [
+            "kick.wav",
+            "./kick.wav",
+            "../909/kick.wav",
+            "../../a",
+            "a/b",
+        ] {
+            assert!(stays_inside(folder, OsStr::new(inside)), "{inside}");
+        }
+        for outside in ["/etc/passwd", "../../../a", "a/../../b", "a/..", ""] {
+            assert!(!stays_inside(folder, OsStr::new(outside)), "{outside}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_the_root_can_be_opened() -> io::Result<()> {
+        let outer = tempfile::tempdir()?;
+        std::fs::write(outer.path().join("secret.wav"), b"x")?;
+        std::fs::create_dir(outer.path().join("root"))?;
+        std::os::unix::fs::symlink("../secret.wav", outer.path().join("root/link.wav"))?;
+        let root = RootFolder::open(&outer.path().join("root"))?;
+        assert!(root.file(Path::new("link.wav")).is_err());
+        assert!(root.file(Path::new("../secret.wav")).is_err());
+        assert!(matches!(
+            root.folder(Path::new("..")),
+            Err(NoFolder::OtherFileSystem)
+        ));
+        Ok(())
+    }
+}

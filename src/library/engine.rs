@@ -1,0 +1,247 @@
+//! What scans, the watcher, the hasher and imports share: the catalog, where files may be looked for, and the places
+//! where another look is refused.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalog::{
+    BaseKind, BaseNo, BaseRow, Catalog, CatalogError, Durability, FolderNo, Nanoseconds, PlaceNo,
+    Reader, Writer,
+};
+
+use super::disk::{Folder, NoFolder, RootFolder};
+use super::owner::LibraryConfig;
+use super::problems::Problems;
+use super::trust;
+
+/// Where the files of a project that came by copy are, below its folder.
+pub(super) const MEDIA_FOLDER: &str = "Media";
+/// Where the user's files that came by copy are, below the home.
+pub(super) const COPIES_FOLDER: &str = "Library";
+/// Most changes of one transaction, so that the writer's lock is held for milliseconds only.
+pub(super) const BATCH: usize = 200;
+
+/// Watches one folder (not what is below it) from now on.
+pub(super) trait WatchFolder: Send + Sync {
+    /// Must be called before the folder is listed, so that nothing can slip between.
+    fn watch(&self, base: BaseNo, folder: &Path);
+}
+
+/// The shared part.
+pub(super) struct Engine {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) home: PathBuf,
+    pub(super) config: LibraryConfig,
+    pub(super) problems: Problems,
+    watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
+    /// Held while files that came are matched with files that went, so that two sweeps never give one id twice.
+    pub(super) matching: Mutex<()>,
+    /// (device of a file, device of its folder) that were seen to belong together; they differ on overlays.
+    devices: Mutex<HashSet<(u64, u64)>>,
+    /// Scans, watch batches and imports that run now; background hashing waits for them.
+    busy: AtomicUsize,
+    /// Everything is to end.
+    pub(super) stopping: AtomicBool,
+    /// To be read by the watch loop.
+    probes: Mutex<Vec<PlaceNo>>,
+    lost_events: AtomicU64,
+}
+
+/// While it lives, background hashing pauses.
+pub(super) struct Busy<'e>(&'e Engine);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    pub(super) fn new(catalog: Arc<Catalog>, home: PathBuf, config: LibraryConfig) -> Self {
+        Self {
+            catalog,
+            home,
+            config,
+            problems: Problems::default(),
+            watcher: RwLock::new(None),
+            matching: Mutex::new(()),
+            devices: Mutex::new(HashSet::new()),
+            busy: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            probes: Mutex::new(Vec::new()),
+            lost_events: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Asks the watch loop to read a file.
+    pub(super) fn probe_soon(&self, place: PlaceNo) {
+        self.probes.lock().push(place);
+    }
+
+    pub(super) fn take_probes(&self) -> Vec<PlaceNo> {
+        std::mem::take(&mut *self.probes.lock())
+    }
+
+    pub(super) fn note_lost_events(&self) {
+        self.lost_events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn lost_events(&self) -> u64 {
+        self.lost_events.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_watcher(&self, watcher: Option<Arc<dyn WatchFolder>>) {
+        *self.watcher.write() = watcher;
+    }
+
+    pub(super) fn watch(&self, base: BaseNo, folder: &Path) {
+        let watcher = self.watcher.read().clone();
+        if let Some(watcher) = watcher {
+            watcher.watch(base, folder);
+        }
+    }
+
+    /// The folder of the user's copies.
+    pub(super) fn copies(&self) -> PathBuf {
+        self.home.join(COPIES_FOLDER)
+    }
+
+    /// Why `path` is never looked into, if so.
+    pub(super) fn excluded(&self, path: &Path) -> Option<&'static str> {
+        if path.starts_with(&self.home) && !path.starts_with(self.copies()) {
+            return Some("the home of mediafs itself is not scanned");
+        }
+        let mount = self.config.mount_point.as_deref();
+        if mount.is_some_and(|mount| path.starts_with(mount)) {
+            return Some("the drive itself is not scanned");
+        }
+        None
+    }
+
+    /// Why the storage that holds `path` is not served, if so.
+    pub(super) fn untrusted(&self, path: &Path) -> Option<String> {
+        trust::reason(path, &self.config.trusted)
+    }
+
+    /// Whether new names below `relative` of this base are taken in, or only known ones looked at.
+    pub(super) fn takes_new(base: &BaseRow, relative: &Path) -> bool {
+        match base.kind {
+            BaseKind::Library => true,
+            BaseKind::Project => relative.starts_with(MEDIA_FOLDER),
+            BaseKind::Computer => false,
+        }
+    }
+
+    /// A file on `file` was found in a folder on `folder`.
+    pub(super) fn met(&self, file: u64, folder: u64) {
+        if file != folder {
+            self.devices.lock().insert((file, folder));
+        }
+    }
+
+    /// Whether a file that was last seen on `file` can be looked for in a folder that is on `folder` now: not where
+    /// another file system lies over, or no more over, the folder.
+    pub(super) fn comparable(&self, file: u64, folder: u64) -> bool {
+        file == folder || self.devices.lock().contains(&(file, folder))
+    }
+
+    /// One transaction.
+    pub(super) fn write<T>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&mut Writer) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        self.catalog.write(durability, work)
+    }
+
+    /// The base of a place, and the path below it.
+    pub(super) fn locate(
+        &self,
+        reader: &Reader,
+        place: PlaceNo,
+    ) -> Result<Option<(BaseRow, PathBuf)>, CatalogError> {
+        let Some((base, relative)) = reader.place_path(place)? else {
+            return Ok(None);
+        };
+        Ok(reader.base(base)?.map(|base| (base, relative)))
+    }
+
+    /// The known folder at `relative`.
+    pub(super) fn find_folder(
+        reader: &Reader,
+        base: &BaseRow,
+        relative: &Path,
+    ) -> Result<Option<FolderNo>, CatalogError> {
+        let mut at = base.top;
+        for part in relative {
+            match exact_child(reader, at, part)? {
+                Some(child) => at = child,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The folder at `relative`, made known part by part where the disk has it.
+    pub(super) fn ensure_folder(
+        writer: &mut Writer,
+        root: &RootFolder,
+        base: &BaseRow,
+        relative: &Path,
+    ) -> Result<Option<FolderNo>, CatalogError> {
+        let mut at = base.top;
+        let mut path = PathBuf::new();
+        for part in relative {
+            path.push(part);
+            let modified = match root.folder(&path) {
+                Ok(folder) => modified_of(&folder),
+                Err(_) => return Ok(None),
+            };
+            at = writer.folder(at, part, modified)?;
+        }
+        Ok(Some(at))
+    }
+}
+
+/// The present child folder of exactly these bytes.
+pub(super) fn exact_child(
+    reader: &Reader,
+    parent: FolderNo,
+    name: &OsStr,
+) -> Result<Option<FolderNo>, CatalogError> {
+    let found = reader.child_folder(parent, name)?;
+    Ok(found.filter(|f| f.name == name).map(|f| f.row))
+}
+
+/// When the list of a folder was last changed; 1970 where even that can't be told.
+pub(super) fn modified_of(folder: &Folder) -> Nanoseconds {
+    folder.evidence().map_or(Nanoseconds(0), |e| e.modified)
+}
+
+/// A reason for people, from what stood in the way of a folder.
+pub(super) fn no_folder_reason(reason: &NoFolder) -> String {
+    match reason {
+        NoFolder::Absent => "the folder is not there any more".to_owned(),
+        NoFolder::NotAFolder => "not a folder any more".to_owned(),
+        NoFolder::OtherFileSystem => "another file system is mounted here".to_owned(),
+        NoFolder::Failed(error) => format!("the folder cannot be read: {error}"),
+    }
+}

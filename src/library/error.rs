@@ -1,0 +1,69 @@
+//! What goes wrong with roots, scans and imports as a whole; what goes wrong with one file is listed with the file.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::catalog::CatalogError;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LibraryError {
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The folder can't be used.
+    #[error("the folder {} cannot be opened; check that it is there and may be read", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Not a folder.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// What.
+        path: PathBuf,
+    },
+    /// It lies in another root, or has one in it.
+    #[error("{} and the library root {} lie in one another; register only the upper one", path.display(), root.display())]
+    Nested {
+        /// What was to be registered.
+        path: PathBuf,
+        /// What is registered.
+        root: PathBuf,
+    },
+    /// The drive, or the home.
+    #[error("{} cannot be a library root: {reason}", path.display())]
+    Excluded {
+        /// What was to be registered.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is on storage that may hang or be pulled.
+    #[error("{} is {reason}; only trusted local storage is served in this version", path.display())]
+    Untrusted {
+        /// What was to be used.
+        path: PathBuf,
+        /// On what it is.
+        reason: String,
+    },
+    /// A thread could not be started.
+    #[error("the system gives no more threads")]
+    Thread(#[source] io::Error),
+    /// An id was given for several files.
+    #[error("--id names one file, but {count} were given")]
+    IdForMany {
+        /// How many.
+        count: usize,
+    },
+    /// No such project is open.
+    #[error("there is no project {number} in the catalog")]
+    NoProject {
+        /// Its number.
+        number: u32,
+    },
+}

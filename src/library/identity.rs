@@ -1,0 +1,266 @@
+//! Which files that came are files that went: a move keeps the item, whoever missed to tell of it.
+//!
+//! In this order: (b) the same device, inode, size, times of change and birth, the old place being gone; (c) the same
+//! size and the same BLAKE3 of the whole, the old place being gone, exactly one candidate on each side. Whatever
+//! matches neither is a new item, and the old one stays missing. (The watcher's own word, (a), is applied before.)
+//!
+//! Runs after a sweep has found both what came and what went; writes the moves to the catalog.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::File;
+use std::hash::Hash;
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::catalog::{
+    BaseKind, BaseNo, CatalogError, Durability, Evidence, Nanoseconds, PlaceKind, PlaceNo,
+    PlaceRow, Reader,
+};
+use crate::model::ObjectHash;
+
+use super::disk::{RootFolder, evidence_of};
+use super::engine::{BATCH, Engine};
+use super::vanish::{Presence, presence};
+
+/// What stays the same of a file that is renamed on its file system.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct OnDisk {
+    device: u64,
+    inode: u64,
+    modified: Nanoseconds,
+    born: Option<Nanoseconds>,
+}
+
+impl From<&Evidence> for OnDisk {
+    fn from(evidence: &Evidence) -> Self {
+        Self {
+            device: evidence.device,
+            inode: evidence.inode,
+            modified: evidence.modified,
+            born: evidence.born,
+        }
+    }
+}
+
+/// Gives what appeared the items of what went, where it is the same; returns how many moves there were.
+pub(super) fn match_moved(
+    engine: &Engine,
+    appeared: &[PlaceNo],
+    cancel: &AtomicBool,
+) -> Result<usize, CatalogError> {
+    if appeared.is_empty() {
+        return Ok(0);
+    }
+    let _one_at_a_time = engine.matching.lock();
+    let reader = engine.catalog.reader()?;
+    let areas = areas(&reader)?;
+    let mut came: BTreeMap<(u64, Area), Vec<PlaceRow>> = BTreeMap::new();
+    for place in appeared {
+        let Some(row) = reader.place(*place)? else {
+            continue;
+        };
+        let file = row.kind == PlaceKind::File && row.evidence.size > 0;
+        let settled = row.folder.is_some() && row.present;
+        if let Some(area) = areas.get(&row.base)
+            && file
+            && settled
+            && reader.items_at(row.row)?.is_empty()
+        {
+            came.entry((row.evidence.size, *area))
+                .or_default()
+                .push(row);
+        }
+    }
+    let mut moves = Vec::new();
+    for ((size, area), mut came) in came {
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut went = reader.gone_places_of_size(size)?;
+        went.retain(|row| areas.get(&row.base) == Some(&area));
+        if went.is_empty() {
+            continue;
+        }
+        // "Gone" must be true now, not only when it was last looked for.
+        let mut certain = Vec::with_capacity(went.len());
+        for row in went {
+            if is_gone(engine, &reader, &row)? {
+                certain.push(row);
+            }
+        }
+        let mut went = certain;
+        let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
+        drop_paired(&pairs, &mut went, &mut came);
+        pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
+        moves.extend(pairs);
+    }
+    drop(reader);
+    for batch in moves.chunks(BATCH) {
+        apply(engine, batch)?;
+    }
+    Ok(moves.len())
+}
+
+fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
+    Ok(match engine.locate(reader, row.row)? {
+        // Another file has taken its name.
+        None => true,
+        Some((base, relative)) => matches!(
+            presence(engine, &base, &relative, row.evidence.device),
+            Presence::Gone
+        ),
+    })
+}
+
+/// Bases between which a move keeps the item: all of the library's are one, each project is one of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Area {
+    Library,
+    Project(u32),
+}
+
+fn areas(reader: &Reader) -> Result<HashMap<BaseNo, Area>, CatalogError> {
+    let bases = reader.bases()?.into_iter();
+    Ok(bases
+        .filter_map(|base| match base.kind {
+            BaseKind::Library => Some((base.row, Area::Library)),
+            BaseKind::Project => Some((base.row, Area::Project(base.row.0))),
+            // Files referenced where they are belong to no folder of ours: another path is another place.
+            BaseKind::Computer => None,
+        })
+        .collect())
+}
+
+/// (went, came) of one key each; of several with one key, those whose name is the same and alone, if `by_name`.
+fn pair<K: Eq + Hash + Clone>(
+    went: &[PlaceRow],
+    came: &[PlaceRow],
+    key: impl Fn(&PlaceRow) -> Option<K>,
+    by_name: bool,
+) -> Vec<(PlaceNo, PlaceNo)> {
+    let grouped = |rows: &[PlaceRow]| {
+        let mut groups: HashMap<K, Vec<(OsString, PlaceNo)>> = HashMap::new();
+        for row in rows {
+            if let Some(key) = key(row) {
+                let group = groups.entry(key).or_default();
+                group.push((row.name.clone(), row.row));
+            }
+        }
+        groups
+    };
+    let went = grouped(went);
+    let mut pairs = Vec::new();
+    for (key, news) in grouped(came) {
+        let Some(olds) = went.get(&key) else { continue };
+        if let ([(_, old)], [(_, new)]) = (olds.as_slice(), news.as_slice()) {
+            pairs.push((*old, *new));
+        } else if by_name {
+            let only = |of: &[(OsString, PlaceNo)], name: &OsString| {
+                let mut named = of.iter().filter(|(n, _)| n == name);
+                named.next().filter(|_| named.next().is_none()).map(|f| f.1)
+            };
+            for (name, _) in olds {
+                if let (Some(old), Some(new)) = (only(olds, name), only(&news, name)) {
+                    pairs.push((old, new));
+                }
+            }
+        }
+    }
+    pairs
+}
+
+fn drop_paired(pairs: &[(PlaceNo, PlaceNo)], went: &mut Vec<PlaceRow>, came: &mut Vec<PlaceRow>) {
+    let paired: HashSet<PlaceNo> = pairs.iter().flat_map(|(old, new)| [*old, *new]).collect();
+    went.retain(|row| !paired.contains(&row.row));
+    came.retain(|row| !paired.contains(&row.row));
+}
+
+fn by_content(
+    engine: &Engine,
+    reader: &Reader,
+    went: &[PlaceRow],
+    came: &[PlaceRow],
+    cancel: &AtomicBool,
+) -> Result<Vec<(PlaceNo, PlaceNo)>, CatalogError> {
+    let mut hashes: HashMap<PlaceNo, ObjectHash> = HashMap::new();
+    for row in went {
+        for item in reader.items_at(row.row)? {
+            if let Some(hash) = reader.blake3(item.row)? {
+                hashes.insert(row.row, hash);
+            }
+        }
+    }
+    if hashes.is_empty() {
+        return Ok(Vec::new());
+    }
+    for row in came {
+        if let Some(hash) = hash_place(engine, reader, row, cancel)? {
+            hashes.insert(row.row, hash);
+        }
+    }
+    Ok(pair(went, came, |row| hashes.get(&row.row).copied(), false))
+}
+
+/// The hash of what is at a place, if it is still what the catalog saw; `None` where it can't be read.
+fn hash_place(
+    engine: &Engine,
+    reader: &Reader,
+    row: &PlaceRow,
+    cancel: &AtomicBool,
+) -> Result<Option<ObjectHash>, CatalogError> {
+    let Some((base, relative)) = engine.locate(reader, row.row)? else {
+        return Ok(None);
+    };
+    let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));
+    let Ok((mut file, evidence)) = opened else {
+        return Ok(None);
+    };
+    if evidence != row.evidence {
+        return Ok(None);
+    }
+    let hash = hash_of(&mut file, || cancel.load(Ordering::Relaxed));
+    let after = evidence_of(&file).ok();
+    Ok(hash.ok().flatten().filter(|_| after == Some(evidence)))
+}
+
+/// BLAKE3 of all that `file` holds from where it stands; `None` when `stop` said so.
+pub(super) fn hash_of(
+    file: &mut File,
+    stop: impl Fn() -> bool,
+) -> std::io::Result<Option<ObjectHash>> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        if stop() {
+            return Ok(None);
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(ObjectHash(*hasher.finalize().as_bytes()))),
+            Ok(length) => {
+                hasher.update(&buffer[..length]);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn apply(engine: &Engine, moves: &[(PlaceNo, PlaceNo)]) -> Result<(), CatalogError> {
+    engine.write(Durability::Full, |writer| {
+        for (old, new) in moves {
+            let (Some(went), Some(came)) =
+                (writer.reader().place(*old)?, writer.reader().place(*new)?)
+            else {
+                continue;
+            };
+            let Some(folder) = came.folder else { continue };
+            // Whatever happened since the match wins.
+            if went.present || !came.present || !writer.reader().items_at(*new)?.is_empty() {
+                continue;
+            }
+            writer.move_place(*old, folder, &came.name, &came.evidence)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,291 @@
+//! [`Library`]: the threads that keep the catalog true, and what others may ask of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, unbounded};
+use parking_lot::Mutex;
+
+use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, Durability};
+use crate::model::display_name;
+
+use super::engine::{Engine, WatchFolder};
+use super::error::LibraryError;
+use super::progress::{Progress, ProgressSnapshot};
+use super::scan::{Job, scan};
+use super::watch::Watcher;
+use super::watching::{WatchLoop, active_bases};
+use super::{hash, scan as scanning};
+
+/// How a library behaves.
+#[derive(Clone, Debug)]
+pub struct LibraryConfig {
+    /// Where the drive is mounted: never scanned, and importing from it means the item.
+    pub mount_point: Option<PathBuf>,
+    /// Folders that count as trusted whatever they lie on.
+    pub trusted: Vec<PathBuf>,
+    /// How often roots that can't be watched are scanned.
+    pub poll_interval: Duration,
+    /// Whether items are hashed in the background.
+    pub hash: bool,
+}
+
+impl Default for LibraryConfig {
+    fn default() -> Self {
+        Self {
+            mount_point: None,
+            trusted: Vec::new(),
+            poll_interval: Duration::from_secs(60),
+            hash: true,
+        }
+    }
+}
+
+/// Which bases are meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// All registered roots, open projects, and referenced files.
+    All,
+    /// One.
+    One(BaseNo),
+}
+
+/// The user's sounds on disk. Scans, watches and hashes in the background from [`Library::start`] until
+/// [`Library::stop`] or until it is dropped.
+pub struct Library {
+    pub(super) engine: Arc<Engine>,
+    progress: Arc<Progress>,
+    watcher: Option<Arc<Watcher>>,
+    jobs: Sender<Job>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Library {
+    /// A library without threads of its own: for commands that run without a daemon. Only what is asked is done.
+    #[must_use]
+    pub fn open(catalog: Arc<Catalog>, home: &Path, config: LibraryConfig) -> Self {
+        let (jobs, _) = unbounded();
+        Self {
+            engine: Arc::new(Engine::new(catalog, real(home), config)),
+            progress: Arc::default(),
+            watcher: None,
+            jobs,
+            threads: Mutex::default(),
+        }
+    }
+
+    /// Starts to scan all active bases, to watch them from then on, and to hash. Returns at once.
+    ///
+    /// # Errors
+    /// [`LibraryError::Thread`].
+    pub fn start(
+        catalog: Arc<Catalog>,
+        home: &Path,
+        config: LibraryConfig,
+    ) -> Result<Self, LibraryError> {
+        let hashes = config.hash;
+        let engine = Arc::new(Engine::new(catalog, real(home), config));
+        let watcher = Arc::new(Watcher::new());
+        engine.set_watcher(Some(Arc::clone(&watcher) as Arc<dyn WatchFolder>));
+        let progress = Arc::new(Progress::default());
+        let (jobs, wanted) = unbounded();
+        let library = Self {
+            engine: Arc::clone(&engine),
+            progress: Arc::clone(&progress),
+            watcher: Some(Arc::clone(&watcher)),
+            jobs: jobs.clone(),
+            threads: Mutex::default(),
+        };
+        let (scanned, watched) = (Arc::clone(&engine), Arc::clone(&watcher));
+        library.spawn("mediafs-scan", move || {
+            scanning::run(&scanned, Some(&watched), &wanted, &progress);
+        })?;
+        let watch_loop = WatchLoop::new(Arc::clone(&engine), watcher, jobs);
+        library.spawn("mediafs-watch", move || watch_loop.run())?;
+        if hashes {
+            library.spawn("mediafs-hash", move || hash::run(&engine))?;
+        }
+        library.scan(&Which::All);
+        Ok(library)
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LibraryError> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)
+            .map_err(LibraryError::Thread)?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Registers a folder as a library root, named after it, and begins to scan it. A folder that is registered stays
+    /// what it is.
+    ///
+    /// # Errors
+    /// [`LibraryError`], where the folder can't be one.
+    pub fn add_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let base = self.register_root(path)?;
+        self.scan(&Which::One(base.row));
+        Ok(base)
+    }
+
+    pub(super) fn register_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let failed = |source| LibraryError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        // Before anything touches it: what may hang is told by the tables of the system.
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        self.refuse_untrusted(&absolute)?;
+        let path = std::fs::canonicalize(&absolute).map_err(failed)?;
+        self.refuse_untrusted(&path)?;
+        if !std::fs::metadata(&path).map_err(failed)?.is_dir() {
+            return Err(LibraryError::NotAFolder { path });
+        }
+        if let Some(reason) = self.engine.excluded(&path) {
+            let reason = reason.to_owned();
+            return Err(LibraryError::Excluded { path, reason });
+        }
+        let bases = self.engine.catalog.reader()?.bases()?;
+        let roots = bases
+            .into_iter()
+            .filter(|base| base.kind == BaseKind::Library && base.active);
+        for base in roots {
+            if base.path == path {
+                return Ok(base);
+            }
+            let copies = self.engine.copies();
+            // The folder of copies may lie below, as the home may: a scan leaves both out.
+            if path.starts_with(&base.path) || (base.path.starts_with(&path) && base.path != copies)
+            {
+                return Err(LibraryError::Nested {
+                    path,
+                    root: base.path,
+                });
+            }
+        }
+        let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
+        let name = display_name(name.as_encoded_bytes());
+        Ok(self
+            .engine
+            .write(Durability::Full, |writer| writer.add_library(&name, &path))?)
+    }
+
+    fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
+        match self.engine.untrusted(path) {
+            Some(reason) => Err(LibraryError::Untrusted {
+                path: path.to_owned(),
+                reason,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for a scan in the background; [`Library::progress`] tells how far it is.
+    pub fn scan(&self, which: &Which) {
+        let job = match which {
+            Which::All => Job::All,
+            Which::One(base) => Job::Bases(vec![*base]),
+        };
+        // Without threads there is nobody to ask: see `scan_now`.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Scans here and now, and returns when all that was found is in the catalog, or when `cancel` says so.
+    ///
+    /// # Errors
+    /// When the catalog fails. What is wrong with files is listed, see [`Library::problems`].
+    pub fn scan_now(
+        &self,
+        which: &Which,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<(), LibraryError> {
+        let mut bases = active_bases(&self.engine)?;
+        if let Which::One(number) = which {
+            bases.retain(|base| base.row == *number);
+        }
+        Ok(scan(&self.engine, &bases, progress, cancel)?)
+    }
+
+    /// Hashes here and now what was not hashed yet; ends early when `cancel` says so. Returns how many items were.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn hash_now(&self, cancel: &AtomicBool) -> Result<u64, LibraryError> {
+        Ok(hash::hash_all(&self.engine, cancel)?)
+    }
+
+    /// How far the scan in the background is.
+    #[must_use]
+    pub fn progress(&self) -> ProgressSnapshot {
+        self.progress.snapshot()
+    }
+
+    /// What could not be taken in, beside the files that the catalog lists: path and reason, by path.
+    #[must_use]
+    pub fn problems(&self, limit: usize) -> Vec<(PathBuf, String)> {
+        self.engine.problems.all(limit)
+    }
+
+    /// What `status` should say of watching: (path of the root, why it is only scanned from time to time), and what
+    /// was lost.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn unwatched(&self) -> Result<Vec<(PathBuf, String)>, LibraryError> {
+        let Some(watcher) = &self.watcher else {
+            return Ok(Vec::new());
+        };
+        let bases = active_bases(&self.engine)?.into_iter();
+        let notes = bases.filter_map(|base| {
+            let reason = watcher.unwatched(base.row)?;
+            let every = self.engine.config.poll_interval.as_secs();
+            Some((
+                base.path,
+                format!("{reason}; scanned every {every} seconds"),
+            ))
+        });
+        Ok(notes.collect())
+    }
+
+    /// How often the system lost events, so that everything was scanned again.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        self.engine.lost_events()
+    }
+
+    pub(super) fn watcher(&self) -> Option<&Watcher> {
+        self.watcher.as_deref()
+    }
+
+    /// Ends all threads; what was found stays. Returns when they have ended.
+    pub fn stop(&self) {
+        self.engine.stopping.store(true, Ordering::Relaxed);
+        let _ = self.jobs.send(Job::End);
+        if let Some(watcher) = &self.watcher {
+            watcher.wake();
+        }
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the library had failed");
+            }
+        }
+        self.engine.set_watcher(None);
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The path without links, where it can be told.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}

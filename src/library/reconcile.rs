@@ -1,0 +1,79 @@
+//! One place, looked at right now: asked for by an open that did not find what the catalog says.
+
+use crate::catalog::{CatalogError, Durability, Observation, Observed, PlaceKind, PlaceNo};
+
+use super::error::LibraryError;
+use super::owner::Library;
+use super::vanish::{Presence, presence};
+
+/// What a second look gave. The catalog says the same when this is returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reconciled {
+    /// It is as the catalog says.
+    Same,
+    /// It is there, with another content, or again: items have a new generation or are available again.
+    Changed,
+    /// It is gone; its items are missing.
+    Gone,
+    /// Its storage is not there, or can't be read now; its items are missing until a look finds them again.
+    Away,
+}
+
+impl Library {
+    /// Looks at one place and records what is there; what is new is probed soon. Blocks for a few system calls and a
+    /// write to the catalog.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn reconcile_place(&self, place: PlaceNo) -> Result<Reconciled, LibraryError> {
+        let engine = &*self.engine;
+        let reader = engine.catalog.reader()?;
+        let Some(row) = reader.place(place)? else {
+            return Ok(Reconciled::Gone);
+        };
+        if row.kind != PlaceKind::File {
+            return Ok(Reconciled::Same);
+        }
+        let located = engine.locate(&reader, place)?;
+        drop(reader);
+        let (Some(folder), Some((base, relative))) = (row.folder, located) else {
+            return Ok(Reconciled::Gone);
+        };
+        // Looked at under the writer's lock, so that no other look is overtaken.
+        let result = engine.write(Durability::Normal, |writer| {
+            Ok::<_, CatalogError>(
+                match presence(engine, &base, &relative, row.evidence.device) {
+                    Presence::There(evidence) => {
+                        let seen = Observation {
+                            kind: PlaceKind::File,
+                            evidence,
+                        };
+                        match writer.observe(folder, &row.name, &seen)? {
+                            Observed::Unchanged(_) => Reconciled::Same,
+                            Observed::Returned(_) => Reconciled::Changed,
+                            Observed::New(place) | Observed::Changed(place) => {
+                                engine.probe_soon(place);
+                                Reconciled::Changed
+                            }
+                        }
+                    }
+                    Presence::Gone => {
+                        writer.place_gone(place)?;
+                        Reconciled::Gone
+                    }
+                    Presence::Unreachable => {
+                        writer.place_gone(place)?;
+                        Reconciled::Away
+                    }
+                },
+            )
+        })?;
+        if let Some(watcher) = self.watcher()
+            && result != Reconciled::Same
+        {
+            // Where it went, and what came with it, is found out by the watch loop.
+            watcher.touch(&base.path.join(&relative));
+        }
+        Ok(result)
+    }
+}

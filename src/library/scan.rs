@@ -1,0 +1,128 @@
+//! Scanning bases whole: at the start, on request, and where the watcher can't be relied on.
+//!
+//! All bases are walked first (every file is seen in the library from then on), then what came is matched with what
+//! went, so that a file that moved from one base to another keeps its item, and only then are files read, and become
+//! items batch by batch.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crossbeam_channel::Receiver;
+
+use crate::catalog::{BaseNo, BaseRow, CatalogError, PlaceNo};
+
+use super::disk::lower_priority;
+use super::engine::Engine;
+use super::identity::match_moved;
+use super::probing::probe_places;
+use super::progress::{Phase, Progress};
+use super::sweep::Sweep;
+use super::vanish::{Root, open_root};
+use super::watch::Watcher;
+use super::watching::active_bases;
+
+/// What the scan thread is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Job {
+    /// All active bases.
+    All,
+    /// Some.
+    Bases(Vec<BaseNo>),
+    /// Nothing more.
+    End,
+}
+
+/// Scans what it is asked for, until the end.
+pub(super) fn run(
+    engine: &Arc<Engine>,
+    watcher: Option<&Arc<Watcher>>,
+    jobs: &Receiver<Job>,
+    progress: &Progress,
+) {
+    lower_priority();
+    while let Ok(job) = jobs.recv() {
+        // Several requests at once are one.
+        let mut wanted = job;
+        for next in jobs.try_iter() {
+            wanted = match (wanted, next) {
+                (Job::End, _) | (_, Job::End) => Job::End,
+                (Job::All, _) | (_, Job::All) => Job::All,
+                (Job::Bases(mut one), Job::Bases(other)) => {
+                    one.extend(other);
+                    Job::Bases(one)
+                }
+            };
+        }
+        if wanted == Job::End || engine.stopping() {
+            return;
+        }
+        let scanned = active_bases(engine).and_then(|mut bases| {
+            if let Job::Bases(numbers) = &wanted {
+                bases.retain(|base| numbers.contains(&base.row));
+            }
+            for base in &bases {
+                if let Some(watcher) = watcher {
+                    watcher.try_again(base.row);
+                }
+            }
+            scan(engine, &bases, progress, &engine.stopping)
+        });
+        progress.enter(Phase::Idle);
+        if let Err(error) = scanned {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a scan ended early"
+            );
+        }
+    }
+}
+
+/// Scans `bases`, one after the other; ends early, and keeps what it has, when `cancel` says so.
+pub(super) fn scan(
+    engine: &Engine,
+    bases: &[BaseRow],
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<(), CatalogError> {
+    let _busy = engine.busy();
+    progress.restart();
+    progress.enter(Phase::Looking);
+    let mut appeared = Vec::new();
+    for base in bases {
+        let Root::There(root) = open_root(engine, base)? else {
+            continue;
+        };
+        let mut sweep = Sweep::new(engine, base.clone(), root, progress, cancel);
+        sweep.tree(std::path::Path::new(""), base.top)?;
+        if sweep.cancelled() {
+            return Ok(());
+        }
+        sweep.settle()?;
+        appeared.append(&mut sweep.appeared);
+    }
+    progress.enter(Phase::Matching);
+    match_moved(engine, &appeared, cancel)?;
+    drop(appeared);
+    progress.enter(Phase::Probing);
+    for base in bases {
+        let unprobed = unprobed(engine, base.row)?;
+        progress.add_expected(u64::try_from(unprobed.len()).unwrap_or(u64::MAX));
+        probe_places(engine, &unprobed, true, progress, cancel)?;
+    }
+    Ok(())
+}
+
+/// Files of a base whose present content was not read yet, of this scan or of one that was cut short.
+fn unprobed(engine: &Engine, base: BaseNo) -> Result<Vec<PlaceNo>, CatalogError> {
+    const PAGE: u32 = 10_000;
+    let reader = engine.catalog.reader()?;
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |place: &PlaceNo| place.0);
+        let page = reader.unprobed(base, after, PAGE)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}

@@ -1,0 +1,535 @@
+//! One look at a base, or at parts of it, compared with the catalog: what is new, changed, back or gone.
+//!
+//! A folder's known files are read from the catalog *before* the folder is listed, and whatever is written was looked
+//! at again under the writer's lock: so the catalog never goes back to what another sweep has overtaken. Files that
+//! are as they were cost one `stat` and no open. What is gone is settled at the end, when all of the sweep is known:
+//! only "there is nothing of that name" in a folder that could be read counts, never an error, and never the absence
+//! from a folder over which another file system lies.
+//!
+//! What appeared goes to `identity`, then to `probing`.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::catalog::{
+    BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind,
+    PlaceNo, PlaceRow, Reader,
+};
+
+use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen, stays_inside};
+use super::engine::{BATCH, Engine, MEDIA_FOLDER, exact_child, modified_of, no_folder_reason};
+use super::progress::Progress;
+use super::vanish::Vanished;
+
+/// A sweep under way.
+pub(super) struct Sweep<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) base: BaseRow,
+    pub(super) root: RootFolder,
+    progress: &'e Progress,
+    cancel: &'e AtomicBool,
+    /// First seen at their places in this sweep.
+    pub(super) appeared: Vec<PlaceNo>,
+    /// With another content than before.
+    pub(super) changed: Vec<PlaceNo>,
+    pub(super) vanished: Vec<Vanished>,
+}
+
+/// A folder to be looked into.
+struct Next {
+    path: PathBuf,
+    folder: FolderNo,
+}
+
+/// What a folder's list says, beside what is as it was.
+#[derive(Default)]
+struct Difference {
+    fresh_folders: Vec<OsString>,
+    looks: Vec<OsString>,
+}
+
+/// `relative` below `top`, without a trailing separator.
+pub(super) fn below(top: &Path, relative: &Path) -> PathBuf {
+    if relative.as_os_str().is_empty() {
+        top.to_owned()
+    } else {
+        top.join(relative)
+    }
+}
+
+impl<'e> Sweep<'e> {
+    /// Begins a sweep of a base whose root is there.
+    pub(super) fn new(
+        engine: &'e Engine,
+        base: BaseRow,
+        root: RootFolder,
+        progress: &'e Progress,
+        cancel: &'e AtomicBool,
+    ) -> Self {
+        Self {
+            engine,
+            base,
+            root,
+            progress,
+            cancel,
+            appeared: Vec::new(),
+            changed: Vec::new(),
+            vanished: Vec::new(),
+        }
+    }
+
+    /// Whether it is to end at once.
+    pub(super) fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed) || self.engine.stopping()
+    }
+
+    /// Looks at the folder `path` and everything below it.
+    pub(super) fn tree(&mut self, path: &Path, folder: FolderNo) -> Result<(), CatalogError> {
+        let mut stack = vec![Next {
+            path: path.to_owned(),
+            folder,
+        }];
+        while let Some(next) = stack.pop() {
+            if self.cancelled() {
+                return Ok(());
+            }
+            self.folder(&next, &mut stack)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at some names in the folder `path`; what they lead to, if folders, is looked at whole where `whole`
+    /// says so or the folder is new.
+    pub(super) fn names(
+        &mut self,
+        path: &Path,
+        names: &[(OsString, bool)],
+    ) -> Result<(), CatalogError> {
+        // The longest known part of the way; below it everything is new.
+        let reader = self.engine.catalog.reader()?;
+        let mut known = self.base.top;
+        let mut at = PathBuf::new();
+        for part in path {
+            match exact_child(&reader, known, part)? {
+                Some(child) => known = child,
+                None => {
+                    let name = part.to_owned();
+                    return self.some(&at, known, &[(name, true)]);
+                }
+            }
+            at.push(part);
+        }
+        drop(reader);
+        self.some(&at, known, names)
+    }
+
+    fn some(
+        &mut self,
+        path: &Path,
+        folder: FolderNo,
+        names: &[(OsString, bool)],
+    ) -> Result<(), CatalogError> {
+        let Some(handle) = self.open(path) else {
+            return Ok(());
+        };
+        let absolute = below(&self.base.path, path);
+        let reader = self.engine.catalog.reader()?;
+        let mut entries = Vec::with_capacity(names.len());
+        let (mut places, mut folders) = (HashMap::new(), HashMap::new());
+        for (name, _) in names {
+            self.engine.problems.clear(&absolute, name);
+            if let Some((row, _)) = reader.child_place(folder, name)?
+                && row.name == *name
+            {
+                places.insert(name.clone(), row);
+            }
+            if let Some(row) = reader.child_folder(folder, name)?
+                && row.name == *name
+            {
+                folders.insert(name.clone(), row);
+            }
+            match handle.look(name) {
+                Ok(Some(seen)) => entries.push((name.clone(), Some(seen.entry))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.problem(&absolute, name, &error);
+                    places.remove(name);
+                    folders.remove(name);
+                }
+            }
+        }
+        drop(reader);
+        if !Engine::takes_new(&self.base, path) {
+            entries.retain(|(name, _)| {
+                places.contains_key(name)
+                    || folders.contains_key(name)
+                    || Engine::takes_new(&self.base, &path.join(name))
+            });
+        }
+        let mut known = Vec::new();
+        let difference = self.compare(path, &handle, entries, places, folders, folder, &mut known);
+        known.retain(|next| {
+            let name = next.path.file_name();
+            names
+                .iter()
+                .any(|(n, whole)| *whole && Some(n.as_os_str()) == name)
+        });
+        self.write(path, folder, &handle, &difference, &mut known)?;
+        self.touch(folder, &handle)?;
+        for next in known {
+            self.tree(&next.path, next.folder)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, next: &Next, stack: &mut Vec<Next>) -> Result<(), CatalogError> {
+        let absolute = below(&self.base.path, &next.path);
+        let reader = self.engine.catalog.reader()?;
+        let places: HashMap<OsString, PlaceRow> = reader
+            .places_of_folder(next.folder)?
+            .into_iter()
+            .map(|row| (row.name.clone(), row))
+            .collect();
+        let folders = known_folders(&reader, next.folder)?;
+        drop(reader);
+        // From here on nothing that changes in the folder can be missed.
+        self.engine.watch(self.base.row, &absolute);
+        self.engine.problems.clear_folder(&absolute);
+        let Some(handle) = self.open(&next.path) else {
+            return Ok(());
+        };
+        let entries = if Engine::takes_new(&self.base, &next.path) {
+            handle.entries()
+        } else {
+            self.known_entries(&next.path, &handle, &places, &folders)
+        };
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.problem(&absolute, OsStr::new(""), &error);
+                return Ok(());
+            }
+        };
+        let difference = self.compare(
+            &next.path,
+            &handle,
+            entries,
+            places,
+            folders,
+            next.folder,
+            stack,
+        );
+        self.write(&next.path, next.folder, &handle, &difference, stack)?;
+        self.touch(next.folder, &handle)
+    }
+
+    /// Where only known names count: those of them that are there.
+    fn known_entries(
+        &self,
+        path: &Path,
+        handle: &Folder,
+        places: &HashMap<OsString, PlaceRow>,
+        folders: &HashMap<OsString, FolderRow>,
+    ) -> io::Result<Vec<(OsString, Option<Entry>)>> {
+        let media = OsStr::new(MEDIA_FOLDER);
+        let also_media = Engine::takes_new(&self.base, &path.join(media))
+            && !folders.contains_key(media)
+            && !places.contains_key(media);
+        let names = places
+            .keys()
+            .chain(folders.keys())
+            .map(OsString::as_os_str)
+            .chain(also_media.then_some(media));
+        let mut entries = Vec::new();
+        for name in names {
+            if let Some(seen) = handle.look(name)? {
+                entries.push((name.to_owned(), Some(seen.entry)));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Opens the folder `path`, also where another trusted file system is mounted; else notes why not.
+    fn open(&self, path: &Path) -> Option<Folder> {
+        let absolute = below(&self.base.path, path);
+        if self.engine.excluded(&absolute).is_some() {
+            return None;
+        }
+        let reason = match self.root.folder_here(path) {
+            Ok(folder) => return Some(folder),
+            Err(NoFolder::OtherFileSystem) => match self.cross(path, &absolute) {
+                Ok(folder) => return Some(folder),
+                Err(reason) => reason,
+            },
+            // It went while we walked: its parent is looked at again.
+            Err(NoFolder::Absent) => return None,
+            Err(other) => no_folder_reason(&other),
+        };
+        self.engine.problems.put(&absolute, OsStr::new(""), reason);
+        None
+    }
+
+    fn cross(&self, path: &Path, absolute: &Path) -> Result<Folder, String> {
+        let words = |reason: NoFolder| no_folder_reason(&reason);
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+            let parent = self.root.folder(parent).map_err(words)?;
+            match parent.folder(name, false) {
+                Ok(folder) => return Ok(folder),
+                Err(NoFolder::OtherFileSystem) => {}
+                Err(other) => return Err(words(other)),
+            }
+        }
+        match self.engine.untrusted(absolute) {
+            Some(reason) => Err(reason),
+            None => self.root.folder(path).map_err(words),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn compare(
+        &mut self,
+        path: &Path,
+        handle: &Folder,
+        entries: Vec<(OsString, Option<Entry>)>,
+        mut places: HashMap<OsString, PlaceRow>,
+        mut folders: HashMap<OsString, FolderRow>,
+        folder: FolderNo,
+        known: &mut Vec<Next>,
+    ) -> Difference {
+        let absolute = below(&self.base.path, path);
+        let device = handle.evidence().map_or(0, |e| e.device);
+        let mut difference = Difference::default();
+        for (name, entry) in entries {
+            let seen = match entry {
+                Some(Entry::Folder | Entry::Other(_)) => None,
+                _ => match handle.look(&name) {
+                    Ok(Some(seen)) => Some(seen),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.problem(&absolute, &name, &error);
+                        places.remove(&name);
+                        folders.remove(&name);
+                        continue;
+                    }
+                },
+            };
+            match seen.as_ref().map(|s| &s.entry).or(entry.as_ref()) {
+                Some(Entry::Folder) => match folders.remove(&name) {
+                    Some(row) => known.push(Next {
+                        path: path.join(&name),
+                        folder: row.row,
+                    }),
+                    None => difference.fresh_folders.push(name),
+                },
+                Some(Entry::Other(what)) => {
+                    let reason = format!("{what}, not a file");
+                    self.engine.problems.put(&absolute, &name, reason);
+                }
+                _ => {
+                    let row = places.remove(&name);
+                    self.progress.add_seen(1);
+                    if let (Some(row), Some(seen)) = (&row, &seen) {
+                        let same_bytes = row.evidence.size == seen.evidence.size
+                            && row.evidence.modified == seen.evidence.modified;
+                        if same_bytes {
+                            self.engine.met(row.evidence.device, device);
+                        }
+                        if as_it_was(row, seen) {
+                            continue;
+                        }
+                    }
+                    if let Some(seen) = &seen {
+                        self.engine.met(seen.evidence.device, device);
+                    }
+                    difference.looks.push(name);
+                }
+            }
+        }
+        let gone_places = places.into_values().filter(|row| row.present);
+        self.vanished
+            .extend(gone_places.map(|row| Vanished::file(path, folder, row)));
+        self.vanished.extend(
+            folders
+                .into_values()
+                .map(|row| Vanished::folder(path, folder, row)),
+        );
+        difference
+    }
+
+    fn write(
+        &mut self,
+        path: &Path,
+        folder: FolderNo,
+        handle: &Folder,
+        difference: &Difference,
+        known: &mut Vec<Next>,
+    ) -> Result<(), CatalogError> {
+        let absolute = below(&self.base.path, path);
+        let mut fresh = Vec::new();
+        for name in &difference.fresh_folders {
+            let inside = path.join(name);
+            // Its own problem is noted by `open`; a folder that can't be read is shown, empty, unless another
+            // file system makes it unreadable.
+            if self.engine.excluded(&absolute.join(name)).is_some() {
+                continue;
+            }
+            match handle.folder(name, false) {
+                Ok(found) => fresh.push((name, modified_of(&found))),
+                Err(NoFolder::OtherFileSystem) => {
+                    if let Some(found) = self.open(&inside) {
+                        fresh.push((name, modified_of(&found)));
+                    }
+                }
+                Err(NoFolder::Failed(error)) => self.problem(&absolute, name, &error),
+                Err(NoFolder::Absent | NoFolder::NotAFolder) => {}
+            }
+        }
+        for batch in fresh.chunks(BATCH) {
+            let numbers = self.engine.write(Durability::Normal, |writer| {
+                let mut numbers = Vec::with_capacity(batch.len());
+                for (name, modified) in batch {
+                    numbers.push(writer.folder(folder, name, *modified)?);
+                }
+                Ok(numbers)
+            })?;
+            for ((name, _), number) in batch.iter().zip(numbers) {
+                known.push(Next {
+                    path: path.join(name),
+                    folder: number,
+                });
+            }
+        }
+        for batch in difference.looks.chunks(BATCH) {
+            if self.cancelled() {
+                return Ok(());
+            }
+            self.look_again(path, folder, handle, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at files under the writer's lock and records what they are now.
+    fn look_again(
+        &mut self,
+        path: &Path,
+        folder: FolderNo,
+        handle: &Folder,
+        names: &[OsString],
+    ) -> Result<(), CatalogError> {
+        let engine = self.engine;
+        let absolute = below(&self.base.path, path);
+        let observed = engine.write(Durability::Normal, |writer| {
+            let mut observed = Vec::with_capacity(names.len());
+            for name in names {
+                let kind = match handle.look(name) {
+                    Ok(Some(seen)) => match kind_of(path, handle, name, &seen) {
+                        Ok(kind) => Ok((kind, seen.evidence)),
+                        Err(reason) => Err(reason),
+                    },
+                    // Gone again already: the next event or sweep tells.
+                    Ok(None) => continue,
+                    Err(error) => Err(error.to_string()),
+                };
+                match kind {
+                    Ok((kind, evidence)) => {
+                        let seen = Observation { kind, evidence };
+                        observed.push(writer.observe(folder, name, &seen)?);
+                    }
+                    Err(reason) => {
+                        engine.problems.put(&absolute, name, reason);
+                        let known = writer.reader().child_place(folder, name)?;
+                        if let Some((row, _)) = known
+                            && row.name == *name
+                            && row.present
+                            && matches!(row.kind, PlaceKind::Link(_))
+                        {
+                            writer.place_gone(row.row)?;
+                        }
+                    }
+                }
+            }
+            Ok(observed)
+        })?;
+        for what in observed {
+            match what {
+                Observed::New(place) => self.appeared.push(place),
+                Observed::Changed(place) => self.changed.push(place),
+                Observed::Unchanged(_) | Observed::Returned(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Records when the list of a folder was last changed.
+    fn touch(&self, folder: FolderNo, handle: &Folder) -> Result<(), CatalogError> {
+        let modified = modified_of(handle);
+        let row = self.engine.catalog.reader()?.folder(folder)?;
+        let Some(FolderRow {
+            parent: Some(parent),
+            name,
+            modified: recorded,
+            ..
+        }) = row
+        else {
+            return Ok(());
+        };
+        if recorded == modified {
+            return Ok(());
+        }
+        self.engine.write(Durability::Normal, |writer| {
+            writer.folder(parent, &name, modified).map(|_| ())
+        })
+    }
+
+    fn problem(&self, folder: &Path, name: &OsStr, error: &io::Error) {
+        let reason = error.to_string();
+        self.progress.add_failed();
+        self.engine.problems.put(folder, name, reason);
+    }
+}
+
+fn known_folders(
+    reader: &Reader,
+    folder: FolderNo,
+) -> Result<HashMap<OsString, FolderRow>, CatalogError> {
+    const PAGE: u32 = 1000;
+    let mut known = HashMap::new();
+    let mut after = 0;
+    loop {
+        let page = reader.list_folders(folder, after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(known);
+        };
+        after = last.row.0;
+        known.extend(page.into_iter().map(|row| (row.name.clone(), row)));
+    }
+}
+
+/// Whether a look at the disk says what the catalog says.
+fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
+    let same_kind = matches!(
+        (&row.kind, &seen.entry),
+        (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
+    );
+    row.present && same_kind && row.evidence == seen.evidence
+}
+
+/// What a file or link is to the catalog, or why it is nothing.
+fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<PlaceKind, String> {
+    match &seen.entry {
+        Entry::File => Ok(PlaceKind::File),
+        Entry::Link => {
+            let target = handle.link(name).map_err(|e| e.to_string())?;
+            if stays_inside(path, &target) {
+                Ok(PlaceKind::Link(target))
+            } else {
+                Err("a link that leads outside the library".to_owned())
+            }
+        }
+        Entry::Other(what) => Err(format!("{what}, not a file")),
+        Entry::Folder => Err("a folder now".to_owned()),
+    }
+}

@@ -1,0 +1,277 @@
+//! What a sweep did not find any more: believed only after a second look, and only where it can be believed.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{
+    BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, FolderRow, PlaceNo, PlaceRow,
+    Reader,
+};
+
+use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen};
+use super::engine::{BATCH, Engine, exact_child};
+use super::sweep::{Sweep, below};
+
+/// A known name that was not in its folder.
+pub(super) struct Vanished {
+    path: PathBuf,
+    folder: FolderNo,
+    name: OsString,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    File { device: u64 },
+    Folder(FolderNo),
+}
+
+impl Vanished {
+    pub(super) fn file(path: &Path, folder: FolderNo, row: PlaceRow) -> Self {
+        let what = What::File {
+            device: row.evidence.device,
+        };
+        Self {
+            path: path.to_owned(),
+            folder,
+            name: row.name,
+            what,
+        }
+    }
+
+    pub(super) fn folder(path: &Path, folder: FolderNo, row: FolderRow) -> Self {
+        Self {
+            path: path.to_owned(),
+            folder,
+            name: row.name,
+            what: What::Folder(row.row),
+        }
+    }
+}
+
+/// What the user is told where absence is not believed.
+const COVERED: &str = "its files were last seen on another file system that is not here now; they are kept as they \
+    were: is its disk mounted?";
+
+impl Sweep<'_> {
+    /// Marks what vanished as gone, where that is certain.
+    pub(super) fn settle(&mut self) -> Result<(), CatalogError> {
+        let vanished = std::mem::take(&mut self.vanished);
+        let mut rest = vanished.as_slice();
+        while let Some(first) = rest.first() {
+            if self.cancelled() {
+                return Ok(());
+            }
+            let together = rest
+                .iter()
+                .take(BATCH)
+                .take_while(|v| v.folder == first.folder)
+                .count();
+            let (batch, others) = rest.split_at(together);
+            rest = others;
+            // A folder that can't be opened tells nothing of what was in it.
+            let Ok(handle) = self.root.folder(&first.path) else {
+                continue;
+            };
+            let Ok(evidence) = handle.evidence() else {
+                continue;
+            };
+            self.settle_batch(batch, &handle, evidence.device)?;
+        }
+        Ok(())
+    }
+
+    fn settle_batch(
+        &self,
+        batch: &[Vanished],
+        handle: &Folder,
+        device: u64,
+    ) -> Result<(), CatalogError> {
+        let engine = self.engine;
+        engine.write(Durability::Normal, |writer| {
+            for vanished in batch {
+                let now = match handle.look(&vanished.name) {
+                    Ok(now) => now.map(|seen| seen.entry),
+                    Err(_) => continue,
+                };
+                let absolute = below(&self.base.path, &vanished.path);
+                match vanished.what {
+                    What::File { device: file } => {
+                        if matches!(now, Some(Entry::File | Entry::Link)) {
+                            continue;
+                        }
+                        if !engine.comparable(file, device) {
+                            engine
+                                .problems
+                                .put(&absolute, OsStr::new(""), COVERED.to_owned());
+                            continue;
+                        }
+                        if let Some(place) = present_place(writer.reader(), vanished)? {
+                            writer.place_gone(place)?;
+                        }
+                    }
+                    What::Folder(number) => {
+                        if matches!(now, Some(Entry::Folder)) {
+                            continue;
+                        }
+                        let file = device_below(writer.reader(), number)?;
+                        if file.is_some_and(|file| !engine.comparable(file, device)) {
+                            engine
+                                .problems
+                                .put(&absolute, &vanished.name, COVERED.to_owned());
+                            continue;
+                        }
+                        let still = exact_child(writer.reader(), vanished.folder, &vanished.name)?;
+                        if still == Some(number) {
+                            writer.folder_gone(number)?;
+                            engine.problems.clear_below(&absolute.join(&vanished.name));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn present_place(reader: &Reader, vanished: &Vanished) -> Result<Option<PlaceNo>, CatalogError> {
+    let found = reader.child_place(vanished.folder, &vanished.name)?;
+    Ok(found
+        .map(|(row, _)| row)
+        .filter(|row| row.present && row.name == vanished.name)
+        .map(|row| row.row))
+}
+
+/// The device on which the first known file below `folder` was last seen.
+fn device_below(reader: &Reader, folder: FolderNo) -> Result<Option<u64>, CatalogError> {
+    let mut stack = vec![folder];
+    while let Some(folder) = stack.pop() {
+        if let Some((row, _)) = reader.list_places(folder, 0, 1)?.first() {
+            return Ok(Some(row.evidence.device));
+        }
+        let folders = reader.list_folders(folder, 0, 1000)?;
+        stack.extend(folders.iter().map(|row| row.row));
+    }
+    Ok(None)
+}
+
+/// Whether a file that was seen before is where it was.
+pub(super) enum Presence {
+    /// A file is there.
+    There(Evidence),
+    /// There is nothing of that name, for certain.
+    Gone,
+    /// Its storage is not there, or can't be read now.
+    Unreachable,
+}
+
+/// Looks for the file at `relative`, last seen on `device`.
+pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device: u64) -> Presence {
+    if engine.untrusted(&base.path.join(relative)).is_some() {
+        return Presence::Unreachable;
+    }
+    let absence = |on: Option<u64>| match on {
+        Some(on) if engine.comparable(device, on) => Presence::Gone,
+        _ => Presence::Unreachable,
+    };
+    let root = match RootFolder::open(&base.path) {
+        Ok(root) => root,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return absence(device_above(&base.path));
+        }
+        Err(_) => return Presence::Unreachable,
+    };
+    let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+        return Presence::Unreachable;
+    };
+    match root.folder(parent) {
+        Ok(folder) => match folder.look(name) {
+            Ok(Some(Seen {
+                entry: Entry::File,
+                evidence,
+            })) => Presence::There(evidence),
+            Ok(_) => absence(folder.evidence().ok().map(|e| e.device)),
+            Err(_) => Presence::Unreachable,
+        },
+        // The nearest folder that is there tells on which file system the rest should be.
+        Err(NoFolder::Absent | NoFolder::NotAFolder) => {
+            absence(parent.ancestors().skip(1).find_map(|above| {
+                let folder = root.folder(above).ok()?;
+                folder.evidence().ok().map(|e| e.device)
+            }))
+        }
+        Err(_) => Presence::Unreachable,
+    }
+}
+
+/// On what the nearest folder above `path` lies that can be opened.
+fn device_above(path: &Path) -> Option<u64> {
+    path.ancestors().skip(1).find_map(|above| {
+        let folder = RootFolder::open(above).ok()?;
+        folder.evidence().ok().map(|e| e.device)
+    })
+}
+
+/// What became of a base's root.
+pub(super) enum Root {
+    /// It is there.
+    There(RootFolder),
+    /// It is not there, or can't be used; what is known was kept or marked as the case asks for.
+    Away,
+}
+
+/// Opens the root of a base; where it was deleted or moved away, everything in it is gone.
+pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, CatalogError> {
+    engine.problems.clear(&base.path, OsStr::new(""));
+    let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
+    // The computer's base is no storage of its own: each of its folders is judged by itself.
+    let judged = base.kind != BaseKind::Computer;
+    if let Some(reason) = engine.untrusted(&base.path).filter(|_| judged) {
+        note(reason);
+        return Ok(Root::Away);
+    }
+    let error = match RootFolder::open(&base.path) {
+        Ok(root) => return Ok(Root::There(root)),
+        Err(error) => error,
+    };
+    if error.kind() != std::io::ErrorKind::NotFound {
+        note(format!("the folder cannot be opened: {error}"));
+        return Ok(Root::Away);
+    }
+    let parent = device_above(&base.path);
+    let file = device_below(&engine.catalog.reader()?, base.top)?;
+    match (parent, file) {
+        (Some(parent), Some(file)) if engine.comparable(file, parent) => {
+            note("the folder is not there any more".to_owned());
+            all_gone(engine, base)?;
+        }
+        (_, None) => note("the folder is not there".to_owned()),
+        _ => note(COVERED.to_owned()),
+    }
+    Ok(Root::Away)
+}
+
+fn all_gone(engine: &Engine, base: &BaseRow) -> Result<(), CatalogError> {
+    engine.write(Durability::Normal, |writer| {
+        // Once more, under the lock: it may be back.
+        if std::fs::symlink_metadata(&base.path).is_ok() {
+            return Ok(());
+        }
+        for place in writer.reader().places_of_folder(base.top)? {
+            if place.present {
+                writer.place_gone(place.row)?;
+            }
+        }
+        let mut after = 0;
+        loop {
+            let folders = writer.reader().list_folders(base.top, after, 1000)?;
+            let Some(last) = folders.last() else {
+                return Ok(());
+            };
+            after = last.row.0;
+            for folder in folders {
+                writer.folder_gone(folder.row)?;
+            }
+        }
+    })
+}

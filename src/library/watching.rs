@@ -1,0 +1,341 @@
+//! The watch loop: from what the system told to what the catalog knows, within two seconds.
+//!
+//! Each batch goes one way: renames are applied as the system told them (so that the items keep their ids), the paths
+//! that were touched are looked at, what is gone is settled, what came is matched with what went, and what is new is
+//! probed. Roots are looked at every second, for what happens above them tells nobody; roots that can't be watched
+//! are scanned every minute.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, Durability, PlaceNo};
+
+use super::dirty::{Ready, Rename};
+use super::disk::{Entry, RootFolder};
+use super::engine::{Engine, exact_child};
+use super::identity::match_moved;
+use super::probing::{probe_places, same_bytes};
+use super::progress::Progress;
+use super::scan::Job;
+use super::sweep::Sweep;
+use super::vanish::{Root, open_root};
+use super::watch::Watcher;
+
+/// How long the loop sleeps while changes wait for their writers.
+const NAP: Duration = Duration::from_millis(25);
+/// How often roots are looked at.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What the loop remembers.
+pub(super) struct WatchLoop {
+    pub(super) engine: Arc<Engine>,
+    pub(super) watcher: Arc<Watcher>,
+    pub(super) jobs: Sender<Job>,
+    /// Device and inode of each root when it was last looked at.
+    roots: HashMap<BaseNo, Option<(u64, u64)>>,
+    polled: HashMap<BaseNo, Instant>,
+}
+
+impl WatchLoop {
+    pub(super) fn new(engine: Arc<Engine>, watcher: Arc<Watcher>, jobs: Sender<Job>) -> Self {
+        Self {
+            engine,
+            watcher,
+            jobs,
+            roots: HashMap::new(),
+            polled: HashMap::new(),
+        }
+    }
+
+    /// Runs until everything is to end.
+    pub(super) fn run(mut self) {
+        let mut round = Instant::now();
+        while !self.engine.stopping() {
+            let ready = self.watcher.ready(ROUND);
+            let probes = self.engine.take_probes();
+            if let Err(error) = self.batch(&ready, probes) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "changes were not taken in; everything is looked at again"
+                );
+                self.scan_everything();
+                std::thread::sleep(ROUND);
+            }
+            if round.elapsed() >= ROUND {
+                round = Instant::now();
+                if let Err(error) = self.round() {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "roots could not be looked at"
+                    );
+                }
+            }
+            if ready.is_empty() && self.watcher.waits() {
+                std::thread::sleep(NAP);
+            }
+        }
+    }
+
+    fn scan_everything(&self) {
+        // A scan thread that has ended needs none.
+        let _ = self.jobs.send(Job::All);
+    }
+
+    fn batch(&self, ready: &Ready, mut probes: Vec<PlaceNo>) -> Result<(), CatalogError> {
+        if ready.is_empty() && probes.is_empty() {
+            return Ok(());
+        }
+        let engine = &*self.engine;
+        let _busy = engine.busy();
+        let bases = active_bases(engine)?;
+        for rename in &ready.renames {
+            apply_rename(engine, &bases, rename)?;
+        }
+        if ready.lost {
+            engine.note_lost_events();
+            self.scan_everything();
+        }
+        let progress = Progress::default();
+        let mut appeared = Vec::new();
+        for (number, mut paths) in by_base(&bases, &ready.paths) {
+            let Some(base) = bases.iter().find(|base| base.row == number) else {
+                continue;
+            };
+            let Root::There(root) = open_root(engine, base)? else {
+                continue;
+            };
+            let mut sweep = Sweep::new(engine, base.clone(), root, &progress, &engine.stopping);
+            if paths.contains_key(Path::new("")) {
+                sweep.tree(Path::new(""), base.top)?;
+                paths.clear();
+            }
+            for (folder, names) in by_folder(paths) {
+                sweep.names(&folder, &names)?;
+            }
+            sweep.settle()?;
+            appeared.append(&mut sweep.appeared);
+            probes.append(&mut sweep.changed);
+        }
+        match_moved(engine, &appeared, &engine.stopping)?;
+        probes.append(&mut appeared);
+        probe_places(engine, &probes, false, &progress, &engine.stopping)
+    }
+
+    /// Looks at roots, and asks for the scans that are due.
+    fn round(&mut self) -> Result<(), CatalogError> {
+        for base in active_bases(&self.engine)? {
+            if base.kind == BaseKind::Computer {
+                continue;
+            }
+            let now = match self.engine.untrusted(&base.path) {
+                Some(_) => None,
+                None => RootFolder::open(&base.path)
+                    .and_then(|root| root.evidence())
+                    .ok()
+                    .map(|e| (e.device, e.inode)),
+            };
+            if let Some(before) = self.roots.insert(base.row, now)
+                && before != now
+            {
+                self.watcher.touch(&base.path);
+            }
+            if self.watcher.unwatched(base.row).is_none() {
+                self.polled.remove(&base.row);
+                continue;
+            }
+            let last = self.polled.entry(base.row).or_insert_with(Instant::now);
+            if last.elapsed() >= self.engine.config.poll_interval {
+                *last = Instant::now();
+                let _ = self.jobs.send(Job::Bases(vec![base.row]));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bases whose files are looked at.
+pub(super) fn active_bases(engine: &Engine) -> Result<Vec<BaseRow>, CatalogError> {
+    let bases = engine.catalog.reader()?.bases()?.into_iter();
+    Ok(bases
+        .filter(|base| base.active || base.kind == BaseKind::Computer)
+        .collect())
+}
+
+/// The base that holds `path`, and the path below it; the deepest where several do.
+pub(super) fn base_of<'b>(bases: &'b [BaseRow], path: &Path) -> Option<(&'b BaseRow, PathBuf)> {
+    bases
+        .iter()
+        .filter_map(|base| {
+            let relative = path.strip_prefix(&base.path).ok()?;
+            Some((base, relative.to_owned()))
+        })
+        .max_by_key(|(base, _)| base.path.components().count())
+}
+
+type Paths = BTreeMap<PathBuf, bool>;
+
+fn by_base(bases: &[BaseRow], paths: &[(PathBuf, bool)]) -> BTreeMap<BaseNo, Paths> {
+    let mut grouped: BTreeMap<BaseNo, Paths> = BTreeMap::new();
+    for (path, whole) in paths {
+        let Some((base, relative)) = base_of(bases, path) else {
+            continue;
+        };
+        let group = grouped.entry(base.row).or_default();
+        *group.entry(relative).or_default() |= whole;
+        // A file may be referenced by its absolute path too.
+        let computer = bases.iter().find(|base| base.kind == BaseKind::Computer);
+        if let Some(computer) = computer.filter(|computer| computer.row != base.row)
+            && let Ok(relative) = path.strip_prefix(&computer.path)
+        {
+            let group = grouped.entry(computer.row).or_default();
+            *group.entry(relative.to_owned()).or_default() |= whole;
+        }
+    }
+    grouped
+}
+
+fn by_folder(paths: Paths) -> BTreeMap<PathBuf, Vec<(OsString, bool)>> {
+    let mut folders: BTreeMap<PathBuf, Vec<(OsString, bool)>> = BTreeMap::new();
+    let mut above: Option<PathBuf> = None;
+    for (path, whole) in paths {
+        // What lies below a folder that is looked at whole needs no look of its own. (A path sorts directly before
+        // what is below it.)
+        if above.as_ref().is_some_and(|above| path.starts_with(above)) {
+            continue;
+        }
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        let names = folders.entry(folder.to_owned()).or_default();
+        names.push((name.to_owned(), whole));
+        above = whole.then_some(path);
+    }
+    folders
+}
+
+/// Names under which programs write a file before they give it its own: renamed over another file they are a new
+/// content of that one, not a move.
+fn is_temporary(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    let ending = [
+        ".tmp",
+        ".temp",
+        ".part",
+        ".partial",
+        ".crdownload",
+        ".new",
+        ".swp",
+        "~",
+    ];
+    name.starts_with(".goutputstream-")
+        || name.starts_with(".~")
+        || name.starts_with(".tmp")
+        || ending.iter().any(|ending| name.ends_with(ending))
+        // rsync: `.name.ext.AbC123`
+        || (name.starts_with('.') && name.rsplit('.').next().is_some_and(|last| last.len() == 6)
+            && name.matches('.').count() >= 3)
+}
+
+fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(), CatalogError> {
+    let (Some((base, from)), Some((other, to))) =
+        (base_of(bases, &rename.from), base_of(bases, &rename.to))
+    else {
+        return Ok(());
+    };
+    // Between two bases the general rules of identity decide.
+    if base.row != other.row || !Engine::takes_new(base, &to) {
+        return Ok(());
+    }
+    let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
+        return Ok(());
+    };
+    let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
+        return Ok(());
+    };
+    let Ok(root) = RootFolder::open(&base.path) else {
+        return Ok(());
+    };
+    engine.write(Durability::Normal, |writer| {
+        let Some(parent) = Engine::find_folder(writer.reader(), base, parent)? else {
+            return Ok(());
+        };
+        let folder = exact_child(writer.reader(), parent, name)?;
+        let place = writer
+            .reader()
+            .child_place(parent, name)?
+            .map(|(row, _)| row);
+        let place = place.filter(|row| row.name == name);
+        if folder.is_none() && place.is_none() {
+            return Ok(());
+        }
+        let Some(target) = Engine::ensure_folder(writer, &root, base, new_parent)? else {
+            return Ok(());
+        };
+        let seen = match root.folder(new_parent).map(|folder| folder.look(new_name)) {
+            Ok(Ok(seen)) => seen,
+            _ => None,
+        };
+        let is_folder = seen.as_ref().map(|seen| seen.entry == Entry::Folder);
+        if let Some(folder) = folder
+            && is_folder.unwrap_or_else(|| place.as_ref().is_none_or(|row| !row.present))
+        {
+            return writer.move_folder(folder, target, new_name);
+        }
+        let Some(place) = place.filter(|_| is_folder != Some(true)) else {
+            return Ok(());
+        };
+        let overwritten = match writer.reader().child_place(target, new_name)? {
+            Some((row, _)) if row.name == new_name && row.row != place.row => {
+                row.present && !writer.reader().items_at(row.row)?.is_empty()
+            }
+            _ => false,
+        };
+        let unknown = writer.reader().items_at(place.row)?.is_empty();
+        if overwritten && (unknown || is_temporary(name)) {
+            return Ok(());
+        }
+        // A rename changes the inode's time and nothing else; anything more is a new content, which the look at
+        // the path finds.
+        let evidence = seen
+            .filter(|seen| same_bytes(&place.evidence, &seen.evidence))
+            .map_or(place.evidence, |seen| seen.evidence);
+        writer
+            .move_place(place.row, target, new_name, &evidence)
+            .map(drop)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_a_whole_folder_are_covered() {
+        let paths: Paths = [("a", true), ("a/b", false), ("a b", false), ("c/d", false)]
+            .map(|(path, whole)| (PathBuf::from(path), whole))
+            .into();
+        let folders = by_folder(paths);
+        let names: Vec<_> = folders.values().flatten().map(|(n, _)| n.clone()).collect();
+        assert_eq!(names, ["a", "a b", "d"]);
+    }
+
+    #[test]
+    fn temporary_names_are_known() {
+        for name in [
+            ".kick.wav.AbC123",
+            ".goutputstream-X1Y2Z3",
+            "kick.wav.part",
+            "kick.wav~",
+        ] {
+            assert!(is_temporary(OsStr::new(name)), "{name}");
+        }
+        for name in ["kick.wav", ".hidden.wav", "a.b.c.wav", "part"] {
+            assert!(!is_temporary(OsStr::new(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The library on real folders: scanning, watching, identity, import, projects.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod scanning;
+mod support;
+mod watching;

@@ -1,0 +1,176 @@
+//! Changes while the library is watched: on the drive within two seconds, and ids stay.
+
+use std::path::Path;
+
+use mediafs::model::{Availability, Playable};
+
+use crate::support::{House, put, wav};
+
+#[test]
+fn a_thousand_new_files_are_items_in_time() {
+    let house = House::new();
+    let (_library, base) = house.watching();
+    let staging = house.folder.path().join("staging");
+    for n in 0..1000_i16 {
+        put(&staging.join(format!("{}/{n}.wav", n % 10)), &wav(n, 64));
+    }
+    std::fs::rename(&staging, house.sounds().join("kit")).unwrap();
+    house.wait(|house| house.items(&base).len() == 1000);
+}
+
+#[test]
+fn files_written_one_by_one_into_new_folders_are_not_missed() {
+    let house = House::new();
+    let (_library, base) = house.watching();
+    for n in 0..300_i16 {
+        // Folders and files come faster than anybody can watch them.
+        put(
+            &house
+                .sounds()
+                .join(format!("{}/deep/{}/{n}.wav", n % 9, n % 4)),
+            &wav(n, 64),
+        );
+    }
+    house.wait(|house| house.items(&base).len() == 300);
+    put(&house.sounds().join("3/deep/1/later.wav"), &wav(7, 9));
+    house.wait(|house| house.items(&base).contains_key("3/deep/1/later.wav"));
+}
+
+#[test]
+fn renames_and_moves_keep_the_id() {
+    let house = House::new();
+    let sounds = house.sounds();
+    for n in 0..40_i16 {
+        put(&sounds.join(format!("kit/{n}.wav")), &wav(n, 64));
+    }
+    put(&sounds.join("x.wav"), &wav(100, 65));
+    put(&sounds.join("y.wav"), &wav(101, 65));
+    let (_library, base) = house.watching();
+    house.wait(|house| house.items(&base).len() == 42);
+    let before = house.items(&base);
+    let rename =
+        |from: &str, to: &str| std::fs::rename(sounds.join(from), sounds.join(to)).unwrap();
+
+    rename("kit/1.wav", "kit/one.wav");
+    rename("kit", "Kit 2");
+    rename("Kit 2/2.wav", "two.wav");
+    // A swap: only the system's own word can tell these two apart from two changed files.
+    rename("x.wav", "tmp");
+    rename("y.wav", "x.wav");
+    rename("tmp", "y.wav");
+    let moved = |path: &str| match path {
+        "kit/1.wav" => "Kit 2/one.wav".to_owned(),
+        "kit/2.wav" => "two.wav".to_owned(),
+        "x.wav" => "y.wav".to_owned(),
+        "y.wav" => "x.wav".to_owned(),
+        other => other.replacen("kit", "Kit 2", 1),
+    };
+    house.wait(|house| {
+        let after = house.items(&base);
+        before.iter().all(|(path, item)| {
+            after.get(&moved(path)).is_some_and(|now| {
+                now.media_id == item.media_id && now.generation == item.generation
+            })
+        })
+    });
+    assert_eq!(house.items(&base).len(), 42);
+    // The moved folder is watched under its new name.
+    put(&sounds.join("Kit 2/new.wav"), &wav(9, 9));
+    house.wait(|house| house.items(&base).contains_key("Kit 2/new.wav"));
+}
+
+#[test]
+fn deleted_overwritten_and_put_back() {
+    let house = House::new();
+    let path = house.sounds().join("a.wav");
+    put(&path, &wav(1, 64));
+    let (_library, base) = house.watching();
+    house.wait(|house| house.items(&base).contains_key("a.wav"));
+    let item = house.items(&base)["a.wav"].clone();
+
+    std::fs::rename(&path, house.folder.path().join("aside.wav")).unwrap();
+    house.wait(|house| house.playable(&item.media_id) == Playable::Silence);
+    std::fs::rename(house.folder.path().join("aside.wav"), &path).unwrap();
+    house.wait(|house| house.playable(&item.media_id) == Playable::Bytes);
+    assert_eq!(house.item(&item.media_id).generation, item.generation);
+
+    put(&path, &wav(2, 99));
+    house.wait(|house| {
+        let now = house.item(&item.media_id);
+        now.generation > item.generation
+            && house
+                .reader()
+                .format(now.row)
+                .unwrap()
+                .is_some_and(|f| f.frames == Some(99))
+    });
+}
+
+#[test]
+fn a_file_saved_by_writing_beside_it_keeps_its_id() {
+    let house = House::new();
+    let path = house.sounds().join("a.wav");
+    put(&path, &wav(1, 64));
+    let (_library, base) = house.watching();
+    house.wait(|house| house.items(&base).contains_key("a.wav"));
+    let item = house.items(&base)["a.wav"].clone();
+    put(&house.sounds().join(".a.wav.AbC123"), &wav(2, 99));
+    std::fs::rename(house.sounds().join(".a.wav.AbC123"), &path).unwrap();
+    house.wait(|house| house.item(&item.media_id).generation > item.generation);
+    house.wait(|house| house.places(&base).len() == 1);
+    assert_eq!(house.items(&base)["a.wav"].media_id, item.media_id);
+}
+
+#[test]
+fn a_root_that_is_moved_away_and_back_is_noticed() {
+    let house = House::new();
+    put(&house.sounds().join("kit/a.wav"), &wav(1, 64));
+    let (_library, base) = house.watching();
+    house.wait(|house| house.items(&base).contains_key("kit/a.wav"));
+    let id = house.items(&base)["kit/a.wav"].media_id.clone();
+    let away = house.folder.path().join("away");
+    std::fs::rename(house.sounds(), &away).unwrap();
+    house.wait(|house| house.item(&id).availability == Availability::Missing);
+    std::fs::rename(&away, house.sounds()).unwrap();
+    house.wait(|house| house.item(&id).availability == Availability::Local);
+    put(&house.sounds().join("kit/b.wav"), &wav(3, 3));
+    house.wait(|house| house.items(&base).contains_key("kit/b.wav"));
+}
+
+#[test]
+fn a_growing_file_is_taken_when_its_writer_is_done() {
+    use std::io::Write;
+    let house = House::new();
+    let (_library, base) = house.watching();
+    let bytes = wav(3, 4000);
+    let mut file = std::fs::File::create(house.sounds().join("grows.wav")).unwrap();
+    for part in bytes.chunks(1000) {
+        file.write_all(part).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(60));
+    }
+    drop(file);
+    house.wait(|house| house.items(&base).contains_key("grows.wav"));
+    let item = house.items(&base)["grows.wav"].clone();
+    assert_eq!(item.size, bytes.len() as u64);
+    assert_eq!(
+        item.generation, 1,
+        "half a file was never taken for the whole"
+    );
+}
+
+#[test]
+fn two_roots_and_a_move_between_them() {
+    let house = House::new();
+    let other = house.folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    put(&house.sounds().join("kit/a.wav"), &wav(5, 77));
+    let (library, base) = house.watching();
+    let second = library.add_root(&other).unwrap();
+    put(&other.join("there.wav"), &wav(6, 6));
+    house.wait(|house| house.items(&second).contains_key("there.wav"));
+    let id = house.items(&base)["kit/a.wav"].media_id.clone();
+    std::fs::rename(house.sounds().join("kit"), other.join("kit")).unwrap();
+    house.wait(|house| house.items(&second).contains_key("kit/a.wav"));
+    assert_eq!(house.items(&second)["kit/a.wav"].media_id, id);
+    assert!(!Path::new(&house.sounds().join("kit")).exists());
+}
