@@ -6,4 +6,6 @@
 pub mod catalog;
 pub mod library;
 pub mod model;
+#[cfg(target_os = "linux")]
+pub mod project;
 pub mod silence;
