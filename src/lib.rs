@@ -4,8 +4,14 @@
 //! under a path that never changes, whatever happens to the storage behind it.
 
 pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod home;
 pub mod library;
 pub mod model;
 #[cfg(target_os = "linux")]
 pub mod project;
 pub mod silence;
+pub mod tree;

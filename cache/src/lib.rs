@@ -1,1 +1,37 @@
-//! The content-addressed store of mediafs.
+#![doc = include_str!("../SEMANTICS.md")]
+#![forbid(unsafe_code)]
+
+mod database;
+mod disk;
+mod error;
+mod evict;
+mod filling;
+mod handles;
+mod holds;
+mod id;
+mod index;
+mod ledger;
+mod partial;
+mod partial_map;
+mod pins;
+mod put;
+mod ranges;
+mod reconcile;
+mod registry;
+mod space;
+mod store;
+mod verify;
+
+pub use error::CacheError;
+pub use evict::Eviction;
+pub use handles::OpenObject;
+pub use id::{ObjectId, ParseObjectIdError};
+pub use index::ObjectInfo;
+pub use partial::{Arrival, Partial, PartialSpec, Subscription};
+pub use pins::PinOwner;
+pub use put::Staged;
+pub use ranges::RangeSet;
+pub use reconcile::Reconciled;
+pub use space::{FreeSpace, Space, SystemSpace};
+pub use store::{Opening, Store, StoreOptions, Usage};
+pub use verify::{Damaged, Verified, VerifyReport};

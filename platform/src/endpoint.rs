@@ -27,7 +27,7 @@ pub enum EndpointError {
         path: PathBuf,
     },
     /// Nobody answers there.
-    #[error("no daemon answers at {}; start it with `mediafs start`", path.display())]
+    #[error("no daemon answers at {}; start it with `mediafs mount`", path.display())]
     NotRunning {
         /// The socket.
         path: PathBuf,

@@ -25,6 +25,8 @@ mod rows;
 mod schema;
 mod search;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;

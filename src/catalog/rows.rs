@@ -35,6 +35,31 @@ row_numbers! {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Nanoseconds(pub i64);
 
+impl From<std::time::SystemTime> for Nanoseconds {
+    /// Times before 1677 and after 2262 become the nearest that can be counted.
+    fn from(time: std::time::SystemTime) -> Self {
+        match time.duration_since(std::time::SystemTime::UNIX_EPOCH) {
+            Ok(after) => Self(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)),
+            Err(before) => {
+                let before = i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX);
+                Self(-before)
+            }
+        }
+    }
+}
+
+impl From<Nanoseconds> for std::time::SystemTime {
+    fn from(at: Nanoseconds) -> Self {
+        let distance = std::time::Duration::from_nanos(at.0.unsigned_abs());
+        let time = if at.0 >= 0 {
+            Self::UNIX_EPOCH.checked_add(distance)
+        } else {
+            Self::UNIX_EPOCH.checked_sub(distance)
+        };
+        time.unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
 /// What the disk said of a file when it was last looked at. Another evidence is another content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Evidence {

@@ -30,6 +30,8 @@ pub(crate) struct Stream {
     pub(crate) bits: u16,
     pub(crate) sample_rate: u32,
     pub(crate) samples: u64,
+    /// Whether STREAMINFO tells the samples; streamed files leave it open.
+    pub(crate) length_stated: bool,
     /// The original's block size, where it is known.
     pub(crate) block: Option<u16>,
 }
@@ -72,7 +74,7 @@ impl Stream {
         let packed = u64::from(self.sample_rate) << 44
             | u64::from(self.channels.checked_sub(1)?) << 41
             | u64::from(self.bits.checked_sub(1)?) << 36
-            | self.samples;
+            | if self.length_stated { self.samples } else { 0 };
         let fits = self.sample_rate < 1 << 20 && self.samples < 1 << 36;
         let mut body = [0; STREAMINFO];
         body[..2].copy_from_slice(&filling.block.to_be_bytes());
@@ -129,6 +131,7 @@ pub(super) fn from_facts(format: &Format, size: u64) -> Result<Capsule, NoPlaceh
             .sample_rate
             .ok_or_else(|| unknown("its sample rate"))?,
         samples: format.frames.ok_or_else(|| unknown("its length"))?,
+        length_stated: true,
         block: None,
     };
     let unfit = || NoPlaceholder::new("no FLAC stream of its length fits its size");

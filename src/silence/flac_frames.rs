@@ -10,6 +10,10 @@ const NUMBER_CLASSES: [u64; 6] = [1 << 7, 1 << 11, 1 << 16, 1 << 21, 1 << 26, 1 
 /// A frame of 8 channels with 32 bits: header 4 + 6 + 2 + 1, subframes 40, CRC 2.
 const LONGEST_FRAME: usize = 64;
 
+/// Of a frame with one channel and at most 8 bits, which makes 10 bytes: ffmpeg 5.1 overlooks frames of less
+/// than 11. In bits.
+const LONGEST_SHORT_PAYLOAD: u64 = 16;
+
 const CRC8: [u16; 256] = crc_table(0x07, 8);
 const CRC16: [u16; 256] = crc_table(0x8005, 16);
 
@@ -174,7 +178,7 @@ impl SilentFrames {
     }
 
     fn frame_length(&self, number: u64, samples: u64) -> u64 {
-        let extra = match block_code(samples) {
+        let extra = match self.block_code(samples) {
             6 => 1,
             7 => 2,
             _ => 0,
@@ -184,10 +188,19 @@ impl SilentFrames {
         header + subframes + 2
     }
 
+    /// As [`block_code`], but frames that would be too short for readers tell their samples in 16 further bits.
+    fn block_code(&self, samples: u64) -> u8 {
+        let payload_bits = u64::from(self.channels) * (8 + u64::from(self.bits));
+        if payload_bits <= LONGEST_SHORT_PAYLOAD {
+            return 7;
+        }
+        block_code(samples)
+    }
+
     /// Writes frame `number`, returns its length.
     fn frame(&self, number: u64, out: &mut [u8; LONGEST_FRAME]) -> usize {
         let samples = self.samples_of(number);
-        let block_code = block_code(samples);
+        let block_code = self.block_code(samples);
         let bits_code = match self.bits {
             8 => 1,
             12 => 2,

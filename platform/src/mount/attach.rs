@@ -124,9 +124,19 @@ mod linux {
             }
             done => done,
         };
-        attached.map_err(|source| MountError::Refused {
-            path: path.to_owned(),
-            source,
+        let usable = || {
+            let ways = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+            rustix::fs::access("/dev/fuse", ways).is_ok()
+        };
+        attached.map_err(|source| {
+            if usable() {
+                MountError::Refused {
+                    path: path.to_owned(),
+                    source,
+                }
+            } else {
+                MountError::DeviceRefused { source }
+            }
         })
     }
 

@@ -24,7 +24,9 @@ use std::io;
 use std::path::PathBuf;
 
 pub use mounted::{Ended, Mounted, Unmounted, mount};
-pub use point::NOTE_NAME;
+#[cfg(target_os = "linux")]
+pub use point::clear;
+pub use point::{Clear, NOTE_NAME};
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";
@@ -165,6 +167,15 @@ pub enum MountError {
     /// The kernel has no FUSE.
     #[error("this system has no /dev/fuse; load it with `modprobe fuse`")]
     NoFuse,
+    /// This user may not use FUSE.
+    #[error(
+        "this user may not open /dev/fuse; most systems let everybody (`sudo chmod 666 /dev/fuse`)"
+    )]
+    DeviceRefused {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The kernel or fusermount3 refused the mount.
     #[error("cannot mount at {path}")]
     Refused {

@@ -47,7 +47,7 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
     };
     let path = resolve(wanted)?;
     #[cfg(target_os = "linux")]
-    clear_dead_mounts(&path)?;
+    clear_mounts(&path, Clear::Dead)?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(MountError::NotAFolder { path }),
@@ -128,9 +128,42 @@ fn write_note(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 const MOST_STACKED: usize = 64;
 
-/// Detaches dead mounts of ours at `path`, one upon another.
+/// Which mounts of ours [`clear`] takes away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clear {
+    /// Those whose daemon has died.
+    Dead,
+    /// Those whose daemon has died or does not answer.
+    Silent,
+}
+
+/// Takes away what a daemon of ours has left at `point`, without mounting anew. Was there anything?
+///
+/// # Errors
+/// [`MountError::AlreadyMounted`] if a daemon lives there, [`MountError::Occupied`] if something else is mounted,
+/// [`MountError::NotAnswering`] if the daemon does not answer and only the dead are to be cleared.
 #[cfg(target_os = "linux")]
-fn clear_dead_mounts(path: &Path) -> Result<(), MountError> {
+pub fn clear(point: &Path, what: Clear) -> Result<bool, MountError> {
+    match resolve_existing(point) {
+        Some(path) => clear_mounts(&path, what),
+        None => Ok(false),
+    }
+}
+
+/// The absolute path without symbolic links, if the folder above it exists. Asks nothing of what is mounted there.
+#[cfg(target_os = "linux")]
+fn resolve_existing(wanted: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(wanted).ok()?;
+    if fs::read_link(&absolute).is_ok() {
+        return fs::canonicalize(&absolute).ok();
+    }
+    let parent = fs::canonicalize(absolute.parent()?).ok()?;
+    Some(parent.join(absolute.file_name()?))
+}
+
+/// Detaches mounts of ours at `path`, one upon another.
+#[cfg(target_os = "linux")]
+fn clear_mounts(path: &Path, what: Clear) -> Result<bool, MountError> {
     use super::FS_TYPE;
     use super::attach::{Detach, detach};
     use crate::volume::MountTable;
@@ -140,10 +173,10 @@ fn clear_dead_mounts(path: &Path) -> Result<(), MountError> {
         action: "the mount table cannot be read",
         source,
     };
-    for _ in 0..MOST_STACKED {
+    for cleared in 0..MOST_STACKED {
         let table = MountTable::read().map_err(unreadable)?;
         let Some(there) = table.at(path) else {
-            return Ok(());
+            return Ok(cleared > 0);
         };
         if there.fs_type != FS_TYPE {
             return Err(MountError::Occupied {
@@ -157,12 +190,12 @@ fn clear_dead_mounts(path: &Path) -> Result<(), MountError> {
                     path: path.to_owned(),
                 });
             }
-            Pulse::Silent => {
+            Pulse::Silent if what == Clear::Dead => {
                 return Err(MountError::NotAnswering {
                     path: path.to_owned(),
                 });
             }
-            Pulse::Dead => {
+            Pulse::Dead | Pulse::Silent => {
                 tracing::info!(path = %path.display(), "a dead mount is removed");
                 detach(path, Detach::Lazily).map_err(|source| MountError::Recover {
                     path: path.to_owned(),
@@ -182,6 +215,12 @@ enum Pulse {
     Alive,
     Dead,
     Silent,
+}
+
+/// Is the mount there one whose daemon is gone?
+#[cfg(target_os = "linux")]
+pub(super) fn is_dead(path: &Path) -> bool {
+    matches!(pulse(path), Pulse::Dead)
 }
 
 /// Does the daemon behind a mount of ours live? Asked from a thread of its own, as a daemon that is stopped

@@ -462,6 +462,19 @@ pub fn fuse_available() -> bool {
     false
 }
 
+/// May tests run here that need root? Fails loudly where they can't, unless told otherwise.
+pub fn root_available() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("MEDIAFS_TEST_WITHOUT_FUSE").is_some(),
+        "this test needs root; set MEDIAFS_TEST_WITHOUT_FUSE=1 to go without"
+    );
+    eprintln!("NOT RUN: not root");
+    false
+}
+
 fn which(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).exists())

@@ -35,7 +35,11 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         return Err(damaged("it has no desc chunk"));
     };
     let body = chunks::body(source, description, DESCRIPTION)?;
-    let description = Description::parse(&body).map_err(damaged)?;
+    let mut description = Description::parse(&body).map_err(damaged)?;
+    if let (Some("alac"), Some(cookie)) = (description.codec, find(b"kuki")) {
+        let cookie = chunks::body(source, cookie, DESCRIPTION)?;
+        description.bit_depth = alac_bits(&cookie).or(description.bit_depth);
+    }
     let Some(data) = find(b"data") else {
         return Err(damaged("it has no data chunk"));
     };
@@ -184,6 +188,18 @@ fn linear(flags: u32, bits: u32) -> Option<(&'static str, u16)> {
         (true, 64, false) => ("pcm_f64be", 64),
         _ => return None,
     })
+}
+
+/// The width of the samples in an ALAC magic cookie, which old programs wrap in `frma` and `alac` atoms.
+fn alac_bits(cookie: &[u8]) -> Option<u16> {
+    let is_atom = |cookie: &[u8], name: &[u8; 4]| cookie.get(4..8) == Some(name.as_slice());
+    let mut config = cookie;
+    for name in [b"frma", b"alac"] {
+        if is_atom(config, name) {
+            config = config.get(12..)?;
+        }
+    }
+    config.get(5).map(|bits| u16::from(*bits))
 }
 
 /// `info`: a count, then names and values, each ended by a zero.

@@ -134,11 +134,13 @@ impl Block {
 /// STREAMINFO; `None` where no decoder would take it.
 fn parse(body: &[u8; STREAMINFO]) -> Option<Stream> {
     let packed = u64::from_be_bytes(array(body, 10)?);
+    let samples = packed & ((1 << 36) - 1);
     let stream = Stream {
         sample_rate: (packed >> 44) as u32,
         channels: (packed >> 41 & 7) as u16 + 1,
         bits: (packed >> 36 & 31) as u16 + 1,
-        samples: packed & ((1 << 36) - 1),
+        samples,
+        length_stated: samples > 0,
         block: u16_be(body, 2).filter(|block| *block >= 16),
     };
     (stream.sample_rate > 0 && stream.bits >= 4).then_some(stream)

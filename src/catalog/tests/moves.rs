@@ -1,0 +1,286 @@
+//! Moves of files and folders.
+
+use std::ffi::OsStr;
+
+use super::*;
+use crate::model::{Availability, Storage};
+
+fn move_to(bench: &Bench, place: PlaceNo, name: &str, evidence: Evidence) -> Observed {
+    bench.write(|w| w.move_place(place, bench.top(), OsStr::new(name), &evidence))
+}
+
+fn renamed(size: u64) -> Evidence {
+    Evidence {
+        changed: Nanoseconds(1_900_000_000_000_000_000),
+        ..evidence(size)
+    }
+}
+
+fn path_of(bench: &Bench, item: ItemNo) -> (Storage, Option<String>) {
+    let whole = bench.reader().media_item(item).unwrap().unwrap();
+    (whole.storage, whole.resolved_path)
+}
+
+fn in_samples(path: &str) -> Storage {
+    Storage::Reference {
+        root: Some("Samples".to_owned()),
+        path: path.to_owned(),
+    }
+}
+
+#[test]
+fn a_renamed_file_keeps_its_item_and_all_names() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("old.wav", evidence(10));
+    bench.told();
+    assert_eq!(
+        move_to(&bench, place, "new.wav", renamed(10)),
+        Observed::Unchanged(place)
+    );
+    let told = bench.told();
+    for name in ["old.wav", "new.wav"] {
+        assert!(told.contains(&Change::Name {
+            folder: bench.top(),
+            name: name.into()
+        }));
+    }
+    let row = bench.item(item);
+    assert_eq!((row.name.as_str(), row.generation), ("new.wav", 1));
+    assert_eq!(bench.reader().names(item).unwrap(), ["new.wav", "old.wav"]);
+    assert_eq!(
+        path_of(&bench, item),
+        (
+            in_samples("new.wav"),
+            Some("/srv/samples/new.wav".to_owned())
+        )
+    );
+    assert_eq!(
+        bench.see("new.wav", renamed(10)),
+        Observed::Unchanged(place)
+    );
+    let old = bench
+        .reader()
+        .child_place(bench.top(), OsStr::new("old.wav"))
+        .unwrap();
+    assert_eq!(old, None);
+    // A name that the user gave stays.
+    bench.write(|w| w.rename(item, "Mine.wav"));
+    move_to(&bench, place, "third.wav", renamed(10));
+    assert_eq!(bench.item(item).name, "Mine.wav");
+    assert_eq!(
+        bench.reader().names(item).unwrap(),
+        ["Mine.wav", "new.wav", "old.wav"]
+    );
+}
+
+#[test]
+fn a_move_with_another_content_is_a_change() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    assert_eq!(
+        move_to(&bench, place, "b.wav", renamed(11)),
+        Observed::Changed(place)
+    );
+    assert_eq!(bench.item(item).generation, 2);
+    // "Moved" to where it is: the same rules.
+    assert_eq!(
+        move_to(&bench, place, "b.wav", renamed(12)),
+        Observed::Changed(place)
+    );
+    assert_eq!(bench.item(item).generation, 3);
+}
+
+#[test]
+fn a_gone_file_that_is_found_elsewhere_is_local_again() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    bench.gone(place);
+    assert_eq!(bench.reader().gone_places_of_size(10).unwrap().len(), 1);
+    let folder = bench.write(|w| w.folder(bench.top(), OsStr::new("Kicks"), Nanoseconds(1)));
+    // The scan saw it as new first.
+    let new = bench.write(|w| w.observe(folder, OsStr::new("a.wav"), &file(evidence(10))));
+    assert!(matches!(new, Observed::New(_)));
+    let observed = bench.write(|w| w.move_place(place, folder, OsStr::new("a.wav"), &evidence(10)));
+    assert_eq!(observed, Observed::Returned(place));
+    let row = bench.item(item);
+    assert_eq!((row.generation, row.availability), (1, Availability::Local));
+    assert_eq!(path_of(&bench, item).0, in_samples("Kicks/a.wav"));
+    assert!(bench.reader().gone_places_of_size(10).unwrap().is_empty());
+    assert_eq!(bench.reader().place(place_of(new)).unwrap(), None);
+    assert_eq!(bench.reader().places_of_folder(folder).unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_moved_over_another_takes_its_name_but_not_its_item() {
+    let bench = Bench::new();
+    let (one, first) = bench.sound("a.wav", evidence(10));
+    let (two, second) = bench.sound("b.wav", evidence(20));
+    move_to(&bench, two, "a.wav", renamed(20));
+    assert_eq!(bench.item(first).availability, Availability::Missing);
+    assert_eq!(bench.place(one).folder, None);
+    // What was recorded of it stays.
+    assert_eq!(path_of(&bench, first), (in_samples("a.wav"), None));
+    let there = bench
+        .reader()
+        .child_place(bench.top(), OsStr::new("a.wav"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(there.1.unwrap().row, second);
+    // The first one turns up elsewhere.
+    assert_eq!(bench.reader().gone_places_of_size(10).unwrap()[0].row, one);
+    move_to(&bench, one, "c.wav", evidence(10));
+    assert_eq!(bench.item(first).availability, Availability::Local);
+    assert_eq!(path_of(&bench, first).0, in_samples("c.wav"));
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn removing_the_item_of_a_displaced_place_forgets_the_place() {
+    let bench = Bench::new();
+    let (one, first) = bench.sound("a.wav", evidence(10));
+    let (two, _) = bench.sound("b.wav", evidence(20));
+    move_to(&bench, two, "a.wav", renamed(20));
+    bench.write(|w| w.remove(first));
+    assert_eq!(bench.reader().place(one).unwrap(), None);
+}
+
+#[test]
+fn saving_beside_and_renaming_over_is_a_change_of_the_sound() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    let beside = place_of(bench.see("a.wav.tmp", evidence(30)));
+    assert_eq!(
+        move_to(&bench, beside, "a.wav", renamed(30)),
+        Observed::Changed(place)
+    );
+    let row = bench.item(item);
+    assert_eq!((row.generation, row.size), (2, 30));
+    assert_eq!(row.availability, Availability::Local);
+    assert_eq!(bench.reader().place(beside).unwrap(), None);
+}
+
+/// `/Samples/<folder>/<name>` as a sound.
+fn sound_in(bench: &Bench, folder: FolderNo, name: &str, size: u64) -> ItemNo {
+    bench.write(|w| {
+        let place = place_of(w.observe(folder, OsStr::new(name), &file(evidence(size)))?);
+        Ok(w.record_probe(place, 1, &sound_record())?.unwrap())
+    })
+}
+
+fn folder(bench: &Bench, parent: FolderNo, name: &str) -> FolderNo {
+    bench.write(|w| w.folder(parent, OsStr::new(name), Nanoseconds(1)))
+}
+
+#[test]
+fn a_moved_folder_takes_everything_along() {
+    let bench = Bench::new();
+    let drums = folder(&bench, bench.top(), "Drums");
+    let kicks = folder(&bench, drums, "Kicks");
+    let item = sound_in(&bench, kicks, "a.wav", 10);
+    assert_eq!(path_of(&bench, item).0, in_samples("Drums/Kicks/a.wav"));
+    bench.told();
+    bench.write(|w| w.move_folder(drums, bench.top(), OsStr::new("Percussion")));
+    let told = bench.told();
+    assert_eq!(told.len(), 2, "{told:?}");
+    // The paths that were remembered are forgotten.
+    assert_eq!(
+        path_of(&bench, item).0,
+        in_samples("Percussion/Kicks/a.wav")
+    );
+    let reader = bench.reader();
+    assert_eq!(
+        reader
+            .child_folder(bench.top(), OsStr::new("Drums"))
+            .unwrap(),
+        None
+    );
+    let found = reader
+        .child_folder(bench.top(), OsStr::new("Percussion"))
+        .unwrap();
+    assert_eq!(found.unwrap().row, drums);
+    assert_eq!(bench.item(item).generation, 1);
+}
+
+#[test]
+fn a_folder_is_not_moved_into_itself() {
+    let bench = Bench::new();
+    let one = folder(&bench, bench.top(), "1");
+    let two = folder(&bench, one, "2");
+    for (moved, parent) in [(one, one), (one, two), (bench.top(), one)] {
+        let refused = bench.catalog.write(Durability::Normal, |w| {
+            w.move_folder(moved, parent, OsStr::new("x"))
+        });
+        assert!(matches!(refused, Err(CatalogError::IntoItself { .. })));
+    }
+}
+
+#[test]
+fn a_folder_moved_onto_a_gone_one_goes_on_with_its_missing_sounds() {
+    let bench = Bench::new();
+    let old = folder(&bench, bench.top(), "Kicks");
+    let inner = folder(&bench, old, "Inner");
+    let both = sound_in(&bench, old, "both.wav", 10);
+    let only_old = sound_in(&bench, old, "old.wav", 11);
+    let deep = sound_in(&bench, inner, "deep.wav", 12);
+    bench.write(|w| w.folder_gone(old));
+    assert!(
+        bench
+            .reader()
+            .list_folders(bench.top(), 0, 10)
+            .unwrap()
+            .is_empty()
+    );
+    for item in [both, only_old, deep] {
+        assert_eq!(bench.item(item).availability, Availability::Missing);
+    }
+    let new = folder(&bench, bench.top(), "Kicks 2");
+    let new_inner = folder(&bench, new, "Inner");
+    let new_both = sound_in(&bench, new, "both.wav", 20);
+    bench.write(|w| w.move_folder(new, bench.top(), OsStr::new("Kicks")));
+
+    let reader = bench.reader();
+    let kicks = reader
+        .child_folder(bench.top(), OsStr::new("Kicks"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(kicks.row, new);
+    assert_eq!(path_of(&bench, new_both).0, in_samples("Kicks/both.wav"));
+    assert_eq!(bench.item(both).availability, Availability::Missing);
+    assert_eq!(path_of(&bench, both).0, in_samples("Kicks/both.wav"));
+    // A sound that comes back to its old path is the old item.
+    let back = bench.write(|w| w.observe(new, OsStr::new("old.wav"), &file(evidence(11))));
+    assert_eq!(Some(place_of(back)), bench.item(only_old).place);
+    assert!(matches!(back, Observed::Returned(_)));
+    let back = bench.write(|w| w.observe(new_inner, OsStr::new("deep.wav"), &file(evidence(12))));
+    assert_eq!(Some(place_of(back)), bench.item(deep).place);
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_folder_can_move_to_another_root() {
+    let bench = Bench::new();
+    let other = bench.write(|w| w.add_library("Other", Path::new("/srv/other")));
+    let kicks = folder(&bench, bench.top(), "Kicks");
+    let inner = folder(&bench, kicks, "Inner");
+    let item = sound_in(&bench, inner, "a.wav", 10);
+    bench.write(|w| w.move_folder(kicks, other.top, OsStr::new("Kicks")));
+    assert_eq!(
+        path_of(&bench, item).1,
+        Some("/srv/other/Kicks/Inner/a.wav".to_owned())
+    );
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_gone_folder_comes_back_with_what_is_seen_in_it() {
+    let bench = Bench::new();
+    let kicks = folder(&bench, bench.top(), "Kicks");
+    let one = sound_in(&bench, kicks, "1.wav", 10);
+    let two = sound_in(&bench, kicks, "2.wav", 11);
+    bench.write(|w| w.folder_gone(kicks));
+    assert_eq!(folder(&bench, bench.top(), "Kicks"), kicks);
+    let back = bench.write(|w| w.observe(kicks, OsStr::new("1.wav"), &file(evidence(10))));
+    assert!(matches!(back, Observed::Returned(_)));
+    assert_eq!(bench.item(one).availability, Availability::Local);
+    assert_eq!(bench.item(two).availability, Availability::Missing);
+}

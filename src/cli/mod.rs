@@ -1,0 +1,206 @@
+//! The command line: one file per command.
+//!
+//! Commands talk to the daemon of their home. Where none runs, those that need only the catalog open the home
+//! themselves under its lock, through the same [`Client`](crate::control::Client). Exit codes: 0 done, 1 failed (one
+//! line on stderr that says what and what to do), 2 usage.
+
+mod cache;
+mod connect;
+mod doctor;
+mod import;
+mod interrupt;
+mod ls;
+mod mount;
+mod output;
+mod relink;
+mod remove;
+mod rename;
+mod run;
+mod scan;
+mod show;
+mod status;
+mod tag;
+mod unmount;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::control::methods::Which;
+use crate::control::rpc::one_line;
+use crate::control::{ClientError, WirePath};
+use crate::home::{Home, HomeError};
+
+/// The media drive of Loophole: every sound under a path that never changes.
+#[derive(Parser)]
+#[command(name = "mediafs", version, max_term_width = 100)]
+struct Arguments {
+    /// Keep configuration, catalog, cache and socket under this folder [env: MEDIAFS_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Mount(mount::Arguments),
+    Unmount(unmount::Arguments),
+    Run(run::Arguments),
+    Import(import::Arguments),
+    Scan(scan::Arguments),
+    Ls(ls::Arguments),
+    Show(show::Arguments),
+    Status(status::Arguments),
+    Tag(tag::TagArguments),
+    Untag(tag::UntagArguments),
+    Rename(rename::Arguments),
+    Remove(remove::Arguments),
+    Relink(relink::Arguments),
+    Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
+}
+
+/// For commands that report.
+#[derive(Args, Clone, Copy)]
+struct Report {
+    /// Report as JSON, in the shapes of the control protocol
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum CliError {
+    /// To be told in one line: what, and what to do.
+    Failed(String),
+    /// Nobody reads the output any more.
+    NobodyReads,
+}
+
+impl CliError {
+    fn new(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::NobodyReads
+        } else {
+            Self::Failed(format!("the output cannot be written: {error}"))
+        }
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(error) => Self::new(match error.remedy {
+                Some(remedy) => format!("{}; {remedy}", error.message),
+                None => error.message,
+            }),
+            other => Self::new(one_line(&other)),
+        }
+    }
+}
+
+macro_rules! from_errors {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::new(one_line(&error))
+            }
+        })+
+    };
+}
+
+from_errors! {
+    HomeError,
+    crate::config::ConfigError,
+    crate::daemon::DaemonError,
+}
+
+/// How a command ended that did not simply fail.
+enum Done {
+    /// All is well.
+    Well,
+    /// It has said itself what is not.
+    Badly,
+}
+
+/// What commands are given.
+struct Context {
+    home: Home,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments { home, command } = Arguments::parse();
+    let outcome = Home::locate(home.as_deref())
+        .map_err(CliError::from)
+        .and_then(|home| run(command, &Context { home }));
+    match outcome {
+        Ok(Done::Well) | Err(CliError::NobodyReads) => ExitCode::SUCCESS,
+        Ok(Done::Badly) => ExitCode::FAILURE,
+        Err(CliError::Failed(message)) => {
+            eprintln!("mediafs: {}", output::plain(&message));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> Result<Done, CliError> {
+    match command {
+        Command::Mount(arguments) => mount::run(&arguments, context),
+        Command::Unmount(arguments) => unmount::run(&arguments, context),
+        Command::Run(arguments) => run::run(&arguments, context),
+        Command::Import(arguments) => import::run(&arguments, context),
+        Command::Scan(arguments) => scan::run(&arguments, context),
+        Command::Ls(arguments) => ls::run(&arguments, context),
+        Command::Show(arguments) => show::run(&arguments, context),
+        Command::Status(arguments) => status::run(&arguments, context),
+        Command::Tag(arguments) => tag::run(&arguments, context),
+        Command::Untag(arguments) => tag::run_untag(&arguments, context),
+        Command::Rename(arguments) => rename::run(&arguments, context),
+        Command::Remove(arguments) => remove::run(&arguments, context),
+        Command::Relink(arguments) => relink::run(&arguments, context),
+        Command::Cache(arguments) => cache::run(&arguments, context),
+        Command::Doctor(arguments) => doctor::run(&arguments, context),
+    }
+}
+
+/// The item that a person names: by its id, or by a path on the drive or on disk.
+fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
+    let media_id = text.to_str().and_then(|text| text.parse().ok());
+    let looks_like_path = text.as_encoded_bytes().contains(&b'/');
+    // A file in this folder may have a name that is also an id; the id is looked for first.
+    let path = if media_id.is_none() || looks_like_path || std::path::Path::new(text).exists() {
+        Some(absolute(std::path::Path::new(text))?)
+    } else {
+        None
+    };
+    Ok(Which { media_id, path })
+}
+
+/// Paths go to the daemon, whose current folder is another.
+fn absolute(path: &std::path::Path) -> Result<WirePath, CliError> {
+    std::path::absolute(path).map(WirePath).map_err(|error| {
+        CliError::new(format!(
+            "{} cannot be found: {error}; give an absolute path",
+            path.display()
+        ))
+    })
+}
+
+/// `1 sound`, `2 sounds`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {many}")
+    }
+}

@@ -1,0 +1,223 @@
+//! `mediafs mount`: start the drive.
+//!
+//! In the foreground the process becomes the daemon. With `--background` it starts itself once more, detached from
+//! the terminal, and waits for the word of that one: a line `ready PATH` or `failed REASON` on a pipe.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::output::{Out, plain};
+use super::{CliError, Context, Done};
+use crate::config::Config;
+use crate::control::rpc::one_line;
+use crate::daemon::{self, DaemonOptions, Log};
+
+/// How long the daemon may take to be ready. It takes less than a second where nothing is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Start the drive: every sound under a path that never changes
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where it is to appear: an empty folder, or one to be made [default: /media/loophole if there is one, else
+    /// ~/Loophole]
+    mountpoint: Option<PathBuf>,
+    /// A folder of sounds to show, and to watch from now on (may be given several times)
+    #[arg(long = "library", value_name = "DIR")]
+    libraries: Vec<PathBuf>,
+    /// The folder of a project to open (may be given several times)
+    #[arg(long = "project", value_name = "DIR")]
+    projects: Vec<PathBuf>,
+    /// Return when the drive is ready, and let it run
+    #[arg(long)]
+    background: bool,
+    /// Do not let the kernel read files by itself
+    #[arg(long)]
+    no_passthrough: bool,
+    /// Write the log to the terminal
+    #[arg(short, long, conflicts_with = "background")]
+    verbose: bool,
+    /// The background half of `--background`
+    #[arg(long, hide = true, conflicts_with = "background")]
+    detached: bool,
+}
+
+/// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
+pub(super) fn default_mountpoint() -> PathBuf {
+    let made_by_installer = Path::new("/media/loophole");
+    // Without asking a file system that may be mounted and dead there.
+    let there = match std::fs::symlink_metadata(made_by_installer) {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    match std::env::var_os("HOME") {
+        Some(home) if !there => PathBuf::from(home).join("Loophole"),
+        _ => made_by_installer.to_owned(),
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    if arguments.detached {
+        return Ok(detached(arguments, context));
+    }
+    if arguments.background {
+        return background(arguments, context);
+    }
+    let options = options(arguments, context)?;
+    if arguments.verbose {
+        Log::install_on_stderr(&options.config.log_level);
+    } else {
+        open_log(context)?.install(&options.config.log_level);
+    }
+    let asked = options.mountpoint.clone();
+    daemon::run(&options, |_| say(&format!("ready {}", asked.display())))?;
+    Ok(Done::Well)
+}
+
+fn options(arguments: &Arguments, context: &Context) -> Result<DaemonOptions, CliError> {
+    let config = Config::load(context.home.config_file())?;
+    context.home.prepare(&config.trusted)?;
+    let absolute = |path: &PathBuf| super::absolute(path).map(|path| path.0);
+    Ok(DaemonOptions {
+        home: context.home.clone(),
+        config,
+        mountpoint: match &arguments.mountpoint {
+            Some(path) => absolute(path)?,
+            None => default_mountpoint(),
+        },
+        libraries: arguments
+            .libraries
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
+        projects: arguments
+            .projects
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
+        passthrough: !arguments.no_passthrough,
+    })
+}
+
+fn open_log(context: &Context) -> Result<Log, CliError> {
+    let folder = context.home.log();
+    Log::open(&folder).map_err(|error| {
+        CliError::new(format!(
+            "the log in {} cannot be written: {error}",
+            folder.display()
+        ))
+    })
+}
+
+/// One line on stdout that whoever waits for it sees at once.
+fn say(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// The half that becomes the daemon.
+fn detached(arguments: &Arguments, context: &Context) -> Done {
+    // Out of the session of the terminal, so that its end is not ours. Fails only if that is so already.
+    let _ = rustix::process::setsid();
+    let started = options(arguments, context).and_then(|options| {
+        open_log(context)?.install(&options.config.log_level);
+        let asked = options.mountpoint.clone();
+        daemon::run(&options, |_| {
+            say(&format!("ready {}", asked.display()))?;
+            // Whoever waited has its line; nobody else's pipe is kept open.
+            let null = std::fs::File::options().write(true).open("/dev/null")?;
+            Ok(rustix::stdio::dup2_stdout(null)?)
+        })
+        .map_err(CliError::from)
+    });
+    match started {
+        Ok(()) => Done::Well,
+        Err(CliError::Failed(message)) => {
+            tracing::error!(message, "the daemon ends");
+            // To the half that waits, or to nobody if it was ready before.
+            let _ = say(&format!("failed {}", plain(&message)));
+            Done::Badly
+        }
+        Err(CliError::NobodyReads) => Done::Badly,
+    }
+}
+
+/// The half that waits.
+fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    let options = options(arguments, context)?;
+    let log = open_log(context)?;
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
+    };
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut command = Command::new(program);
+    if let Some(home) = context.home.given() {
+        command.arg("--home").arg(home);
+    }
+    command.args(["mount", "--detached"]);
+    for library in &options.libraries {
+        command.arg("--library").arg(library);
+    }
+    for project in &options.projects {
+        command.arg("--project").arg(project);
+    }
+    if !options.passthrough {
+        command.arg("--no-passthrough");
+    }
+    let mut child = command
+        .arg("--")
+        .arg(&options.mountpoint)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log.for_child().map_err(|error| failed(&error))?)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    let word = first_line(&mut child);
+    match word
+        .as_deref()
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+    {
+        Some(("ready", _)) => {
+            let mut out = Out::new();
+            out.line(&format!("ready {}", options.mountpoint.display()))?;
+            out.flush()?;
+            Ok(Done::Well)
+        }
+        Some(("failed", reason)) => {
+            // It is about to end.
+            let _ = child.wait();
+            Err(CliError::new(reason))
+        }
+        _ => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(CliError::new(format!(
+                "the daemon did not get ready; its log {} says why",
+                log.path().display()
+            )))
+        }
+    }
+}
+
+/// What the daemon says first; `None` if it ends, or says nothing for too long.
+fn first_line(child: &mut Child) -> Option<String> {
+    let stdout = child.stdout.take()?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .name("first-line".to_owned())
+        .spawn(move || {
+            let mut line = String::new();
+            if BufReader::new(stdout)
+                .read_line(&mut line)
+                .is_ok_and(|read| read > 0)
+            {
+                // Nobody waits any more if it came too late.
+                let _ = sender.send(line.trim_end().to_owned());
+            }
+        })
+        .ok()?;
+    receiver.recv_timeout(PATIENCE).ok()
+}

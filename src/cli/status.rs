@@ -1,0 +1,113 @@
+//! `mediafs status`: what is mounted, what it holds, how it is.
+
+use super::output::{Out, plain};
+use super::{CliError, Context, Done, Report, counted};
+use crate::control::WirePath;
+use crate::control::methods::{BaseStatus, DriveStatus, Nothing, Status};
+
+/// Show what is mounted, what it holds and how it is
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    report: Report,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    let status = context.client_now()?.call::<DriveStatus>(&Nothing {})?;
+    let mut out = Out::new();
+    if arguments.report.json {
+        out.json(&status)?;
+    } else {
+        out.facts(&facts(&status))?;
+    }
+    out.flush()?;
+    Ok(Done::Well)
+}
+
+fn path(path: &WirePath) -> String {
+    plain(&path.0.to_string_lossy())
+}
+
+fn facts(status: &Status) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    match &status.mount {
+        Some(mount) => {
+            facts.push(("drive", path(&mount.point)));
+            let passthrough = if mount.passthrough {
+                "in force"
+            } else {
+                &mount.passthrough_note
+            };
+            facts.push(("passthrough", plain(passthrough)));
+            facts.push((
+                "daemon",
+                format!("process {}, mediafs {}", status.pid, plain(&status.version)),
+            ));
+        }
+        None => facts.push((
+            "drive",
+            "not mounted; start it with `mediafs mount`".to_owned(),
+        )),
+    }
+    facts.push(("home", path(&status.home)));
+    let base = |base: &BaseStatus, inactive: &str| {
+        let state = if base.active {
+            String::new()
+        } else {
+            format!(" ({inactive})")
+        };
+        format!("{}: {}{state}", plain(&base.name), path(&base.path))
+    };
+    facts.extend(
+        status
+            .libraries
+            .iter()
+            .map(|library| ("library", base(library, "not watched"))),
+    );
+    facts.extend(
+        status
+            .projects
+            .iter()
+            .map(|project| ("project", base(project, "closed"))),
+    );
+    let items = &status.items;
+    let mut sounds = vec![counted(items.total, "sound", "sounds")];
+    sounds.extend(
+        items
+            .availability
+            .iter()
+            .filter(|(state, _)| *state != "local")
+            .map(|(state, count)| format!("{count} {}", plain(state))),
+    );
+    facts.push(("holds", sounds.join(", ")));
+    if status.problems > 0 {
+        facts.push((
+            "unreadable",
+            format!(
+                "{}; `mediafs doctor` lists them",
+                counted(status.problems, "file", "files")
+            ),
+        ));
+    }
+    for task in &status.tasks {
+        let of = task
+            .total
+            .map_or_else(String::new, |total| format!(" of {total}"));
+        facts.push((
+            "at work",
+            format!(
+                "{} {}: {}{of}",
+                task.kind.word(),
+                plain(&task.subject),
+                task.done
+            ),
+        ));
+    }
+    facts.extend(
+        status
+            .warnings
+            .iter()
+            .map(|warning| ("warning", plain(warning))),
+    );
+    facts
+}

@@ -1,0 +1,303 @@
+//! Calls methods of the control protocol, over the socket of a daemon or on a handler in this process.
+//!
+//! Blocking, for commands. The commands have no other way to the media drive.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::methods::{Hello, HelloParams, Method, Notification, SessionHello};
+use super::rpc::{self, Incoming, RpcError};
+use super::{Caller, CallerGone, Handler};
+
+/// The longest line a daemon may send, in bytes.
+const LONGEST_ANSWER: u64 = 256 << 20;
+
+/// How long a daemon may take to say hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The service says no.
+    #[error(transparent)]
+    Refused(#[from] RpcError),
+    /// The daemon ended, or closed the connection.
+    #[error("the daemon went away during {method}; its log says why")]
+    Gone {
+        /// What was called.
+        method: &'static str,
+        /// The cause, if the system told.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// The daemon is there, but says nothing.
+    #[error(
+        "the daemon does not answer at {path}; if that stays so, end it with `mediafs unmount`"
+    )]
+    Silent {
+        /// Its socket.
+        path: std::path::PathBuf,
+    },
+    /// The daemon speaks another language.
+    #[error("the daemon gave no valid answer to {method}; is it another version of mediafs?")]
+    NotUnderstood {
+        /// What was called.
+        method: &'static str,
+        /// The cause, if the message was JSON.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+}
+
+/// A connection to a daemon, or a handler in this process.
+pub struct Client {
+    way: Way,
+}
+
+enum Way {
+    Socket {
+        stream: BufReader<UnixStream>,
+        last_id: u64,
+    },
+    Here {
+        handler: Arc<dyn Handler>,
+        cancelled: Arc<AtomicBool>,
+    },
+}
+
+impl Client {
+    /// The daemon that listens at `socket`, and what it says of itself (it may be of another version); `None` if none
+    /// does.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it does not answer, or not as it should.
+    pub fn connect(socket: &Path) -> Result<Option<(Self, Hello)>, ClientError> {
+        let Ok(stream) = UnixStream::connect(socket) else {
+            return Ok(None);
+        };
+        let mut client = Self::over(stream);
+        client.answer_within(Some(HELLO_PATIENCE));
+        let hello = match client.call::<SessionHello>(&HelloParams {
+            client: Some(format!("mediafs {}", env!("CARGO_PKG_VERSION"))),
+        }) {
+            Ok(hello) => hello,
+            Err(ClientError::Gone {
+                source: Some(error),
+                ..
+            }) if is_timeout(&error) => {
+                return Err(ClientError::Silent {
+                    path: socket.to_owned(),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        client.answer_within(None);
+        Ok(Some((client, hello)))
+    }
+
+    /// Over a connected socket.
+    #[must_use]
+    pub fn over(stream: UnixStream) -> Self {
+        Self {
+            way: Way::Socket {
+                stream: BufReader::new(stream),
+                last_id: 0,
+            },
+        }
+    }
+
+    fn answer_within(&self, patience: Option<Duration>) {
+        if let Way::Socket { stream, .. } = &self.way {
+            // Fails only for a time of zero; then calls wait as long as it takes.
+            let _ = stream.get_ref().set_read_timeout(patience);
+        }
+    }
+
+    /// In this process. Long methods end soon once `cancelled` is set.
+    #[must_use]
+    pub fn here(handler: Arc<dyn Handler>, cancelled: Arc<AtomicBool>) -> Self {
+        Self {
+            way: Way::Here { handler, cancelled },
+        }
+    }
+
+    /// Is a daemon at the other end?
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Socket { .. })
+    }
+
+    /// Calls a method and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Answer, ClientError> {
+        self.call_telling::<M>(params, &mut |_| {})
+    }
+
+    /// Calls a method, gives what it tells meanwhile to `listen`, and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn call_telling<M: Method>(
+        &mut self,
+        params: &M::Params,
+        listen: &mut (dyn FnMut(Notification) + Send),
+    ) -> Result<M::Answer, ClientError> {
+        let not_understood = |source| ClientError::NotUnderstood {
+            method: M::NAME,
+            source: Some(source),
+        };
+        let params = serde_json::to_value(params).map_err(not_understood)?;
+        let answer = match &mut self.way {
+            Way::Here { handler, cancelled } => {
+                let mut caller = Listening { listen, cancelled };
+                handler.handle(M::NAME, params, &mut caller)?
+            }
+            Way::Socket { stream, last_id } => {
+                *last_id += 1;
+                exchange(stream, *last_id, M::NAME, &params, listen)?
+            }
+        };
+        serde_json::from_value(answer).map_err(not_understood)
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
+}
+
+fn exchange(
+    stream: &mut BufReader<UnixStream>,
+    id: u64,
+    method: &'static str,
+    params: &Value,
+    listen: &mut (dyn FnMut(Notification) + Send),
+) -> Result<Value, ClientError> {
+    let gone = |source| ClientError::Gone { method, source };
+    stream
+        .get_mut()
+        .write_all(&rpc::request_line(id, method, params))
+        .map_err(|error| gone(Some(error)))?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = stream
+            .by_ref()
+            .take(LONGEST_ANSWER)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| gone(Some(error)))?;
+        if read == 0 {
+            return Err(gone(None));
+        }
+        match Incoming::parse(&line) {
+            Some(Incoming::Answer(Some(of), answer)) if of == id => return Ok(answer?),
+            // An error without an id: the daemon could not read what was sent last.
+            Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
+            Some(Incoming::Answer(..)) => {}
+            Some(Incoming::Notification { method, params }) => {
+                // What a newer daemon tells beyond what is known here is left out.
+                if let Ok(note) =
+                    serde_json::from_value(json!({"method": method, "params": params}))
+                {
+                    listen(note);
+                }
+            }
+            None => {
+                return Err(ClientError::NotUnderstood {
+                    method,
+                    source: None,
+                });
+            }
+        }
+    }
+}
+
+/// The caller in this process.
+struct Listening<'a> {
+    listen: &'a mut (dyn FnMut(Notification) + Send),
+    cancelled: &'a AtomicBool,
+}
+
+impl Caller for Listening<'_> {
+    fn tell(&mut self, note: &Notification) -> Result<(), CallerGone> {
+        (self.listen)(note.clone());
+        if self.gone() { Err(CallerGone) } else { Ok(()) }
+    }
+
+    fn gone(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    /// A daemon that says this, whatever it is asked, and leaves.
+    fn client(answer: &str) -> Client {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(answer.as_bytes()).unwrap();
+        there.shutdown(std::net::Shutdown::Write).unwrap();
+        // Kept open so that the request can be sent.
+        std::mem::forget(there);
+        Client::over(here)
+    }
+
+    fn hello(answer: &str) -> Result<Hello, ClientError> {
+        client(answer).call::<SessionHello>(&HelloParams::default())
+    }
+
+    #[test]
+    fn where_nobody_listens_there_is_no_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        assert!(Client::connect(&path).unwrap().is_none());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(Client::connect(&path).unwrap().is_none());
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(Client::connect(&dir.path().join("file")).unwrap().is_none());
+    }
+
+    #[test]
+    fn answers_are_found_between_what_is_told() {
+        let text = concat!(
+            r#"{"jsonrpc":"2.0","method":"of.aNewerDaemon","params":{}}"#,
+            "\n",
+            r#"{"jsonrpc":"2.0","id":99,"result":{}}"#,
+            "\n",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"version":"9","protocol":1,"pid":4}}"#,
+            "\n"
+        );
+        assert_eq!(hello(text).unwrap().version, "9");
+    }
+
+    #[test]
+    fn a_daemon_that_goes_or_babbles_is_an_error() {
+        assert!(matches!(hello(""), Err(ClientError::Gone { .. })));
+        assert!(matches!(
+            hello("HTTP/1.1 400\n"),
+            Err(ClientError::NotUnderstood { .. })
+        ));
+        assert!(matches!(
+            hello("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":7}\n"),
+            Err(ClientError::NotUnderstood { .. })
+        ));
+        assert!(matches!(
+            hello(
+                "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"no\"}}\n"
+            ),
+            Err(ClientError::Refused(_))
+        ));
+    }
+}

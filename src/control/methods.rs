@@ -1,0 +1,581 @@
+//! The methods of the control protocol: name, parameters and answer of each, as types.
+//!
+//! The [service](super::Service) answers them, the [client](super::Client) calls them; both know a method by its
+//! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
+//! ignored.
+
+use mediafs_platform::process::{ProcessId, StartTime};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::wire_path::WirePath;
+use crate::model::{MediaId, MediaItem};
+use crate::tree::class::Class;
+
+/// The version of the protocol; raised when something a client relies on changes.
+pub const PROTOCOL: u32 = 1;
+
+/// A method: its name ties its parameters to its answer.
+pub trait Method {
+    /// `area.verb`.
+    const NAME: &'static str;
+    /// What it takes.
+    type Params: Serialize + DeserializeOwned;
+    /// What it gives.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+macro_rules! methods {
+    ($($(#[$meta:meta])* $method:ident = $name:literal: $params:ty => $answer:ty;)+) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug)]
+            pub enum $method {}
+            impl Method for $method {
+                const NAME: &'static str = $name;
+                type Params = $params;
+                type Answer = $answer;
+            }
+        )+
+        /// The names of all methods.
+        pub const METHODS: &[&str] = &[$($name),+];
+    };
+}
+
+methods! {
+    /// Who is there: versions of program and protocol.
+    SessionHello = "session.hello": HelloParams => Hello;
+    /// Unmounts and ends the daemon. Answered before it ends.
+    SessionShutdown = "session.shutdown": Nothing => Nothing;
+    /// What is mounted, what it holds, how it is.
+    DriveStatus = "drive.status": Nothing => Status;
+    /// Checks the catalog, and lists files that can't be read.
+    DriveCheck = "drive.check": Nothing => Check;
+    /// One item.
+    MediaGet = "media.get": Which => MediaItem;
+    /// Items whose name, tags, path or id hold every word of the query, a page at a time.
+    MediaSearch = "media.search": SearchParams => SearchPage;
+    /// Makes items of files and folders.
+    MediaImport = "media.import": ImportParams => ImportAnswer;
+    /// Looks at library roots again.
+    MediaScan = "media.scan": ScanParams => ScanAnswer;
+    /// Points an item to other bytes.
+    MediaRelink = "media.relink": RelinkParams => MediaItem;
+    /// Gives an item another name.
+    MediaRename = "media.rename": RenameParams => MediaItem;
+    /// Removes an item; its file stays where it is.
+    MediaRemove = "media.remove": Which => Removed;
+    /// Adds tags.
+    MediaTag = "media.tag": TagParams => MediaItem;
+    /// Takes tags off, for good.
+    MediaUntag = "media.untag": TagParams => MediaItem;
+    /// Says what a process and its descendants are.
+    RequestersRegister = "requesters.register": RegisterParams => Nothing;
+    /// Strict mode on or off for a registered process.
+    RequestersSetMode = "requesters.setMode": SetModeParams => Nothing;
+    /// How full the cache is.
+    CacheStats = "cache.stats": Nothing => CacheNumbers;
+    /// Reads every object again and sets damaged ones aside.
+    CacheVerify = "cache.verify": Nothing => CacheVerified;
+    /// Frees room.
+    CacheEvict = "cache.evict": EvictParams => CacheEvicted;
+}
+
+/// No parameters, or nothing to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// Of `session.hello`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HelloParams {
+    /// Who calls, for the log.
+    #[serde(default)]
+    pub client: Option<String>,
+}
+
+/// Who answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    /// The version of the program.
+    pub version: String,
+    /// The version of the protocol.
+    pub protocol: u32,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How the drive is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// A daemon serves this home.
+    pub running: bool,
+    /// The process that answered.
+    pub pid: u32,
+    /// The version of the program.
+    pub version: String,
+    /// The folder of catalog and cache.
+    pub home: WirePath,
+    /// The mounted drive.
+    pub mount: Option<MountStatus>,
+    /// Library roots.
+    pub libraries: Vec<BaseStatus>,
+    /// Projects.
+    pub projects: Vec<BaseStatus>,
+    /// How many items there are.
+    pub items: ItemCounts,
+    /// Files that could not be read.
+    pub problems: u64,
+    /// What is going on.
+    pub tasks: Vec<TaskProgress>,
+    /// What is not as it should be, each with what to do.
+    pub warnings: Vec<String>,
+}
+
+/// The mounted drive.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountStatus {
+    /// Where.
+    pub point: WirePath,
+    /// The kernel reads trusted files itself.
+    pub passthrough: bool,
+    /// If it does not, why.
+    pub passthrough_note: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// A library root or a project.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseStatus {
+    /// As shown on the drive.
+    pub name: String,
+    /// On disk.
+    pub path: WirePath,
+    /// A library: registered. A project: open.
+    pub active: bool,
+}
+
+/// How many items are how.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCounts {
+    /// All.
+    pub total: u64,
+    /// By where the original is; states without items are left out.
+    pub availability: std::collections::BTreeMap<String, u64>,
+    /// By what a player gets.
+    pub playable: std::collections::BTreeMap<String, u64>,
+}
+
+/// What a check found.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What is wrong with the catalog; empty if it is sound.
+    pub catalog: Vec<String>,
+    /// Library folders that are not watched, with the reason.
+    pub unwatched: Vec<Problem>,
+    /// Files that can't be read, the first thousand.
+    pub problems: Vec<Problem>,
+}
+
+/// A file that can't be read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Which.
+    pub path: WirePath,
+    /// Why.
+    pub reason: String,
+}
+
+/// Names one item: by its id, else by a path on the drive or on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Which {
+    /// Its id. Looked for first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<MediaId>,
+    /// An absolute path: on the mounted drive, or of the file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
+}
+
+impl From<MediaId> for Which {
+    fn from(id: MediaId) -> Self {
+        Self {
+            media_id: Some(id),
+            path: None,
+        }
+    }
+}
+
+/// Of `media.search`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchParams {
+    /// Words; none: every item.
+    #[serde(default)]
+    pub query: String,
+    /// Where the page before ended; 0: the beginning.
+    #[serde(default)]
+    pub after: u32,
+    /// Most items of a page; at most [`SearchParams::MOST`].
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+impl SearchParams {
+    /// Most items of a page.
+    pub const MOST: u32 = 500;
+}
+
+/// Some items.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchPage {
+    /// In the order of their coming.
+    pub items: Vec<MediaItem>,
+    /// For the next page's `after`; `None`: that was the last one.
+    pub next: Option<u32>,
+}
+
+/// How an import takes files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ImportMode {
+    /// Into the project's folder, or the home's library.
+    Copy,
+    /// Left where they are.
+    Reference,
+}
+
+/// Of `media.import`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportParams {
+    /// Files and folders, absolute.
+    pub paths: Vec<WirePath>,
+    /// The project, by its folder; none: the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<WirePath>,
+    /// None: copy into projects, reference otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ImportMode>,
+    /// The host's own id, for one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<MediaId>,
+    /// Tell each item by a notification when it is done, instead of all in the answer.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+/// What became of one file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum ImportOutcome {
+    /// A new item.
+    Imported,
+    /// It was an item before.
+    Known,
+    /// Nothing mediafs knows.
+    NotMedia,
+    /// It can't be read.
+    Failed,
+}
+
+/// One file of an import.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Imported {
+    /// The item; `None` where there is none.
+    pub media_id: Option<MediaId>,
+    /// The file it was made from.
+    pub source: WirePath,
+    /// Relative to the mount.
+    pub path: Option<String>,
+    /// What became of it.
+    pub outcome: ImportOutcome,
+    /// Why there is no item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What an import did.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportAnswer {
+    /// Each file; empty if they were told one by one.
+    pub items: Vec<Imported>,
+}
+
+/// Of `media.scan`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanParams {
+    /// A library root by its folder; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
+}
+
+/// What a scan saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanAnswer {
+    /// Files on disk.
+    pub files: u64,
+    /// New or changed ones that were read.
+    pub read: u64,
+    /// Those of them that can't be read.
+    pub problems: u64,
+}
+
+/// Of `media.relink`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelinkParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// The file to point it to, absolute.
+    pub to: WirePath,
+}
+
+/// Of `media.rename`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenameParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Its new name. The extension may be left out.
+    pub name: String,
+}
+
+/// Of `media.remove`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// Which item went. Its id is not given again.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Of `media.tag` and `media.untag`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Words.
+    pub tags: Vec<String>,
+}
+
+/// Of `requesters.register`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterParams {
+    /// The process.
+    pub pid: u32,
+    /// When it started, as `/proc/PID/stat` tells (clock ticks since boot), so that a reused pid is noticed.
+    pub start_time: u64,
+    /// What it and its descendants are.
+    pub class: Class,
+    /// A player gets a copier's deal.
+    #[serde(default)]
+    pub strict: bool,
+}
+
+impl RegisterParams {
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.pid)
+    }
+
+    /// When it started.
+    #[must_use]
+    pub fn started(&self) -> StartTime {
+        StartTime(self.start_time)
+    }
+}
+
+/// Of `requesters.setMode`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetModeParams {
+    /// A registered process.
+    pub pid: u32,
+    /// When it started.
+    pub start_time: u64,
+    /// A player gets a copier's deal.
+    pub strict: bool,
+}
+
+impl SetModeParams {
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.pid)
+    }
+
+    /// When it started.
+    #[must_use]
+    pub fn started(&self) -> StartTime {
+        StartTime(self.start_time)
+    }
+}
+
+/// How full the cache is. Sizes in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheNumbers {
+    /// Whole objects.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// The part of them that is never evicted.
+    pub pinned_bytes: u64,
+    /// Reserved for objects on their way.
+    pub reserved_bytes: u64,
+    /// Damaged objects that were set aside.
+    pub damaged_bytes: u64,
+    /// The most it takes.
+    pub quota_bytes: u64,
+    /// What it leaves free on its disk.
+    pub free_floor_bytes: u64,
+}
+
+/// What a verification found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheVerified {
+    /// Objects that are what their names say.
+    pub intact: u64,
+    /// Their size, in bytes.
+    pub intact_bytes: u64,
+    /// BLAKE3 of those that are not; they were set aside.
+    pub damaged: Vec<String>,
+    /// BLAKE3 of those that were not there any more.
+    pub vanished: Vec<String>,
+}
+
+/// Of `cache.evict`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvictParams {
+    /// How much room to make, in bytes; none: all that is neither pinned nor open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What an eviction did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheEvicted {
+    /// Room made, in bytes.
+    pub bytes: u64,
+}
+
+/// What a long task is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Looking at a folder.
+    Scan,
+    /// Making items.
+    Import,
+    /// Reading objects of the cache again.
+    Verify,
+}
+
+impl TaskKind {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scan => "scanning",
+            Self::Import => "importing",
+            Self::Verify => "verifying",
+        }
+    }
+}
+
+/// How far a long task is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskProgress {
+    /// What.
+    pub kind: TaskKind,
+    /// Of what, for people.
+    pub subject: String,
+    /// Files done.
+    pub done: u64,
+    /// Files in all; `None` while that is not known.
+    pub total: Option<u64>,
+}
+
+/// What the caller of a long method is told before its answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params")]
+#[non_exhaustive]
+pub enum Notification {
+    /// How far it is. May be left out when the caller is slow.
+    #[serde(rename = "task.progress")]
+    Progress(TaskProgress),
+    /// A file of an import is done. Never left out.
+    #[serde(rename = "media.imported")]
+    Imported(Imported),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_areas_and_verbs_and_unique() {
+        let mut names = METHODS.to_vec();
+        assert!(names.iter().all(|name| name.split('.').count() == 2));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), METHODS.len());
+    }
+
+    #[test]
+    fn parameters_have_the_shape_of_the_protocol() {
+        let params: TagParams =
+            serde_json::from_value(json!({"mediaId": "kick-1", "tags": ["Drum"], "later": 1}))
+                .unwrap();
+        assert_eq!(params.item.media_id, Some("kick-1".parse().unwrap()));
+        let params = RelinkParams {
+            item: MediaId::new().into(),
+            to: WirePath("/a/b".into()),
+        };
+        assert_eq!(serde_json::to_value(&params).unwrap()["to"], "/a/b");
+        let params: RegisterParams =
+            serde_json::from_value(json!({"pid": 1, "startTime": 2, "class": "player"})).unwrap();
+        assert!(!params.strict);
+        assert!(serde_json::from_value::<Which>(json!({"mediaId": "../x"})).is_err());
+        let note = Notification::Progress(TaskProgress {
+            kind: TaskKind::Import,
+            subject: "x".to_owned(),
+            done: 1,
+            total: None,
+        });
+        let value = serde_json::to_value(&note).unwrap();
+        assert_eq!(value["method"], "task.progress");
+        assert_eq!(value["params"]["done"], 1);
+        assert_eq!(serde_json::from_value::<Notification>(value).unwrap(), note);
+    }
+}

@@ -1,0 +1,367 @@
+//! Serves the control protocol to connections: lines in, lines out.
+//!
+//! Requests come from a stream that [`mediafs_platform::endpoint`] accepted (its peer is the owner of the home), and
+//! are answered by a [`Handler`] on blocking threads, several at a time. A client that does not read is never waited
+//! for by anything but its own requests.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::methods::Notification;
+use super::rpc::{self, BadRequest, LONGEST_REQUEST, Request, RpcError};
+use super::{Caller, CallerGone, Handler};
+
+/// Requests of one connection that are worked on at a time; further ones wait in the socket.
+const AT_A_TIME: usize = 16;
+
+/// Lines that wait for a client to read them.
+const WAITING_LINES: usize = 64;
+
+/// Talks to one client until it leaves or `stop` becomes true.
+pub async fn converse<S>(stream: S, handler: Arc<dyn Handler>, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (reader, mut writer) = tokio::io::split(stream);
+    let (lines, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING_LINES);
+
+    let mut stop_writing = stop.clone();
+    let writing = tokio::spawn(async move {
+        let write_all = async {
+            while let Some(line) = waiting.recv().await {
+                if writer.write_all(&line).await.is_err() {
+                    return;
+                }
+            }
+            let _ = writer.shutdown().await;
+        };
+        tokio::select! {
+            () = write_all => {}
+            // What is answered already (to the request that stops the daemon, say) is still sent.
+            () = async { let _ = stop_writing.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => {}
+        }
+    });
+
+    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let slots = Arc::new(Semaphore::new(AT_A_TIME));
+    let read_all = async {
+        while let Some(line) = next_line(&mut reader).await {
+            let request = match line {
+                Line::Whole(bytes) if bytes.trim_ascii().is_empty() => continue,
+                Line::Whole(bytes) => Request::parse(&bytes),
+                Line::TooLong => Err(BadRequest::too_long()),
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(bad) => {
+                    if lines.send(bad.line()).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            let handler = Arc::clone(&handler);
+            let mut caller = Connected {
+                lines: lines.clone(),
+                stop: stop.clone(),
+            };
+            tokio::task::spawn_blocking(move || {
+                let Request { id, method, params } = request;
+                let answer = handle(handler.as_ref(), &method, params, &mut caller);
+                if let Some(id) = id {
+                    // A client that has left needs no answer.
+                    let _ = caller.lines.blocking_send(rpc::answer_line(&id, answer));
+                }
+                drop(slot);
+            });
+        }
+    };
+    let mut stopped = stop.clone();
+    tokio::select! {
+        () = read_all => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    // Requests under way keep their own senders: the writer ends after the last answer.
+    drop(lines);
+    let _ = stop.borrow_and_update();
+    let _ = writing.await;
+}
+
+/// How long answers may still be sent when the daemon ends.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// A fault in a handler is answered as such, and takes nobody else along.
+fn handle(
+    handler: &dyn Handler,
+    method: &str,
+    params: Value,
+    caller: &mut dyn Caller,
+) -> Result<Value, RpcError> {
+    let work = std::panic::AssertUnwindSafe(|| handler.handle(method, params, caller));
+    std::panic::catch_unwind(work).unwrap_or_else(|_| {
+        tracing::error!(method, "a request made its handler panic");
+        Err(RpcError::new(
+            rpc::Reason::Internal,
+            format!("{method} failed by a fault of mediafs; its log says more"),
+        ))
+    })
+}
+
+/// The client of a connection.
+struct Connected {
+    lines: mpsc::Sender<Vec<u8>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Caller for Connected {
+    fn tell(&mut self, note: &Notification) -> Result<(), CallerGone> {
+        if self.gone() {
+            return Err(CallerGone);
+        }
+        let Ok(Value::Object(mut message)) = serde_json::to_value(note) else {
+            return Ok(());
+        };
+        let params = message.remove("params").unwrap_or(Value::Null);
+        let Some(method) = message.get("method").and_then(Value::as_str) else {
+            return Ok(());
+        };
+        let line = rpc::notification_line(method, &params);
+        match note {
+            Notification::Progress(_) => match self.lines.try_send(line) {
+                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+                Err(mpsc::error::TrySendError::Closed(_)) => Err(CallerGone),
+            },
+            Notification::Imported(_) => self.lines.blocking_send(line).map_err(|_| CallerGone),
+        }
+    }
+
+    fn gone(&self) -> bool {
+        self.lines.is_closed() || *self.stop.borrow()
+    }
+}
+
+/// One line of a connection.
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+}
+
+/// The next line without its end; `None` at the end of the stream or when it breaks. Never keeps more than
+/// [`LONGEST_REQUEST`] bytes.
+async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
+    let mut line = Vec::new();
+    let mut too_long = false;
+    loop {
+        let available = match reader.fill_buf().await {
+            Ok([]) | Err(_) => {
+                // A last line without an end counts.
+                return (!line.is_empty() && !too_long).then_some(Line::Whole(line));
+            }
+            Ok(available) => available,
+        };
+        let end = available.iter().position(|&byte| byte == b'\n');
+        let part = &available[..end.unwrap_or(available.len())];
+        if too_long || line.len() + part.len() > LONGEST_REQUEST {
+            too_long = true;
+            line = Vec::new();
+        } else {
+            line.extend_from_slice(part);
+        }
+        let used = part.len() + usize::from(end.is_some());
+        reader.consume(used);
+        if end.is_some() {
+            return Some(if too_long {
+                Line::TooLong
+            } else {
+                Line::Whole(line)
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::control::methods::{TaskKind, TaskProgress};
+    use serde_json::json;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+
+    /// Echoes, counts, panics or waits, as asked.
+    struct Echo;
+
+    impl Handler for Echo {
+        fn handle(
+            &self,
+            method: &str,
+            params: Value,
+            caller: &mut dyn Caller,
+        ) -> Result<Value, RpcError> {
+            match method {
+                "echo" => Ok(params),
+                "panic" => panic!("as asked"),
+                "wait" => {
+                    while !caller.gone() {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    Err(RpcError::new(rpc::Reason::Cancelled, "gone"))
+                }
+                "progress" => {
+                    for done in 0..3 {
+                        let note = Notification::Progress(TaskProgress {
+                            kind: TaskKind::Scan,
+                            subject: String::new(),
+                            done,
+                            total: None,
+                        });
+                        caller
+                            .tell(&note)
+                            .map_err(|_| RpcError::new(rpc::Reason::Cancelled, "gone"))?;
+                    }
+                    Ok(json!(3))
+                }
+                _ => Err(RpcError::new(rpc::Reason::UnknownMethod, method)),
+            }
+        }
+    }
+
+    fn connect() -> (
+        DuplexStream,
+        watch::Sender<bool>,
+        tokio::task::JoinHandle<()>,
+    ) {
+        let (here, there) = tokio::io::duplex(4096);
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(converse(there, Arc::new(Echo), stopped));
+        (here, stop, served)
+    }
+
+    async fn answers(stream: &mut DuplexStream, count: usize) -> Vec<Value> {
+        let mut reader = BufReader::new(stream);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let mut line = String::new();
+            tokio::time::timeout(Duration::from_secs(10), reader.read_line(&mut line))
+                .await
+                .unwrap()
+                .unwrap();
+            all.push(serde_json::from_str(&line).unwrap());
+        }
+        all
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn requests_and_garbage_are_answered_on_one_connection() {
+        let (mut here, _stop, _served) = connect();
+        here.write_all(b"nonsense\n\n\xff\xfe\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":1}}\n")
+            .await
+            .unwrap();
+        let got = answers(&mut here, 3).await;
+        assert_eq!(got[0]["error"]["code"], -32700);
+        assert_eq!(got[1]["error"]["code"], -32700);
+        assert_eq!(
+            got[2],
+            json!({"jsonrpc": "2.0", "id": 1, "result": {"a": 1}})
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_endless_line_is_refused_and_the_connection_goes_on() {
+        let (mut here, _stop, _served) = connect();
+        let (mut reading, mut writing) = tokio::io::split(here);
+        let sending = tokio::spawn(async move {
+            let block = vec![b'x'; 1 << 16];
+            for _ in 0..40 {
+                writing.write_all(&block).await.unwrap();
+            }
+            writing
+                .write_all(b"\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}\n")
+                .await
+                .unwrap();
+            writing
+        });
+        let mut reader = BufReader::new(&mut reading);
+        let mut line = String::new();
+        reader.read_line(&mut line).await.unwrap();
+        assert!(line.contains("1048576"), "{line}");
+        line.clear();
+        reader.read_line(&mut line).await.unwrap();
+        assert!(line.contains("\"id\":2"), "{line}");
+        here = reading.unsplit(sending.await.unwrap());
+        drop(here);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_panic_is_an_answer() {
+        let (mut here, _stop, _served) = connect();
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"panic\"}\n")
+            .await
+            .unwrap();
+        let got = answers(&mut here, 1).await;
+        assert_eq!(got[0]["error"]["code"], -32603);
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"none\"}\n")
+            .await
+            .unwrap();
+        assert_eq!(answers(&mut here, 1).await[0]["error"]["code"], -32601);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
+        let (mut here, _stop, served) = connect();
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"progress\"}")
+            .await
+            .unwrap();
+        here.shutdown().await.unwrap();
+        let mut all = String::new();
+        here.read_to_string(&mut all).await.unwrap();
+        let lines: Vec<&str> = all.lines().collect();
+        assert_eq!(lines.len(), 4, "{all}");
+        assert!(
+            lines[0].contains("task.progress") && lines[3].contains("\"result\":3"),
+            "{all}"
+        );
+        served.await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_end_of_the_daemon_ends_long_requests_and_the_connection() {
+        let (mut here, stop, served) = connect();
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"wait\"}\n")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.send(true).unwrap();
+        let got = answers(&mut here, 1).await;
+        assert_eq!(got[0]["error"]["data"]["reason"], "cancelled");
+        tokio::time::timeout(Duration::from_secs(10), served)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_does_not_read_is_left_behind_at_the_end() {
+        let (mut here, stop, served) = connect();
+        for _ in 0..8 {
+            let params = "x".repeat(2000);
+            let line = format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{{\"a\":\"{params}\"}}}}\n"
+            );
+            here.write_all(line.as_bytes()).await.unwrap();
+        }
+        stop.send(true).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), served)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}

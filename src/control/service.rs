@@ -1,0 +1,505 @@
+//! Answers the methods of the control protocol for one home.
+//!
+//! One [`Service`] holds what a home has: catalog, library, cache, requesters. The daemon puts it behind the socket;
+//! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
+
+mod find;
+mod import;
+mod media;
+mod projects;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mediafs_cache::{CacheError, Store, StoreOptions};
+use parking_lot::{Condvar, Mutex};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::methods::*;
+use super::rpc::one_line;
+use super::{Caller, Handler, Reason, RpcError};
+use crate::catalog::{BaseKind, Catalog, CatalogError};
+use crate::config::{CacheConfig, Config};
+use crate::home::{Home, HomeLock};
+use crate::library::{Library, LibraryError, Phase};
+use crate::tree::class::{RegisterError, Requesters};
+
+/// How long a request waits for a library that is just being started.
+const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Problems that a check lists.
+const MOST_PROBLEMS: u32 = 1000;
+
+/// The cache of a home, opened when it is first asked for: a mount never waits for it.
+#[derive(Clone)]
+pub struct LazyStore {
+    folder: PathBuf,
+    config: CacheConfig,
+    store: Arc<Mutex<Option<Store>>>,
+}
+
+impl LazyStore {
+    /// Of a home; nothing is opened yet.
+    #[must_use]
+    pub fn new(home: &Home, config: &CacheConfig) -> Self {
+        Self {
+            folder: home.cache().to_owned(),
+            config: *config,
+            store: Arc::default(),
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// When it can't be opened; the next call tries again.
+    pub fn get(&self) -> Result<Store, CacheError> {
+        let mut store = self.store.lock();
+        if let Some(store) = &*store {
+            return Ok(store.clone());
+        }
+        let opened = Store::open(
+            &self.folder,
+            StoreOptions {
+                quota: self.config.quota,
+                floor: self.config.free_floor,
+                ..StoreOptions::default()
+            },
+        )?;
+        *store = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// The store, if it was opened.
+    #[must_use]
+    pub fn opened(&self) -> Option<Store> {
+        self.store.lock().clone()
+    }
+}
+
+/// What a service has only in a daemon.
+pub struct DaemonSide {
+    /// Who is what to the drive.
+    pub requesters: Arc<Requesters>,
+    /// The drive, once it is mounted.
+    pub mount: Mutex<Option<MountStatus>>,
+    /// Set to end the daemon.
+    pub shutdown: watch::Sender<bool>,
+}
+
+/// Answers for one home.
+pub struct Service {
+    home: Home,
+    catalog: Arc<Catalog>,
+    cache: LazyStore,
+    library: Mutex<Option<Arc<Library>>>,
+    library_came: Condvar,
+    daemon: Option<DaemonSide>,
+    /// What is not as it should be since the start, with what to do.
+    warnings: Mutex<Vec<String>>,
+    /// Folders that count as trusted storage.
+    trusted: Vec<PathBuf>,
+    /// Kept by a command for as long as it works; a daemon keeps its own.
+    _lock: Option<HomeLock>,
+}
+
+impl Service {
+    /// For a command without a daemon, under the lock of the home.
+    #[must_use]
+    pub fn of_command(
+        home: &Home,
+        lock: HomeLock,
+        config: &Config,
+        catalog: Arc<Catalog>,
+        library: Library,
+    ) -> Self {
+        Self {
+            home: home.clone(),
+            catalog,
+            cache: LazyStore::new(home, &config.cache),
+            library: Mutex::new(Some(Arc::new(library))),
+            library_came: Condvar::new(),
+            daemon: None,
+            warnings: Mutex::default(),
+            trusted: config.trusted.clone(),
+            _lock: Some(lock),
+        }
+    }
+
+    /// For a daemon. Its library comes when the drive is mounted: [`Service::set_library`].
+    #[must_use]
+    pub fn of_daemon(
+        home: &Home,
+        config: &Config,
+        catalog: Arc<Catalog>,
+        cache: LazyStore,
+        daemon: DaemonSide,
+    ) -> Self {
+        Self {
+            home: home.clone(),
+            catalog,
+            cache,
+            library: Mutex::new(None),
+            library_came: Condvar::new(),
+            daemon: Some(daemon),
+            warnings: Mutex::default(),
+            trusted: config.trusted.clone(),
+            _lock: None,
+        }
+    }
+
+    /// The library has started; requests that wait for it go on.
+    pub fn set_library(&self, library: Arc<Library>) {
+        *self.library.lock() = Some(library);
+        self.library_came.notify_all();
+    }
+
+    /// The library has ended; later requests fail.
+    pub fn take_library(&self) -> Option<Arc<Library>> {
+        self.library.lock().take()
+    }
+
+    /// Something is not as it should be: for the log, and for `status` from now on.
+    pub fn warn(&self, text: String) {
+        tracing::warn!("{text}");
+        self.warnings.lock().push(text);
+    }
+
+    /// What only a daemon has.
+    #[must_use]
+    pub fn daemon(&self) -> Option<&DaemonSide> {
+        self.daemon.as_ref()
+    }
+
+    fn library(&self) -> Result<Arc<Library>, RpcError> {
+        let mut library = self.library.lock();
+        let _ = self.library_came.wait_while_for(
+            &mut library,
+            |library| library.is_none(),
+            LIBRARY_PATIENCE,
+        );
+        library.clone().ok_or_else(|| {
+            RpcError::new(Reason::Refused, "the daemon is starting or ending")
+                .remedy("try again in a moment")
+        })
+    }
+
+    fn daemon_needed(&self) -> Result<&DaemonSide, RpcError> {
+        self.daemon.as_ref().ok_or_else(|| {
+            RpcError::new(Reason::NoDaemon, "no drive is mounted from this home")
+                .remedy("start it with `mediafs mount`")
+        })
+    }
+
+    fn mount_point(&self) -> Option<PathBuf> {
+        let mount = self.daemon.as_ref()?.mount.lock();
+        mount.as_ref().map(|mount| mount.point.0.clone())
+    }
+
+    fn hello(&self, params: &HelloParams) -> Hello {
+        tracing::debug!(client = params.client.as_deref(), "a client says hello");
+        Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            pid: std::process::id(),
+        }
+    }
+
+    fn shutdown(&self) -> Result<Nothing, RpcError> {
+        // Fails only if the daemon is ending already.
+        let _ = self.daemon_needed()?.shutdown.send(true);
+        Ok(Nothing {})
+    }
+
+    fn status(&self) -> Result<Status, RpcError> {
+        let reader = self.catalog.reader()?;
+        let mut libraries = Vec::new();
+        let mut projects = Vec::new();
+        for base in reader.bases()? {
+            let list = match base.kind {
+                BaseKind::Library => &mut libraries,
+                BaseKind::Project => &mut projects,
+                BaseKind::Computer => continue,
+            };
+            list.push(BaseStatus {
+                name: base.name,
+                path: base.path.as_path().into(),
+                active: base.active,
+            });
+        }
+        let counts = reader.counts()?;
+        let mut items = ItemCounts {
+            total: counts.items,
+            ..ItemCounts::default()
+        };
+        for (availability, playable, count) in counts.states {
+            *items.availability.entry(word(&availability)).or_default() += count;
+            *items.playable.entry(word(&playable)).or_default() += count;
+        }
+        let mut warnings = self.catalog.notes();
+        warnings.extend(self.warnings.lock().iter().cloned());
+        let mut tasks = Vec::new();
+        // Nobody waits for a library here: status is asked to find out.
+        let library = self.library.lock().clone();
+        if let Some(library) = library {
+            for (path, reason) in library.unwatched()? {
+                warnings.push(format!("{} is not watched: {reason}", path.display()));
+            }
+            if library.lost_events() > 0 {
+                warnings.push(format!(
+                    "the system lost track of changes {} times; everything was scanned again",
+                    library.lost_events()
+                ));
+            }
+            let progress = library.progress();
+            if progress.phase != Phase::Idle {
+                tasks.push(media::scan_progress(&progress));
+            }
+        }
+        Ok(Status {
+            running: self.daemon.is_some(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            home: self.home.data().into(),
+            mount: self
+                .daemon
+                .as_ref()
+                .and_then(|daemon| daemon.mount.lock().clone()),
+            libraries,
+            projects,
+            items,
+            problems: counts.problems,
+            tasks,
+            warnings,
+        })
+    }
+
+    fn check(&self) -> Result<Check, RpcError> {
+        let reader = self.catalog.reader()?;
+        let mut problems: Vec<Problem> = reader
+            .problems(MOST_PROBLEMS)?
+            .into_iter()
+            .map(|(path, reason)| Problem {
+                path: path.as_path().into(),
+                reason,
+            })
+            .collect();
+        let library = self.library.lock().clone();
+        let mut unwatched = Vec::new();
+        if let Some(library) = library {
+            let left = (MOST_PROBLEMS as usize).saturating_sub(problems.len());
+            problems.extend(
+                library
+                    .problems(left)
+                    .into_iter()
+                    .map(|(path, reason)| Problem {
+                        path: path.as_path().into(),
+                        reason,
+                    }),
+            );
+            unwatched.extend(
+                library
+                    .unwatched()?
+                    .into_iter()
+                    .map(|(path, reason)| Problem {
+                        path: path.as_path().into(),
+                        reason,
+                    }),
+            );
+        }
+        Ok(Check {
+            catalog: self.catalog.check()?,
+            unwatched,
+            problems,
+        })
+    }
+
+    fn register(&self, params: &RegisterParams) -> Result<Nothing, RpcError> {
+        self.daemon_needed()?.requesters.register(
+            params.process(),
+            params.started(),
+            params.class,
+            params.strict,
+        )?;
+        Ok(Nothing {})
+    }
+
+    fn set_mode(&self, params: &SetModeParams) -> Result<Nothing, RpcError> {
+        self.daemon_needed()?.requesters.set_mode(
+            params.process(),
+            params.started(),
+            params.strict,
+        )?;
+        Ok(Nothing {})
+    }
+
+    fn cache_stats(&self) -> Result<CacheNumbers, RpcError> {
+        let usage = self.cache.get()?.usage()?;
+        Ok(CacheNumbers {
+            objects: usage.objects,
+            bytes: usage.object_bytes,
+            pinned_bytes: usage.pinned_bytes,
+            reserved_bytes: usage.reserved_bytes,
+            damaged_bytes: usage.damaged_bytes,
+            quota_bytes: usage.quota,
+            free_floor_bytes: usage.floor,
+        })
+    }
+
+    fn cache_verify(&self, caller: &mut dyn Caller) -> Result<CacheVerified, RpcError> {
+        let store = self.cache.get()?;
+        let total = store.usage()?.objects;
+        let report = store.verify_all(|done| {
+            let progress = TaskProgress {
+                kind: TaskKind::Verify,
+                subject: "the cache".to_owned(),
+                done,
+                total: Some(total),
+            };
+            match caller.tell(&Notification::Progress(progress)) {
+                Ok(()) => std::ops::ControlFlow::Continue(()),
+                Err(_) => std::ops::ControlFlow::Break(()),
+            }
+        })?;
+        if !report.complete {
+            return Err(cancelled());
+        }
+        Ok(CacheVerified {
+            intact: report.intact,
+            intact_bytes: report.intact_bytes,
+            damaged: report
+                .damaged
+                .iter()
+                .map(|damaged| damaged.id.to_string())
+                .collect(),
+            vanished: report.vanished.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    fn cache_evict(&self, params: EvictParams) -> Result<CacheEvicted, RpcError> {
+        let store = self.cache.get()?;
+        let bytes = match params.bytes {
+            Some(bytes) => bytes,
+            None => store.usage()?.used(),
+        };
+        Ok(CacheEvicted {
+            bytes: store.evict_bytes(bytes)?,
+        })
+    }
+}
+
+/// Reads the parameters, does the work, writes the answer.
+fn answer<M: Method>(
+    params: Value,
+    work: impl FnOnce(M::Params) -> Result<M::Answer, RpcError>,
+) -> Result<Value, RpcError> {
+    let params = serde_json::from_value(params).map_err(|error| {
+        RpcError::new(Reason::InvalidParameter, format!("{}: {error}", M::NAME))
+    })?;
+    serde_json::to_value(work(params)?)
+        .map_err(|error| RpcError::new(Reason::Internal, format!("{}: {error}", M::NAME)))
+}
+
+impl Handler for Service {
+    fn handle(
+        &self,
+        method: &str,
+        params: Value,
+        caller: &mut dyn Caller,
+    ) -> Result<Value, RpcError> {
+        match method {
+            SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
+            SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
+            DriveStatus::NAME => answer::<DriveStatus>(params, |_| self.status()),
+            DriveCheck::NAME => answer::<DriveCheck>(params, |_| self.check()),
+            MediaGet::NAME => answer::<MediaGet>(params, |params| self.get(&params)),
+            MediaSearch::NAME => answer::<MediaSearch>(params, |params| self.search(&params)),
+            MediaImport::NAME => {
+                answer::<MediaImport>(params, |params| self.import(&params, caller))
+            }
+            MediaScan::NAME => answer::<MediaScan>(params, |params| self.scan(&params, caller)),
+            MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
+            MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),
+            MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
+            MediaTag::NAME => answer::<MediaTag>(params, |params| self.tag(&params)),
+            MediaUntag::NAME => answer::<MediaUntag>(params, |params| self.untag(&params)),
+            RequestersRegister::NAME => {
+                answer::<RequestersRegister>(params, |params| self.register(&params))
+            }
+            RequestersSetMode::NAME => {
+                answer::<RequestersSetMode>(params, |params| self.set_mode(&params))
+            }
+            CacheStats::NAME => answer::<CacheStats>(params, |_| self.cache_stats()),
+            CacheVerify::NAME => answer::<CacheVerify>(params, |_| self.cache_verify(caller)),
+            CacheEvict::NAME => answer::<CacheEvict>(params, |params| self.cache_evict(params)),
+            unknown => Err(RpcError::new(
+                Reason::UnknownMethod,
+                format!(
+                    "there is no method {:?}; known are {}",
+                    unknown.chars().take(80).collect::<String>(),
+                    METHODS.join(", ")
+                ),
+            )),
+        }
+    }
+}
+
+/// The protocol's word for a state.
+fn word<T: serde::Serialize>(state: &T) -> String {
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn cancelled() -> RpcError {
+    RpcError::new(
+        Reason::Cancelled,
+        "it was stopped; what was done until then stays",
+    )
+}
+
+impl From<CatalogError> for RpcError {
+    fn from(error: CatalogError) -> Self {
+        let reason = match &error {
+            CatalogError::IdTaken { .. } => Reason::Taken,
+            CatalogError::Unknown { .. } => Reason::NotFound,
+            CatalogError::NotMedia { .. }
+            | CatalogError::InvalidName { .. }
+            | CatalogError::InvalidLabel { .. } => Reason::InvalidParameter,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<LibraryError> for RpcError {
+    fn from(error: LibraryError) -> Self {
+        let reason = match error {
+            LibraryError::Catalog(error) => return error.into(),
+            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => {
+                Reason::InvalidParameter
+            }
+            LibraryError::Nested { .. }
+            | LibraryError::Excluded { .. }
+            | LibraryError::Untrusted { .. } => Reason::Refused,
+            LibraryError::NoProject { .. } => Reason::NotFound,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<CacheError> for RpcError {
+    fn from(error: CacheError) -> Self {
+        Self::new(Reason::Storage, one_line(&error))
+    }
+}
+
+impl From<RegisterError> for RpcError {
+    fn from(error: RegisterError) -> Self {
+        Self::new(Reason::NotFound, one_line(&error))
+    }
+}

@@ -1,0 +1,201 @@
+//! What is done with items one at a time: get, search, tag, rename, remove.
+
+use super::{Service, cancelled};
+use crate::catalog::{CatalogError, Durability, ItemNo, Reader};
+use crate::control::methods::*;
+use crate::control::{Caller, Reason, RpcError};
+use crate::library::{Phase, ProgressSnapshot};
+use crate::model::{Confidence, MediaItem, Tag, TagSource, split_extension};
+
+impl Service {
+    pub(super) fn get(&self, which: &Which) -> Result<MediaItem, RpcError> {
+        let reader = self.catalog.reader()?;
+        let item = self.find(&reader, which)?;
+        whole(&reader, item.row)
+    }
+
+    pub(super) fn search(&self, params: &SearchParams) -> Result<SearchPage, RpcError> {
+        let limit = params
+            .limit
+            .unwrap_or(SearchParams::MOST)
+            .clamp(1, SearchParams::MOST);
+        let reader = self.catalog.reader()?;
+        let numbers = reader.search_numbers(&params.query, params.after, limit)?;
+        let next = numbers
+            .last()
+            .filter(|_| u32::try_from(numbers.len()).unwrap_or(limit) >= limit)
+            .map(|number| number.0);
+        let mut items = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            // One that was removed meanwhile is left out.
+            items.extend(reader.media_item(number)?);
+        }
+        Ok(SearchPage { items, next })
+    }
+
+    /// Finds an item, changes it in one transaction that is on disk before the answer, and gives it as it is then.
+    pub(super) fn change(
+        &self,
+        which: &Which,
+        change: impl FnOnce(&mut crate::catalog::Writer, ItemNo) -> Result<(), RpcError>,
+    ) -> Result<MediaItem, RpcError> {
+        let reader = self.catalog.reader()?;
+        let item = self.find(&reader, which)?.row;
+        self.catalog
+            .write(Durability::Full, |writer| change(writer, item))?;
+        whole(&reader, item)
+    }
+
+    pub(super) fn tag(&self, params: &TagParams) -> Result<MediaItem, RpcError> {
+        if params.tags.is_empty() {
+            return Err(RpcError::new(
+                Reason::InvalidParameter,
+                "name at least one tag",
+            ));
+        }
+        self.change(&params.item, |writer, item| {
+            for name in &params.tags {
+                writer.tag(
+                    item,
+                    &Tag {
+                        name: name.clone(),
+                        source: TagSource::User,
+                        confidence: Confidence::CERTAIN,
+                    },
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn untag(&self, params: &TagParams) -> Result<MediaItem, RpcError> {
+        self.change(&params.item, |writer, item| {
+            for name in &params.tags {
+                if !writer.untag(item, name)? {
+                    return Err(RpcError::new(
+                        Reason::NotFound,
+                        format!("it has no tag {name:?}, so nothing was taken off"),
+                    )
+                    .remedy("`mediafs show ID` lists its tags"));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn rename(&self, params: &RenameParams) -> Result<MediaItem, RpcError> {
+        self.change(&params.item, |writer, item| {
+            let old = writer
+                .reader()
+                .item(item)?
+                .ok_or(CatalogError::Unknown {
+                    what: "item",
+                    number: item.0,
+                })?
+                .name;
+            Ok(writer.rename(item, &with_extension(&params.name, &old))?)
+        })
+    }
+
+    pub(super) fn remove(&self, which: &Which) -> Result<Removed, RpcError> {
+        let item = self.find(&self.catalog.reader()?, which)?;
+        self.catalog
+            .write(Durability::Full, |writer| -> Result<(), RpcError> {
+                Ok(writer.remove(item.row)?)
+            })?;
+        Ok(Removed {
+            media_id: item.media_id,
+            name: item.name,
+        })
+    }
+
+    pub(super) fn scan(
+        &self,
+        params: &ScanParams,
+        caller: &mut dyn Caller,
+    ) -> Result<ScanAnswer, RpcError> {
+        use crate::library::Which as Roots;
+        let library = self.library()?;
+        let roots = match &params.path {
+            None => Roots::All,
+            Some(path) => {
+                let base = self
+                    .catalog
+                    .reader()?
+                    .bases()?
+                    .into_iter()
+                    .find(|base| base.path == path.0 && base.active);
+                let Some(base) = base else {
+                    return Err(RpcError::new(
+                        Reason::NotFound,
+                        format!("{} is no library folder", path.0.display()),
+                    )
+                    .remedy("`mediafs status` lists them"));
+                };
+                Roots::One(base.row)
+            }
+        };
+        let progress = crate::library::Progress::default();
+        super::import::watched(
+            caller,
+            &mut || scan_progress(&progress.snapshot()),
+            |cancel| library.scan_now(&roots, &progress, cancel),
+        )??;
+        if caller.gone() {
+            return Err(cancelled());
+        }
+        let seen = progress.snapshot();
+        Ok(ScanAnswer {
+            files: seen.seen,
+            read: seen.done,
+            problems: seen.failed,
+        })
+    }
+}
+
+/// How far a scan is, in the protocol's words.
+pub(super) fn scan_progress(progress: &ProgressSnapshot) -> TaskProgress {
+    let looking = matches!(progress.phase, Phase::Looking | Phase::Idle);
+    TaskProgress {
+        kind: TaskKind::Scan,
+        subject: "library folders".to_owned(),
+        done: if looking {
+            progress.seen
+        } else {
+            progress.done
+        },
+        total: (!looking).then_some(progress.expected),
+    }
+}
+
+fn whole(reader: &Reader, item: ItemNo) -> Result<MediaItem, RpcError> {
+    reader
+        .media_item(item)?
+        .ok_or_else(|| RpcError::new(Reason::NotFound, "the sound was removed meanwhile"))
+}
+
+/// The new name with the extension of the old one, unless it has that already.
+fn with_extension(name: &str, old: &str) -> String {
+    let (_, extension) = split_extension(old);
+    let (_, given) = split_extension(name);
+    if extension.is_empty() || given.eq_ignore_ascii_case(extension) || name.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}.{extension}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_keeps_the_extension() {
+        assert_eq!(with_extension("Boom", "kick.wav"), "Boom.wav");
+        assert_eq!(with_extension("Boom.WAV", "kick.wav"), "Boom.WAV");
+        assert_eq!(with_extension("Boom 2.0", "kick.wav"), "Boom 2.0.wav");
+        assert_eq!(with_extension("Boom.flac", "kick.wav"), "Boom.flac.wav");
+        assert_eq!(with_extension("Boom", "kick"), "Boom");
+        assert_eq!(with_extension("", "kick.wav"), "");
+    }
+}

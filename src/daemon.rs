@@ -1,0 +1,417 @@
+//! The daemon: puts the parts together, and takes them apart again.
+//!
+//! Start: lock the home, open the catalog, listen, mount, say `ready`; nothing of that grows with the library. Only
+//! then libraries are registered, scanned and watched, and the cache is opened. Stop, in an order that is bounded at
+//! each step: unmount, end requests, end the library, close the catalog, give the home back.
+
+mod log;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mediafs_platform::endpoint::{EndpointError, Listener};
+use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Passthrough, mount};
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::catalog::{Catalog, CatalogError, PlaceNo};
+use crate::config::Config;
+use crate::control::methods::MountStatus;
+use crate::control::rpc::one_line;
+use crate::control::server::converse;
+use crate::control::service::{DaemonSide, LazyStore};
+use crate::control::{Handler, Service};
+use crate::home::{Home, HomeError, HomeLock, Purpose};
+use crate::library::{Library, LibraryConfig, LibraryError};
+use crate::tree::class::Requesters;
+use crate::tree::{MediaDrive, Owner, Reconcile};
+
+pub use log::Log;
+
+/// How long a command at work on the home is waited for.
+const HOME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long programs may go on with their open files after the drive is to be unmounted.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// After this long the process ends, whatever still hangs.
+const LONGEST_STOP: Duration = Duration::from_secs(15);
+
+/// How long requests may still be answered when all else has ended.
+const REQUESTS_END: Duration = Duration::from_secs(1);
+
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Pause after the system could not give a connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// What a daemon is started with.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// Where its catalog is.
+    pub home: Home,
+    /// Its settings.
+    pub config: Config,
+    /// Where the drive is to appear.
+    pub mountpoint: PathBuf,
+    /// Folders to be registered as library roots, beside those that are.
+    pub libraries: Vec<PathBuf>,
+    /// Folders of projects to be opened.
+    pub projects: Vec<PathBuf>,
+    /// Let the kernel read trusted files itself where it can.
+    pub passthrough: bool,
+}
+
+/// Why the daemon could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// The home can't be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The catalog can't be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The library can't be used.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The control socket can't be had.
+    #[error("the control socket cannot be used")]
+    Endpoint(#[from] EndpointError),
+    /// The drive can't be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The system gives no threads, signals or files.
+    #[error("the daemon cannot start: {doing} failed")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel took the mount away.
+    #[error("the drive was cut off: {reason}; mount it again")]
+    CutOff {
+        /// Why.
+        reason: String,
+    },
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |source| DaemonError::System { doing, source }
+}
+
+/// The service of a home for a command that found no daemon. It holds the lock as long as it lives.
+///
+/// # Errors
+/// [`DaemonError`] if the catalog can't be opened.
+pub fn service_without_daemon(
+    home: &Home,
+    lock: HomeLock,
+    config: &Config,
+) -> Result<Arc<dyn Handler>, DaemonError> {
+    let catalog = Catalog::open(home.data())?;
+    let library = Library::open(
+        Arc::clone(&catalog),
+        home.data(),
+        library_config(config, None),
+    );
+    Ok(Arc::new(Service::of_command(
+        home, lock, config, catalog, library,
+    )))
+}
+
+fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfig {
+    LibraryConfig {
+        mount_point,
+        trusted: config.trusted.clone(),
+        ..LibraryConfig::default()
+    }
+}
+
+/// Runs the daemon until it is told to end, by the control protocol, a signal, or an unmount by others. `ready` is
+/// called once when the drive is mounted and answers.
+///
+/// # Errors
+/// [`DaemonError`] if it could not start, or the mount failed; everything was taken apart again by then.
+pub fn run(
+    options: &DaemonOptions,
+    ready: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), DaemonError> {
+    let DaemonOptions { home, config, .. } = options;
+    let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
+    let catalog = Catalog::open(home.data())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("mediafs-runtime")
+        .enable_all()
+        .build()
+        .map_err(system("starting threads"))?;
+    let requesters = Arc::new(Requesters::new(&config.requesters));
+    let cache = LazyStore::new(home, &config.cache);
+    let (stop, stopped) = watch::channel(false);
+    let service = Arc::new(Service::of_daemon(
+        home,
+        config,
+        Arc::clone(&catalog),
+        cache.clone(),
+        DaemonSide {
+            requesters: Arc::clone(&requesters),
+            mount: Mutex::new(None),
+            shutdown: stop.clone(),
+        },
+    ));
+    listen_for_signals(&runtime, &stop)?;
+    serve(&runtime, home, &service, &stopped)?;
+
+    let library = Arc::new(LateLibrary {
+        before: Library::open(
+            Arc::clone(&catalog),
+            home.data(),
+            library_config(config, None),
+        ),
+        started: OnceLock::new(),
+    });
+    let drive = MediaDrive::new(
+        Arc::clone(&catalog),
+        requesters,
+        Arc::clone(&library) as Arc<dyn Reconcile>,
+        Owner {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        },
+        home.data().to_owned(),
+    );
+    let mut mount_options = MountOptions::new(&options.mountpoint);
+    mount_options.passthrough = options.passthrough;
+    let mounted = mount(drive, &mount_options, runtime.handle().clone())?;
+    home.announce_mount(&lock, mounted.path())?;
+    if let Some(daemon) = service.daemon() {
+        *daemon.mount.lock() = Some(mount_status(&mounted));
+    }
+    tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
+    // Nobody who reads it may be left; the drive is there all the same.
+    let _ = ready(mounted.path());
+
+    let begun = begin_library(options, &mounted, &catalog, &service, &library, &cache);
+    let outcome = match begun {
+        Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
+        Err(error) => Err(error.into()),
+    };
+    take_apart(&stop, &mounted, &service, &cache, runtime);
+    drop(lock);
+    outcome
+}
+
+/// The library for the drive: it starts only when the drive is ready, but the drive may ask for a second look before.
+struct LateLibrary {
+    /// Without threads.
+    before: Library,
+    started: OnceLock<Weak<Library>>,
+}
+
+impl Reconcile for LateLibrary {
+    fn reconcile(&self, place: PlaceNo) {
+        let started = self.started.get().and_then(Weak::upgrade);
+        let library = started.as_deref().unwrap_or(&self.before);
+        if let Err(error) = library.reconcile_place(place) {
+            tracing::warn!(
+                place = place.0,
+                error = one_line(&error),
+                "a second look failed"
+            );
+        }
+    }
+}
+
+fn mount_status(mounted: &Mounted) -> MountStatus {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let passthrough = mounted.passthrough();
+    MountStatus {
+        point: mounted.path().into(),
+        passthrough: passthrough == Passthrough::InForce,
+        passthrough_note: passthrough.to_string(),
+        since: since.as_secs(),
+    }
+}
+
+/// Any of the usual signals ends the daemon in order.
+fn listen_for_signals(runtime: &Runtime, stop: &watch::Sender<bool>) -> Result<(), DaemonError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _inside = runtime.enter();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals = signal(kind).map_err(system("listening for signals"))?;
+        let stop = stop.clone();
+        runtime.spawn(async move {
+            signals.recv().await;
+            tracing::info!(signal = kind.as_raw_value(), "told to end");
+            // Fails only when it is ending already.
+            let _ = stop.send(true);
+        });
+    }
+    Ok(())
+}
+
+/// Answers on the control socket until the end.
+fn serve(
+    runtime: &Runtime,
+    home: &Home,
+    service: &Arc<Service>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<(), DaemonError> {
+    let listener = {
+        let _inside = runtime.enter();
+        Listener::bind(home.socket())?
+    };
+    let service = Arc::clone(service);
+    let mut stop = stopped.clone();
+    let stopped = stopped.clone();
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+    runtime.spawn(async move {
+        let accept_all = async {
+            loop {
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let handler = Arc::clone(&service) as Arc<dyn Handler>;
+                        let stopped = stopped.clone();
+                        tokio::spawn(async move {
+                            converse(stream, handler, stopped).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection can be taken now");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accept_all => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
+    Ok(())
+}
+
+/// What comes after `ready`: the library, its roots, open projects, the cache.
+fn begin_library(
+    options: &DaemonOptions,
+    mounted: &Mounted,
+    catalog: &Arc<Catalog>,
+    service: &Arc<Service>,
+    late: &LateLibrary,
+    cache: &LazyStore,
+) -> Result<(), LibraryError> {
+    let config = library_config(&options.config, Some(mounted.path().to_owned()));
+    let library = Arc::new(Library::start(
+        Arc::clone(catalog),
+        options.home.data(),
+        config,
+    )?);
+    // It is set nowhere else.
+    let _ = late.started.set(Arc::downgrade(&library));
+    service.set_library(Arc::clone(&library));
+    for path in &options.libraries {
+        if let Err(error) = library.add_root(path) {
+            // A disk that is not there today is no reason to be without the drive; what is known of it is shown.
+            service.warn(format!(
+                "the library {} was not added: {}",
+                path.display(),
+                one_line(&error)
+            ));
+        }
+    }
+    for path in &options.projects {
+        if let Err(error) = service.open_project(path) {
+            service.warn(format!(
+                "the project {} was not opened: {error}",
+                path.display()
+            ));
+        }
+    }
+    let cache = cache.clone();
+    let opening = std::thread::Builder::new()
+        .name("mediafs-cache".to_owned())
+        .spawn(move || {
+            let reconciled = cache.get().and_then(|store| {
+                if store.opening().needs_reconcile {
+                    store.reconcile().map(|_| ())
+                } else {
+                    Ok(())
+                }
+            });
+            if let Err(error) = reconciled {
+                tracing::error!(error = one_line(&error), "the cache cannot be used");
+            }
+        });
+    if let Err(error) = opening {
+        tracing::error!(%error, "the cache is opened when it is needed");
+    }
+    Ok(())
+}
+
+async fn wait_for_end(
+    mounted: &Mounted,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), DaemonError> {
+    tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => Ok(()),
+        ended = mounted.ended() => match ended {
+            Ended::Unmounted => {
+                tracing::info!("somebody else unmounted the drive");
+                Ok(())
+            }
+            Ended::Failed(reason) => Err(DaemonError::CutOff { reason }),
+        },
+    }
+}
+
+fn take_apart(
+    stop: &watch::Sender<bool>,
+    mounted: &Mounted,
+    service: &Arc<Service>,
+    cache: &LazyStore,
+    runtime: Runtime,
+) {
+    let _ = stop.send(true);
+    // Threads that hang in storage can't be ended; the process can.
+    let watchdog = std::thread::Builder::new()
+        .name("mediafs-stop".to_owned())
+        .spawn(|| {
+            std::thread::sleep(LONGEST_STOP);
+            tracing::error!("something does not end; the process ends without it");
+            std::process::exit(1);
+        });
+    if let Err(error) = watchdog {
+        tracing::warn!(%error, "nothing bounds the end");
+    }
+    mounted.unmount(GRACE);
+    if let Some(library) = service.take_library() {
+        library.stop();
+    }
+    if let Some(store) = cache.opened()
+        && let Err(error) = store.flush()
+    {
+        tracing::warn!(
+            error = one_line(&error),
+            "the last uses of cached sounds are forgotten"
+        );
+    }
+    runtime.shutdown_timeout(REQUESTS_END);
+    tracing::info!("ended");
+}

@@ -1,0 +1,584 @@
+//! The home: where configuration, catalog, cache, log and socket of one user's media drive are.
+//!
+//! `--home DIR` (or `MEDIAFS_HOME`) puts all of them under one folder; without it they go to the places of the XDG
+//! base directories. One process at a time works on a home, by a lock that ends with the process.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mediafs_platform::lock::{LockError, LockedFile};
+use serde::{Deserialize, Serialize};
+
+/// How often a held lock is tried again.
+const AGAIN: Duration = Duration::from_millis(25);
+
+/// How long a daemon's lock is waited for at most: it may just be ending, or somebody looks whether it is held.
+const DAEMON_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Why a home can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// There is nowhere to put it.
+    #[error("no home folder is known: $HOME is not set; name one with --home DIR")]
+    Nowhere,
+    /// A folder or file of it can't be made or opened.
+    #[error("the home {path} cannot be used: {doing} failed")]
+    Unusable {
+        /// Which folder or file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It belongs to another user.
+    #[error("the home {path} belongs to user {owner}; use a folder of your own with --home DIR")]
+    Foreign {
+        /// Which folder.
+        path: PathBuf,
+        /// Number of the user it belongs to.
+        owner: u32,
+    },
+    /// It is on storage that can hang or vanish.
+    #[error(
+        "the home {path} is on storage that is not trusted ({reason}); put it on an internal disk with --home DIR"
+    )]
+    Untrusted {
+        /// Which folder.
+        path: PathBuf,
+        /// Why it is not.
+        reason: String,
+    },
+    /// Its lock can't be taken.
+    #[error("the home {path} cannot be locked")]
+    Lock {
+        /// Which home.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: LockError,
+    },
+    /// Another process works on it.
+    #[error("the home {path} is in use by process {pid}, {what}; {remedy}", what = purpose.what(), remedy = purpose.remedy())]
+    Held {
+        /// Which home.
+        path: PathBuf,
+        /// Who holds it; 0 if it does not tell.
+        pid: u32,
+        /// For what.
+        purpose: Purpose,
+    },
+}
+
+/// What a process holds a home for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// It is its daemon.
+    Daemon,
+    /// It is a command that works without a daemon.
+    Command,
+}
+
+impl Purpose {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Daemon => "its mediafs daemon",
+            Self::Command => "another mediafs command",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Daemon => "use that one, or end it with `mediafs unmount`",
+            Self::Command => "wait until that has ended",
+        }
+    }
+}
+
+/// The places of a home. Nothing is made until [`Home::prepare`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Home {
+    config_file: PathBuf,
+    data: PathBuf,
+    cache: PathBuf,
+    socket: PathBuf,
+    given: bool,
+}
+
+/// What [`Home::locate`] asks of the environment.
+struct Environment<'a> {
+    get: &'a dyn Fn(&str) -> Option<PathBuf>,
+}
+
+impl Environment<'_> {
+    /// An absolute path of a variable; others are to be ignored by the XDG specification.
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        (self.get)(name).filter(|path| path.is_absolute())
+    }
+}
+
+impl Home {
+    /// The home that was given, else that of `MEDIAFS_HOME`, else the user's.
+    ///
+    /// # Errors
+    /// [`HomeError::Nowhere`], or the current folder is gone and the given path relative.
+    pub fn locate(given: Option<&Path>) -> Result<Self, HomeError> {
+        let get = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        Self::locate_in(given, &Environment { get: &get })
+    }
+
+    fn locate_in(given: Option<&Path>, environment: &Environment<'_>) -> Result<Self, HomeError> {
+        let given = given
+            .map(Path::to_owned)
+            .or_else(|| (environment.get)("MEDIAFS_HOME"));
+        let runtime = environment.folder("XDG_RUNTIME_DIR");
+        if let Some(folder) = given {
+            let folder = std::path::absolute(&folder).map_err(|source| HomeError::Unusable {
+                path: folder,
+                doing: "finding out where it is",
+                source,
+            })?;
+            return Ok(Self {
+                config_file: folder.join("config.toml"),
+                cache: folder.join("cache"),
+                socket: folder.join("socket"),
+                data: folder,
+                given: true,
+            });
+        }
+        let user = environment.folder("HOME").ok_or(HomeError::Nowhere)?;
+        let place = |variable: &str, usual: &str| {
+            environment
+                .folder(variable)
+                .unwrap_or_else(|| user.join(usual))
+                .join("mediafs")
+        };
+        let data = place("XDG_DATA_HOME", ".local/share");
+        let socket = runtime.map_or_else(
+            || data.join("socket"),
+            |runtime| runtime.join("mediafs/socket"),
+        );
+        Ok(Self {
+            config_file: place("XDG_CONFIG_HOME", ".config").join("config.toml"),
+            cache: place("XDG_CACHE_HOME", ".cache"),
+            socket: socket,
+            data,
+            given: false,
+        })
+    }
+
+    /// The one folder that holds everything, if one was given.
+    #[must_use]
+    pub fn given(&self) -> Option<&Path> {
+        self.given.then_some(self.data.as_path())
+    }
+
+    /// The user's configuration, which may not exist.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        &self.config_file
+    }
+
+    /// The folder of the catalog; names the home to people.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The folder of the cache.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where imports by copy go that belong to no project: a folder of plain files.
+    #[must_use]
+    pub fn library(&self) -> PathBuf {
+        self.data.join("Library")
+    }
+
+    /// The folder of the log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.data.join("log")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.data.join("lock")
+    }
+
+    /// Where a daemon says who it is and where it listens.
+    fn daemon_file(&self) -> PathBuf {
+        self.data.join("daemon.json")
+    }
+
+    /// Where a daemon of this home is to listen.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where the daemon of this home listens: as it says, which may differ from [`Home::socket`] when it was started
+    /// in another environment.
+    #[must_use]
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.announced()
+            .map_or_else(|| self.socket.clone(), |daemon| daemon.socket)
+    }
+
+    fn announced(&self) -> Option<Announced> {
+        let mut text = Vec::new();
+        File::open(self.daemon_file())
+            .ok()?
+            .take(LONGEST_ANNOUNCEMENT)
+            .read_to_end(&mut text)
+            .ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Makes the folders, for the owner alone, and checks that they can be relied on. What lies in one of the `trusted`
+    /// folders can.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn prepare(&self, trusted: &[PathBuf]) -> Result<(), HomeError> {
+        // Before anything touches it: what may hang is told by the tables of the system.
+        check_trust(&self.data, trusted)?;
+        for folder in [&self.data, &self.cache, &self.log()] {
+            private_folder(folder)?;
+        }
+        if let Some(folder) = self.socket.parent() {
+            private_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock, waiting for it at most so long.
+    ///
+    /// # Errors
+    /// [`HomeError::Held`], naming the holder; or the lock file can't be made.
+    pub fn lock(&self, purpose: Purpose, patience: Duration) -> Result<HomeLock, HomeError> {
+        let start = Instant::now();
+        let held = loop {
+            match LockedFile::acquire(&self.lock_file()) {
+                Ok(lock) => break lock,
+                Err(LockError::Held { pid, .. }) => {
+                    let daemon = self.announced().map(|daemon| daemon.pid);
+                    let holder = if pid.is_some() && pid == daemon {
+                        Purpose::Daemon
+                    } else {
+                        Purpose::Command
+                    };
+                    // A daemon stays; only commands are worth waiting for.
+                    let patience = match holder {
+                        Purpose::Daemon => patience.min(DAEMON_PATIENCE),
+                        Purpose::Command => patience,
+                    };
+                    if start.elapsed() >= patience {
+                        return Err(HomeError::Held {
+                            path: self.data.clone(),
+                            pid: pid.unwrap_or(0),
+                            purpose: holder,
+                        });
+                    }
+                }
+                Err(source) => {
+                    return Err(HomeError::Lock {
+                        path: self.data.clone(),
+                        source,
+                    });
+                }
+            }
+            std::thread::sleep(AGAIN);
+        };
+        let daemon_file = match purpose {
+            Purpose::Daemon => Some(self.announce(None)?),
+            Purpose::Command => None,
+        };
+        Ok(HomeLock {
+            daemon_file,
+            _lock: held,
+        })
+    }
+
+    fn announce(&self, mount: Option<&Path>) -> Result<PathBuf, HomeError> {
+        let path = self.daemon_file();
+        let announced = Announced {
+            pid: std::process::id(),
+            socket: self.socket.clone(),
+            mount: mount.map(Path::to_owned),
+        };
+        // Paths that are no text can't be said; who has the same environment finds the socket all the same.
+        let text = serde_json::to_vec(&announced).unwrap_or_default();
+        let next = path.with_extension("json.new");
+        std::fs::write(&next, text)
+            .and_then(|()| std::fs::rename(&next, &path))
+            .map_err(|source| HomeError::Unusable {
+                path: path.clone(),
+                doing: "saying who its daemon is",
+                source,
+            })?;
+        Ok(path)
+    }
+
+    /// Says where the drive is mounted. For the daemon, which shows that it holds the lock.
+    ///
+    /// # Errors
+    /// The home can't be written to.
+    pub fn announce_mount(&self, _lock: &HomeLock, point: &Path) -> Result<(), HomeError> {
+        self.announce(Some(point)).map(|_| ())
+    }
+
+    /// Where the last daemon of this home had its drive, if it still has or did not end in order.
+    #[must_use]
+    pub fn announced_mount(&self) -> Option<PathBuf> {
+        self.announced()?.mount
+    }
+
+    /// Is the home in use by a process of this number?
+    #[must_use]
+    pub fn is_held_by(&self, pid: u32) -> bool {
+        matches!(
+            LockedFile::acquire(&self.lock_file()),
+            Err(LockError::Held { pid: holder, .. }) if holder.is_none_or(|holder| holder == pid)
+        )
+    }
+}
+
+/// What a daemon says of itself.
+#[derive(Serialize, Deserialize)]
+struct Announced {
+    pid: u32,
+    socket: PathBuf,
+    #[serde(default)]
+    mount: Option<PathBuf>,
+}
+
+/// The longest announcement that is read, in bytes.
+const LONGEST_ANNOUNCEMENT: u64 = 16 * 1024;
+
+/// The lock on a home, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct HomeLock {
+    daemon_file: Option<PathBuf>,
+    /// Dropped last.
+    _lock: LockedFile,
+}
+
+impl Drop for HomeLock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.daemon_file {
+            // If it stays, nobody answers where it points to.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Makes the folder if it is missing, and sees to it that only its owner can enter it.
+fn private_folder(path: &Path) -> Result<(), HomeError> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    let unusable = |doing| {
+        move |source| HomeError::Unusable {
+            path: path.to_owned(),
+            doing,
+            source,
+        }
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(unusable("making the folder"))?;
+    let found = std::fs::symlink_metadata(path).map_err(unusable("looking at it"))?;
+    let found = if found.is_symlink() {
+        // A folder that the user keeps elsewhere; what counts is where it leads.
+        std::fs::metadata(path).map_err(unusable("following the link"))?
+    } else {
+        found
+    };
+    let us = rustix::process::geteuid();
+    if found.uid() != us.as_raw() && !us.is_root() {
+        return Err(HomeError::Foreign {
+            path: path.to_owned(),
+            owner: found.uid(),
+        });
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+            .map_err(unusable("keeping others out"))?;
+    }
+    Ok(())
+}
+
+fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
+    let reason = untrusted(folder, declared).map_err(|source| HomeError::Unusable {
+        path: folder.to_owned(),
+        doing: "finding out on what storage it is",
+        source,
+    })?;
+    match reason {
+        Some(reason) => Err(HomeError::Untrusted {
+            path: folder.to_owned(),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Why the storage under a path can hang or vanish; `None` if it is trusted, or in one of the `declared` folders. A
+/// path that is not there yet is judged by where it will be. Asks the tables of the system, never the storage.
+///
+/// # Errors
+/// When the mount table can't be read.
+pub(crate) fn untrusted(path: &Path, declared: &[PathBuf]) -> std::io::Result<Option<String>> {
+    #[cfg(target_os = "linux")]
+    {
+        use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
+        let classifier = Classifier::read(DeclaredTrusted {
+            paths: declared.to_vec(),
+            devices: Vec::new(),
+        })?;
+        match classifier.trust(path) {
+            Trust::Trusted => Ok(None),
+            Trust::Untrusted(reason) => Ok(Some(reason.to_string())),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (path, declared);
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn located(given: Option<&str>, variables: &[(&str, &str)]) -> Result<Home, HomeError> {
+        let get = |name: &str| {
+            variables
+                .iter()
+                .find(|(variable, _)| *variable == name)
+                .map(|(_, value)| PathBuf::from(value))
+        };
+        Home::locate_in(given.map(Path::new), &Environment { get: &get })
+    }
+
+    #[test]
+    fn a_given_home_holds_everything() {
+        for (given, variables) in [
+            (
+                Some("/h"),
+                &[("MEDIAFS_HOME", "/other"), ("XDG_CACHE_HOME", "/c")][..],
+            ),
+            (None, &[("MEDIAFS_HOME", "/h"), ("HOME", "/home/u")][..]),
+        ] {
+            let home = located(given, variables).unwrap();
+            assert_eq!(home.config_file(), Path::new("/h/config.toml"));
+            assert_eq!(home.data(), Path::new("/h"));
+            assert_eq!(home.cache(), Path::new("/h/cache"));
+            assert_eq!(home.socket(), Path::new("/h/socket"));
+        }
+    }
+
+    #[test]
+    fn without_one_the_usual_places_are_taken() {
+        let home = located(
+            None,
+            &[("HOME", "/home/u"), ("XDG_RUNTIME_DIR", "/run/user/7")],
+        )
+        .unwrap();
+        assert_eq!(
+            home.config_file(),
+            Path::new("/home/u/.config/mediafs/config.toml")
+        );
+        assert_eq!(home.data(), Path::new("/home/u/.local/share/mediafs"));
+        assert_eq!(home.cache(), Path::new("/home/u/.cache/mediafs"));
+        assert_eq!(home.socket(), Path::new("/run/user/7/mediafs/socket"));
+        let home = located(None, &[("HOME", "/home/u"), ("XDG_DATA_HOME", "relative")]).unwrap();
+        assert_eq!(home.data(), Path::new("/home/u/.local/share/mediafs"));
+        assert_eq!(
+            home.socket(),
+            Path::new("/home/u/.local/share/mediafs/socket")
+        );
+        assert!(matches!(located(None, &[]), Err(HomeError::Nowhere)));
+    }
+
+    #[test]
+    fn folders_are_the_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("home");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let home = Home::locate(Some(&folder)).unwrap();
+        home.prepare(&[]).unwrap();
+        for path in [home.data(), home.cache(), &home.log()] {
+            let mode = std::fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+        }
+        std::fs::write(folder.join("file"), "").unwrap();
+        let home = Home::locate(Some(&folder.join("file"))).unwrap();
+        assert!(matches!(home.prepare(&[]), Err(HomeError::Unusable { .. })));
+    }
+
+    #[test]
+    fn the_lock_is_for_one_and_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path())).unwrap();
+        home.prepare(&[]).unwrap();
+        let us = std::process::id();
+        assert!(!home.is_held_by(us));
+        let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
+        assert!(home.is_held_by(us));
+        assert_eq!(home.daemon_socket(), home.socket());
+        let refused = |purpose| {
+            home.lock(purpose, Duration::from_millis(30))
+                .unwrap_err()
+                .to_string()
+        };
+        let error = refused(Purpose::Command);
+        assert!(
+            error.contains(&us.to_string()) && error.contains("mediafs unmount"),
+            "{error}"
+        );
+        drop(lock);
+        assert!(!home.is_held_by(us));
+        let lock = home.lock(Purpose::Command, Duration::ZERO).unwrap();
+        let error = refused(Purpose::Daemon);
+        assert!(
+            error.contains(&us.to_string()) && error.contains("another mediafs command"),
+            "{error}"
+        );
+        drop(lock);
+        assert_eq!(
+            std::fs::read_dir(dir.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name() == "daemon.json")
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn garbage_in_its_files_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path())).unwrap();
+        home.prepare(&[]).unwrap();
+        for name in ["lock", "daemon.json"] {
+            std::fs::write(dir.path().join(name), [0xff, 0, b'\n', b'x']).unwrap();
+        }
+        assert!(!home.is_held_by(1));
+        assert_eq!(home.daemon_socket(), home.socket());
+        home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
+    }
+}

@@ -1,0 +1,200 @@
+//! Open files. A handle shows one content from `open` to `release`, whatever happens to its item meanwhile.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use mediafs_platform::drive::{Attributes, DriveError, HandleId, NodeId};
+use parking_lot::{Mutex, RwLock};
+
+use crate::silence::Placeholder;
+
+/// Where a handle's bytes come from.
+#[derive(Clone)]
+pub(super) enum Shown {
+    /// A file on trusted storage.
+    File(Arc<File>),
+    /// Silence.
+    Silence(Arc<dyn Placeholder>),
+    /// A text that the drive itself wrote.
+    Text(&'static str),
+}
+
+const SHARDS: usize = 8;
+
+struct Handle {
+    node: NodeId,
+    shown: Shown,
+}
+
+/// Every open handle.
+pub(super) struct Handles {
+    next: AtomicU64,
+    shards: [RwLock<HashMap<HandleId, Handle>>; SHARDS],
+    /// What an open node was when it was opened, with its handles: `fstat` goes on answering after the item has another
+    /// generation, or is removed.
+    nodes: Mutex<HashMap<NodeId, (usize, Attributes)>>,
+}
+
+impl Default for Handles {
+    fn default() -> Self {
+        Self {
+            next: AtomicU64::new(1),
+            shards: Default::default(),
+            nodes: Mutex::default(),
+        }
+    }
+}
+
+/// Kernels ask for a megabyte at most; nobody is given more in one piece.
+const LONGEST_READ: u32 = 16 * 1024 * 1024;
+
+impl Handles {
+    fn shard(&self, handle: HandleId) -> &RwLock<HashMap<HandleId, Handle>> {
+        // The remainder is below SHARDS, so it fits any integer.
+        &self.shards[(handle.0 % SHARDS as u64) as usize]
+    }
+
+    pub(super) fn open(&self, node: NodeId, attributes: Attributes, shown: Shown) -> HandleId {
+        let handle = HandleId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.shard(handle)
+            .write()
+            .insert(handle, Handle { node, shown });
+        self.nodes.lock().entry(node).or_insert((0, attributes)).0 += 1;
+        handle
+    }
+
+    pub(super) fn close(&self, handle: HandleId) {
+        let Some(closed) = self.shard(handle).write().remove(&handle) else {
+            return;
+        };
+        let mut nodes = self.nodes.lock();
+        if let Some((handles, _)) = nodes.get_mut(&closed.node) {
+            *handles -= 1;
+            if *handles == 0 {
+                nodes.remove(&closed.node);
+            }
+        }
+    }
+
+    /// What the node was when it was opened, while a handle of it is open.
+    pub(super) fn attributes(&self, node: NodeId) -> Option<Attributes> {
+        self.nodes
+            .lock()
+            .get(&node)
+            .map(|(_, attributes)| *attributes)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Up to `length` bytes at `offset`; fewer only at the end.
+    pub(super) fn read(
+        &self,
+        handle: HandleId,
+        offset: u64,
+        length: u32,
+    ) -> Result<Bytes, DriveError> {
+        let shown = self
+            .shard(handle)
+            .read()
+            .get(&handle)
+            .map(|h| h.shown.clone())
+            .ok_or(DriveError::NotFound)?;
+        let length = length.min(LONGEST_READ) as usize;
+        let mut buffer = BytesMut::zeroed(length);
+        let filled = match shown {
+            Shown::File(file) => {
+                read_file(&file, &mut buffer, offset).map_err(|_| DriveError::Io)?
+            }
+            Shown::Silence(placeholder) => placeholder.read_at(offset, &mut buffer),
+            Shown::Text(text) => {
+                let rest = usize::try_from(offset)
+                    .ok()
+                    .and_then(|at| text.as_bytes().get(at..))
+                    .unwrap_or(&[]);
+                let filled = rest.len().min(length);
+                buffer[..filled].copy_from_slice(&rest[..filled]);
+                filled
+            }
+        };
+        buffer.truncate(filled);
+        Ok(buffer.freeze())
+    }
+}
+
+/// Fills the buffer from `offset` as far as the file goes.
+fn read_file(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    #[cfg(unix)]
+    use std::os::unix::fs::FileExt as _;
+    #[cfg(windows)]
+    use std::os::windows::fs::FileExt as _;
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let Some(at) = offset.checked_add(filled as u64) else {
+            break;
+        };
+        #[cfg(unix)]
+        let read = file.read_at(&mut buffer[filled..], at);
+        #[cfg(windows)]
+        let read = file.seek_read(&mut buffer[filled..], at);
+        match read {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn attributes() -> Attributes {
+        let time = std::time::SystemTime::UNIX_EPOCH;
+        Attributes {
+            inode: 9,
+            kind: mediafs_platform::drive::NodeKind::File,
+            size: 10,
+            modified: time,
+            changed: time,
+            born: time,
+            permissions: 0o444,
+            uid: 0,
+            gid: 0,
+        }
+    }
+
+    #[test]
+    fn attributes_are_kept_as_long_as_a_handle() {
+        let handles = Handles::default();
+        let node = NodeId(9);
+        let one = handles.open(node, attributes(), Shown::Text("0123456789"));
+        let two = handles.open(node, attributes(), Shown::Text("0123456789"));
+        handles.close(one);
+        handles.close(one);
+        assert_eq!(handles.attributes(node).map(|a| a.size), Some(10));
+        handles.close(two);
+        assert_eq!(handles.attributes(node), None);
+    }
+
+    #[test]
+    fn reads_end_at_the_end() {
+        let handles = Handles::default();
+        let node = NodeId(9);
+        let handle = handles.open(node, attributes(), Shown::Text("0123456789"));
+        assert_eq!(&handles.read(handle, 0, 4).unwrap()[..], b"0123");
+        assert_eq!(&handles.read(handle, 8, 100).unwrap()[..], b"89");
+        assert!(handles.read(handle, 10, 1).unwrap().is_empty());
+        assert!(handles.read(handle, u64::MAX, u32::MAX).unwrap().is_empty());
+        handles.close(handle);
+        assert_eq!(handles.read(handle, 0, 1), Err(DriveError::NotFound));
+        assert_eq!(handles.len(), 0);
+    }
+}

@@ -1,0 +1,310 @@
+#![doc = include_str!("SEMANTICS.md")]
+//!
+//! # The code
+//!
+//! [`MediaDrive`] implements [`Drive`]: requests come from the adapters of `mediafs-platform`, facts from the catalog,
+//! bytes from files on trusted storage or from `silence`. It keeps no tree in memory: a node's number says what it is
+//! ([`node`]), and what a name leads to is asked of the catalog at each look-up. It only remembers what the kernel was
+//! told (`known`), open handles, and the roots of storage.
+
+pub mod class;
+pub mod node;
+
+mod attributes;
+mod handles;
+mod known;
+mod list;
+mod lookup;
+mod open;
+mod readme;
+mod source;
+mod xattr;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use mediafs_platform::drive::{
+    Answer, Attributes, Cursor, Drive, DriveError, Entry, HandleId, Invalidate, Listed, NodeId,
+    OpenMode, Opened, Requester, Room,
+};
+use tracing::warn;
+
+use self::class::{Class, Requesters};
+use self::handles::Handles;
+use self::known::{KnownTable, Subject};
+use self::node::{Door, Node};
+use self::source::Roots;
+use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
+
+/// How long the kernel may keep what only changes by a change that is pushed to it. Long enough to cost nothing, short
+/// enough that a push which crossed an answer on its way is made good.
+const PUSHED: Duration = Duration::from_secs(30);
+
+/// Looks again at a place whose file was not what the catalog says, and records what it finds, before it returns.
+/// Called where waiting is allowed.
+pub trait Reconcile: Send + Sync + 'static {
+    /// Looks at the place now.
+    fn reconcile(&self, place: PlaceNo);
+}
+
+/// Whose files the drive shows them as.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The media drive.
+pub struct MediaDrive {
+    catalog: Arc<Catalog>,
+    requesters: Arc<Requesters>,
+    reconcile: Arc<dyn Reconcile>,
+    owner: Owner,
+    /// A folder of the home, for `statfs`.
+    home: PathBuf,
+    started: SystemTime,
+    known: KnownTable,
+    handles: Handles,
+    roots: Roots,
+    kernel: OnceLock<Arc<dyn Invalidate>>,
+    /// Bit by door: was anything looked up behind it? Only those are told of changes.
+    doors_used: AtomicU8,
+}
+
+impl MediaDrive {
+    /// A drive over a catalog. It listens to the catalog's changes from now on.
+    #[must_use]
+    pub fn new(
+        catalog: Arc<Catalog>,
+        requesters: Arc<Requesters>,
+        reconcile: Arc<dyn Reconcile>,
+        owner: Owner,
+        home: PathBuf,
+    ) -> Arc<Self> {
+        let drive = Arc::new(Self {
+            catalog: Arc::clone(&catalog),
+            requesters,
+            reconcile,
+            owner,
+            home,
+            started: SystemTime::now(),
+            known: KnownTable::default(),
+            handles: Handles::default(),
+            roots: Roots::default(),
+            kernel: OnceLock::new(),
+            doors_used: AtomicU8::new(1),
+        });
+        let listening = Arc::downgrade(&drive);
+        catalog.listen(Box::new(move |changes| {
+            if let Some(drive) = listening.upgrade() {
+                drive.changed(changes);
+            }
+        }));
+        drive
+    }
+
+    /// Open handles, and items and files whose nodes the kernel holds.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        (self.handles.len(), self.known.len())
+    }
+
+    fn reader(&self) -> Result<Reader, DriveError> {
+        self.catalog.reader().map_err(failed)
+    }
+
+    /// The class that decides for this requester behind this door.
+    fn class(&self, door: Door, by: &Requester, players_door: bool) -> Class {
+        match door {
+            Door::As(class) => class,
+            Door::Plain => self.requesters.class_of(by, players_door),
+        }
+    }
+
+    fn mark_used(&self, door: Door) {
+        let at = Door::ALL.iter().position(|d| *d == door).unwrap_or(0);
+        let bit = 1u8 << at;
+        if self.doors_used.load(Ordering::Relaxed) & bit == 0 {
+            self.doors_used.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    fn used_doors(&self) -> impl Iterator<Item = Door> {
+        let used = self.doors_used.load(Ordering::Relaxed);
+        Door::ALL
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| used & 1 << at != 0)
+            .map(|(_, door)| door)
+    }
+
+    fn forget_name(&self, node: Node, name: &OsStr) {
+        if let Some(kernel) = self.kernel.get() {
+            for door in self.used_doors() {
+                kernel.entry(node.id(door), name);
+            }
+        }
+    }
+
+    fn forget_attributes(&self, node: Node) {
+        if let Some(kernel) = self.kernel.get() {
+            for door in self.used_doors() {
+                kernel.attributes(node.id(door));
+            }
+        }
+    }
+
+    fn forget_names_of(&self, subject: Subject) {
+        let names = self.known.swapped(subject);
+        if let Some(kernel) = self.kernel.get() {
+            for (parent, name) in names {
+                kernel.entry(parent, &name);
+            }
+        }
+    }
+
+    /// Pushes what a commit changed to the kernel.
+    fn changed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Item {
+                    row,
+                    media_id,
+                    swapped,
+                    removed,
+                } => {
+                    if *swapped || *removed {
+                        self.forget_names_of(Subject::Item(row.0));
+                    }
+                    if *removed {
+                        self.forget_name(Node::ById, OsStr::new(media_id.as_str()));
+                    }
+                }
+                Change::Name { folder, name } => {
+                    self.forget_name(Node::Folder(*folder), name);
+                    self.forget_attributes(Node::Folder(*folder));
+                }
+                Change::Shown {
+                    project,
+                    section,
+                    name,
+                } => {
+                    self.forget_name(Node::Section(*project, *section), OsStr::new(name));
+                    self.forget_attributes(Node::Section(*project, *section));
+                }
+                Change::Base { row } => {
+                    self.roots.forget(*row);
+                    if let Ok(Some(base)) =
+                        self.catalog.reader().and_then(|reader| reader.base(*row))
+                    {
+                        self.forget_name(Node::Library, OsStr::new(&base.name));
+                        self.forget_name(Node::Projects, OsStr::new(&base.name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a failing catalog is to a program. Never `NotFound`: nobody is to believe that a sound is gone.
+fn failed(error: CatalogError) -> DriveError {
+    warn!(
+        error = &error as &dyn std::error::Error,
+        "the catalog did not answer a request of the drive"
+    );
+    DriveError::Io
+}
+
+fn decode(node: NodeId) -> Result<(Node, Door), DriveError> {
+    Node::from_id(node).ok_or(DriveError::NotFound)
+}
+
+impl Drive for MediaDrive {
+    fn mounted(&self, kernel: Arc<dyn Invalidate>) {
+        if self.kernel.set(kernel).is_err() {
+            warn!("the drive was mounted twice; only the first mount is told of changes");
+        }
+    }
+
+    fn lookup(&self, parent: NodeId, name: &OsStr, by: &Requester) -> Result<Entry, DriveError> {
+        let (node, door) = decode(parent)?;
+        self.look_up(node, door, name, by)
+    }
+
+    fn forget(&self, node: NodeId, count: u64) {
+        match Node::from_id(node) {
+            Some((Node::Item { item, .. }, _)) => {
+                self.known.forget(Subject::Item(item.0), node, count)
+            }
+            Some((Node::Place { place, .. } | Node::Link { place, .. }, _)) => {
+                self.known.forget(Subject::Place(place.0), node, count);
+            }
+            _ => {}
+        }
+    }
+
+    fn attributes(&self, node: NodeId) -> Result<(Attributes, Duration), DriveError> {
+        let (node, door) = decode(node)?;
+        self.attributes_of(node, door)
+    }
+
+    fn read_link(&self, node: NodeId) -> Result<OsString, DriveError> {
+        let (node, _) = decode(node)?;
+        self.target_of(node)
+    }
+
+    fn list(
+        &self,
+        folder: NodeId,
+        after: Cursor,
+        entries: bool,
+        _by: &Requester,
+        sink: &mut dyn FnMut(Listed) -> bool,
+    ) -> Result<(), DriveError> {
+        let (node, door) = decode(folder)?;
+        self.list_folder(node, door, after, entries, sink)
+    }
+
+    fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError> {
+        let (node, door) = decode(folder)?;
+        self.parent_of(node, door)
+    }
+
+    fn open(&self, node: NodeId, mode: OpenMode, by: &Requester) -> Answer<Opened> {
+        if mode.write || mode.truncate {
+            return Answer::Now(Err(DriveError::ReadOnly));
+        }
+        match decode(node) {
+            Ok((node, door)) => self.open_node(node, door, by),
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
+    fn read(&self, handle: HandleId, offset: u64, length: u32, _by: &Requester) -> Answer<Bytes> {
+        Answer::Now(self.handles.read(handle, offset, length))
+    }
+
+    fn release(&self, handle: HandleId) {
+        self.handles.close(handle);
+    }
+
+    fn room(&self) -> Room {
+        self.room_now()
+    }
+
+    fn xattr(&self, node: NodeId, name: &OsStr) -> Result<Vec<u8>, DriveError> {
+        let (node, _) = decode(node)?;
+        self.xattr_of(node, name)
+    }
+
+    fn xattrs(&self, node: NodeId) -> Result<Vec<OsString>, DriveError> {
+        let (node, _) = decode(node)?;
+        Ok(self.xattrs_of(node))
+    }
+}

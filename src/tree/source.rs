@@ -1,0 +1,141 @@
+//! Where the bytes of a generation are, and opening them there and nowhere else.
+//!
+//! Places come from the catalog, files from beneath the roots of trusted storage. A file is only given out if the disk
+//! says of it just what it said when the generation was recorded.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mediafs_platform::beneath::{self, BeneathError, Links, Root};
+use mediafs_platform::drive::{Attributes, DriveError};
+use parking_lot::Mutex;
+
+use super::failed;
+use crate::catalog::{BaseNo, Evidence, Nanoseconds, PlaceNo, PlaceRow, Reader};
+
+/// A place, resolved for one generation.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The generation whose bytes these are. The table of what the kernel knows keeps one source an item, but a node of
+    /// an older generation may still be opened.
+    pub(super) generation: u16,
+    /// Of that generation.
+    pub(super) attributes: Attributes,
+    place: PlaceNo,
+    base: BaseNo,
+    /// Below the base.
+    path: PathBuf,
+    evidence: Evidence,
+}
+
+/// Why the bytes of a generation could not be had from its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotThere {
+    /// Something else is there, or nothing: look at the place again.
+    Look(PlaceNo),
+    /// It is there, but the system does not let us read it.
+    Refused(DriveError),
+}
+
+/// The opened roots of storage.
+#[derive(Default)]
+pub(super) struct Roots {
+    open: Mutex<HashMap<BaseNo, Arc<Root>>>,
+}
+
+impl Roots {
+    pub(super) fn forget(&self, base: BaseNo) {
+        self.open.lock().remove(&base);
+    }
+
+    fn root(
+        &self,
+        reader: impl FnOnce() -> Result<Reader, DriveError>,
+        base: BaseNo,
+    ) -> Result<Option<Arc<Root>>, DriveError> {
+        if let Some(root) = self.open.lock().get(&base) {
+            return Ok(Some(Arc::clone(root)));
+        }
+        let Some(row) = reader()?.base(base).map_err(failed)? else {
+            return Ok(None);
+        };
+        let Ok(root) = Root::open(&row.path, Links::Beneath) else {
+            return Ok(None);
+        };
+        let root = Arc::new(root);
+        self.open.lock().insert(base, Arc::clone(&root));
+        Ok(Some(root))
+    }
+
+    /// Opens the source's file if it is what was recorded.
+    pub(super) fn open(
+        &self,
+        source: &Source,
+        reader: impl Fn() -> Result<Reader, DriveError>,
+    ) -> Result<File, NotThere> {
+        // A root may have been replaced by another folder of its name: it is opened anew once.
+        for last in [false, true] {
+            let root = match self.root(&reader, source.base) {
+                Ok(Some(root)) => root,
+                Ok(None) => return Err(NotThere::Look(source.place)),
+                Err(error) => return Err(NotThere::Refused(error)),
+            };
+            match root.open_file(&source.path) {
+                Ok((file, seen)) if is_same(&source.evidence, &seen) => return Ok(file),
+                Err(BeneathError::Permission { .. }) => {
+                    return Err(NotThere::Refused(DriveError::NotPermitted));
+                }
+                Err(BeneathError::Io { source, .. }) => {
+                    return Err(NotThere::Refused(storage_failed(&source)));
+                }
+                Ok(_) | Err(_) if last => break,
+                Ok(_) | Err(_) => self.forget(source.base),
+            }
+        }
+        Err(NotThere::Look(source.place))
+    }
+}
+
+impl Source {
+    /// The source of a place as the catalog has it now.
+    pub(super) fn of(
+        reader: &Reader,
+        place: &PlaceRow,
+        generation: u16,
+        attributes: Attributes,
+    ) -> Result<Option<Self>, DriveError> {
+        if !place.present {
+            return Ok(None);
+        }
+        let located = reader.place_path(place.row).map_err(failed)?;
+        let evidence = place.evidence;
+        Ok(located.map(|(base, path)| Self {
+            generation,
+            attributes,
+            place: place.row,
+            base,
+            path,
+            evidence,
+        }))
+    }
+}
+
+fn storage_failed(error: &std::io::Error) -> DriveError {
+    match error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error)
+    {
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => DriveError::TooManyOpen,
+        _ => DriveError::Io,
+    }
+}
+
+/// Is the file what was recorded? Devices are renumbered at each start of a machine, so theirs is not asked.
+fn is_same(recorded: &Evidence, seen: &beneath::Evidence) -> bool {
+    recorded.inode == seen.inode
+        && recorded.size == seen.size
+        && recorded.modified == Nanoseconds::from(seen.modified)
+        && recorded.changed == Nanoseconds::from(seen.changed)
+}

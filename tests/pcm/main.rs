@@ -1,0 +1,9 @@
+//! Facts and silence of WAV, AIFF, CAF, FLAC and MIDI, judged by ffprobe, ffmpeg, sox, libsndfile and flac.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod corpus;
+mod facts;
+mod handmade;
+mod silence;
+mod tools;

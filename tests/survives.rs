@@ -1,0 +1,137 @@
+//! Playback survives the daemon: after `kill -9` a handle under passthrough reads on, the drive mounts again at once,
+//! and every path is the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use support::sounds::wav;
+use support::{Home, path_of, show};
+
+const FRAMES: u32 = 44_100 * 60;
+
+#[test]
+fn a_reader_reads_on_and_the_drive_mounts_again() {
+    let home = Home::new();
+    let sound = wav(FRAMES, 1);
+    std::fs::write(home.library().join("a.wav"), &sound).unwrap();
+    let drive = home.mount();
+    let item = home.wait_for_items(1)[0].clone();
+    let path = home.on_drive(path_of(&item));
+    home.run(["tag", item["mediaId"].as_str().unwrap(), "loud"]);
+    let reader = File::open(&path).unwrap();
+    let mut begin = vec![0; 4096];
+    reader.read_exact_at(&mut begin, 0).unwrap();
+
+    drive.kill();
+    assert!(File::open(&path).is_err(), "the mount is dead");
+    let mut whole = vec![0; sound.len()];
+    reader
+        .read_exact_at(&mut whole, 0)
+        .expect("passthrough reads on");
+    assert_eq!(whole, sound);
+
+    // At once, without manual work, and with what was acknowledged.
+    let _drive = home.mount();
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        sound,
+        "the same path, before any scan"
+    );
+    let again = home.json(["show", item["mediaId"].as_str().unwrap()]);
+    assert_eq!(again["tags"][0]["name"], "loud");
+    reader
+        .read_exact_at(&mut begin, 0)
+        .expect("and the old handle still reads");
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_the_first_goes_on() {
+    let home = Home::new();
+    std::fs::write(home.library().join("a.wav"), wav(100, 1)).unwrap();
+    let drive = home.mount();
+    let other = home.path("other");
+    std::fs::create_dir(&other).unwrap();
+    let output = home
+        .command(["mount".as_ref(), other.as_os_str()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        message.contains(&drive.pid().to_string()),
+        "it names the process that has the home: {message}"
+    );
+    // Nor does another home take the mount point.
+    let stranger = Home::new();
+    let output = stranger
+        .command(["mount".as_ref(), home.mount_point().as_os_str()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    assert_eq!(home.wait_for_items(1).len(), 1);
+}
+
+#[test]
+fn in_the_background_until_unmount() {
+    let home = Home::new();
+    std::fs::write(home.library().join("a.wav"), wav(100, 1)).unwrap();
+    let output = home
+        .command([
+            "mount".as_ref(),
+            home.mount_point().as_os_str(),
+            "--library".as_ref(),
+            home.library().as_os_str(),
+            "--background".as_ref(),
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", show(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).starts_with("ready "),
+        "{}",
+        show(&output)
+    );
+    let item = home.wait_for_items(1)[0].clone();
+    assert_eq!(
+        std::fs::read(home.on_drive(path_of(&item))).unwrap(),
+        wav(100, 1)
+    );
+    home.run(["unmount"]);
+    assert!(!home.on_drive("library").exists());
+    assert!(home.on_drive("NOT-MOUNTED.txt").exists());
+    // Its daemon is gone with it: the home is free.
+    let _drive = home.mount();
+}
+
+#[test]
+fn a_mount_taken_away_from_outside_ends_the_daemon() {
+    let home = Home::new();
+    let mut command = home.command(["mount".as_ref(), home.mount_point().as_os_str()]);
+    let mut daemon = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(daemon.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    assert!(line.starts_with("ready "));
+    support::detach(&home.mount_point());
+    let mut ended = None;
+    let begun = std::time::Instant::now();
+    while ended.is_none() && begun.elapsed() < std::time::Duration::from_secs(10) {
+        ended = daemon.try_wait().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    if ended.is_none() {
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+    assert!(ended.is_some(), "the daemon ends with its mount");
+}
