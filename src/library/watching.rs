@@ -248,7 +248,8 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
         return Ok(());
     };
     // Between two bases the general rules of identity decide.
-    if base.row != other.row || !Engine::takes_new(base, &to) {
+    let ours = base.kind == BaseKind::Computer || Engine::takes_new(base, &to);
+    if base.row != other.row || !ours {
         return Ok(());
     }
     let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
