@@ -54,6 +54,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             _ => None,
         },
         media_id: arguments.id.clone(),
+        name: None,
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut client = context.client(Arc::clone(&cancelled))?;

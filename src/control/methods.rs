@@ -270,6 +270,9 @@ pub struct ImportParams {
     /// The host's own id, for one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<MediaId>,
+    /// The name that the item is to have, with extension, for one file; else the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What became of one file.

@@ -174,11 +174,8 @@ impl Folder {
 
     /// Makes the file `name` in it, which must not be there, and takes its lock. Only its owner may read it.
     pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(
             &self.fd,
             name,

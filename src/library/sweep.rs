@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
-    BaseKind, BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind,
-    PlaceNo, PlaceRow, Reader,
+    BaseKind, BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed,
+    PlaceKind, PlaceNo, PlaceRow, Reader,
 };
 
 use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen, stays_inside};
-use super::engine::{BATCH, Engine, MEDIA_FOLDER, TEMPORARY, exact_child, modified_of, no_folder_reason};
+use super::engine::{
+    BATCH, Engine, MEDIA_FOLDER, TEMPORARY, exact_child, modified_of, no_folder_reason,
+};
 use super::progress::Progress;
 use super::vanish::Vanished;
 

@@ -250,20 +250,41 @@ mod tests {
             r#"{{"format":"mediafs-project","version":1,"projectId":"p","name":"{}"}}"#,
             "x".repeat(2000)
         );
-        for damaged in ["", "{", "\0\0", &deep, r#"{"format":"mediafs-project","version":1}"#,
-            r#"{"format":"mediafs-project","version":1,"projectId":"a","projectId":"b","name":"x"}"#]
-        {
-            assert!(matches!(parse(damaged), Err(ManifestError::Damaged { .. })), "{:.80}", damaged);
+        for damaged in [
+            "",
+            "{",
+            "\0\0",
+            &deep,
+            r#"{"format":"mediafs-project","version":1}"#,
+            r#"{"format":"mediafs-project","version":1,"projectId":"a","projectId":"b","name":"x"}"#,
+        ] {
+            assert!(
+                matches!(parse(damaged), Err(ManifestError::Damaged { .. })),
+                "{:.80}",
+                damaged
+            );
         }
-        for other in ["[]", "{}", r#"{"format":"other"}"#, r#"{"format":"mediafs-project","version":-1}"#,
+        for other in [
+            "[]",
+            "{}",
+            r#"{"format":"other"}"#,
+            r#"{"format":"mediafs-project","version":-1}"#,
             r#"{"format":"mediafs-project","version":1e99}"#,
             r#"{"format":"mediafs-project","version":1,"projectId":"../../etc","name":"x"}"#,
-            r#"{"format":"mediafs-project","version":1,"projectId":"p","name":""}"#, &long_name]
-        {
-            assert!(matches!(parse(other), Err(ManifestError::NotAManifest { .. })), "{:.80}", other);
+            r#"{"format":"mediafs-project","version":1,"projectId":"p","name":""}"#,
+            &long_name,
+        ] {
+            assert!(
+                matches!(parse(other), Err(ManifestError::NotAManifest { .. })),
+                "{:.80}",
+                other
+            );
         }
         let newer = r#"{"format":"mediafs-project","version":2,"everything":"else"}"#;
-        assert!(matches!(parse(newer), Err(ManifestError::Newer { found: 2, .. })));
+        assert!(matches!(
+            parse(newer),
+            Err(ManifestError::Newer { found: 2, .. })
+        ));
         let size = LONGEST + 1;
         let too_long = Manifest::parse(Path::new("x"), b"{}", size);
         assert!(matches!(too_long, Err(ManifestError::TooLong { .. })));

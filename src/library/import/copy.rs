@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
-use crate::catalog::{
-    BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord,
-};
+use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord};
 use crate::library::disk::{Folder, RootFolder, evidence_of};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::error::LibraryError;

@@ -57,14 +57,12 @@ fn on_drive(engine: &Engine, path: &Path) -> Option<PathBuf> {
     if mount.fs_type != FILE_SYSTEM {
         return None;
     }
-    path.strip_prefix(&mount.mount_point).ok().map(Path::to_owned)
+    path.strip_prefix(&mount.mount_point)
+        .ok()
+        .map(Path::to_owned)
 }
 
-fn in_library(
-    reader: &Reader,
-    base: &str,
-    rest: &[&str],
-) -> Result<Option<ItemRow>, CatalogError> {
+fn in_library(reader: &Reader, base: &str, rest: &[&str]) -> Result<Option<ItemRow>, CatalogError> {
     let Some(base) = reader.base_named(BaseKind::Library, base)? else {
         return Ok(None);
     };

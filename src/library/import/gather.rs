@@ -166,8 +166,12 @@ fn folder(
         if engine.excluded(&absolute).is_some() {
             continue;
         }
-        let listed = open(engine, &root, &relative, &absolute)
-            .and_then(|folder| folder.entries().map_err(|e| e.to_string()).map(|e| (folder, e)));
+        let listed = open(engine, &root, &relative, &absolute).and_then(|folder| {
+            folder
+                .entries()
+                .map_err(|e| e.to_string())
+                .map(|e| (folder, e))
+        });
         let (folder, mut entries) = match listed {
             Ok(listed) => listed,
             Err(reason) => {
