@@ -10,15 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/sounds.rs"]
-#[allow(dead_code)]
-mod sounds;
-#[allow(dead_code, unused_imports)]
-mod support {
-    pub(crate) fn succeed<S>(_: &str, _: impl IntoIterator<Item = S>) -> String {
-        unreachable!("no program is run without a kernel")
-    }
-}
+mod support;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -29,6 +21,7 @@ use mediafs::catalog::{
     Catalog, Durability, Evidence, FolderNo, ItemNo, Nanoseconds, Observation, Observed, PlaceKind,
     PlaceNo, ProbeRecord,
 };
+use mediafs::config::Config;
 use mediafs::library::probe::probe;
 use mediafs::tree::class::{Class, Requesters};
 use mediafs::tree::node::{Door, Node};
@@ -38,6 +31,8 @@ use mediafs_platform::drive::{
     Answer, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,
 };
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use support::sounds;
 
 const FILES: usize = 4;
 /// Nobody: behind `.as/` the path gives the class.
@@ -135,8 +130,11 @@ impl Disk {
                         {
                             let found = probe(&mut bytes, name.as_bytes())
                                 .expect("our own sounds can be read");
-                            let generation =
-                                writer.place(place)?.expect("just observed").generation;
+                            let generation = writer
+                                .reader()
+                                .place(place)?
+                                .expect("just observed")
+                                .generation;
                             let record = ProbeRecord::Media {
                                 kind: found.kind,
                                 format: found.format,
@@ -218,7 +216,7 @@ impl World {
             catalog: Arc::clone(&catalog),
             top: base.top,
         });
-        let requesters = Arc::new(Requesters::new(&Default::default()));
+        let requesters = Arc::new(Requesters::new(&Config::defaults().unwrap().requesters));
         let reconcile: Arc<dyn Reconcile> = Arc::clone(&disk) as _;
         let drive = MediaDrive::new(
             catalog,
@@ -445,7 +443,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn the_drive_keeps_its_promises(steps in prop::collection::vec(step(), 1..80)) {

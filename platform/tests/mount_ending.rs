@@ -245,6 +245,31 @@ fn unmounting_from_outside_ends_the_wait() {
 }
 
 #[test]
+fn a_connection_that_is_cut_from_outside_leaves_nothing_in_the_tree() {
+    if !fuse_available() || !root_available() {
+        return;
+    }
+    let rig = Rig::new();
+    rig.drive.add(
+        NodeId::ROOT,
+        "a",
+        Body::Direct(bytes::Bytes::from_static(b"a")),
+    );
+    let held = File::open(rig.path("a")).unwrap();
+    let path = rig.mounted().path().to_owned();
+    assert_eq!(
+        rustix::mount::unmount(&path, UnmountFlags::FORCE),
+        Err(rustix::io::Errno::BUSY)
+    );
+    assert_eq!(
+        rig.mounted().wait_for(Duration::from_secs(10)),
+        Some(Ended::Unmounted)
+    );
+    assert!(!is_mounted(&path));
+    assert_eq!(errno(held.read_at(&mut [0; 1], 0)), Some(libc::ENOTCONN));
+}
+
+#[test]
 fn a_mount_over_ours_is_not_taken_away() {
     if !fuse_available() || !root_available() {
         return;
@@ -293,6 +318,15 @@ fn a_stopped_daemon_is_neither_replaced_nor_waited_for() {
     let other = OtherDaemon::start(&mountpoint);
     let pid = rustix::process::Pid::from_child(&other.child);
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let threads = format!("/proc/{}/task", other.child.id());
+    eventually("every thread of it has stopped", || {
+        fs::read_dir(&threads).unwrap().all(|thread| {
+            let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|state| state.starts_with('T'))
+        })
+    });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let begun = Instant::now();
     let second = mount(
@@ -415,13 +449,18 @@ fn unprivileged_daemon() {
     )
     .unwrap();
     let hung = mountpoint.join("hung");
+    let held = File::open(mountpoint.join("sound.wav")).unwrap();
     let reader = std::thread::spawn(move || errno(fs::read(hung)));
     std::thread::sleep(Duration::from_millis(200));
     let begun = Instant::now();
-    let outcome = mounted.unmount(Duration::from_millis(200));
+    // The kernel's control files let the owner of a mount cut it.
+    assert_eq!(
+        mounted.unmount(Duration::from_millis(200)),
+        Unmounted::Aborted
+    );
     assert!(begun.elapsed() < SLACK, "took {:?}", begun.elapsed());
-    assert_ne!(outcome, Unmounted::LeftBehind);
     assert!(reader.join().unwrap().is_some());
+    assert!(held.read_at(&mut [0; 10], 2_999_990).is_err());
     println!("all well");
 }
 
@@ -449,7 +488,7 @@ fn a_user_without_privileges_mounts_through_the_helper() {
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c"])
         .arg(
-            "mount --bind \"$1\" /dev/fuse && exec setpriv --reuid \"$2\" --regid \"$2\" --clear-groups \"$3\" \
+            "mount --bind \"$1\" /dev/fuse && mount -t fusectl none /sys/fs/fuse/connections && exec setpriv --reuid \"$2\" --regid \"$2\" --clear-groups \"$3\" \
              --ignored --exact --nocapture unprivileged_daemon",
         )
         .arg("sh")

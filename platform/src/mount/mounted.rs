@@ -18,7 +18,7 @@ use super::point::{self, Point};
 use super::{MountError, MountOptions, Passthrough};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
-use crate::volume::{DeviceNumber, MountId, MountTable};
+use crate::volume::{DeviceNumber, MountEntry, MountId, MountTable};
 
 /// How long dispatch threads may take to end once nothing holds them.
 const THREADS_END: Duration = Duration::from_secs(1);
@@ -339,12 +339,7 @@ impl Shared {
         let result = session.join();
         kernel.stop();
         self.ending.send_replace(true);
-        // A connection that was cut leaves the mount in the tree.
-        if let Attached::Top(path) = self.attached()
-            && let Err(error) = detach(&path, Detach::Lazily)
-        {
-            tracing::debug!(path = %path.display(), %error, "the ended mount could not be removed");
-        }
+        self.remove_remains();
         let ended = match result {
             Ok(()) => Ended::Unmounted,
             Err(error) => Ended::Failed(error.to_string()),
@@ -364,23 +359,28 @@ impl Shared {
     fn take_away(&self, grace: Duration) -> Unmounted {
         let deadline = Instant::now() + grace;
         let mut pause = Duration::from_millis(10);
+        // Once it is out of the tree its numbers may already be those of a new mount: never detach twice.
+        let mut in_tree = true;
         loop {
-            if self.detach_unused() && self.wait_for(THREADS_END).is_some() {
+            in_tree = in_tree && !self.detach_unused();
+            let now = Instant::now();
+            let patience = if in_tree {
+                pause.min(deadline.saturating_duration_since(now))
+            } else {
+                THREADS_END
+            };
+            // Also ends the wait when somebody else unmounts.
+            if self.wait_for(patience).is_some() {
                 return Unmounted::Clean;
             }
-            let now = Instant::now();
             if now >= deadline {
                 break;
-            }
-            // Also ends the wait when somebody else unmounts.
-            if self.wait_for(pause.min(deadline - now)).is_some() {
-                return Unmounted::Clean;
             }
             pause = (pause * 2).min(Duration::from_millis(250));
         }
         self.ending.send_replace(true);
         let by_force = !self.can_abort();
-        if let Attached::Top(path) = self.attached() {
+        if in_tree && let Attached::Top(path) = self.attached() {
             let how = if by_force {
                 Detach::ByForce
             } else {
@@ -414,23 +414,35 @@ impl Shared {
         }
     }
 
+    /// A connection that was cut leaves a dead mount in the tree. What is at our place by now may also be a new
+    /// mount with our old numbers, so only a dead one is removed.
+    #[cfg(target_os = "linux")]
+    fn remove_remains(&self) {
+        if let Attached::Top(path) = self.attached()
+            && point::is_dead(&path)
+            && let Err(error) = detach(&path, Detach::Lazily)
+        {
+            tracing::debug!(path = %path.display(), %error, "the ended mount could not be removed");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn remove_remains(&self) {}
+
     #[cfg(target_os = "linux")]
     fn attached(&self) -> Attached {
         let (Some(place), Ok(table)) = (self.place, MountTable::read()) else {
             return Attached::Top(self.path.clone());
         };
-        // By number, as a mount can be moved.
-        match table
-            .by_id(place.id)
-            .filter(|entry| entry.device == place.device)
-        {
+        let ours = |entry: &&MountEntry| {
+            entry.device == place.device
+                && entry.fs_type == super::FS_TYPE
+                && entry.mount_point == self.path
+        };
+        match table.by_id(place.id).filter(ours) {
             None => Attached::Gone,
-            Some(ours)
-                if table
-                    .at(&ours.mount_point)
-                    .is_some_and(|top| top.id == place.id) =>
-            {
-                Attached::Top(ours.mount_point.clone())
+            Some(_) if table.at(&self.path).is_some_and(|top| top.id == place.id) => {
+                Attached::Top(self.path.clone())
             }
             Some(_) => Attached::Covered,
         }

@@ -217,6 +217,12 @@ enum Pulse {
     Silent,
 }
 
+/// Is the mount there one whose daemon is gone?
+#[cfg(target_os = "linux")]
+pub(super) fn is_dead(path: &Path) -> bool {
+    matches!(pulse(path), Pulse::Dead)
+}
+
 /// Does the daemon behind a mount of ours live? Asked from a thread of its own, as a daemon that is stopped
 /// never answers. `statfs` is not cached by the kernel, as `stat` is.
 #[cfg(target_os = "linux")]
