@@ -148,8 +148,9 @@ struct Import<'e> {
     project: Option<BaseRow>,
     progress: &'e Progress,
     cancel: &'e AtomicBool,
-    done: Vec<Imported>,
-    waiting: Vec<Prepared>,
+    /// With the number of the task that each is of.
+    done: Vec<(usize, Imported)>,
+    waiting: Vec<(usize, Prepared)>,
 }
 
 impl Library {
@@ -195,7 +196,8 @@ impl Library {
         };
         import.run(self, tasks)?;
         progress.enter(Phase::Idle);
-        Ok(import.done)
+        import.done.sort_by_key(|(task, _)| *task);
+        Ok(import.done.into_iter().map(|(_, done)| done).collect())
     }
 }
 
@@ -219,31 +221,31 @@ impl<'e> Import<'e> {
     fn run(&mut self, library: &Library, tasks: Vec<Task>) -> Result<(), LibraryError> {
         let mut copier = None;
         let mut halted: Option<String> = None;
-        for task in tasks {
+        for (number, task) in tasks.into_iter().enumerate() {
             if self.cancel.load(Ordering::Relaxed) {
                 break;
             }
             let file = match task {
                 Task::Answered(answer) => {
-                    self.done.push(answer);
+                    self.done.push((number, answer));
                     continue;
                 }
                 Task::Root(path) => {
                     self.flush()?;
-                    self.root(library, &path)?;
+                    self.root(number, library, &path)?;
                     continue;
                 }
                 Task::File(file) => file,
             };
             if let Some(reason) = &halted {
-                self.done.push(Imported::failed(&file.source, reason));
-                self.progress.add_failed();
+                let outcome = Outcome::Failed(reason.clone());
+                self.refuse(number, &file.source, outcome);
                 continue;
             }
             if !self.copies() {
                 match prepare_reference(self.engine, &file) {
-                    Ok(prepared) => self.waiting.push(prepared),
-                    Err(outcome) => self.refuse(&file.source, outcome),
+                    Ok(prepared) => self.waiting.push((number, prepared)),
+                    Err(outcome) => self.refuse(number, &file.source, outcome),
                 }
             } else {
                 if copier.is_none() {
@@ -256,16 +258,16 @@ impl<'e> Import<'e> {
                 }
                 let Some(copier) = copier.as_mut() else { break };
                 match copier.prepare(&file, self.progress, self.cancel)? {
-                    Ok(copy::Copied::Ready(prepared)) => self.waiting.push(prepared),
+                    Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, prepared)),
                     Ok(copy::Copied::Known(item)) => {
                         self.progress.add_done(0);
-                        self.done
-                            .push(Imported::item(&file.source, &item, Outcome::Already));
+                        let known = Imported::item(&file.source, &item, Outcome::Already);
+                        self.done.push((number, known));
                     }
                     Err(Halt::Cancelled) => break,
-                    Err(Halt::This(outcome)) => self.refuse(&file.source, outcome),
+                    Err(Halt::This(outcome)) => self.refuse(number, &file.source, outcome),
                     Err(Halt::All(reason)) => {
-                        self.refuse(&file.source, Outcome::Failed(reason.clone()));
+                        self.refuse(number, &file.source, Outcome::Failed(reason.clone()));
                         halted = Some(reason);
                     }
                 }
@@ -290,29 +292,30 @@ impl<'e> Import<'e> {
         Copier::new(self.engine, self.project.as_ref(), sources)
     }
 
-    fn refuse(&mut self, source: &Path, outcome: Outcome) {
+    fn refuse(&mut self, number: usize, source: &Path, outcome: Outcome) {
         self.progress.add_failed();
-        self.done.push(Imported::none(source, outcome));
+        self.done.push((number, Imported::none(source, outcome)));
     }
 
     fn flush(&mut self) -> Result<(), LibraryError> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let waiting = std::mem::take(&mut self.waiting);
+        let (numbers, waiting): (Vec<usize>, Vec<Prepared>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
         let results = record(self.engine, self.project.as_ref(), self.options, &waiting)?;
-        for imported in results {
+        for (number, imported) in numbers.into_iter().zip(results) {
             match imported.outcome {
                 Outcome::Failed(_) | Outcome::Skipped(_) => self.progress.add_failed(),
                 Outcome::Imported | Outcome::Already => self.progress.add_done(0),
             }
-            self.done.push(imported);
+            self.done.push((number, imported));
         }
         Ok(())
     }
 
     /// A folder that is to stay where it is becomes a library root, or lies in one.
-    fn root(&mut self, library: &Library, path: &Path) -> Result<(), LibraryError> {
+    fn root(&mut self, number: usize, library: &Library, path: &Path) -> Result<(), LibraryError> {
         let base = match library.root_of(path) {
             Ok(base) => base,
             Err(LibraryError::Catalog(error)) => return Err(error.into()),
@@ -321,7 +324,7 @@ impl<'e> Import<'e> {
                 if let Some(cause) = std::error::Error::source(&error) {
                     reason = format!("{reason}: {cause}");
                 }
-                self.done.push(Imported::failed(path, reason));
+                self.done.push((number, Imported::failed(path, reason)));
                 return Ok(());
             }
         };
@@ -332,7 +335,7 @@ impl<'e> Import<'e> {
             let (source, item) = match found {
                 (source, Ok(item)) => (source, item),
                 (source, Err(problem)) => {
-                    self.done.push(Imported::failed(&source, problem));
+                    self.done.push((number, Imported::failed(&source, problem)));
                     continue;
                 }
             };
@@ -344,7 +347,8 @@ impl<'e> Import<'e> {
             } else {
                 Outcome::Imported
             };
-            self.done.push(Imported::item(&source, &item, outcome));
+            self.done
+                .push((number, Imported::item(&source, &item, outcome)));
         }
         Ok(())
     }
