@@ -42,7 +42,7 @@ mod watching;
 
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
-pub use import::{ImportMode, ImportOptions, Imported, Outcome};
+pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};

@@ -9,6 +9,7 @@ mod copy;
 mod drive;
 mod gather;
 mod record;
+mod relink;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ use copy::{Copier, Halt};
 use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};
 use sources::Sources;
+
+pub use relink::RelinkError;
 
 /// Files that are entered together; a crash loses the acknowledgement of no more.
 const TOGETHER: usize = 64;

@@ -42,7 +42,7 @@ pub(super) enum Way {
 }
 
 /// Why one file of a batch was not entered.
-enum Refusal {
+pub(super) enum Refusal {
     This(String),
     Catalog(CatalogError),
 }
@@ -232,7 +232,7 @@ fn new_item(
     }
 }
 
-fn see_reference(
+pub(super) fn see_reference(
     writer: &mut Writer,
     root: &RootFolder,
     prepared: &Prepared,
