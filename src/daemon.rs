@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Passthrough, mount};
+use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -129,7 +130,10 @@ pub fn service_without_daemon(
 fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfig {
     LibraryConfig {
         mount_point,
-        trusted: config.trusted.clone(),
+        trusted: DeclaredTrusted {
+            paths: config.trusted.clone(),
+            devices: Vec::new(),
+        },
         ..LibraryConfig::default()
     }
 }
@@ -157,7 +161,6 @@ pub fn run(
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::of_daemon(
         home,
-        config,
         Arc::clone(&catalog),
         cache.clone(),
         DaemonSide {
@@ -337,10 +340,11 @@ fn begin_library(
         }
     }
     for path in &options.projects {
-        if let Err(error) = service.open_project(path) {
+        if let Err(error) = crate::project::open(&library, path, false) {
             service.warn(format!(
-                "the project {} was not opened: {error}",
-                path.display()
+                "the project {} was not opened: {}",
+                path.display(),
+                one_line(&error)
             ));
         }
     }

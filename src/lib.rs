@@ -12,5 +12,7 @@ pub mod daemon;
 pub mod home;
 pub mod library;
 pub mod model;
+#[cfg(target_os = "linux")]
+pub mod project;
 pub mod silence;
 pub mod tree;

@@ -1,22 +1,20 @@
 //! `mediafs import`: make sounds of files and folders.
 //!
-//! Each file is told as soon as it is done. Ctrl-C ends the import after the file it is at: what was done stays, and
-//! the same command goes on where it ended.
+//! Ctrl-C ends the import after the file it is at: what was done stays, and the same command goes on where it ended.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::{JsonArray, Out, plain};
+use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::{
     ImportMode, ImportOutcome, ImportParams, Imported, MediaImport, Notification, TaskProgress,
 };
-use crate::control::{ClientError, Reason};
 use crate::model::MediaId;
 
 /// Make sounds of files and folders; prints the id and the path on the drive of each
@@ -41,18 +39,6 @@ pub(super) struct Arguments {
     report: Report,
 }
 
-/// What has been told so far.
-#[derive(Default)]
-struct Told {
-    array: JsonArray,
-    imported: u64,
-    known: u64,
-    /// Files that promised to be sounds, with the reason why they are none.
-    failed: u64,
-    /// The output failed, and how.
-    broken: Option<std::io::Error>,
-}
-
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let absolute = |path: &PathBuf| super::absolute(path);
     let params = ImportParams {
@@ -68,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             _ => None,
         },
         media_id: arguments.id.clone(),
-        stream: true,
+        name: None,
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut client = context.client(Arc::clone(&cancelled))?;
@@ -78,76 +64,68 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     }
 
     let bar = progress_bar();
-    let mut out = Out::new();
-    let mut told = Told::default();
-    let json = arguments.report.json;
-    let outcome = client.call_telling::<MediaImport>(&params, &mut |note| match note {
-        Notification::Progress(progress) => show_progress(&bar, &progress),
-        Notification::Imported(file) => {
-            if told.broken.is_none()
-                && let Err(error) = bar.suspend(|| told.file(&mut out, &file, json))
-            {
-                told.broken = Some(error);
-                cancelled.store(true, Ordering::Relaxed);
-            }
-        }
+    let outcome = client.call_telling::<MediaImport>(&params, &mut |note| {
+        let Notification::Progress(progress) = note;
+        show_progress(&bar, &progress);
     });
     bar.finish_and_clear();
-    if let Some(error) = told.broken {
-        return Err(error.into());
-    }
-    if json {
-        told.array.end(&mut out)?;
+    let answer = outcome?;
+
+    let mut out = Out::new();
+    if arguments.report.json {
+        out.json(&answer.items)?;
+    } else {
+        for file in &answer.items {
+            tell(&mut out, file)?;
+        }
     }
     out.flush()?;
-    match outcome {
-        Ok(_) => {}
-        Err(ClientError::Refused(error)) if error.reason == Reason::Cancelled => {
-            return Err(CliError::new(format!(
-                "stopped; {} imported, nothing is lost, and the same command goes on from here",
-                counted(told.imported, "sound was", "sounds were")
-            )));
-        }
-        Err(error) => return Err(error.into()),
+    let count = |outcome| {
+        answer
+            .items
+            .iter()
+            .filter(|file| file.outcome == outcome)
+            .count() as u64
+    };
+    let imported = counted(count(ImportOutcome::Imported), "new sound", "new sounds");
+    if !answer.complete {
+        return Err(CliError::new(format!(
+            "stopped after {imported}; nothing is lost, and the same command goes on from here"
+        )));
     }
-    if !json && std::io::stderr().is_terminal() {
-        eprintln!(
-            "{} new, {} known before",
-            counted(told.imported, "sound is", "sounds are"),
-            told.known
-        );
+    if !arguments.report.json && std::io::stderr().is_terminal() {
+        eprintln!("{imported}, {} known before", count(ImportOutcome::Already));
     }
-    Ok(if told.failed == 0 {
-        Done::Well
+    if count(ImportOutcome::Failed) == 0 {
+        Ok(Done::Well)
+    } else if arguments.report.json {
+        Ok(Done::Badly)
     } else {
-        Done::Badly
-    })
+        Err(CliError::new(format!(
+            "{} could not be imported; the reasons are above",
+            counted(count(ImportOutcome::Failed), "file", "files")
+        )))
+    }
 }
 
-impl Told {
-    fn file(&mut self, out: &mut Out, file: &Imported, json: bool) -> std::io::Result<()> {
-        match file.outcome {
-            ImportOutcome::Imported => self.imported += 1,
-            ImportOutcome::Known => self.known += 1,
-            ImportOutcome::Failed => self.failed += 1,
-            ImportOutcome::NotMedia => {}
-        }
-        if json {
-            return self.array.push(out, file);
-        }
-        match (&file.media_id, &file.path) {
-            (Some(id), Some(path)) => out.line_now(&format!("{id}\t{}", plain(path))),
-            _ => {
-                let source = plain(&file.source.0.to_string_lossy());
-                let reason = file
-                    .reason
-                    .as_deref()
-                    .unwrap_or("it is no sound that mediafs knows");
-                eprintln!("mediafs: {source} was not imported: {}", plain(reason));
-                Ok(())
-            }
-        }
+fn tell(out: &mut Out, file: &Imported) -> std::io::Result<()> {
+    if let (Some(id), Some(path)) = (&file.media_id, &file.path) {
+        return out.line(&format!("{id}\t{}", plain(path)));
     }
+    let reason = file
+        .reason
+        .as_deref()
+        .unwrap_or("it is no sound that mediafs knows");
+    let verb = match file.outcome {
+        ImportOutcome::Skipped => "was left out",
+        _ => "was not imported",
+    };
+    eprintln!(
+        "{} {verb}: {}",
+        plain(&file.source.0.to_string_lossy()),
+        plain(reason)
+    );
+    Ok(())
 }
 
 fn progress_bar() -> ProgressBar {

@@ -27,12 +27,6 @@ impl Out {
         self.to.write_all(b"\n")
     }
 
-    /// One line that is seen at once even in a pipe.
-    pub(super) fn line_now(&mut self, text: &str) -> io::Result<()> {
-        self.line(text)?;
-        self.to.flush()
-    }
-
     /// A value as indented JSON.
     pub(super) fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.to, value)?;

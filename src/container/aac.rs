@@ -1,5 +1,10 @@
 //! AAC's configuration (ISO/IEC 14496-3, 1.6.2) and ADTS headers (1.A.2.2).
 
+use std::io;
+
+use super::id3;
+use super::window::Window;
+
 /// Frames a second by index.
 const RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
@@ -177,4 +182,54 @@ impl AdtsHeader {
             && self.raw[2] & 0xfd == other.raw[2] & 0xfd
             && self.layout == other.layout
     }
+}
+
+/// How far junk before the first frame is passed over.
+const JUNK: u64 = 64 * 1024;
+
+/// Calls `visit` with the place and the header of each whole ADTS frame. What is no frame is passed over.
+///
+/// # Errors
+/// Where reading fails.
+pub(crate) fn walk_adts(
+    window: &mut Window<'_>,
+    visit: &mut dyn FnMut(u64, &AdtsHeader),
+) -> io::Result<()> {
+    let start = id3::leading_end(window)?;
+    let end = id3::trailing_start(window)?;
+    let mut at = start;
+    let mut first: Option<AdtsHeader> = None;
+    let mut lost = true;
+    while at < end {
+        let continues = |found: &AdtsHeader, of: &Option<AdtsHeader>| {
+            of.as_ref().is_none_or(|first| found.continues(first))
+        };
+        let found = window
+            .array(at)?
+            .and_then(AdtsHeader::parse)
+            .filter(|found| at + found.length <= end && continues(found, &first));
+        // After a gap a header is believed only with another one behind it, or where the stream ends with it.
+        let found = match found {
+            Some(found) if lost && at + found.length < end => {
+                let next = window.array(at + found.length)?.and_then(AdtsHeader::parse);
+                next.filter(|next| next.continues(&found)).map(|_| found)
+            }
+            other => other,
+        };
+        if let Some(header) = found {
+            visit(at, &header);
+            first.get_or_insert(header);
+            lost = false;
+            at += header.length;
+            continue;
+        }
+        if first.is_none() && at - start > JUNK {
+            break;
+        }
+        lost = true;
+        let ahead = window.at(at + 1, 4096)?;
+        let skip = ahead.iter().position(|byte| *byte == 0xff);
+        at += 1 + skip.unwrap_or(ahead.len()) as u64;
+    }
+    Ok(())
 }

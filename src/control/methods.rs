@@ -270,9 +270,9 @@ pub struct ImportParams {
     /// The host's own id, for one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<MediaId>,
-    /// Tell each item by a notification when it is done, instead of all in the answer.
-    #[serde(default)]
-    pub stream: bool,
+    /// The name that the item is to have, with extension, for one file; else the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What became of one file.
@@ -280,13 +280,13 @@ pub struct ImportParams {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ImportOutcome {
-    /// A new item.
+    /// It is an item now.
     Imported,
-    /// It was an item before.
-    Known,
-    /// Nothing mediafs knows.
-    NotMedia,
-    /// It can't be read.
+    /// It was one.
+    Already,
+    /// It was left out: found in a folder, and nothing to import.
+    Skipped,
+    /// It could not be imported.
     Failed,
 }
 
@@ -296,9 +296,9 @@ pub enum ImportOutcome {
 pub struct Imported {
     /// The item; `None` where there is none.
     pub media_id: Option<MediaId>,
-    /// The file it was made from.
+    /// The file that was named or found.
     pub source: WirePath,
-    /// Relative to the mount.
+    /// Where the item is on the drive, relative to the mount.
     pub path: Option<String>,
     /// What became of it.
     pub outcome: ImportOutcome,
@@ -308,11 +308,13 @@ pub struct Imported {
 }
 
 /// What an import did.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportAnswer {
-    /// Each file; empty if they were told one by one.
+    /// Each file that was dealt with.
     pub items: Vec<Imported>,
+    /// False if it was stopped before the end; importing again completes it.
+    pub complete: bool,
 }
 
 /// Of `media.scan`.
@@ -532,9 +534,6 @@ pub enum Notification {
     /// How far it is. May be left out when the caller is slow.
     #[serde(rename = "task.progress")]
     Progress(TaskProgress),
-    /// A file of an import is done. Never left out.
-    #[serde(rename = "media.imported")]
-    Imported(Imported),
 }
 
 #[cfg(test)]

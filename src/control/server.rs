@@ -135,11 +135,11 @@ impl Caller for Connected {
         };
         let line = rpc::notification_line(method, &params);
         match note {
+            // A slow client misses some.
             Notification::Progress(_) => match self.lines.try_send(line) {
                 Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
                 Err(mpsc::error::TrySendError::Closed(_)) => Err(CallerGone),
             },
-            Notification::Imported(_) => self.lines.blocking_send(line).map_err(|_| CallerGone),
         }
     }
 

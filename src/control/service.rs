@@ -6,7 +6,6 @@
 mod find;
 mod import;
 mod media;
-mod projects;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +22,8 @@ use super::{Caller, Handler, Reason, RpcError};
 use crate::catalog::{BaseKind, Catalog, CatalogError};
 use crate::config::{CacheConfig, Config};
 use crate::home::{Home, HomeLock};
-use crate::library::{Library, LibraryError, Phase};
+use crate::library::{Library, LibraryError, Phase, RelinkError};
+use crate::project::ProjectError;
 use crate::tree::class::{RegisterError, Requesters};
 
 /// How long a request waits for a library that is just being started.
@@ -99,8 +99,6 @@ pub struct Service {
     daemon: Option<DaemonSide>,
     /// What is not as it should be since the start, with what to do.
     warnings: Mutex<Vec<String>>,
-    /// Folders that count as trusted storage.
-    trusted: Vec<PathBuf>,
     /// Kept by a command for as long as it works; a daemon keeps its own.
     _lock: Option<HomeLock>,
 }
@@ -123,7 +121,6 @@ impl Service {
             library_came: Condvar::new(),
             daemon: None,
             warnings: Mutex::default(),
-            trusted: config.trusted.clone(),
             _lock: Some(lock),
         }
     }
@@ -132,7 +129,6 @@ impl Service {
     #[must_use]
     pub fn of_daemon(
         home: &Home,
-        config: &Config,
         catalog: Arc<Catalog>,
         cache: LazyStore,
         daemon: DaemonSide,
@@ -145,7 +141,6 @@ impl Service {
             library_came: Condvar::new(),
             daemon: Some(daemon),
             warnings: Mutex::default(),
-            trusted: config.trusted.clone(),
             _lock: None,
         }
     }
@@ -487,6 +482,27 @@ impl From<LibraryError> for RpcError {
             | LibraryError::Untrusted { .. } => Reason::Refused,
             LibraryError::NoProject { .. } => Reason::NotFound,
             _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<ProjectError> for RpcError {
+    fn from(error: ProjectError) -> Self {
+        let reason = match &error {
+            ProjectError::Untrusted { .. } | ProjectError::Manifest(_) => Reason::Refused,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<RelinkError> for RpcError {
+    fn from(error: RelinkError) -> Self {
+        let reason = match error {
+            RelinkError::Catalog(error) => return error.into(),
+            RelinkError::OtherSound { .. } => Reason::Refused,
+            _ => Reason::InvalidParameter,
         };
         Self::new(reason, one_line(&error))
     }

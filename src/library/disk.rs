@@ -11,7 +11,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
+};
 
 use crate::catalog::{Evidence, Nanoseconds};
 
@@ -112,21 +114,7 @@ impl RootFolder {
 
     /// Opens the regular file at `relative` for reading.
     pub(super) fn file(&self, relative: &Path) -> io::Result<(File, Evidence)> {
-        let file = File::from(rustix::fs::openat2(
-            &self.0.fd,
-            relative,
-            FILE,
-            Mode::empty(),
-            BENEATH,
-        )?);
-        let seen = seen_of(&statx(&file, OsStr::new(""), AtFlags::EMPTY_PATH)?);
-        match seen.entry {
-            Entry::File => Ok((file, seen.evidence)),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            )),
-        }
+        open_file(&self.0.fd, relative)
     }
 }
 
@@ -162,6 +150,72 @@ impl Folder {
         Ok(OsString::from_vec(target.into_bytes()))
     }
 
+    /// Opens the regular file `name` in it for reading.
+    pub(super) fn file(&self, name: &OsStr) -> io::Result<(File, Evidence)> {
+        open_file(&self.fd, Path::new(name))
+    }
+
+    /// Makes the folder `name` in it, if it is not there, and opens it.
+    pub(super) fn make_folder(&self, name: &OsStr) -> io::Result<Self> {
+        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => self.sync()?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match self.folder(name, false) {
+            Ok(folder) => Ok(folder),
+            Err(NoFolder::Failed(error)) => Err(error),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "something else has the name of a folder that is needed",
+            )),
+        }
+    }
+
+    /// Makes the file `name` in it, which must not be there, and takes its lock. Only its owner may read it.
+    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(
+            &self.fd,
+            name,
+            flags,
+            Mode::from_raw_mode(0o600),
+        )?);
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    }
+
+    /// Removes the file `name` if nobody holds its lock.
+    pub(super) fn remove_abandoned(&self, name: &OsStr) -> io::Result<()> {
+        let (file, _) = self.file(name)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        self.remove(name)
+    }
+
+    /// Removes the file `name`.
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+
+    /// Gives the file `from` the name `to`; `AlreadyExists` where something has it.
+    pub(super) fn name_file(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
+            // A file system that can't: a second name, then the first one goes.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
+                self.remove(from)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Brings the folder's list to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
     /// Every entry but `.` and `..`; the kind where the file system tells it without a look at the entry.
     pub(super) fn entries(&self) -> io::Result<Vec<(OsString, Option<Entry>)>> {
         let mut found = Vec::new();
@@ -194,6 +248,19 @@ fn open_folder(from: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<Fol
         Err(Errno::NOTDIR | Errno::LOOP) => Err(NoFolder::NotAFolder),
         Err(Errno::XDEV) => Err(NoFolder::OtherFileSystem),
         Err(other) => Err(NoFolder::Failed(other.into())),
+    }
+}
+
+fn open_file(from: &OwnedFd, path: &Path) -> io::Result<(File, Evidence)> {
+    let opened = rustix::fs::openat2(from, path, FILE, Mode::empty(), BENEATH)?;
+    let file = File::from(opened);
+    let seen = seen_of(&statx(&file, OsStr::new(""), AtFlags::EMPTY_PATH)?);
+    match seen.entry {
+        Entry::File => Ok((file, seen.evidence)),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        )),
     }
 }
 

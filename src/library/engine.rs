@@ -17,12 +17,14 @@ use crate::catalog::{
 use super::disk::{Folder, NoFolder, RootFolder};
 use super::owner::LibraryConfig;
 use super::problems::Problems;
-use super::trust;
+use super::trust::Judge;
 
 /// Where the files of a project that came by copy are, below its folder.
 pub(super) const MEDIA_FOLDER: &str = "Media";
 /// Where the user's files that came by copy are, below the home.
 pub(super) const COPIES_FOLDER: &str = "Library";
+/// How the names of copies under way begin.
+pub(super) const TEMPORARY: &[u8] = b".mediafs-import-";
 /// Most changes of one transaction, so that the writer's lock is held for milliseconds only.
 pub(super) const BATCH: usize = 200;
 
@@ -38,7 +40,10 @@ pub(super) struct Engine {
     pub(super) home: PathBuf,
     pub(super) config: LibraryConfig,
     pub(super) problems: Problems,
+    judge: Judge,
     watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
+    /// Held while a temporary file is made or abandoned ones are removed.
+    pub(super) temporary: Mutex<()>,
     /// Held while files that came are matched with files that went, so that two sweeps never give one id twice.
     pub(super) matching: Mutex<()>,
     /// (device of a file, device of its folder) that were seen to belong together; they differ on overlays.
@@ -66,9 +71,11 @@ impl Engine {
         Self {
             catalog,
             home,
+            judge: Judge::new(config.trusted.clone()),
             config,
             problems: Problems::default(),
             watcher: RwLock::new(None),
+            temporary: Mutex::new(()),
             matching: Mutex::new(()),
             devices: Mutex::new(HashSet::new()),
             busy: AtomicUsize::new(0),
@@ -138,7 +145,7 @@ impl Engine {
 
     /// Why the storage that holds `path` is not served, if so.
     pub(super) fn untrusted(&self, path: &Path) -> Option<String> {
-        trust::reason(path, &self.config.trusted)
+        self.judge.reason(path)
     }
 
     /// Whether new names below `relative` of this base are taken in, or only known ones looked at.

@@ -60,6 +60,12 @@ pub enum LibraryError {
         /// How many.
         count: usize,
     },
+    /// No name for an item.
+    #[error("{name:?} is no name for a media item; 1 to 4,096 bytes are expected")]
+    InvalidName {
+        /// The name, cut to 80 characters.
+        name: String,
+    },
     /// No such project is open.
     #[error("there is no project {number} in the catalog")]
     NoProject {

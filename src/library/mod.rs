@@ -17,6 +17,8 @@ mod hash;
 #[cfg(target_os = "linux")]
 mod identity;
 #[cfg(target_os = "linux")]
+mod import;
+#[cfg(target_os = "linux")]
 mod owner;
 pub mod probe;
 #[cfg(target_os = "linux")]
@@ -39,6 +41,8 @@ mod watch;
 mod watching;
 
 pub use error::LibraryError;
+#[cfg(target_os = "linux")]
+pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
+use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, Durability};
@@ -17,7 +18,7 @@ use super::error::LibraryError;
 use super::progress::{Progress, ProgressSnapshot};
 use super::scan::{Job, scan};
 use super::watch::Watcher;
-use super::watching::{WatchLoop, active_bases};
+use super::watching::{WatchLoop, active_bases, base_of};
 use super::{hash, scan as scanning};
 
 /// How a library behaves.
@@ -25,8 +26,8 @@ use super::{hash, scan as scanning};
 pub struct LibraryConfig {
     /// Where the drive is mounted: never scanned, and importing from it means the item.
     pub mount_point: Option<PathBuf>,
-    /// Folders that count as trusted whatever they lie on.
-    pub trusted: Vec<PathBuf>,
+    /// What counts as trusted whatever it lies on.
+    pub trusted: DeclaredTrusted,
     /// How often roots that can't be watched are scanned.
     pub poll_interval: Duration,
     /// Whether items are hashed in the background.
@@ -37,7 +38,7 @@ impl Default for LibraryConfig {
     fn default() -> Self {
         Self {
             mount_point: None,
-            trusted: Vec::new(),
+            trusted: DeclaredTrusted::default(),
             poll_interval: Duration::from_secs(60),
             hash: true,
         }
@@ -174,6 +175,34 @@ impl Library {
             .write(Durability::Full, |writer| writer.add_library(&name, &path))?)
     }
 
+    /// The root that is, or holds, the folder `path`; registered if there is none.
+    pub(super) fn root_of(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let bases = self.engine.catalog.reader()?.bases()?;
+        let roots: Vec<BaseRow> = bases
+            .into_iter()
+            .filter(|base| base.kind == BaseKind::Library && base.active)
+            .collect();
+        match base_of(&roots, path) {
+            Some((base, _)) => Ok(base.clone()),
+            None => self.register_root(path),
+        }
+    }
+
+    /// Scans one base here and now.
+    pub(super) fn scan_base(
+        &self,
+        base: &BaseRow,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<(), LibraryError> {
+        Ok(scan(
+            &self.engine,
+            std::slice::from_ref(base),
+            progress,
+            cancel,
+        )?)
+    }
+
     fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
         match self.engine.untrusted(path) {
             Some(reason) => Err(LibraryError::Untrusted {
@@ -229,6 +258,24 @@ impl Library {
     #[must_use]
     pub fn problems(&self, limit: usize) -> Vec<(PathBuf, String)> {
         self.engine.problems.all(limit)
+    }
+
+    /// How many of [`Library::problems`] there are.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.engine.problems.count()
+    }
+
+    /// Why the storage under the absolute `path` is not served, if so. Touches no storage that is not trusted.
+    #[must_use]
+    pub fn untrusted(&self, path: &Path) -> Option<String> {
+        self.engine.untrusted(path)
+    }
+
+    /// The catalog that it keeps.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.engine.catalog
     }
 
     /// What `status` should say of watching: (path of the root, why it is only scanned from time to time), and what

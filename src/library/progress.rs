@@ -106,6 +106,10 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn add_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }

@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
-    BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind,
-    PlaceNo, PlaceRow, Reader,
+    BaseKind, BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed,
+    PlaceKind, PlaceNo, PlaceRow, Reader,
 };
 
 use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen, stays_inside};
-use super::engine::{BATCH, Engine, MEDIA_FOLDER, exact_child, modified_of, no_folder_reason};
+use super::engine::{
+    BATCH, Engine, MEDIA_FOLDER, TEMPORARY, exact_child, modified_of, no_folder_reason,
+};
 use super::progress::Progress;
 use super::vanish::Vanished;
 
@@ -196,7 +198,10 @@ impl<'e> Sweep<'e> {
         let folders = known_folders(&reader, next.folder)?;
         drop(reader);
         // From here on nothing that changes in the folder can be missed.
-        self.engine.watch(self.base.row, &absolute);
+        // (Folders on the way to a file that is referenced by its absolute path are none of ours.)
+        if self.base.kind != BaseKind::Computer || !places.is_empty() {
+            self.engine.watch(self.base.row, &absolute);
+        }
         self.engine.problems.clear_folder(&absolute);
         let Some(handle) = self.open(&next.path) else {
             return Ok(());
@@ -303,6 +308,10 @@ impl<'e> Sweep<'e> {
         let device = handle.evidence().map_or(0, |e| e.device);
         let mut difference = Difference::default();
         for (name, entry) in entries {
+            // Copies under way become files of the library when they are whole.
+            if name.as_encoded_bytes().starts_with(TEMPORARY) {
+                continue;
+            }
             let seen = match entry {
                 Some(Entry::Folder | Entry::Other(_)) => None,
                 _ => match handle.look(&name) {

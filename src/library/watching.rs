@@ -28,6 +28,8 @@ use super::watch::Watcher;
 
 /// How long the loop sleeps while changes wait for their writers.
 const NAP: Duration = Duration::from_millis(25);
+/// More files are read by a scan, not by the loop itself.
+const MOST_AT_ONCE: usize = 2000;
 /// How often roots are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -123,6 +125,13 @@ impl WatchLoop {
         }
         match_moved(engine, &appeared, &engine.stopping)?;
         probes.append(&mut appeared);
+        if probes.len() > MOST_AT_ONCE {
+            // A library was copied in. Reading it is a scan's work, so that other changes need not wait for it.
+            for base in &bases {
+                let _ = self.jobs.send(Job::Bases(vec![base.row]));
+            }
+            return Ok(());
+        }
         probe_places(engine, &probes, false, &progress, &engine.stopping)
     }
 
@@ -248,7 +257,8 @@ fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(
         return Ok(());
     };
     // Between two bases the general rules of identity decide.
-    if base.row != other.row || !Engine::takes_new(base, &to) {
+    let ours = base.kind == BaseKind::Computer || Engine::takes_new(base, &to);
+    if base.row != other.row || !ours {
         return Ok(());
     }
     let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {

@@ -24,6 +24,7 @@ use crate::library::probe::Source;
 use crate::model::{Container, Format};
 use reader::CapsuleReader;
 
+mod aac;
 pub(crate) mod aiff;
 pub(crate) mod caf;
 pub(crate) mod flac;
@@ -79,6 +80,7 @@ pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Resul
     let made = match format.container {
         Container::Mp3 => mp3::capsule(source)?,
         Container::Ogg => ogg::capsule(source)?,
+        Container::Aac => aac::capsule(source)?,
         _ => None,
     };
     Ok(match made {

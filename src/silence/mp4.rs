@@ -18,7 +18,7 @@ use crate::container::isobmff::{BoxAt, Chunk, Movie, Samples, Track};
 use crate::container::sample_entry::{Entry, read_entry};
 use crate::container::window::Window;
 
-mod aac;
+pub(super) mod aac;
 mod alac;
 mod facts;
 mod slots;

@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod importing;
+mod projects;
 mod scanning;
 mod support;
 mod watching;

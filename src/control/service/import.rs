@@ -1,11 +1,14 @@
 //! Long work: imports, with their progress told to the caller.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Service;
 use crate::control::methods::*;
-use crate::control::{Caller, Reason, RpcError};
+use crate::control::{Caller, Reason, RpcError, WirePath};
+use crate::library::{self, ImportOptions, Outcome, Phase, Progress, ProgressSnapshot};
+use crate::model::MediaItem;
 
 /// How often a caller is told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -13,17 +16,76 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 impl Service {
     pub(super) fn import(
         &self,
-        _params: &ImportParams,
-        _caller: &mut dyn Caller,
+        params: &ImportParams,
+        caller: &mut dyn Caller,
     ) -> Result<ImportAnswer, RpcError> {
-        Err(RpcError::new(Reason::Internal, "JOINT"))
+        let library = self.library()?;
+        let paths: Vec<PathBuf> = params.paths.iter().map(|path| path.0.clone()).collect();
+        if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
+            return Err(RpcError::new(
+                Reason::InvalidParameter,
+                format!("{} is no absolute path", path.display()),
+            ));
+        }
+        let project = match &params.project {
+            Some(folder) => Some(crate::project::open(&library, &folder.0, false)?.row),
+            None => None,
+        };
+        let options = ImportOptions {
+            project,
+            mode: match params.mode {
+                None => library::ImportMode::Default,
+                Some(ImportMode::Copy) => library::ImportMode::Copy,
+                Some(ImportMode::Reference) => library::ImportMode::Reference,
+            },
+            id: params.media_id.clone(),
+            name: params.name.clone(),
+        };
+        let progress = Progress::default();
+        let (items, cancelled) = watched(
+            caller,
+            &mut || import_progress(&progress.snapshot()),
+            |cancel| {
+                let items = library.import(&paths, &options, &progress, cancel);
+                (items, cancel.load(Ordering::Relaxed))
+            },
+        )?;
+        Ok(ImportAnswer {
+            items: items?.into_iter().map(wire).collect(),
+            complete: !cancelled,
+        })
     }
 
-    pub(super) fn relink(
-        &self,
-        _params: &RelinkParams,
-    ) -> Result<crate::model::MediaItem, RpcError> {
-        Err(RpcError::new(Reason::Internal, "JOINT"))
+    pub(super) fn relink(&self, params: &RelinkParams) -> Result<MediaItem, RpcError> {
+        let reader = self.catalog.reader()?;
+        let item = self.find(&reader, &params.item)?;
+        self.library()?.relink(item.row, &params.to.0)?;
+        super::media::whole(&reader, item.row)
+    }
+}
+
+fn import_progress(progress: &ProgressSnapshot) -> TaskProgress {
+    TaskProgress {
+        kind: TaskKind::Import,
+        subject: "files".to_owned(),
+        done: progress.done.saturating_add(progress.failed),
+        total: (progress.phase != Phase::Looking).then_some(progress.expected),
+    }
+}
+
+fn wire(file: library::Imported) -> Imported {
+    let (outcome, reason) = match file.outcome {
+        Outcome::Imported => (ImportOutcome::Imported, None),
+        Outcome::Already => (ImportOutcome::Already, None),
+        Outcome::Skipped(reason) => (ImportOutcome::Skipped, Some(reason)),
+        Outcome::Failed(reason) => (ImportOutcome::Failed, Some(reason)),
+    };
+    Imported {
+        media_id: file.media_id,
+        source: WirePath(file.source),
+        path: file.path,
+        outcome,
+        reason,
     }
 }
 

@@ -168,7 +168,7 @@ pub(super) fn scan_progress(progress: &ProgressSnapshot) -> TaskProgress {
     }
 }
 
-fn whole(reader: &Reader, item: ItemNo) -> Result<MediaItem, RpcError> {
+pub(super) fn whole(reader: &Reader, item: ItemNo) -> Result<MediaItem, RpcError> {
     reader
         .media_item(item)?
         .ok_or_else(|| RpcError::new(Reason::NotFound, "the sound was removed meanwhile"))
