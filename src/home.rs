@@ -169,7 +169,7 @@ impl Home {
         Ok(Self {
             config_file: place("XDG_CONFIG_HOME", ".config").join("config.toml"),
             cache: place("XDG_CACHE_HOME", ".cache"),
-            socket: socket,
+            socket,
             data,
             given: false,
         })
