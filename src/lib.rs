@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod config;
+mod container;
 pub mod control;
 pub mod daemon;
 pub mod home;

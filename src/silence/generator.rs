@@ -6,7 +6,10 @@
 //!
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
-use super::flac_frames::SilentFrames;
+use super::flac_frames;
+use super::mp3::{self, SpreadFrames};
+use super::mp4::{AacSlots, HeadSlots};
+use super::ogg::{AlikePages, SilentPages};
 
 /// A rule for the bytes of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,12 +19,30 @@ pub(crate) enum Generator<'a> {
     /// A block of bytes over and over, from its start: silent blocks of a coding with blocks of one size.
     /// Never empty.
     Pattern(&'a [u8]),
+    /// Frames of MPEG audio.
+    MpegFrames(mp3::SilentFrames<'a>),
+    /// Frames of MPEG audio of one bit rate.
+    MpegSpread(SpreadFrames),
+    /// Pages of Ogg, each with its own packets.
+    OggPages(SilentPages<'a>),
+    /// Pages of Ogg that are all alike.
+    OggAlike(AlikePages<'a>),
+    /// Packets of AAC.
+    AacSlots(AacSlots<'a>),
+    /// Packets that start alike.
+    HeadSlots(HeadSlots<'a>),
     /// Silent FLAC frames, all of a stream.
-    Flac(SilentFrames),
+    Flac(flac_frames::SilentFrames),
 }
 
 const FILL: u8 = 1;
 const PATTERN: u8 = 2;
+const MPEG_FRAMES: u8 = 16;
+const MPEG_SPREAD: u8 = 17;
+const OGG_PAGES: u8 = 18;
+const OGG_ALIKE: u8 = 19;
+const AAC_SLOTS: u8 = 20;
+const HEAD_SLOTS: u8 = 21;
 const FLAC: u8 = 3;
 
 impl<'a> Generator<'a> {
@@ -30,6 +51,12 @@ impl<'a> Generator<'a> {
         match self {
             Self::Fill(_) => FILL,
             Self::Pattern(_) => PATTERN,
+            Self::MpegFrames(_) => MPEG_FRAMES,
+            Self::MpegSpread(_) => MPEG_SPREAD,
+            Self::OggPages(_) => OGG_PAGES,
+            Self::OggAlike(_) => OGG_ALIKE,
+            Self::AacSlots(_) => AAC_SLOTS,
+            Self::HeadSlots(_) => HEAD_SLOTS,
             Self::Flac(_) => FLAC,
         }
     }
@@ -39,6 +66,12 @@ impl<'a> Generator<'a> {
         match self {
             Self::Fill(byte) => out.push(*byte),
             Self::Pattern(block) => out.extend_from_slice(block),
+            Self::MpegFrames(frames) => frames.encode(out),
+            Self::MpegSpread(frames) => frames.encode(out),
+            Self::OggPages(pages) => pages.encode(out),
+            Self::OggAlike(pages) => pages.encode(out),
+            Self::AacSlots(slots) => slots.encode(out),
+            Self::HeadSlots(slots) => slots.encode(out),
             Self::Flac(frames) => frames.encode(out),
         }
     }
@@ -48,7 +81,13 @@ impl<'a> Generator<'a> {
         match (tag, parameters) {
             (FILL, [byte]) => Some(Self::Fill(*byte)),
             (PATTERN, [_, ..]) => Some(Self::Pattern(parameters)),
-            (FLAC, parameters) => SilentFrames::decode(parameters)
+            (MPEG_FRAMES, _) => mp3::SilentFrames::decode(parameters, length).map(Self::MpegFrames),
+            (MPEG_SPREAD, _) => SpreadFrames::decode(parameters, length).map(Self::MpegSpread),
+            (OGG_PAGES, _) => SilentPages::decode(parameters, length).map(Self::OggPages),
+            (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
+            (AAC_SLOTS, _) => AacSlots::decode(parameters, length).map(Self::AacSlots),
+            (HEAD_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::HeadSlots),
+            (FLAC, parameters) => flac_frames::SilentFrames::decode(parameters)
                 .filter(|frames| frames.length() == Some(length))
                 .map(Self::Flac),
             _ => None,
@@ -59,6 +98,12 @@ impl<'a> Generator<'a> {
     pub(super) fn fill(&self, position: u64, buffer: &mut [u8]) {
         match self {
             Self::Fill(byte) => buffer.fill(*byte),
+            Self::MpegFrames(frames) => frames.fill(position, buffer),
+            Self::MpegSpread(frames) => frames.fill(position, buffer),
+            Self::OggPages(pages) => pages.fill(position, buffer),
+            Self::OggAlike(pages) => pages.fill(position, buffer),
+            Self::AacSlots(slots) => slots.fill(position, buffer),
+            Self::HeadSlots(slots) => slots.fill(position, buffer),
             Self::Flac(frames) => frames.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;

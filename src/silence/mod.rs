@@ -9,6 +9,7 @@
 //! the original's size.
 
 mod capsule;
+mod copy;
 mod generator;
 mod reader;
 
@@ -17,6 +18,9 @@ pub(crate) use capsule::{CapsuleBuilder, CapsuleError};
 pub(crate) use flac_frames::{crc8 as flac_crc8, crc16 as flac_crc16};
 pub(crate) use generator::Generator;
 
+use std::io;
+
+use crate::library::probe::Source;
 use crate::model::{Container, Format};
 use reader::CapsuleReader;
 
@@ -63,6 +67,28 @@ pub trait Placeholder: Send + Sync {
     /// Fills `buffer` with the bytes at `offset`; what lies behind the end is left alone. Returns how many bytes
     /// were filled.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize;
+}
+
+/// The capsule of a file whose container is not described by its headers alone (MPEG audio, Ogg, ADTS), for who
+/// reads all of its bytes anyway. `None` where the container needs none of the kind, or no capsule can be made
+/// of this file: the facts alone must do then.
+///
+/// # Errors
+/// Where reading fails.
+pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Result<Option<Capsule>> {
+    let made = match format.container {
+        Container::Mp3 => mp3::capsule(source)?,
+        Container::Ogg => ogg::capsule(source)?,
+        _ => None,
+    };
+    Ok(match made {
+        Some(Ok(capsule)) => Some(capsule),
+        Some(Err(error)) => {
+            tracing::debug!(%error, container = ?format.container, "a file gets no capsule");
+            None
+        }
+        None => None,
+    })
 }
 
 /// The best placeholder for what is recorded: by the capsule where there is one, else by the facts. A capsule
