@@ -32,7 +32,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # A step that a person follows.
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 # A remark within a step.
-note() { printf '   %s\n' "$*"; }
+note() { printf "   %s\n" "${*//[[:cntrl:]]/ }"; }
 # One line on stderr saying what failed and what to do, then the end.
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
