@@ -194,6 +194,8 @@ fn every_flac_shape_decodes_to_silence_of_its_length() {
                 }
                 std::fs::write(&path, read_all(silence.as_ref(), 9999)).unwrap();
                 tools::run("flac", &["-t", "-s", path.to_str().unwrap()]);
+                let told = tools::ffprobe(&path).unwrap();
+                assert_eq!(told["streams"][0]["bits_per_raw_sample"], bits.to_string());
                 let (samples, loudest) = tools::decoded(&path);
                 assert_eq!(samples as u64, frames * u64::from(channels), "{format:?}");
                 assert!(loudest == 0.0);
