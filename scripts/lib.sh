@@ -21,9 +21,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_mount=(fuse3)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 jq attr rsync procps util-linux e2fsprogs
-    sox libsox-fmt-all ffmpeg sndfile-programs flac lame vorbis-tools opus-tools
-    fluidsynth libglib2.0-bin hydrogen-data
+    python3 attr rsync btrfs-progs libglib2.0-bin hydrogen-data
+    ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
   )
   packages_bench=(python3 bindfs rclone)
   packages_cross=(rustc-web rust-web-src binutils-mingw-w64-x86-64 pkg-config)
