@@ -20,6 +20,7 @@ use crate::pins::shard_bounds;
 use crate::space::FreeSpace;
 
 /// `totals.counted`: the sums agreed with the disk when the cache was closed.
+/// `totals.clock`: the latest of all last uses there ever were.
 /// `objects.last_use`: see [`crate::Store::open_object`].
 const SCHEMA: &[M<'static>] = &[M::up(
     "CREATE TABLE objects (
@@ -40,14 +41,14 @@ const SCHEMA: &[M<'static>] = &[M::up(
      INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0);
      CREATE TRIGGER object_came AFTER INSERT ON objects BEGIN
         UPDATE totals SET objects = objects + 1, object_bytes = object_bytes + new.size,
-            pinned_bytes = pinned_bytes + new.size * new.pinned; END;
+            pinned_bytes = pinned_bytes + new.size * new.pinned, clock = max(clock, new.last_use); END;
      CREATE TRIGGER object_went AFTER DELETE ON objects BEGIN
         UPDATE totals SET objects = objects - 1, object_bytes = object_bytes - old.size,
             pinned_bytes = pinned_bytes - old.size * old.pinned; END;
      CREATE TRIGGER object_pinned AFTER UPDATE OF pinned ON objects BEGIN
         UPDATE totals SET pinned_bytes = pinned_bytes + new.size * (new.pinned - old.pinned); END;
      CREATE TRIGGER partial_came AFTER INSERT ON partials BEGIN
-        UPDATE totals SET partial_bytes = partial_bytes + new.size; END;
+        UPDATE totals SET partial_bytes = partial_bytes + new.size, clock = max(clock, new.last_use); END;
      CREATE TRIGGER partial_went AFTER DELETE ON partials BEGIN
         UPDATE totals SET partial_bytes = partial_bytes - old.size; END;",
 )];

@@ -76,9 +76,11 @@ CREATE TABLE place (
 CREATE UNIQUE INDEX place_name ON place (folder, key, name);
 CREATE INDEX place_list ON place (folder) WHERE present = 1;
 CREATE INDEX place_gone ON place (size) WHERE present = 0;
+CREATE INDEX place_unprobed ON place (base) WHERE probed <> generation;
 CREATE INDEX place_problem ON place (number) WHERE problem IS NOT NULL;
 
 -- What is known of the bytes at a place, from the last probe (of place generation `generation`) and hash.
+-- `capsule`: one was made of them, so it is to be in the other file.
 CREATE TABLE content (
     place INTEGER PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -94,7 +96,8 @@ CREATE TABLE content (
     attributes TEXT,
     notes TEXT,
     fingerprint BLOB,
-    blake3 BLOB
+    blake3 BLOB,
+    capsule INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX content_hash ON content (blake3) WHERE blake3 IS NOT NULL;
 

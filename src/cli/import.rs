@@ -96,14 +96,29 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     if !arguments.report.json && std::io::stderr().is_terminal() {
         eprintln!("{imported}, {} known before", count(ImportOutcome::Already));
     }
-    if count(ImportOutcome::Failed) == 0 {
+    // One bad file in a folder is told, and no failure of the whole; a file that was named itself is.
+    let named = |file: &Imported| {
+        params.paths.iter().any(|path| {
+            *path == file.source
+                || path
+                    .0
+                    .canonicalize()
+                    .is_ok_and(|path| path == file.source.0)
+        })
+    };
+    let failed = answer
+        .items
+        .iter()
+        .filter(|file| file.outcome == ImportOutcome::Failed && named(file))
+        .count() as u64;
+    if failed == 0 {
         Ok(Done::Well)
     } else if arguments.report.json {
         Ok(Done::Badly)
     } else {
         Err(CliError::new(format!(
             "{} could not be imported; the reasons are above",
-            counted(count(ImportOutcome::Failed), "file", "files")
+            counted(failed, "file", "files")
         )))
     }
 }

@@ -2,6 +2,8 @@
 //! count of what really lies on the disk.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod reference;
+
 use std::fs;
 use std::io;
 use std::path::Path;
