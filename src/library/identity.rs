@@ -43,10 +43,21 @@ impl From<&Evidence> for OnDisk {
     }
 }
 
+/// How two files may be known for the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// What the disk says of them.
+    Disk,
+    /// That, else their content: only when all that went is known to be gone, or one of several candidates could be
+    /// taken for the only one.
+    DiskOrContent,
+}
+
 /// Gives what appeared the items of what went, where it is the same; returns how many moves there were.
 pub(super) fn match_moved(
     engine: &Engine,
     appeared: &[PlaceNo],
+    by: By,
     cancel: &AtomicBool,
 ) -> Result<usize, CatalogError> {
     if appeared.is_empty() {
@@ -84,8 +95,10 @@ pub(super) fn match_moved(
             continue;
         }
         let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
-        drop_paired(&pairs, &mut went, &mut came);
-        pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
+        if by == By::DiskOrContent {
+            drop_paired(&pairs, &mut went, &mut came);
+            pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
+        }
         moves.extend(pairs);
     }
     drop(reader);
