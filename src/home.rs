@@ -3,19 +3,13 @@
 //! `--home DIR` (or `MEDIAFS_HOME`) puts all of them under one folder; without it they go to the places of the XDG
 //! base directories. One process at a time works on a home, by a lock that ends with the process.
 
-use std::fs::File;
-use std::io::Read as _;
+mod lock;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use mediafs_platform::lock::{LockError, LockedFile};
-use serde::{Deserialize, Serialize};
+use mediafs_platform::lock::LockError;
 
-/// How often a held lock is tried again.
-const AGAIN: Duration = Duration::from_millis(25);
-
-/// How long a daemon's lock is waited for at most: it may just be ending, or somebody looks whether it is held.
-const DAEMON_PATIENCE: Duration = Duration::from_millis(250);
+pub use lock::{HomeLock, Purpose};
 
 /// Why a home can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,31 +66,6 @@ pub enum HomeError {
         /// For what.
         purpose: Purpose,
     },
-}
-
-/// What a process holds a home for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
-    /// It is its daemon.
-    Daemon,
-    /// It is a command that works without a daemon.
-    Command,
-}
-
-impl Purpose {
-    fn what(self) -> &'static str {
-        match self {
-            Self::Daemon => "its mediafs daemon",
-            Self::Command => "another mediafs command",
-        }
-    }
-
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Daemon => "use that one, or end it with `mediafs unmount`",
-            Self::Command => "wait until that has ended",
-        }
-    }
 }
 
 /// The places of a home. Nothing is made until [`Home::prepare`].
@@ -211,37 +180,10 @@ impl Home {
         self.data.join("log")
     }
 
-    fn lock_file(&self) -> PathBuf {
-        self.data.join("lock")
-    }
-
-    /// Where a daemon says who it is and where it listens.
-    fn daemon_file(&self) -> PathBuf {
-        self.data.join("daemon.json")
-    }
-
     /// Where a daemon of this home is to listen.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
-    }
-
-    /// Where the daemon of this home listens: as it says, which may differ from [`Home::socket`] when it was started
-    /// in another environment.
-    #[must_use]
-    pub fn daemon_socket(&self) -> PathBuf {
-        self.announced()
-            .map_or_else(|| self.socket.clone(), |daemon| daemon.socket)
-    }
-
-    fn announced(&self) -> Option<Announced> {
-        let mut text = Vec::new();
-        File::open(self.daemon_file())
-            .ok()?
-            .take(LONGEST_ANNOUNCEMENT)
-            .read_to_end(&mut text)
-            .ok()?;
-        serde_json::from_slice(&text).ok()
     }
 
     /// Makes the folders, for the owner alone, and checks that they can be relied on. What lies in one of the `trusted`
@@ -259,126 +201,6 @@ impl Home {
             private_folder(folder)?;
         }
         Ok(())
-    }
-
-    /// Takes the lock, waiting for it at most so long.
-    ///
-    /// # Errors
-    /// [`HomeError::Held`], naming the holder; or the lock file can't be made.
-    pub fn lock(&self, purpose: Purpose, patience: Duration) -> Result<HomeLock, HomeError> {
-        let start = Instant::now();
-        let held = loop {
-            match LockedFile::acquire(&self.lock_file()) {
-                Ok(lock) => break lock,
-                Err(LockError::Held { pid, .. }) => {
-                    let daemon = self.announced().map(|daemon| daemon.pid);
-                    let holder = if pid.is_some() && pid == daemon {
-                        Purpose::Daemon
-                    } else {
-                        Purpose::Command
-                    };
-                    // A daemon stays; only commands are worth waiting for.
-                    let patience = match holder {
-                        Purpose::Daemon => patience.min(DAEMON_PATIENCE),
-                        Purpose::Command => patience,
-                    };
-                    if start.elapsed() >= patience {
-                        return Err(HomeError::Held {
-                            path: self.data.clone(),
-                            pid: pid.unwrap_or(0),
-                            purpose: holder,
-                        });
-                    }
-                }
-                Err(source) => {
-                    return Err(HomeError::Lock {
-                        path: self.data.clone(),
-                        source,
-                    });
-                }
-            }
-            std::thread::sleep(AGAIN);
-        };
-        let daemon_file = match purpose {
-            Purpose::Daemon => Some(self.announce(None)?),
-            Purpose::Command => None,
-        };
-        Ok(HomeLock {
-            daemon_file,
-            _lock: held,
-        })
-    }
-
-    fn announce(&self, mount: Option<&Path>) -> Result<PathBuf, HomeError> {
-        let path = self.daemon_file();
-        let announced = Announced {
-            pid: std::process::id(),
-            socket: self.socket.clone(),
-            mount: mount.map(Path::to_owned),
-        };
-        // Paths that are no text can't be said; who has the same environment finds the socket all the same.
-        let text = serde_json::to_vec(&announced).unwrap_or_default();
-        let next = path.with_extension("json.new");
-        std::fs::write(&next, text)
-            .and_then(|()| std::fs::rename(&next, &path))
-            .map_err(|source| HomeError::Unusable {
-                path: path.clone(),
-                doing: "saying who its daemon is",
-                source,
-            })?;
-        Ok(path)
-    }
-
-    /// Says where the drive is mounted. For the daemon, which shows that it holds the lock.
-    ///
-    /// # Errors
-    /// The home can't be written to.
-    pub fn announce_mount(&self, _lock: &HomeLock, point: &Path) -> Result<(), HomeError> {
-        self.announce(Some(point)).map(|_| ())
-    }
-
-    /// Where the last daemon of this home had its drive, if it still has or did not end in order.
-    #[must_use]
-    pub fn announced_mount(&self) -> Option<PathBuf> {
-        self.announced()?.mount
-    }
-
-    /// Is the home in use by a process of this number?
-    #[must_use]
-    pub fn is_held_by(&self, pid: u32) -> bool {
-        matches!(
-            LockedFile::acquire(&self.lock_file()),
-            Err(LockError::Held { pid: holder, .. }) if holder.is_none_or(|holder| holder == pid)
-        )
-    }
-}
-
-/// What a daemon says of itself.
-#[derive(Serialize, Deserialize)]
-struct Announced {
-    pid: u32,
-    socket: PathBuf,
-    #[serde(default)]
-    mount: Option<PathBuf>,
-}
-
-/// The longest announcement that is read, in bytes.
-const LONGEST_ANNOUNCEMENT: u64 = 16 * 1024;
-
-/// The lock on a home, until it is dropped or the process ends.
-#[derive(Debug)]
-pub struct HomeLock {
-    daemon_file: Option<PathBuf>,
-    /// Dropped last.
-    _lock: LockedFile,
-}
-
-impl Drop for HomeLock {
-    fn drop(&mut self) {
-        if let Some(path) = &self.daemon_file {
-            // If it stays, nobody answers where it points to.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -529,56 +351,5 @@ mod tests {
         std::fs::write(folder.join("file"), "").unwrap();
         let home = Home::locate(Some(&folder.join("file"))).unwrap();
         assert!(matches!(home.prepare(&[]), Err(HomeError::Unusable { .. })));
-    }
-
-    #[test]
-    fn the_lock_is_for_one_and_names_its_holder() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::locate(Some(dir.path())).unwrap();
-        home.prepare(&[]).unwrap();
-        let us = std::process::id();
-        assert!(!home.is_held_by(us));
-        let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
-        assert!(home.is_held_by(us));
-        assert_eq!(home.daemon_socket(), home.socket());
-        let refused = |purpose| {
-            home.lock(purpose, Duration::from_millis(30))
-                .unwrap_err()
-                .to_string()
-        };
-        let error = refused(Purpose::Command);
-        assert!(
-            error.contains(&us.to_string()) && error.contains("mediafs unmount"),
-            "{error}"
-        );
-        drop(lock);
-        assert!(!home.is_held_by(us));
-        let lock = home.lock(Purpose::Command, Duration::ZERO).unwrap();
-        let error = refused(Purpose::Daemon);
-        assert!(
-            error.contains(&us.to_string()) && error.contains("another mediafs command"),
-            "{error}"
-        );
-        drop(lock);
-        assert_eq!(
-            std::fs::read_dir(dir.path())
-                .unwrap()
-                .filter(|entry| entry.as_ref().unwrap().file_name() == "daemon.json")
-                .count(),
-            0
-        );
-    }
-
-    #[test]
-    fn garbage_in_its_files_is_no_obstacle() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::locate(Some(dir.path())).unwrap();
-        home.prepare(&[]).unwrap();
-        for name in ["lock", "daemon.json"] {
-            std::fs::write(dir.path().join(name), [0xff, 0, b'\n', b'x']).unwrap();
-        }
-        assert!(!home.is_held_by(1));
-        assert_eq!(home.daemon_socket(), home.socket());
-        home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
     }
 }

@@ -15,7 +15,7 @@ use super::error::{CatalogError, Result, failed};
 const APPLICATION_ID: i32 = 0x6d64_6673;
 
 /// One entry for each version, oldest first. Entries are never changed, only added.
-const VERSIONS: &[M<'static>] = &[M::up(FIRST)];
+const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND)];
 
 const FIRST: &str = "
 -- Library roots, projects' folders, the computer.
@@ -201,6 +201,9 @@ CREATE TABLE analysis (
 CREATE TABLE durable (turn INTEGER NOT NULL) STRICT;
 INSERT INTO durable VALUES (0);
 ";
+
+/// A file that appears is looked for among all that were ever seen: by its inode a moved one is known again.
+const SECOND: &str = "CREATE INDEX place_inode ON place (inode);";
 
 /// The newest version that is known here.
 pub(super) fn known_version() -> u32 {

@@ -30,6 +30,7 @@ pub(crate) struct AacConfig {
     pub(crate) parametric: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -67,6 +68,7 @@ impl AacConfig {
         let mut object = bits.object()?;
         let core_rate = bits.rate()?;
         let layout = bits.take(4)? as u8;
+        let mut told = 0;
         let mut sample_rate = core_rate;
         let mut replicated = false;
         let mut parametric = false;
@@ -80,7 +82,11 @@ impl AacConfig {
             parametric = stereo;
             sample_rate = rate;
         }
+        if layout == 0 && matches!(object, 1..=4) {
+            told = Self::told_channels(&mut bits).unwrap_or(0);
+        }
         let channels = match layout {
+            0 => told,
             1 if parametric => 2,
             7 => 8,
             layout if layout < 7 => u16::from(layout),
@@ -97,6 +103,32 @@ impl AacConfig {
             replicated,
             parametric,
         })
+    }
+
+    /// Counts the channels of a layout of its own (program_config_element).
+    fn told_channels(bits: &mut Bits<'_>) -> Option<u16> {
+        bits.take(1)?;
+        if bits.take(1)? == 1 {
+            bits.take(14)?;
+        }
+        bits.take(1)?;
+        // Tag, object, rate.
+        bits.take(4 + 2 + 4)?;
+        let elements = bits.take(4)? + bits.take(4)? + bits.take(4)?;
+        let low = bits.take(2)?;
+        bits.take(3 + 4)?;
+        // Mixdowns: mono, stereo, matrix.
+        for more in [4, 4, 3] {
+            if bits.take(1)? == 1 {
+                bits.take(more)?;
+            }
+        }
+        let mut channels = low as u16;
+        for _ in 0..elements {
+            channels += 1 + bits.take(1)? as u16;
+            bits.take(4)?;
+        }
+        Some(channels)
     }
 
     /// The extension that older decoders don't see: behind the configuration of the core.

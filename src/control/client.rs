@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mediafs_platform::endpoint::EndpointError;
 use serde_json::{Value, json};
 
 use super::methods::{Hello, HelloParams, Method, Notification, SessionHello};
@@ -28,6 +29,9 @@ pub enum ClientError {
     /// The service says no.
     #[error(transparent)]
     Refused(#[from] RpcError),
+    /// The socket can't be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// The daemon ended, or closed the connection.
     #[error("the daemon went away during {method}; its log says why")]
     Gone {
@@ -79,8 +83,10 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if it does not answer, or not as it should.
     pub fn connect(socket: &Path) -> Result<Option<(Self, Hello)>, ClientError> {
-        let Ok(stream) = UnixStream::connect(socket) else {
-            return Ok(None);
+        let stream = match reach(socket) {
+            Ok(stream) => stream,
+            Err(EndpointError::NotRunning { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         let mut client = Self::over(stream);
         client.answer_within(Some(HELLO_PATIENCE));
@@ -168,6 +174,25 @@ impl Client {
         };
         serde_json::from_value(answer).map_err(not_understood)
     }
+}
+
+/// A stream that blocks.
+fn reach(socket: &Path) -> Result<UnixStream, EndpointError> {
+    let failed = |source| EndpointError::Io {
+        action: "connect to",
+        path: socket.to_owned(),
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(failed)?;
+    let stream = runtime
+        .block_on(mediafs_platform::endpoint::connect(socket))?
+        .into_std()
+        .map_err(failed)?;
+    stream.set_nonblocking(false).map_err(failed)?;
+    Ok(stream)
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

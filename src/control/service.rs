@@ -3,6 +3,8 @@
 //! One [`Service`] holds what a home has: catalog, library, cache, requesters. The daemon puts it behind the socket;
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
+mod cache;
+mod errors;
 mod find;
 mod import;
 mod media;
@@ -11,73 +13,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mediafs_cache::{CacheError, Store, StoreOptions};
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::methods::*;
-use super::rpc::one_line;
 use super::{Caller, Handler, Reason, RpcError};
-use crate::catalog::{BaseKind, Catalog, CatalogError};
-use crate::config::{CacheConfig, Config};
+use crate::catalog::{BaseKind, Catalog};
+use crate::config::Config;
 use crate::home::{Home, HomeLock};
-use crate::library::{Library, LibraryError, Phase, RelinkError};
-use crate::project::ProjectError;
-use crate::tree::class::{RegisterError, Requesters};
+use crate::library::{Library, Phase};
+use crate::tree::class::Requesters;
+
+pub use cache::LazyStore;
 
 /// How long a request waits for a library that is just being started.
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Problems that a check lists.
 const MOST_PROBLEMS: u32 = 1000;
-
-/// The cache of a home, opened when it is first asked for: a mount never waits for it.
-#[derive(Clone)]
-pub struct LazyStore {
-    folder: PathBuf,
-    config: CacheConfig,
-    store: Arc<Mutex<Option<Store>>>,
-}
-
-impl LazyStore {
-    /// Of a home; nothing is opened yet.
-    #[must_use]
-    pub fn new(home: &Home, config: &CacheConfig) -> Self {
-        Self {
-            folder: home.cache().to_owned(),
-            config: *config,
-            store: Arc::default(),
-        }
-    }
-
-    /// The store.
-    ///
-    /// # Errors
-    /// When it can't be opened; the next call tries again.
-    pub fn get(&self) -> Result<Store, CacheError> {
-        let mut store = self.store.lock();
-        if let Some(store) = &*store {
-            return Ok(store.clone());
-        }
-        let opened = Store::open(
-            &self.folder,
-            StoreOptions {
-                quota: self.config.quota,
-                floor: self.config.free_floor,
-                ..StoreOptions::default()
-            },
-        )?;
-        *store = Some(opened.clone());
-        Ok(opened)
-    }
-
-    /// The store, if it was opened.
-    #[must_use]
-    pub fn opened(&self) -> Option<Store> {
-        self.store.lock().clone()
-    }
-}
 
 /// What a service has only in a daemon.
 pub struct DaemonSide {
@@ -329,60 +283,6 @@ impl Service {
         )?;
         Ok(Nothing {})
     }
-
-    fn cache_stats(&self) -> Result<CacheNumbers, RpcError> {
-        let usage = self.cache.get()?.usage()?;
-        Ok(CacheNumbers {
-            objects: usage.objects,
-            bytes: usage.object_bytes,
-            pinned_bytes: usage.pinned_bytes,
-            reserved_bytes: usage.reserved_bytes,
-            damaged_bytes: usage.damaged_bytes,
-            quota_bytes: usage.quota,
-            free_floor_bytes: usage.floor,
-        })
-    }
-
-    fn cache_verify(&self, caller: &mut dyn Caller) -> Result<CacheVerified, RpcError> {
-        let store = self.cache.get()?;
-        let total = store.usage()?.objects;
-        let report = store.verify_all(|done| {
-            let progress = TaskProgress {
-                kind: TaskKind::Verify,
-                subject: "the cache".to_owned(),
-                done,
-                total: Some(total),
-            };
-            match caller.tell(&Notification::Progress(progress)) {
-                Ok(()) => std::ops::ControlFlow::Continue(()),
-                Err(_) => std::ops::ControlFlow::Break(()),
-            }
-        })?;
-        if !report.complete {
-            return Err(cancelled());
-        }
-        Ok(CacheVerified {
-            intact: report.intact,
-            intact_bytes: report.intact_bytes,
-            damaged: report
-                .damaged
-                .iter()
-                .map(|damaged| damaged.id.to_string())
-                .collect(),
-            vanished: report.vanished.iter().map(ToString::to_string).collect(),
-        })
-    }
-
-    fn cache_evict(&self, params: EvictParams) -> Result<CacheEvicted, RpcError> {
-        let store = self.cache.get()?;
-        let bytes = match params.bytes {
-            Some(bytes) => bytes,
-            None => store.usage()?.used(),
-        };
-        Ok(CacheEvicted {
-            bytes: store.evict_bytes(bytes)?,
-        })
-    }
 }
 
 /// Reads the parameters, does the work, writes the answer.
@@ -454,68 +354,4 @@ fn cancelled() -> RpcError {
         Reason::Cancelled,
         "it was stopped; what was done until then stays",
     )
-}
-
-impl From<CatalogError> for RpcError {
-    fn from(error: CatalogError) -> Self {
-        let reason = match &error {
-            CatalogError::IdTaken { .. } => Reason::Taken,
-            CatalogError::Unknown { .. } => Reason::NotFound,
-            CatalogError::NotMedia { .. }
-            | CatalogError::InvalidName { .. }
-            | CatalogError::InvalidLabel { .. } => Reason::InvalidParameter,
-            _ => Reason::Storage,
-        };
-        Self::new(reason, one_line(&error))
-    }
-}
-
-impl From<LibraryError> for RpcError {
-    fn from(error: LibraryError) -> Self {
-        let reason = match error {
-            LibraryError::Catalog(error) => return error.into(),
-            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => {
-                Reason::InvalidParameter
-            }
-            LibraryError::Nested { .. }
-            | LibraryError::Excluded { .. }
-            | LibraryError::Untrusted { .. } => Reason::Refused,
-            LibraryError::NoProject { .. } => Reason::NotFound,
-            _ => Reason::Storage,
-        };
-        Self::new(reason, one_line(&error))
-    }
-}
-
-impl From<ProjectError> for RpcError {
-    fn from(error: ProjectError) -> Self {
-        let reason = match &error {
-            ProjectError::Untrusted { .. } | ProjectError::Manifest(_) => Reason::Refused,
-            _ => Reason::Storage,
-        };
-        Self::new(reason, one_line(&error))
-    }
-}
-
-impl From<RelinkError> for RpcError {
-    fn from(error: RelinkError) -> Self {
-        let reason = match error {
-            RelinkError::Catalog(error) => return error.into(),
-            RelinkError::OtherSound { .. } => Reason::Refused,
-            _ => Reason::InvalidParameter,
-        };
-        Self::new(reason, one_line(&error))
-    }
-}
-
-impl From<CacheError> for RpcError {
-    fn from(error: CacheError) -> Self {
-        Self::new(Reason::Storage, one_line(&error))
-    }
-}
-
-impl From<RegisterError> for RpcError {
-    fn from(error: RegisterError) -> Self {
-        Self::new(Reason::NotFound, one_line(&error))
-    }
 }

@@ -87,7 +87,6 @@ pub(super) fn scan(
     let _busy = engine.busy();
     progress.restart();
     progress.enter(Phase::Looking);
-    let mut appeared = Vec::new();
     for base in bases {
         let Root::There(root) = open_root(engine, base)? else {
             continue;
@@ -98,18 +97,17 @@ pub(super) fn scan(
             return Ok(());
         }
         sweep.settle()?;
-        appeared.append(&mut sweep.appeared);
     }
     progress.enter(Phase::Matching);
-    match_moved(engine, &appeared, cancel)?;
-    drop(appeared);
-    progress.enter(Phase::Probing);
+    let mut unread = Vec::new();
     for base in bases {
-        let unprobed = unprobed(engine, base.row)?;
-        progress.add_expected(u64::try_from(unprobed.len()).unwrap_or(u64::MAX));
-        probe_places(engine, &unprobed, true, progress, cancel)?;
+        unread.append(&mut unprobed(engine, base.row)?);
     }
-    Ok(())
+    // Whatever is about to get an id is matched first: also what an earlier scan, or the watcher at this moment, found.
+    match_moved(engine, &unread, cancel)?;
+    progress.enter(Phase::Probing);
+    progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
+    probe_places(engine, &unread, true, progress, cancel)
 }
 
 /// Files of a base whose present content was not read yet, of this scan or of one that was cut short.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed,
-    PlaceKind, PlaceNo, PlaceRow, Reader,
+    PlaceKind, PlaceNo, PlaceRow, Reader, Writer,
 };
 
 use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen, stays_inside};
@@ -287,7 +287,7 @@ impl<'e> Sweep<'e> {
                 Err(other) => return Err(words(other)),
             }
         }
-        match self.engine.untrusted(absolute) {
+        match self.engine.untrusted_now(absolute) {
             Some(reason) => Err(reason),
             None => self.root.folder(path).map_err(words),
         }
@@ -399,6 +399,9 @@ impl<'e> Sweep<'e> {
         for batch in fresh.chunks(BATCH) {
             let numbers = self.engine.write(Durability::Normal, |writer| {
                 let mut numbers = Vec::with_capacity(batch.len());
+                if !self.is_current(writer, path, folder)? {
+                    return Ok(numbers);
+                }
                 for (name, modified) in batch {
                     numbers.push(writer.folder(folder, name, *modified)?);
                 }
@@ -432,6 +435,9 @@ impl<'e> Sweep<'e> {
         let absolute = below(&self.base.path, path);
         let observed = engine.write(Durability::Normal, |writer| {
             let mut observed = Vec::with_capacity(names.len());
+            if !self.is_current(writer, path, folder)? {
+                return Ok(observed);
+            }
             for name in names {
                 let kind = match handle.look(name) {
                     Ok(Some(seen)) => match kind_of(path, handle, name, &seen) {
@@ -472,24 +478,38 @@ impl<'e> Sweep<'e> {
         Ok(())
     }
 
+    /// Whether the folder has this path still. Asked under the writer's lock: the watcher may have moved it since it
+    /// was opened, and what is under its old name is something else then.
+    pub(super) fn is_current(
+        &self,
+        writer: &Writer,
+        path: &Path,
+        folder: FolderNo,
+    ) -> Result<bool, CatalogError> {
+        let now = writer.reader().folder_path(folder)?;
+        let current = now.is_some_and(|(base, now)| base == self.base.row && now == path);
+        if !current {
+            self.engine.look_soon(&below(&self.base.path, path));
+        }
+        Ok(current)
+    }
+
     /// Records when the list of a folder was last changed.
     fn touch(&self, folder: FolderNo, handle: &Folder) -> Result<(), CatalogError> {
         let modified = modified_of(handle);
         let row = self.engine.catalog.reader()?.folder(folder)?;
-        let Some(FolderRow {
-            parent: Some(parent),
-            name,
-            modified: recorded,
-            ..
-        }) = row
-        else {
-            return Ok(());
-        };
-        if recorded == modified {
+        if row.is_none_or(|row| row.parent.is_none() || row.modified == modified) {
             return Ok(());
         }
         self.engine.write(Durability::Normal, |writer| {
-            writer.folder(parent, &name, modified).map(|_| ())
+            match writer.reader().folder(folder)? {
+                Some(FolderRow {
+                    parent: Some(parent),
+                    name,
+                    ..
+                }) => writer.folder(parent, &name, modified).map(drop),
+                _ => Ok(()),
+            }
         })
     }
 

@@ -1,4 +1,5 @@
-//! Whether the storage under a path is trusted, asked often: the system's tables are read once a second at most.
+//! Whether the storage under a path is trusted. Before a folder is entered the system's tables are read anew; for
+//! single files in folders that were entered once a second is enough.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,6 +22,12 @@ impl Judge {
             declared,
             tables: Mutex::new(None),
         }
+    }
+
+    /// As [`Judge::reason`], by the tables as they are now.
+    pub(super) fn reason_now(&self, path: &Path) -> Option<String> {
+        *self.tables.lock() = None;
+        self.reason(path)
     }
 
     /// Why the storage that holds the absolute `path` is not served in this version; `None` where it is trusted.

@@ -1,0 +1,193 @@
+//! Parameters and answers of `media.…`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::WirePath;
+use crate::model::{MediaId, MediaItem};
+
+/// Names one item: by its id, else by a path on the drive or on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Which {
+    /// Its id. Looked for first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<MediaId>,
+    /// An absolute path: on the mounted drive, or of the file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
+}
+
+impl From<MediaId> for Which {
+    fn from(id: MediaId) -> Self {
+        Self {
+            media_id: Some(id),
+            path: None,
+        }
+    }
+}
+
+/// Of `media.search`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchParams {
+    /// Words; none: every item.
+    #[serde(default)]
+    pub query: String,
+    /// Where the page before ended; 0: the beginning.
+    #[serde(default)]
+    pub after: u32,
+    /// Most items of a page; at most [`SearchParams::MOST`].
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+impl SearchParams {
+    /// Most items of a page.
+    pub const MOST: u32 = 500;
+}
+
+/// Some items.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchPage {
+    /// In the order of their coming.
+    pub items: Vec<MediaItem>,
+    /// For the next page's `after`; `None`: that was the last one.
+    pub next: Option<u32>,
+}
+
+/// How an import takes files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ImportMode {
+    /// Into the project's folder, or the home's library.
+    Copy,
+    /// Left where they are.
+    Reference,
+}
+
+/// Of `media.import`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportParams {
+    /// Files and folders, absolute.
+    pub paths: Vec<WirePath>,
+    /// The project, by its folder; none: the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<WirePath>,
+    /// None: copy into projects, reference otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ImportMode>,
+    /// The host's own id, for one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<MediaId>,
+    /// The name that the item is to have, with extension, for one file; else the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What became of one file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum ImportOutcome {
+    /// It is an item now.
+    Imported,
+    /// It was one.
+    Already,
+    /// It was left out: found in a folder, and nothing to import.
+    Skipped,
+    /// It could not be imported.
+    Failed,
+}
+
+/// One file of an import.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Imported {
+    /// The item; `None` where there is none.
+    pub media_id: Option<MediaId>,
+    /// The file that was named or found.
+    pub source: WirePath,
+    /// Where the item is on the drive, relative to the mount.
+    pub path: Option<String>,
+    /// What became of it.
+    pub outcome: ImportOutcome,
+    /// Why there is no item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What an import did.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportAnswer {
+    /// Each file that was dealt with.
+    pub items: Vec<Imported>,
+    /// False if it was stopped before the end; importing again completes it.
+    pub complete: bool,
+}
+
+/// Of `media.scan`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanParams {
+    /// A library root by its folder; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
+}
+
+/// What a scan saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanAnswer {
+    /// Files on disk.
+    pub files: u64,
+    /// New or changed ones that were read.
+    pub read: u64,
+    /// Those of them that can't be read.
+    pub problems: u64,
+}
+
+/// Of `media.relink`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelinkParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// The file to point it to, absolute.
+    pub to: WirePath,
+}
+
+/// Of `media.rename`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenameParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Its new name. The extension may be left out.
+    pub name: String,
+}
+
+/// Of `media.remove`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// Which item went. Its id is not given again.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Of `media.tag` and `media.untag`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Words.
+    pub tags: Vec<String>,
+}

@@ -1,0 +1,118 @@
+//! The cache of the home: opened when it is needed, looked after on request.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mediafs_cache::{CacheError, Store, StoreOptions};
+use parking_lot::Mutex;
+
+use super::{Service, cancelled};
+use crate::config::CacheConfig;
+use crate::control::methods::{
+    CacheEvicted, CacheNumbers, CacheVerified, EvictParams, Notification, TaskKind, TaskProgress,
+};
+use crate::control::{Caller, RpcError};
+use crate::home::Home;
+
+/// The cache of a home, opened when it is first asked for: a mount never waits for it.
+#[derive(Clone)]
+pub struct LazyStore {
+    folder: PathBuf,
+    config: CacheConfig,
+    store: Arc<Mutex<Option<Store>>>,
+}
+
+impl LazyStore {
+    /// Of a home; nothing is opened yet.
+    #[must_use]
+    pub fn new(home: &Home, config: &CacheConfig) -> Self {
+        Self {
+            folder: home.cache().to_owned(),
+            config: *config,
+            store: Arc::default(),
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// When it can't be opened; the next call tries again.
+    pub fn get(&self) -> Result<Store, CacheError> {
+        let mut store = self.store.lock();
+        if let Some(store) = &*store {
+            return Ok(store.clone());
+        }
+        let opened = Store::open(
+            &self.folder,
+            StoreOptions {
+                quota: self.config.quota,
+                floor: self.config.free_floor,
+                ..StoreOptions::default()
+            },
+        )?;
+        *store = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// The store, if it was opened.
+    #[must_use]
+    pub fn opened(&self) -> Option<Store> {
+        self.store.lock().clone()
+    }
+}
+
+impl Service {
+    pub(super) fn cache_stats(&self) -> Result<CacheNumbers, RpcError> {
+        let usage = self.cache.get()?.usage()?;
+        Ok(CacheNumbers {
+            objects: usage.objects,
+            bytes: usage.object_bytes,
+            pinned_bytes: usage.pinned_bytes,
+            reserved_bytes: usage.reserved_bytes,
+            damaged_bytes: usage.damaged_bytes,
+            quota_bytes: usage.quota,
+            free_floor_bytes: usage.floor,
+        })
+    }
+
+    pub(super) fn cache_verify(&self, caller: &mut dyn Caller) -> Result<CacheVerified, RpcError> {
+        let store = self.cache.get()?;
+        let total = store.usage()?.objects;
+        let report = store.verify_all(|done| {
+            let progress = TaskProgress {
+                kind: TaskKind::Verify,
+                subject: "the cache".to_owned(),
+                done,
+                total: Some(total),
+            };
+            match caller.tell(&Notification::Progress(progress)) {
+                Ok(()) => std::ops::ControlFlow::Continue(()),
+                Err(_) => std::ops::ControlFlow::Break(()),
+            }
+        })?;
+        if !report.complete {
+            return Err(cancelled());
+        }
+        Ok(CacheVerified {
+            intact: report.intact,
+            intact_bytes: report.intact_bytes,
+            damaged: report
+                .damaged
+                .iter()
+                .map(|damaged| damaged.id.to_string())
+                .collect(),
+            vanished: report.vanished.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    pub(super) fn cache_evict(&self, params: EvictParams) -> Result<CacheEvicted, RpcError> {
+        let store = self.cache.get()?;
+        let bytes = match params.bytes {
+            Some(bytes) => bytes,
+            None => store.usage()?.used(),
+        };
+        Ok(CacheEvicted {
+            bytes: store.evict_bytes(bytes)?,
+        })
+    }
+}

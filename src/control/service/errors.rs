@@ -1,0 +1,74 @@
+//! What goes wrong below, in the protocol's words.
+
+use mediafs_cache::CacheError;
+
+use crate::catalog::CatalogError;
+use crate::control::rpc::one_line;
+use crate::control::{Reason, RpcError};
+use crate::library::{LibraryError, RelinkError};
+use crate::project::ProjectError;
+use crate::tree::class::RegisterError;
+
+impl From<CatalogError> for RpcError {
+    fn from(error: CatalogError) -> Self {
+        let reason = match &error {
+            CatalogError::IdTaken { .. } => Reason::Taken,
+            CatalogError::Unknown { .. } => Reason::NotFound,
+            CatalogError::NotMedia { .. }
+            | CatalogError::InvalidName { .. }
+            | CatalogError::InvalidLabel { .. } => Reason::InvalidParameter,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<LibraryError> for RpcError {
+    fn from(error: LibraryError) -> Self {
+        let reason = match error {
+            LibraryError::Catalog(error) => return error.into(),
+            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => {
+                Reason::InvalidParameter
+            }
+            LibraryError::Nested { .. }
+            | LibraryError::Excluded { .. }
+            | LibraryError::Untrusted { .. } => Reason::Refused,
+            LibraryError::NoProject { .. } => Reason::NotFound,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<ProjectError> for RpcError {
+    fn from(error: ProjectError) -> Self {
+        let reason = match &error {
+            ProjectError::Untrusted { .. } | ProjectError::Manifest(_) => Reason::Refused,
+            _ => Reason::Storage,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<RelinkError> for RpcError {
+    fn from(error: RelinkError) -> Self {
+        let reason = match error {
+            RelinkError::Catalog(error) => return error.into(),
+            RelinkError::OtherSound { .. } => Reason::Refused,
+            _ => Reason::InvalidParameter,
+        };
+        Self::new(reason, one_line(&error))
+    }
+}
+
+impl From<CacheError> for RpcError {
+    fn from(error: CacheError) -> Self {
+        Self::new(Reason::Storage, one_line(&error))
+    }
+}
+
+impl From<RegisterError> for RpcError {
+    fn from(error: RegisterError) -> Self {
+        Self::new(Reason::NotFound, one_line(&error))
+    }
+}
