@@ -38,6 +38,16 @@ die() {
   exit 1
 }
 
+# Repeats a command until it succeeds, for about five seconds; only what it says the last time is heard on stderr.
+soon() {
+  local _
+  for _ in $(seq 50); do
+    "$@" 2>/dev/null && return 0
+    sleep 0.1
+  done
+  "$@"
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Runs a command as root: as it is for root, else through sudo.
