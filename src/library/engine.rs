@@ -158,6 +158,11 @@ impl Engine {
         self.judge.reason(path)
     }
 
+    /// As [`Engine::untrusted`], of the folder that holds `file`.
+    pub(super) fn untrusted_file(&self, file: &Path) -> Option<String> {
+        self.judge.reason_of_file(file)
+    }
+
     /// As [`Engine::untrusted`], by the mounts of this moment: before a folder is entered for the first time.
     pub(super) fn untrusted_now(&self, path: &Path) -> Option<String> {
         self.judge.reason_now(path)

@@ -106,7 +106,7 @@ pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, Catalog
     let Some((base, relative)) = engine.locate(&reader, place.row)? else {
         return Ok(false);
     };
-    if engine.untrusted(&base.path.join(&relative)).is_some() {
+    if engine.untrusted_file(&base.path.join(&relative)).is_some() {
         return Ok(false);
     }
     let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));

@@ -174,7 +174,7 @@ pub(super) enum Presence {
 
 /// Looks for the file at `relative`, last seen on `device`.
 pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device: u64) -> Presence {
-    if engine.untrusted(&base.path.join(relative)).is_some() {
+    if engine.untrusted_file(&base.path.join(relative)).is_some() {
         return Presence::Unreachable;
     }
     let absence = |on: Option<u64>| match on {
