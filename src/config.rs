@@ -3,7 +3,6 @@
 //! Read once at start. Values go to the requester classes, the tree, the cache and the log.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -54,7 +53,7 @@ pub struct Config {
     pub log_level: String,
 }
 
-/// Programs by class, and how long their requests may take.
+/// Programs by class.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RequesterConfig {
     /// Never wait.
@@ -69,12 +68,6 @@ pub struct RequesterConfig {
     pub indexers: Vec<String>,
     /// Programs whose command line says what they are.
     pub hosts: Vec<String>,
-    /// Longest time of a player's request.
-    pub player_deadline: Duration,
-    /// Longest time that a loader waits in all.
-    pub loader_deadline: Duration,
-    /// Longest time that a copier waits without a byte.
-    pub copier_deadline: Duration,
 }
 
 /// Limits of the cache, in bytes. `None`: what the cache derives from the size of its disk.
@@ -115,9 +108,6 @@ struct RequestersTable {
     indexers: Vec<String>,
     #[serde(default)]
     hosts: Vec<String>,
-    player_deadline_ms: Option<u32>,
-    loader_deadline_s: Option<u32>,
-    copier_deadline_s: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -162,10 +152,6 @@ impl Level {
     }
 }
 
-fn seconds(value: u32) -> Duration {
-    Duration::from_secs(u64::from(value))
-}
-
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     toml::from_str(text).map_err(|error| ConfigError::Invalid {
         path: path.to_owned(),
@@ -194,18 +180,6 @@ impl Config {
                 browsers: requesters.browsers,
                 indexers: requesters.indexers,
                 hosts: requesters.hosts,
-                player_deadline: requesters
-                    .player_deadline_ms
-                    .map(|ms| Duration::from_millis(u64::from(ms)))
-                    .ok_or_else(|| missing("requesters.player_deadline_ms"))?,
-                loader_deadline: requesters
-                    .loader_deadline_s
-                    .map(seconds)
-                    .ok_or_else(|| missing("requesters.loader_deadline_s"))?,
-                copier_deadline: requesters
-                    .copier_deadline_s
-                    .map(seconds)
-                    .ok_or_else(|| missing("requesters.copier_deadline_s"))?,
             },
             cache: CacheConfig::default(),
             trusted: file.storage.trusted,
@@ -256,23 +230,11 @@ impl Config {
             browsers,
             indexers,
             hosts,
-            player_deadline_ms,
-            loader_deadline_s,
-            copier_deadline_s,
         } = file.requesters;
         self.requesters
             .add_names([players, loaders, copiers, browsers, indexers])
             .map_err(invalid)?;
         self.requesters.hosts.extend(hosts);
-        if let Some(ms) = player_deadline_ms {
-            self.requesters.player_deadline = Duration::from_millis(u64::from(ms));
-        }
-        if let Some(s) = loader_deadline_s {
-            self.requesters.loader_deadline = seconds(s);
-        }
-        if let Some(s) = copier_deadline_s {
-            self.requesters.copier_deadline = seconds(s);
-        }
         if let Some(gb) = file.cache.quota_gb {
             self.cache.quota = Some(u64::from(gb) * GIGABYTE);
         }
@@ -343,8 +305,6 @@ mod tests {
     #[test]
     fn the_built_in_configuration_is_whole() {
         let config = Config::defaults().unwrap();
-        assert_eq!(config.requesters.player_deadline, Duration::from_millis(20));
-        assert_eq!(config.requesters.copier_deadline, Duration::from_secs(60));
         assert!(config.requesters.players.is_empty());
         let all: Vec<String> = [
             &config.requesters.copiers,
@@ -393,7 +353,6 @@ mod tests {
             "[requesters]\nplayers = [\"*\"]",
             "[requesters]\nplayers = [\"a*b\"]",
             "[requesters]\nplayers = [\"sox\"]\nindexers = [\"SoX\"]",
-            "[requesters]\nplayer_deadline_ms = 1.5",
             "nonsense",
         ] {
             assert!(over(text).is_err(), "{text}");

@@ -146,6 +146,24 @@ fn an_item_has_every_field_of_the_protocol() {
         serde_json::from_slice::<Value>(&relative.stdout).unwrap(),
         item
     );
+    std::os::unix::fs::symlink(home.library(), home.path("link")).unwrap();
+    let through = home.path("link/Snare.wav");
+    assert_eq!(home.json(["show", through.to_str().unwrap()]), item);
+}
+
+#[test]
+fn a_home_on_storage_that_can_vanish_is_refused() {
+    // No disk at all, and nothing can be made there: refused before it is tried.
+    let output = std::process::Command::new(support::MEDIAFS)
+        .args(["--home", "/sys/mediafs", "ls"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        errors.contains("not trusted") && errors.contains("--home"),
+        "{errors}"
+    );
 }
 
 #[test]

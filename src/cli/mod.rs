@@ -179,7 +179,16 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     let looks_like_path = text.as_encoded_bytes().contains(&b'/');
     // A file in this folder may have a name that is also an id; the id is looked for first.
     let path = if media_id.is_none() || looks_like_path || std::path::Path::new(text).exists() {
-        Some(absolute(std::path::Path::new(text))?)
+        let path = absolute(std::path::Path::new(text))?;
+        // Libraries and the mount are known by their paths without links; the file itself may be gone, or a link.
+        let real = path
+            .0
+            .parent()
+            .and_then(|parent| parent.canonicalize().ok());
+        match real.zip(path.0.file_name()) {
+            Some((parent, name)) => Some(WirePath(parent.join(name))),
+            None => Some(path),
+        }
     } else {
         None
     };
