@@ -4,7 +4,7 @@
 //! has no state and needs O(1) memory, whatever the length of the sound. Capsules come from the catalog; the
 //! bytes go to players through the tree.
 //!
-//! There is one way to the bytes: a [`Capsule`], read by [`reader::CapsuleReader`]. Where none was recorded, the
+//! There is one way to the bytes: a [`Capsule`], read by one reader. Where none was recorded, the
 //! container's module makes one from the facts (`from_facts`): its own headers and silent payload, brought to
 //! the original's size.
 
