@@ -124,3 +124,44 @@ impl<'a> Generator<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The tags of all rules.
+    const TAGS: [u8; 10] = [
+        FILL,
+        PATTERN,
+        FLAC,
+        MPEG_FRAMES,
+        MPEG_SPREAD,
+        OGG_PAGES,
+        OGG_ALIKE,
+        AAC_SLOTS,
+        HEAD_SLOTS,
+        ADTS_FRAMES,
+    ];
+
+    proptest! {
+        #[test]
+        fn no_parameters_make_a_rule_panic(
+            tag in prop::sample::select(TAGS.to_vec()),
+            parameters in prop::collection::vec(prop_oneof![Just(0_u8), Just(0xff), Just(1), any::<u8>()], 0..200),
+            length in prop_oneof![any::<u64>(), 0..5_000_u64],
+            position in any::<u64>(),
+        ) {
+            if let Some(rule) = Generator::decode(tag, &parameters, length) {
+                let position = position % length.max(1);
+                let count = (length - position).min(5_000) as usize;
+                let mut buffer = vec![0; count];
+                rule.fill(position, &mut buffer);
+                let mut again = Vec::new();
+                rule.encode(&mut again);
+                prop_assert_eq!(again, parameters);
+            }
+        }
+    }
+}

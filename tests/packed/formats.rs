@@ -141,6 +141,10 @@ fn mp4_sound() {
             ffmpeg -v error -i $s.wav -c:a alac -sample_fmt s32p out/$s.alac24.m4a
             for c in u8 s16le s24be f32be f64le mulaw alaw; do ffmpeg -v error -i $s.wav -c:a pcm_$c out/$s.$c.mov; done
         done
+        # Spectral band replication that the configuration tells, of a core of 24 kHz.
+        ffmpeg -v error -i s44.wav -ar 24000 -c:a aac core.m4a
+        LC_ALL=C sed 's/\x56\xe5\x00/\x56\xe5\x98/' core.m4a > out/replicated.m4a
+        ! cmp -s core.m4a out/replicated.m4a
         for c in 3 4 5; do ffmpeg -v error -i s44.wav -ac $c -c:a aac out/layout$c.m4a; done
         ffmpeg -v error -i s44.wav -ac 8 -af aformat=channel_layouts=7.1\(wide\) -c:a aac out/layout8.m4a
         ffmpeg -v error -ss 0.5 -i out/long.m4a -c copy out/cut.m4a
@@ -249,6 +253,34 @@ fn facts_only_formats() {
             })
         },
     );
+}
+
+/// A tag of Fraunhofer's encoder tells the number of frames; nothing here writes one.
+#[test]
+fn fraunhofers_tag_tells_the_length() {
+    let folder = folder("lame --quiet -t -b 128 s44.wav bare.mp3");
+    let bare = std::fs::read(folder.path().join("bare.mp3")).unwrap();
+    let mut bytes = vec![0; 417];
+    bytes[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0]);
+    bytes[36..40].copy_from_slice(b"VBRI");
+    let frames = 47_u32;
+    bytes[40..46].copy_from_slice(&[0, 1, 0, 0, 0, 75]);
+    bytes[46..50].copy_from_slice(&(bare.len() as u32 + 417).to_be_bytes());
+    bytes[50..54].copy_from_slice(&frames.to_be_bytes());
+    // A table of contents of no entries.
+    bytes[54..62].copy_from_slice(&[0, 0, 0, 1, 0, 2, 0, 1]);
+    bytes.extend(&bare);
+    std::fs::create_dir_all(folder.path().join("out")).unwrap();
+    std::fs::write(folder.path().join("out/vbri.mp3"), bytes).unwrap();
+    let told = crate::tools::ffprobe(&folder.path().join("out/vbri.mp3")).unwrap();
+    let seconds: f64 = told["streams"][0]["duration"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let format = probe_file(&folder.path().join("out/vbri.mp3")).format;
+    assert_eq!(format.frames, Some(u64::from(frames) * 1152));
+    assert!((format.duration_seconds.unwrap() - seconds).abs() < 0.001);
 }
 
 /// The attributes of the files in a folder.

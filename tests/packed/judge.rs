@@ -9,7 +9,7 @@ use mediafs::model::Kind;
 use mediafs::silence::{Placeholder, placeholder, whole_file_capsule};
 use serde_json::Value;
 
-use crate::tools;
+use crate::{symphonia, tools};
 
 /// What may be asked of the files of a format.
 #[derive(Clone, Copy)]
@@ -282,6 +282,18 @@ fn judge_capsule(
         && loudest > limit
     {
         wrong.push(format!("libsndfile hears {loudest}"));
+    }
+    match (symphonia::decoded(path), symphonia::decoded(target)) {
+        (Some((frames, errors, _)), Some((silent, silent_errors, loudest))) => {
+            if (frames, errors) != (silent, silent_errors) || f64::from(loudest) > limit {
+                wrong.push(format!(
+                    "symphonia decodes {silent} frames with {silent_errors} errors, as loud as {loudest}, \
+                     not {frames} with {errors}"
+                ));
+            }
+        }
+        (None, None) => {}
+        _ => wrong.push("symphonia reads only one of them".to_owned()),
     }
     let again = probe_file(target);
     if again.format != probed.format || again.attributes != probed.attributes {

@@ -7,6 +7,7 @@ mod formats;
 mod hostile;
 mod judge;
 mod made;
+mod symphonia;
 #[path = "../pcm/tools.rs"]
 #[allow(dead_code, reason = "shared with the tests of the other formats")]
 mod tools;
