@@ -245,8 +245,8 @@ pub enum DriveError {
 pub trait Invalidate: Send + Sync {
     /// The name may lead elsewhere, or nowhere, now.
     fn entry(&self, parent: NodeId, name: &OsStr);
-    /// The attributes of the node may have changed (a folder's time of change, say).
-    fn attributes(&self, node: NodeId);
+    /// The list of the folder, and with it its time of change, is another now.
+    fn listing(&self, folder: NodeId);
 }
 
 /// What a mounted drive answers. No method blocks. Namespace calls answer from memory or the catalog,
@@ -278,6 +278,12 @@ pub trait Drive: Send + Sync + 'static {
         by: &Requester,
         sink: &mut dyn FnMut(Listed) -> bool,
     ) -> Result<(), DriveError>;
+
+    /// May the kernel keep the list of this folder? Only if each of its changes is told by [`Invalidate::listing`].
+    fn keeps_listing(&self, folder: NodeId) -> bool {
+        let _ = folder;
+        false
+    }
 
     /// The folder that holds `folder` (for `..`).
     fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError>;

@@ -1,6 +1,7 @@
 //! Listings: streamed in pages by row number, never a whole library at once.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 
@@ -36,6 +37,16 @@ fn resume(after: Cursor, sort: u64) -> Option<u32> {
     }
 }
 
+/// How a listing is asked for.
+#[derive(Clone, Copy)]
+struct Asked {
+    door: Door,
+    /// With the entries of look-ups.
+    entries: bool,
+    /// Changes pushed before the catalog was asked.
+    pushes: u64,
+}
+
 /// Where a listing's entries go; `false` when it is full.
 type Sink<'a> = dyn FnMut(Listed) -> bool + 'a;
 
@@ -48,6 +59,11 @@ impl MediaDrive {
         entries: bool,
         sink: &mut Sink<'_>,
     ) -> Result<(), DriveError> {
+        let asked = Asked {
+            door,
+            entries,
+            pushes: self.pushes(),
+        };
         match node {
             Node::Root => {
                 let folders = [
@@ -86,14 +102,14 @@ impl MediaDrive {
                     .ok_or(DriveError::NotFound)?;
                 if resume(after, FIXED) == Some(0) {
                     let name = OsString::from(safe_name(row.name.as_bytes()));
-                    self.give_item(&row, name, cursor(FIXED, 1), node, door, entries, sink);
+                    self.give_item(&row, name, cursor(FIXED, 1), node, asked, sink);
                 }
                 Ok(())
             }
             Node::Section(project, section) => {
-                self.list_section(project, section, door, after, entries, sink)
+                self.list_section(project, section, after, asked, sink)
             }
-            Node::Folder(folder) => self.list_library_folder(folder, door, after, entries, sink),
+            Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
             Node::ReadMe | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
                 Err(DriveError::NotFolder)
             }
@@ -197,9 +213,8 @@ impl MediaDrive {
         &self,
         project: BaseNo,
         section: Section,
-        door: Door,
         after: Cursor,
-        entries: bool,
+        asked: Asked,
         sink: &mut Sink<'_>,
     ) -> Result<(), DriveError> {
         let Some(mut behind) = resume(after, FIXED) else {
@@ -218,15 +233,7 @@ impl MediaDrive {
             behind = *last;
             for (row, name, item) in page {
                 let parent = Node::Section(project, section);
-                if !self.give_item(
-                    &item,
-                    name.into(),
-                    cursor(FIXED, row),
-                    parent,
-                    door,
-                    entries,
-                    sink,
-                ) {
+                if !self.give_item(&item, name.into(), cursor(FIXED, row), parent, asked, sink) {
                     return Ok(());
                 }
             }
@@ -236,11 +243,11 @@ impl MediaDrive {
     fn list_library_folder(
         &self,
         folder: FolderNo,
-        door: Door,
         after: Cursor,
-        entries: bool,
+        asked: Asked,
         sink: &mut Sink<'_>,
     ) -> Result<(), DriveError> {
+        let Asked { door, entries, .. } = asked;
         let reader = self.reader()?;
         let mut behind = resume(after, FOLDERS);
         while let Some(row) = behind {
@@ -271,16 +278,10 @@ impl MediaDrive {
             for (place, item) in page {
                 let at = cursor(PLACES, place.row.0);
                 let taken = match item {
-                    Some(item) => self.give_item(
-                        &item,
-                        place.name,
-                        at,
-                        Node::Folder(folder),
-                        door,
-                        entries,
-                        sink,
-                    ),
-                    None => self.give_place(place, at, folder, door, entries, sink),
+                    Some(item) => {
+                        self.give_item(&item, place.name, at, Node::Folder(folder), asked, sink)
+                    }
+                    None => self.give_place(place, at, folder, asked, sink),
                 };
                 if !taken {
                     return Ok(());
@@ -291,32 +292,25 @@ impl MediaDrive {
     }
 
     /// Gives an item to the listing, with its entry where that is the same for every requester.
-    #[allow(clippy::too_many_arguments)]
     fn give_item(
         &self,
         item: &ItemRow,
         name: OsString,
         at: Cursor,
         parent: Node,
-        door: Door,
-        entries: bool,
+        asked: Asked,
         sink: &mut Sink<'_>,
     ) -> bool {
-        let entry = (entries && at_hand(item)).then(|| self.item_entry(item, Face::Bytes, door));
-        let known = entry.map(|entry| (entry.node, name.clone()));
-        let inode = item_node(item, Face::Bytes).id(door).0;
-        let taken = sink(Listed {
+        let entry = (asked.entries && at_hand(item))
+            .then(|| self.item_entry(item, Face::Bytes, asked.door));
+        let listed = Listed {
             name,
             cursor: at,
-            inode,
+            inode: item_node(item, Face::Bytes).id(asked.door).0,
             kind: NodeKind::File,
             entry,
-        });
-        if let (true, Some((node, name))) = (taken, known) {
-            self.known
-                .answered(Subject::Item(item.row.0), node, parent.id(door), &name);
-        }
-        taken
+        };
+        self.give(Subject::Item(item.row.0), listed, parent, asked, sink)
     }
 
     fn give_place(
@@ -324,27 +318,44 @@ impl MediaDrive {
         place: PlaceRow,
         at: Cursor,
         folder: FolderNo,
-        door: Door,
-        entries: bool,
+        asked: Asked,
         sink: &mut Sink<'_>,
     ) -> bool {
-        let attributes = self.place_attributes(&place, door);
-        let entry = entries.then(|| self.place_entry(&place, door));
-        let known = entry.map(|entry| (entry.node, place.name.clone()));
-        let taken = sink(Listed {
+        let attributes = self.place_attributes(&place, asked.door);
+        let listed = Listed {
+            entry: asked.entries.then(|| self.place_entry(&place, asked.door)),
             name: place.name,
             cursor: at,
             inode: attributes.inode,
             kind: attributes.kind,
-            entry,
-        });
-        if let (true, Some((node, name))) = (taken, known) {
-            self.known.answered(
-                Subject::Place(place.row.0),
-                node,
-                Node::Folder(folder).id(door),
-                &name,
-            );
+        };
+        let subject = Subject::Place(place.row.0);
+        self.give(subject, listed, Node::Folder(folder), asked, sink)
+    }
+
+    /// Gives a file to the listing. Its name is remembered first: a change from then on is pushed for it, and what
+    /// changed before is seen by the count of pushes.
+    fn give(
+        &self,
+        subject: Subject,
+        mut listed: Listed,
+        parent: Node,
+        asked: Asked,
+        sink: &mut Sink<'_>,
+    ) -> bool {
+        let Some(entry) = &mut listed.entry else {
+            return sink(listed);
+        };
+        let node = entry.node;
+        self.known
+            .answered(subject, node, parent.id(asked.door), &listed.name);
+        if self.pushes() != asked.pushes {
+            entry.entry_ttl = Duration::ZERO;
+            entry.attribute_ttl = Duration::ZERO;
+        }
+        let taken = sink(listed);
+        if !taken {
+            self.known.forget(subject, node, 1);
         }
         taken
     }

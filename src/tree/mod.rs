@@ -22,7 +22,7 @@ mod xattr;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -40,9 +40,8 @@ use self::node::{Door, Node};
 use self::source::Roots;
 use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
 
-/// How long the kernel may keep what only changes by a change that is pushed to it. Long enough to cost nothing, short
-/// enough that a push which crossed an answer on its way is made good.
-const PUSHED: Duration = Duration::from_secs(30);
+/// How long the kernel may keep what only changes by a change that is pushed to it.
+const PUSHED: Duration = Duration::from_secs(3600);
 
 /// Looks again at a place whose file was not what the catalog says, and records what it finds, before it returns.
 /// Called where waiting is allowed.
@@ -73,6 +72,9 @@ pub struct MediaDrive {
     handles: Handles,
     roots: Roots,
     kernel: OnceLock<Arc<dyn Invalidate>>,
+    /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
+    /// did not know of it: such an answer is not kept.
+    pushes: AtomicU64,
     /// Bit by door: was anything looked up behind it? Only those are told of changes.
     doors_used: AtomicU8,
 }
@@ -98,6 +100,7 @@ impl MediaDrive {
             handles: Handles::default(),
             roots: Roots::default(),
             kernel: OnceLock::new(),
+            pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
         });
         let listening = Arc::downgrade(&drive);
@@ -117,6 +120,10 @@ impl MediaDrive {
 
     fn reader(&self) -> Result<Reader, DriveError> {
         self.catalog.reader().map_err(failed)
+    }
+
+    fn pushes(&self) -> u64 {
+        self.pushes.load(Ordering::SeqCst)
     }
 
     /// The class that decides for this requester behind this door.
@@ -152,10 +159,10 @@ impl MediaDrive {
         }
     }
 
-    fn forget_attributes(&self, node: Node) {
+    fn forget_list(&self, node: Node) {
         if let Some(kernel) = self.kernel.get() {
             for door in self.used_doors() {
-                kernel.attributes(node.id(door));
+                kernel.listing(node.id(door));
             }
         }
     }
@@ -171,6 +178,8 @@ impl MediaDrive {
 
     /// Pushes what a commit changed to the kernel.
     fn changed(&self, changes: &[Change]) {
+        // Before anything is pushed: see `pushes`.
+        self.pushes.fetch_add(1, Ordering::SeqCst);
         for change in changes {
             match change {
                 Change::Item {
@@ -188,7 +197,7 @@ impl MediaDrive {
                 }
                 Change::Name { folder, name } => {
                     self.forget_name(Node::Folder(*folder), name);
-                    self.forget_attributes(Node::Folder(*folder));
+                    self.forget_list(Node::Folder(*folder));
                 }
                 Change::Shown {
                     project,
@@ -196,7 +205,7 @@ impl MediaDrive {
                     name,
                 } => {
                     self.forget_name(Node::Section(*project, *section), OsStr::new(name));
-                    self.forget_attributes(Node::Section(*project, *section));
+                    self.forget_list(Node::Section(*project, *section));
                 }
                 Change::Base { row } => {
                     self.roots.forget(*row);
@@ -234,7 +243,13 @@ impl Drive for MediaDrive {
 
     fn lookup(&self, parent: NodeId, name: &OsStr, by: &Requester) -> Result<Entry, DriveError> {
         let (node, door) = decode(parent)?;
-        self.look_up(node, door, name, by)
+        let pushes = self.pushes();
+        let mut entry = self.look_up(node, door, name, by)?;
+        if self.pushes() != pushes {
+            entry.entry_ttl = Duration::ZERO;
+            entry.attribute_ttl = Duration::ZERO;
+        }
+        Ok(entry)
     }
 
     fn forget(&self, node: NodeId, count: u64) {
@@ -269,6 +284,11 @@ impl Drive for MediaDrive {
     ) -> Result<(), DriveError> {
         let (node, door) = decode(folder)?;
         self.list_folder(node, door, after, entries, sink)
+    }
+
+    fn keeps_listing(&self, folder: NodeId) -> bool {
+        // Each change of these is told by the catalog, name by name.
+        matches!(Node::from_id(folder), Some((Node::Folder(_), _)))
     }
 
     fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError> {

@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents,
-    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
+    PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData,
     ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
@@ -35,6 +35,25 @@ const MAX_BACKGROUND: u16 = 2048;
 const CONGESTION_THRESHOLD: u16 = 1536;
 /// The block size of `statfs`.
 const STATFS_BLOCK: u32 = 4096;
+
+/// Linux keeps lists of folders well but from 6.9 to 6.12.
+fn kernel_keeps_listings() -> bool {
+    static KEEPS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *KEEPS.get_or_init(|| {
+        cfg!(target_os = "linux")
+            && listings_are_kept_by(&rustix::system::uname().release().to_string_lossy())
+    })
+}
+
+fn listings_are_kept_by(release: &str) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => !((6, 9)..=(6, 12)).contains(&(major, minor)),
+        _ => false,
+    }
+}
 
 impl Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
@@ -162,6 +181,19 @@ impl Filesystem for Adapter {
             Ok(())
         });
         reply.ok();
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let keeps = kernel_keeps_listings()
+            && self
+                .ask(|drive| Ok(drive.keeps_listing(NodeId(ino.0))))
+                .unwrap_or(false);
+        let flags = if keeps {
+            FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE
+        } else {
+            FopenFlags::empty()
+        };
+        reply.opened(FileHandle(0), flags);
     }
 
     fn readdir(
@@ -488,5 +520,26 @@ impl Filesystem for Adapter {
 
     fn bmap(&self, _req: &Request, _ino: INodeNo, _blocksize: u32, _idx: u64, reply: ReplyBmap) {
         reply.error(Errno::ENOSYS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listings_are_kept_by;
+
+    #[test]
+    fn kernels_that_keep_listings_badly_are_not_trusted_with_them() {
+        for release in [
+            "6.18.44-fc-v669",
+            "6.8.0-45-generic",
+            "6.13",
+            "7.0.0",
+            "5.10.0",
+        ] {
+            assert!(listings_are_kept_by(release), "{release}");
+        }
+        for release in ["6.9.0", "6.12.1-rt", "6.10", "", "x.y"] {
+            assert!(!listings_are_kept_by(release), "{release}");
+        }
     }
 }
