@@ -53,15 +53,16 @@ pub(super) enum By {
     DiskOrContent,
 }
 
-/// Gives what appeared the items of what went, where it is the same; returns how many moves there were.
+/// Gives what appeared the items of what went, where it is the same; says whether another look, by content, may find
+/// more: something of the same size is gone.
 pub(super) fn match_moved(
     engine: &Engine,
     appeared: &[PlaceNo],
     by: By,
     cancel: &AtomicBool,
-) -> Result<usize, CatalogError> {
+) -> Result<bool, CatalogError> {
     if appeared.is_empty() {
-        return Ok(0);
+        return Ok(false);
     }
     let _one_at_a_time = engine.matching.lock();
     let reader = engine.catalog.reader()?;
@@ -84,6 +85,7 @@ pub(super) fn match_moved(
         }
     }
     let mut moves = Vec::new();
+    let mut more = false;
     for ((size, area), mut came) in came {
         if cancel.load(Ordering::Relaxed) {
             break;
@@ -95,6 +97,7 @@ pub(super) fn match_moved(
             continue;
         }
         let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
+        more |= went.len() > pairs.len();
         if by == By::DiskOrContent {
             drop_paired(&pairs, &mut went, &mut came);
             pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
@@ -105,7 +108,7 @@ pub(super) fn match_moved(
     for batch in moves.chunks(BATCH) {
         apply(engine, batch)?;
     }
-    Ok(moves.len())
+    Ok(more)
 }
 
 /// Places of this size whose file may be one that came: by its inode, or because it is gone. "Gone" must be true now,

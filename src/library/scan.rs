@@ -119,11 +119,14 @@ pub(super) fn settle(
     came: &[PlaceNo],
     cancel: &AtomicBool,
 ) -> Result<(), CatalogError> {
-    match_moved(engine, came, By::Disk, cancel)?;
+    let mut more = match_moved(engine, came, By::Disk, cancel)?;
     for mut sweep in sweeps {
+        more |= !sweep.vanished.is_empty();
         sweep.settle()?;
     }
-    match_moved(engine, came, By::DiskOrContent, cancel)?;
+    if more {
+        match_moved(engine, came, By::DiskOrContent, cancel)?;
+    }
     Ok(())
 }
 
