@@ -19,10 +19,11 @@ sine long 48000 21.3 2
 mkdir out
 "#;
 
-const REASON: &str = "made by the test";
+/// With a blank: names of folders may have one.
+const PREFIX: &str = "packed sounds ";
 
 fn folder(script: &str) -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix(REASON).tempdir().unwrap();
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
     shell(folder.path(), SOUNDS);
     shell(folder.path(), script);
     folder
