@@ -21,9 +21,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_mount=(fuse3)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 jq attr rsync procps util-linux e2fsprogs
-    sox libsox-fmt-all ffmpeg sndfile-programs flac lame vorbis-tools opus-tools
-    fluidsynth libglib2.0-bin hydrogen-data
+    python3 attr rsync btrfs-progs libglib2.0-bin hydrogen-data
+    ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
   )
   packages_bench=(python3 bindfs rclone)
   packages_cross=(rustc-web rust-web-src binutils-mingw-w64-x86-64 pkg-config)
@@ -32,11 +31,21 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # A step that a person follows.
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 # A remark within a step.
-note() { printf '   %s\n' "$*"; }
+note() { printf "   %s\n" "${*//[[:cntrl:]]/ }"; }
 # One line on stderr saying what failed and what to do, then the end.
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
   exit 1
+}
+
+# Repeats a command until it succeeds, for about five seconds; only what it says the last time is heard on stderr.
+soon() {
+  local _
+  for _ in $(seq 50); do
+    "$@" 2>/dev/null && return 0
+    sleep 0.1
+  done
+  "$@"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }

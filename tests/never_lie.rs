@@ -174,7 +174,7 @@ fn a_requester_is_what_it_was_registered_as() {
             "--",
             "sh",
             "-c",
-            "dd status=none if=\"$0\"; exit 7",
+            "cat \"$0\"; exit 7",
         ]
         .map(OsStr::new),
     );

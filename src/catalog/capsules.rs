@@ -1,7 +1,7 @@
 //! `capsules.db`: the non-payload bytes of media files, compressed, by place.
 //!
-//! Written after the probe or hash that made them was committed to the catalog; read when a placeholder is opened.
-//! A capsule says of which content it is (the place's generation, size and modification time), and is believed
+//! Written just before the probe or hash that made them is committed to the catalog; read when a placeholder is
+//! opened. A capsule says of which content it is (the place's generation, size and modification time), and is believed
 //! only where all three agree; so the two files need not be committed together. Losing this file loses nothing
 //! else: it is made anew, with a note, and the facts in the catalog still give placeholders.
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::convert::stored;
-use super::rows::{Nanoseconds, PlaceNo};
+use super::rows::{Nanoseconds, PlaceNo, PlaceRow};
 use crate::silence::Capsule;
 
 /// Version of the table below.
@@ -41,6 +41,18 @@ pub(super) struct Content {
     pub(super) generation: u32,
     pub(super) size: u64,
     pub(super) modified: Nanoseconds,
+}
+
+impl Content {
+    /// The present content of a place.
+    pub(super) fn of(place: &PlaceRow) -> Self {
+        Self {
+            place: place.row,
+            generation: place.generation,
+            size: place.evidence.size,
+            modified: place.evidence.modified,
+        }
+    }
 }
 
 /// What is to become of the capsule of a place.
@@ -215,12 +227,15 @@ impl Capsules {
         *writing = None;
         let writer = open(&self.path)?;
         let version: i32 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version != 0 && version != VERSION {
-            return Err(rusqlite::Error::IntegralValueOutOfRange(0, version.into()));
-        }
         writer.pragma_update(None, "journal_mode", "WAL")?;
-        writer.execute_batch(TABLE)?;
-        writer.pragma_update(None, "user_version", VERSION)?;
+        match version {
+            VERSION => {}
+            0 => {
+                writer.execute_batch(TABLE)?;
+                writer.pragma_update(None, "user_version", VERSION)?;
+            }
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(0, other.into())),
+        }
         // Any other table of this name would fail here, not at the first use.
         writer.prepare("SELECT place, generation, size, modified, bytes FROM capsule LIMIT 1")?;
         let reader = open(&self.path)?;

@@ -22,6 +22,23 @@ const LOG_LIMIT_BYTES: i64 = 16 << 20;
 /// Another process never holds the database for long: the home has a lock.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
+#[cfg(test)]
+std::thread_local! {
+    /// Rows of whole-table scans and rows sorted by this thread's statements, so that tests can tell a look-up by
+    /// index from one that grows with the catalog.
+    pub(super) static LABOUR: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn count_labour(statement: &rusqlite::Statement<'_>) {
+    use rusqlite::StatementStatus::{FullscanStep, Sort};
+    let steps = statement.reset_status(FullscanStep) + statement.reset_status(Sort);
+    LABOUR.set(LABOUR.get() + i64::from(steps));
+}
+
+#[cfg(not(test))]
+fn count_labour(_: &rusqlite::Statement<'_>) {}
+
 /// A connection.
 pub(super) struct Db {
     connection: Connection,
@@ -106,7 +123,11 @@ impl Db {
     ) -> Result<Option<T>> {
         self.connection
             .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row(params, read).optional())
+            .and_then(|mut statement| {
+                let found = statement.query_row(params, read).optional();
+                count_labour(&statement);
+                found
+            })
             .map_err(|e| self.failed(doing, e))
     }
 
@@ -120,7 +141,11 @@ impl Db {
     ) -> Result<Vec<T>> {
         self.connection
             .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_map(params, read)?.collect())
+            .and_then(|mut statement| {
+                let found = statement.query_map(params, read)?.collect();
+                count_labour(&statement);
+                found
+            })
             .map_err(|e| self.failed(doing, e))
     }
 

@@ -94,7 +94,7 @@ impl Writer {
                 fingerprint,
             } => {
                 self.record_facts(&row, kind, format, attributes, notes, *fingerprint)?;
-                self.keep_capsule(&row, capsule.as_ref());
+                self.keep_capsule(&row, capsule.as_ref())?;
                 self.record_kind(place, kind)?;
                 for item in self.reader().items_at(place)? {
                     self.sync_file_attributes(item.row, attributes)?;
@@ -125,7 +125,7 @@ impl Writer {
              notes = ?3, fingerprint = NULL WHERE place = ?1",
             (row.row.0, row.generation, notes),
         )?;
-        self.keep_capsule(row, None);
+        self.keep_capsule(row, None)?;
         self.look_again_at_missing(row)?;
         self.tell_items_at(row.row, false)
     }
@@ -220,7 +220,7 @@ impl Writer {
         };
         self.put_hash(place.row, hash)?;
         if capsule.is_some() {
-            self.keep_capsule(&place, capsule);
+            self.keep_capsule(&place, capsule)?;
             self.look_again_at_missing(&place)?;
         }
         self.tell_items_at(place.row, false)
@@ -301,23 +301,21 @@ impl Writer {
         Ok(())
     }
 
-    fn keep_capsule(&mut self, row: &PlaceRow, capsule: Option<&Capsule>) {
-        if capsule.is_none() && row.generation == 1 {
+    fn keep_capsule(&mut self, row: &PlaceRow, capsule: Option<&Capsule>) -> Result<()> {
+        self.run(
+            "recording a capsule",
+            "UPDATE content SET capsule = ?2 WHERE place = ?1 AND capsule <> ?2",
+            (row.row.0, capsule.is_some()),
+        )?;
+        match capsule {
             // There was no other content, so there is nothing to drop.
-            return;
+            None if row.generation == 1 => {}
+            None => self.capsules.push(CapsuleChange::Drop(row.row)),
+            Some(capsule) => self
+                .capsules
+                .push(CapsuleChange::Put(Content::of(row), capsule.clone())),
         }
-        self.capsules.push(match capsule {
-            None => CapsuleChange::Drop(row.row),
-            Some(capsule) => CapsuleChange::Put(
-                Content {
-                    place: row.row,
-                    generation: row.generation,
-                    size: row.evidence.size,
-                    modified: row.evidence.modified,
-                },
-                capsule.clone(),
-            ),
-        });
+        Ok(())
     }
 
     /// There is a capsule of this content, or there will be when this transaction is committed.

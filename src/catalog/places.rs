@@ -271,12 +271,7 @@ impl Writer {
     /// The items of a place that is gone, or whose facts have become others since.
     pub(super) fn items_are_missing(&mut self, row: &PlaceRow) -> Result<()> {
         let format = self.reader().format_at(row.row)?;
-        let capsule = self.will_have_capsule(Content {
-            place: row.row,
-            generation: row.generation,
-            size: row.evidence.size,
-            modified: row.evidence.modified,
-        });
+        let capsule = self.will_have_capsule(Content::of(row));
         let playable = playable_when_missing(format.as_ref(), capsule);
         self.run(
             "recording that an item is missing",

@@ -310,6 +310,23 @@ impl Reader {
         )
     }
 
+    /// Candidates for a moved file: places, present or gone, at which this inode was seen last. Of all devices.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn places_of_inode(&self, inode: u64) -> Result<Vec<PlaceRow>> {
+        self.db().many(
+            "looking for a moved file",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                " FROM place p WHERE p.inode = ?1 ORDER BY p.number"
+            ),
+            [stored(inode)],
+            place_row,
+        )
+    }
+
     /// The fingerprint of a place's present content, once it was probed.
     ///
     /// # Errors

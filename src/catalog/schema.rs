@@ -15,7 +15,7 @@ use super::error::{CatalogError, Result, failed};
 const APPLICATION_ID: i32 = 0x6d64_6673;
 
 /// One entry for each version, oldest first. Entries are never changed, only added.
-const VERSIONS: &[M<'static>] = &[M::up(FIRST)];
+const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND)];
 
 const FIRST: &str = "
 -- Library roots, projects' folders, the computer.
@@ -76,9 +76,11 @@ CREATE TABLE place (
 CREATE UNIQUE INDEX place_name ON place (folder, key, name);
 CREATE INDEX place_list ON place (folder) WHERE present = 1;
 CREATE INDEX place_gone ON place (size) WHERE present = 0;
+CREATE INDEX place_unprobed ON place (base) WHERE probed <> generation;
 CREATE INDEX place_problem ON place (number) WHERE problem IS NOT NULL;
 
 -- What is known of the bytes at a place, from the last probe (of place generation `generation`) and hash.
+-- `capsule`: one was made of them, so it is to be in the other file.
 CREATE TABLE content (
     place INTEGER PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -94,7 +96,8 @@ CREATE TABLE content (
     attributes TEXT,
     notes TEXT,
     fingerprint BLOB,
-    blake3 BLOB
+    blake3 BLOB,
+    capsule INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX content_hash ON content (blake3) WHERE blake3 IS NOT NULL;
 
@@ -198,6 +201,9 @@ CREATE TABLE analysis (
 CREATE TABLE durable (turn INTEGER NOT NULL) STRICT;
 INSERT INTO durable VALUES (0);
 ";
+
+/// A file that appears is looked for among all that were ever seen: by its inode a moved one is known again.
+const SECOND: &str = "CREATE INDEX place_inode ON place (inode);";
 
 /// The newest version that is known here.
 pub(super) fn known_version() -> u32 {

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::capsules::Content;
 use super::convert::{Coded, folded, item_columns, item_row, place_columns, place_row};
 use super::error::Result;
 use super::reader::Reader;
-use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, PlaceNo};
+use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, PlaceNo, PlaceRow};
 use crate::model::{Availability, MediaItem, Playable, display_name};
 
 /// What no row may be, and how such rows are counted.
@@ -193,6 +194,39 @@ impl Reader {
             (after, limit),
             item_row,
         )
+    }
+
+    /// Present places with numbers above `after` whose capsule was made, but is not in its file any more: lost with
+    /// it, or by a power cut. To be probed again, and hashed again where the capsule needs the whole file.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn lost_capsules(&self, after: u32, limit: u32) -> Result<Vec<PlaceRow>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut lost = Vec::new();
+        if limit == 0 {
+            return Ok(lost);
+        }
+        self.db().each(
+            "looking for lost capsules",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                " FROM content c JOIN place p ON p.number = c.place \
+                 WHERE c.place > ?1 AND c.capsule = 1 AND c.generation = p.generation AND p.present = 1 \
+                 ORDER BY c.place"
+            ),
+            [after],
+            |row| {
+                let place = place_row(row)
+                    .map_err(|e| self.db().failed("looking for lost capsules", e))?;
+                if !self.shared().capsules.has(Content::of(&place)) {
+                    lost.push(place);
+                }
+                Ok(lost.len() < limit)
+            },
+        )?;
+        Ok(lost)
     }
 
     /// What an integrity check says of the catalog, and rows that lead nowhere; empty when all is well.

@@ -74,15 +74,20 @@ impl Writer {
             self.undo();
             return Err(CatalogError::Undone { path });
         }
+        let (put, drop): (Vec<_>, Vec<_>) = std::mem::take(&mut self.capsules)
+            .into_iter()
+            .partition(|change| matches!(change, CapsuleChange::Put(..)));
+        // New ones before, so that none is lost by a crash between the two; each says of which content it is, so
+        // one whose content is undone is believed by nobody. Old ones go after, when nothing needs them any more.
+        self.reader.shared().capsules.apply(&put);
         if let Err(error) = self.db().command("committing", "COMMIT") {
             self.undo();
             return Err(error);
         }
+        self.reader.shared().capsules.apply(&drop);
         if self.folders_moved {
             self.reader.shared().paths.forget();
         }
-        let capsules = std::mem::take(&mut self.capsules);
-        self.reader.shared().capsules.apply(&capsules);
         Ok(self.changes.take())
     }
 

@@ -1,5 +1,10 @@
 //! AAC's configuration (ISO/IEC 14496-3, 1.6.2) and ADTS headers (1.A.2.2).
 
+use std::io;
+
+use super::id3;
+use super::window::Window;
+
 /// Frames a second by index.
 const RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
@@ -25,6 +30,7 @@ pub(crate) struct AacConfig {
     pub(crate) parametric: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -62,6 +68,7 @@ impl AacConfig {
         let mut object = bits.object()?;
         let core_rate = bits.rate()?;
         let layout = bits.take(4)? as u8;
+        let mut told = 0;
         let mut sample_rate = core_rate;
         let mut replicated = false;
         let mut parametric = false;
@@ -75,7 +82,11 @@ impl AacConfig {
             parametric = stereo;
             sample_rate = rate;
         }
+        if layout == 0 && matches!(object, 1..=4) {
+            told = Self::told_channels(&mut bits).unwrap_or(0);
+        }
         let channels = match layout {
+            0 => told,
             1 if parametric => 2,
             7 => 8,
             layout if layout < 7 => u16::from(layout),
@@ -92,6 +103,32 @@ impl AacConfig {
             replicated,
             parametric,
         })
+    }
+
+    /// Counts the channels of a layout of its own (program_config_element).
+    fn told_channels(bits: &mut Bits<'_>) -> Option<u16> {
+        bits.take(1)?;
+        if bits.take(1)? == 1 {
+            bits.take(14)?;
+        }
+        bits.take(1)?;
+        // Tag, object, rate.
+        bits.take(4 + 2 + 4)?;
+        let elements = bits.take(4)? + bits.take(4)? + bits.take(4)?;
+        let low = bits.take(2)?;
+        bits.take(3 + 4)?;
+        // Mixdowns: mono, stereo, matrix.
+        for more in [4, 4, 3] {
+            if bits.take(1)? == 1 {
+                bits.take(more)?;
+            }
+        }
+        let mut channels = low as u16;
+        for _ in 0..elements {
+            channels += 1 + bits.take(1)? as u16;
+            bits.take(4)?;
+        }
+        Some(channels)
     }
 
     /// The extension that older decoders don't see: behind the configuration of the core.
@@ -177,4 +214,54 @@ impl AdtsHeader {
             && self.raw[2] & 0xfd == other.raw[2] & 0xfd
             && self.layout == other.layout
     }
+}
+
+/// How far junk before the first frame is passed over.
+const JUNK: u64 = 64 * 1024;
+
+/// Calls `visit` with the place and the header of each whole ADTS frame. What is no frame is passed over.
+///
+/// # Errors
+/// Where reading fails.
+pub(crate) fn walk_adts(
+    window: &mut Window<'_>,
+    visit: &mut dyn FnMut(u64, &AdtsHeader),
+) -> io::Result<()> {
+    let start = id3::leading_end(window)?;
+    let end = id3::trailing_start(window)?;
+    let mut at = start;
+    let mut first: Option<AdtsHeader> = None;
+    let mut lost = true;
+    while at < end {
+        let continues = |found: &AdtsHeader, of: &Option<AdtsHeader>| {
+            of.as_ref().is_none_or(|first| found.continues(first))
+        };
+        let found = window
+            .array(at)?
+            .and_then(AdtsHeader::parse)
+            .filter(|found| at + found.length <= end && continues(found, &first));
+        // After a gap a header is believed only with another one behind it, or where the stream ends with it.
+        let found = match found {
+            Some(found) if lost && at + found.length < end => {
+                let next = window.array(at + found.length)?.and_then(AdtsHeader::parse);
+                next.filter(|next| next.continues(&found)).map(|_| found)
+            }
+            other => other,
+        };
+        if let Some(header) = found {
+            visit(at, &header);
+            first.get_or_insert(header);
+            lost = false;
+            at += header.length;
+            continue;
+        }
+        if first.is_none() && at - start > JUNK {
+            break;
+        }
+        lost = true;
+        let ahead = window.at(at + 1, 4096)?;
+        let skip = ahead.iter().position(|byte| *byte == 0xff);
+        at += 1 + skip.unwrap_or(ahead.len()) as u64;
+    }
+    Ok(())
 }

@@ -1,10 +1,12 @@
-//! Where things lie in packed media files: MPEG audio frames, ID3 tags, Ogg pages, ISO boxes.
+//! Where things lie in packed media files: MPEG audio and ADTS frames, ID3 tags, Ogg pages, ISO
+//! boxes.
 //!
 //! Grammar only, shared by the probes (which turn it into facts) and by silence (which turns it into capsules).
 //! Everything here reads foreign bytes: nothing panics, nothing allocates by a length that was not checked, every
 //! loop moves on.
 
 pub(crate) mod aac;
+pub(crate) mod fragments;
 mod genres;
 pub(crate) mod id3;
 pub(crate) mod isobmff;

@@ -32,6 +32,8 @@ pub(super) const BATCH: usize = 200;
 pub(super) trait WatchFolder: Send + Sync {
     /// Must be called before the folder is listed, so that nothing can slip between.
     fn watch(&self, base: BaseNo, folder: &Path);
+    /// Asks for a look at `path` soon: something overtook the one that was under way.
+    fn look_soon(&self, path: &Path);
 }
 
 /// The shared part.
@@ -126,6 +128,14 @@ impl Engine {
         }
     }
 
+    /// Asks for a look at `path` soon, where somebody watches.
+    pub(super) fn look_soon(&self, path: &Path) {
+        let watcher = self.watcher.read().clone();
+        if let Some(watcher) = watcher {
+            watcher.look_soon(path);
+        }
+    }
+
     /// The folder of the user's copies.
     pub(super) fn copies(&self) -> PathBuf {
         self.home.join(COPIES_FOLDER)
@@ -146,6 +156,16 @@ impl Engine {
     /// Why the storage that holds `path` is not served, if so.
     pub(super) fn untrusted(&self, path: &Path) -> Option<String> {
         self.judge.reason(path)
+    }
+
+    /// As [`Engine::untrusted`], of the folder that holds `file`.
+    pub(super) fn untrusted_file(&self, file: &Path) -> Option<String> {
+        self.judge.reason_of_file(file)
+    }
+
+    /// As [`Engine::untrusted`], by the mounts of this moment: before a folder is entered for the first time.
+    pub(super) fn untrusted_now(&self, path: &Path) -> Option<String> {
+        self.judge.reason_now(path)
     }
 
     /// Whether new names below `relative` of this base are taken in, or only known ones looked at.

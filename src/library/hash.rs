@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow};
 use crate::model::Format;
-use crate::silence::Capsule;
+use crate::silence::{Capsule, whole_file_capsule};
 
 use super::disk::{RootFolder, evidence_of, lower_priority};
 use super::engine::Engine;
@@ -106,7 +106,7 @@ pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, Catalog
     let Some((base, relative)) = engine.locate(&reader, place.row)? else {
         return Ok(false);
     };
-    if engine.untrusted(&base.path.join(&relative)).is_some() {
+    if engine.untrusted_file(&base.path.join(&relative)).is_some() {
         return Ok(false);
     }
     let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));
@@ -158,8 +158,13 @@ fn whole_capsule(
     Ok(capsule_of_whole(&format, file))
 }
 
-/// The one place that asks for a capsule made of a whole file.
+/// The one place that asks for a capsule made of a whole file; `None` where none is needed or can be made.
 pub(super) fn capsule_of_whole(format: &Format, file: &mut File) -> Option<Capsule> {
-    let _ = (format, file);
-    None
+    match whole_file_capsule(format, file) {
+        Ok(capsule) => capsule,
+        Err(error) => {
+            tracing::debug!(%error, "no capsule of a whole file");
+            None
+        }
+    }
 }

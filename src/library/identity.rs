@@ -43,10 +43,21 @@ impl From<&Evidence> for OnDisk {
     }
 }
 
+/// How two files may be known for the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// What the disk says of them.
+    Disk,
+    /// That, else their content: only when all that went is known to be gone, or one of several candidates could be
+    /// taken for the only one.
+    DiskOrContent,
+}
+
 /// Gives what appeared the items of what went, where it is the same; returns how many moves there were.
 pub(super) fn match_moved(
     engine: &Engine,
     appeared: &[PlaceNo],
+    by: By,
     cancel: &AtomicBool,
 ) -> Result<usize, CatalogError> {
     if appeared.is_empty() {
@@ -77,22 +88,17 @@ pub(super) fn match_moved(
         if cancel.load(Ordering::Relaxed) {
             break;
         }
-        let mut went = reader.gone_places_of_size(size)?;
-        went.retain(|row| areas.get(&row.base) == Some(&area));
+        let mut went = candidates(engine, &reader, size, &came, |base| {
+            areas.get(&base) == Some(&area)
+        })?;
         if went.is_empty() {
             continue;
         }
-        // "Gone" must be true now, not only when it was last looked for.
-        let mut certain = Vec::with_capacity(went.len());
-        for row in went {
-            if is_gone(engine, &reader, &row)? {
-                certain.push(row);
-            }
-        }
-        let mut went = certain;
         let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
-        drop_paired(&pairs, &mut went, &mut came);
-        pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
+        if by == By::DiskOrContent {
+            drop_paired(&pairs, &mut went, &mut came);
+            pairs.extend(by_content(engine, &reader, &went, &came, cancel)?);
+        }
         moves.extend(pairs);
     }
     drop(reader);
@@ -100,6 +106,35 @@ pub(super) fn match_moved(
         apply(engine, batch)?;
     }
     Ok(moves.len())
+}
+
+/// Places of this size whose file may be one that came: by its inode, or because it is gone. "Gone" must be true now,
+/// whatever the catalog says: another sweep, or the watcher, may just be about to find out.
+fn candidates(
+    engine: &Engine,
+    reader: &Reader,
+    size: u64,
+    came: &[PlaceRow],
+    in_area: impl Fn(BaseNo) -> bool,
+) -> Result<Vec<PlaceRow>, CatalogError> {
+    let mut found: BTreeMap<PlaceNo, PlaceRow> = BTreeMap::new();
+    for row in reader.gone_places_of_size(size)? {
+        found.insert(row.row, row);
+    }
+    for row in came {
+        for same in reader.places_of_inode(row.evidence.inode)? {
+            found.insert(same.row, same);
+        }
+    }
+    let came: HashSet<PlaceNo> = came.iter().map(|row| row.row).collect();
+    let mut candidates = Vec::new();
+    for row in found.into_values() {
+        let possible = row.evidence.size == size && in_area(row.base) && !came.contains(&row.row);
+        if possible && !reader.items_at(row.row)?.is_empty() && is_gone(engine, reader, &row)? {
+            candidates.push(row);
+        }
+    }
+    Ok(candidates)
 }
 
 fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
@@ -256,7 +291,8 @@ fn apply(engine: &Engine, moves: &[(PlaceNo, PlaceNo)]) -> Result<(), CatalogErr
             };
             let Some(folder) = came.folder else { continue };
             // Whatever happened since the match wins.
-            if went.present || !came.present || !writer.reader().items_at(*new)?.is_empty() {
+            let back = went.present && !is_gone(engine, writer.reader(), &went)?;
+            if back || !came.present || !writer.reader().items_at(*new)?.is_empty() {
                 continue;
             }
             writer.move_place(*old, folder, &came.name, &came.evidence)?;

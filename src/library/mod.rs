@@ -1,10 +1,12 @@
 //! The user's sounds on disk: probing what they are, scanning and watching folders, identity, import.
 //!
-//! [`Library`] owns it all. It looks at the disk (`disk`), compares with the catalog (`sweep`, `vanish`), tells moves
+//! [`Library`] owns it all. It looks at the disk (`disk`), compares with the catalog (`sweep`, `compare`, `vanish`), tells moves
 //! from news (`identity`), reads files for their facts (`probe`, `probing`) and hashes them (`hash`): for whole bases at
 //! the start and on request (`scan`), and for what the system says has changed (`watch`, `dirty`, `watching`). Files
 //! come in by `import`. Everything goes into the catalog, whose listeners tell the tree and the control protocol.
 
+#[cfg(target_os = "linux")]
+mod compare;
 #[cfg(target_os = "linux")]
 mod dirty;
 #[cfg(target_os = "linux")]

@@ -204,7 +204,7 @@ impl Library {
     }
 
     fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
-        match self.engine.untrusted(path) {
+        match self.engine.untrusted_now(path) {
             Some(reason) => Err(LibraryError::Untrusted {
                 path: path.to_owned(),
                 reason,
@@ -269,7 +269,7 @@ impl Library {
     /// Why the storage under the absolute `path` is not served, if so. Touches no storage that is not trusted.
     #[must_use]
     pub fn untrusted(&self, path: &Path) -> Option<String> {
-        self.engine.untrusted(path)
+        self.engine.untrusted_now(path)
     }
 
     /// The catalog that it keeps.

@@ -188,7 +188,11 @@ pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Prob
                 kind: PlaceKind::File,
                 evidence,
             };
-            writer.observe(folder, &row.name, &seen).map(drop)
+            let now = writer.reader().place(place)?;
+            if now.is_some_and(|now| now.folder == Some(folder) && now.name == row.name) {
+                writer.observe(folder, &row.name, &seen)?;
+            }
+            Ok(())
         })?;
     }
     Ok(None)

@@ -41,6 +41,11 @@ impl Library {
         };
         // Looked at under the writer's lock, so that no other look is overtaken.
         let result = engine.write(Durability::Normal, |writer| {
+            let now = writer.reader().place(place)?;
+            if now.is_none_or(|now| now.folder != Some(folder) || now.name != row.name) {
+                // Moved meanwhile: whoever asked looks it up again.
+                return Ok(Reconciled::Changed);
+            }
             Ok::<_, CatalogError>(
                 match presence(engine, &base, &relative, row.evidence.device) {
                     Presence::There(evidence) => {

@@ -13,7 +13,7 @@ use crate::catalog::{BaseNo, BaseRow, CatalogError, PlaceNo};
 
 use super::disk::lower_priority;
 use super::engine::Engine;
-use super::identity::match_moved;
+use super::identity::{By, match_moved};
 use super::probing::probe_places;
 use super::progress::{Phase, Progress};
 use super::sweep::Sweep;
@@ -87,7 +87,7 @@ pub(super) fn scan(
     let _busy = engine.busy();
     progress.restart();
     progress.enter(Phase::Looking);
-    let mut appeared = Vec::new();
+    let mut sweeps = Vec::new();
     for base in bases {
         let Root::There(root) = open_root(engine, base)? else {
             continue;
@@ -97,18 +97,33 @@ pub(super) fn scan(
         if sweep.cancelled() {
             return Ok(());
         }
-        sweep.settle()?;
-        appeared.append(&mut sweep.appeared);
+        sweeps.push(sweep);
     }
     progress.enter(Phase::Matching);
-    match_moved(engine, &appeared, cancel)?;
-    drop(appeared);
-    progress.enter(Phase::Probing);
+    // Whatever is about to get an id is matched first: also what an earlier scan, or the watcher at this moment, found.
+    let mut unread = Vec::new();
     for base in bases {
-        let unprobed = unprobed(engine, base.row)?;
-        progress.add_expected(u64::try_from(unprobed.len()).unwrap_or(u64::MAX));
-        probe_places(engine, &unprobed, true, progress, cancel)?;
+        unread.append(&mut unprobed(engine, base.row)?);
     }
+    settle(engine, sweeps, &unread, cancel)?;
+    progress.enter(Phase::Probing);
+    progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
+    probe_places(engine, &unread, true, progress, cancel)
+}
+
+/// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing; then what
+/// is gone; and then once more, now by content too.
+pub(super) fn settle(
+    engine: &Engine,
+    sweeps: Vec<Sweep<'_>>,
+    came: &[PlaceNo],
+    cancel: &AtomicBool,
+) -> Result<(), CatalogError> {
+    match_moved(engine, came, By::Disk, cancel)?;
+    for mut sweep in sweeps {
+        sweep.settle()?;
+    }
+    match_moved(engine, came, By::DiskOrContent, cancel)?;
     Ok(())
 }
 

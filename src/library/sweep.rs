@@ -15,14 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
-    BaseKind, BaseRow, CatalogError, Durability, FolderNo, FolderRow, Observation, Observed,
-    PlaceKind, PlaceNo, PlaceRow, Reader,
+    BaseKind, BaseRow, CatalogError, FolderNo, FolderRow, PlaceNo, PlaceRow, Reader,
 };
 
-use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen, stays_inside};
-use super::engine::{
-    BATCH, Engine, MEDIA_FOLDER, TEMPORARY, exact_child, modified_of, no_folder_reason,
-};
+use super::disk::{Entry, Folder, NoFolder, RootFolder};
+use super::engine::{Engine, MEDIA_FOLDER, exact_child, no_folder_reason};
 use super::progress::Progress;
 use super::vanish::Vanished;
 
@@ -31,7 +28,7 @@ pub(super) struct Sweep<'e> {
     pub(super) engine: &'e Engine,
     pub(super) base: BaseRow,
     pub(super) root: RootFolder,
-    progress: &'e Progress,
+    pub(super) progress: &'e Progress,
     cancel: &'e AtomicBool,
     /// First seen at their places in this sweep.
     pub(super) appeared: Vec<PlaceNo>,
@@ -41,16 +38,9 @@ pub(super) struct Sweep<'e> {
 }
 
 /// A folder to be looked into.
-struct Next {
-    path: PathBuf,
-    folder: FolderNo,
-}
-
-/// What a folder's list says, beside what is as it was.
-#[derive(Default)]
-struct Difference {
-    fresh_folders: Vec<OsString>,
-    looks: Vec<OsString>,
+pub(super) struct Next {
+    pub(super) path: PathBuf,
+    pub(super) folder: FolderNo,
 }
 
 /// `relative` below `top`, without a trailing separator.
@@ -258,7 +248,7 @@ impl<'e> Sweep<'e> {
     }
 
     /// Opens the folder `path`, also where another trusted file system is mounted; else notes why not.
-    fn open(&self, path: &Path) -> Option<Folder> {
+    pub(super) fn open(&self, path: &Path) -> Option<Folder> {
         let absolute = below(&self.base.path, path);
         if self.engine.excluded(&absolute).is_some() {
             return None;
@@ -287,213 +277,13 @@ impl<'e> Sweep<'e> {
                 Err(other) => return Err(words(other)),
             }
         }
-        match self.engine.untrusted(absolute) {
+        match self.engine.untrusted_now(absolute) {
             Some(reason) => Err(reason),
             None => self.root.folder(path).map_err(words),
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn compare(
-        &mut self,
-        path: &Path,
-        handle: &Folder,
-        entries: Vec<(OsString, Option<Entry>)>,
-        mut places: HashMap<OsString, PlaceRow>,
-        mut folders: HashMap<OsString, FolderRow>,
-        folder: FolderNo,
-        known: &mut Vec<Next>,
-    ) -> Difference {
-        let absolute = below(&self.base.path, path);
-        let device = handle.evidence().map_or(0, |e| e.device);
-        let mut difference = Difference::default();
-        for (name, entry) in entries {
-            // Copies under way become files of the library when they are whole.
-            if name.as_encoded_bytes().starts_with(TEMPORARY) {
-                continue;
-            }
-            let seen = match entry {
-                Some(Entry::Folder | Entry::Other(_)) => None,
-                _ => match handle.look(&name) {
-                    Ok(Some(seen)) => Some(seen),
-                    Ok(None) => continue,
-                    Err(error) => {
-                        self.problem(&absolute, &name, &error);
-                        places.remove(&name);
-                        folders.remove(&name);
-                        continue;
-                    }
-                },
-            };
-            match seen.as_ref().map(|s| &s.entry).or(entry.as_ref()) {
-                Some(Entry::Folder) => match folders.remove(&name) {
-                    Some(row) => known.push(Next {
-                        path: path.join(&name),
-                        folder: row.row,
-                    }),
-                    None => difference.fresh_folders.push(name),
-                },
-                Some(Entry::Other(what)) => {
-                    let reason = format!("{what}, not a file");
-                    self.engine.problems.put(&absolute, &name, reason);
-                }
-                _ => {
-                    let row = places.remove(&name);
-                    self.progress.add_seen(1);
-                    if let (Some(row), Some(seen)) = (&row, &seen) {
-                        let same_bytes = row.evidence.size == seen.evidence.size
-                            && row.evidence.modified == seen.evidence.modified;
-                        if same_bytes {
-                            self.engine.met(row.evidence.device, device);
-                        }
-                        if as_it_was(row, seen) {
-                            continue;
-                        }
-                    }
-                    if let Some(seen) = &seen {
-                        self.engine.met(seen.evidence.device, device);
-                    }
-                    difference.looks.push(name);
-                }
-            }
-        }
-        let gone_places = places.into_values().filter(|row| row.present);
-        self.vanished
-            .extend(gone_places.map(|row| Vanished::file(path, folder, row)));
-        self.vanished.extend(
-            folders
-                .into_values()
-                .map(|row| Vanished::folder(path, folder, row)),
-        );
-        difference
-    }
-
-    fn write(
-        &mut self,
-        path: &Path,
-        folder: FolderNo,
-        handle: &Folder,
-        difference: &Difference,
-        known: &mut Vec<Next>,
-    ) -> Result<(), CatalogError> {
-        let absolute = below(&self.base.path, path);
-        let mut fresh = Vec::new();
-        for name in &difference.fresh_folders {
-            let inside = path.join(name);
-            // Its own problem is noted by `open`; a folder that can't be read is shown, empty, unless another
-            // file system makes it unreadable.
-            if self.engine.excluded(&absolute.join(name)).is_some() {
-                continue;
-            }
-            match handle.folder(name, false) {
-                Ok(found) => fresh.push((name, modified_of(&found))),
-                Err(NoFolder::OtherFileSystem) => {
-                    if let Some(found) = self.open(&inside) {
-                        fresh.push((name, modified_of(&found)));
-                    }
-                }
-                Err(NoFolder::Failed(error)) => self.problem(&absolute, name, &error),
-                Err(NoFolder::Absent | NoFolder::NotAFolder) => {}
-            }
-        }
-        for batch in fresh.chunks(BATCH) {
-            let numbers = self.engine.write(Durability::Normal, |writer| {
-                let mut numbers = Vec::with_capacity(batch.len());
-                for (name, modified) in batch {
-                    numbers.push(writer.folder(folder, name, *modified)?);
-                }
-                Ok(numbers)
-            })?;
-            for ((name, _), number) in batch.iter().zip(numbers) {
-                known.push(Next {
-                    path: path.join(name),
-                    folder: number,
-                });
-            }
-        }
-        for batch in difference.looks.chunks(BATCH) {
-            if self.cancelled() {
-                return Ok(());
-            }
-            self.look_again(path, folder, handle, batch)?;
-        }
-        Ok(())
-    }
-
-    /// Looks at files under the writer's lock and records what they are now.
-    fn look_again(
-        &mut self,
-        path: &Path,
-        folder: FolderNo,
-        handle: &Folder,
-        names: &[OsString],
-    ) -> Result<(), CatalogError> {
-        let engine = self.engine;
-        let absolute = below(&self.base.path, path);
-        let observed = engine.write(Durability::Normal, |writer| {
-            let mut observed = Vec::with_capacity(names.len());
-            for name in names {
-                let kind = match handle.look(name) {
-                    Ok(Some(seen)) => match kind_of(path, handle, name, &seen) {
-                        Ok(kind) => Ok((kind, seen.evidence)),
-                        Err(reason) => Err(reason),
-                    },
-                    // Gone again already: the next event or sweep tells.
-                    Ok(None) => continue,
-                    Err(error) => Err(error.to_string()),
-                };
-                match kind {
-                    Ok((kind, evidence)) => {
-                        let seen = Observation { kind, evidence };
-                        observed.push(writer.observe(folder, name, &seen)?);
-                    }
-                    Err(reason) => {
-                        engine.problems.put(&absolute, name, reason);
-                        let known = writer.reader().child_place(folder, name)?;
-                        if let Some((row, _)) = known
-                            && row.name == *name
-                            && row.present
-                            && matches!(row.kind, PlaceKind::Link(_))
-                        {
-                            writer.place_gone(row.row)?;
-                        }
-                    }
-                }
-            }
-            Ok(observed)
-        })?;
-        for what in observed {
-            match what {
-                Observed::New(place) => self.appeared.push(place),
-                Observed::Changed(place) => self.changed.push(place),
-                Observed::Unchanged(_) | Observed::Returned(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Records when the list of a folder was last changed.
-    fn touch(&self, folder: FolderNo, handle: &Folder) -> Result<(), CatalogError> {
-        let modified = modified_of(handle);
-        let row = self.engine.catalog.reader()?.folder(folder)?;
-        let Some(FolderRow {
-            parent: Some(parent),
-            name,
-            modified: recorded,
-            ..
-        }) = row
-        else {
-            return Ok(());
-        };
-        if recorded == modified {
-            return Ok(());
-        }
-        self.engine.write(Durability::Normal, |writer| {
-            writer.folder(parent, &name, modified).map(|_| ())
-        })
-    }
-
-    fn problem(&self, folder: &Path, name: &OsStr, error: &io::Error) {
+    pub(super) fn problem(&self, folder: &Path, name: &OsStr, error: &io::Error) {
         let reason = error.to_string();
         self.progress.add_failed();
         self.engine.problems.put(folder, name, reason);
@@ -514,31 +304,5 @@ fn known_folders(
         };
         after = last.row.0;
         known.extend(page.into_iter().map(|row| (row.name.clone(), row)));
-    }
-}
-
-/// Whether a look at the disk says what the catalog says.
-fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
-    let same_kind = matches!(
-        (&row.kind, &seen.entry),
-        (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
-    );
-    row.present && same_kind && row.evidence == seen.evidence
-}
-
-/// What a file or link is to the catalog, or why it is nothing.
-fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<PlaceKind, String> {
-    match &seen.entry {
-        Entry::File => Ok(PlaceKind::File),
-        Entry::Link => {
-            let target = handle.link(name).map_err(|e| e.to_string())?;
-            if stays_inside(path, &target) {
-                Ok(PlaceKind::Link(target))
-            } else {
-                Err("a link that leads outside the library".to_owned())
-            }
-        }
-        Entry::Other(what) => Err(format!("{what}, not a file")),
-        Entry::Folder => Err("a folder now".to_owned()),
     }
 }

@@ -89,6 +89,13 @@ impl Sweep<'_> {
     ) -> Result<(), CatalogError> {
         let engine = self.engine;
         engine.write(Durability::Normal, |writer| {
+            // All of one folder.
+            let Some(first) = batch.first() else {
+                return Ok(());
+            };
+            if !self.is_current(writer, &first.path, first.folder)? {
+                return Ok(());
+            }
             for vanished in batch {
                 let now = match handle.look(&vanished.name) {
                     Ok(now) => now.map(|seen| seen.entry),
@@ -167,7 +174,7 @@ pub(super) enum Presence {
 
 /// Looks for the file at `relative`, last seen on `device`.
 pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device: u64) -> Presence {
-    if engine.untrusted(&base.path.join(relative)).is_some() {
+    if engine.untrusted_file(&base.path.join(relative)).is_some() {
         return Presence::Unreachable;
     }
     let absence = |on: Option<u64>| match on {
@@ -226,7 +233,7 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
     // The computer's base is no storage of its own: each of its folders is judged by itself.
     let judged = base.kind != BaseKind::Computer;
-    if let Some(reason) = engine.untrusted(&base.path).filter(|_| judged) {
+    if let Some(reason) = engine.untrusted_now(&base.path).filter(|_| judged) {
         note(reason);
         return Ok(Root::Away);
     }

@@ -93,6 +93,10 @@ impl Watcher {
 }
 
 impl WatchFolder for Watcher {
+    fn look_soon(&self, path: &Path) {
+        self.touch(path);
+    }
+
     fn watch(&self, base: BaseNo, folder: &Path) {
         if self.unwatched(base).is_some() {
             return;

@@ -18,16 +18,17 @@ use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, Durability, PlaceN
 use super::dirty::{Ready, Rename};
 use super::disk::{Entry, RootFolder};
 use super::engine::{Engine, exact_child};
-use super::identity::match_moved;
 use super::probing::{probe_places, same_bytes};
 use super::progress::Progress;
-use super::scan::Job;
+use super::scan::{Job, settle};
 use super::sweep::Sweep;
 use super::vanish::{Root, open_root};
 use super::watch::Watcher;
 
 /// How long the loop sleeps while changes wait for their writers.
 const NAP: Duration = Duration::from_millis(25);
+/// More files are read by a scan, not by the loop itself.
+const MOST_AT_ONCE: usize = 2000;
 /// How often roots are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -101,7 +102,7 @@ impl WatchLoop {
             self.scan_everything();
         }
         let progress = Progress::default();
-        let mut appeared = Vec::new();
+        let (mut appeared, mut sweeps) = (Vec::new(), Vec::new());
         for (number, mut paths) in by_base(&bases, &ready.paths) {
             let Some(base) = bases.iter().find(|base| base.row == number) else {
                 continue;
@@ -117,12 +118,19 @@ impl WatchLoop {
             for (folder, names) in by_folder(paths) {
                 sweep.names(&folder, &names)?;
             }
-            sweep.settle()?;
             appeared.append(&mut sweep.appeared);
             probes.append(&mut sweep.changed);
+            sweeps.push(sweep);
         }
-        match_moved(engine, &appeared, &engine.stopping)?;
+        settle(engine, sweeps, &appeared, &engine.stopping)?;
         probes.append(&mut appeared);
+        if probes.len() > MOST_AT_ONCE {
+            // A library was copied in. Reading it is a scan's work, so that other changes need not wait for it.
+            for base in &bases {
+                let _ = self.jobs.send(Job::Bases(vec![base.row]));
+            }
+            return Ok(());
+        }
         probe_places(engine, &probes, false, &progress, &engine.stopping)
     }
 

@@ -135,9 +135,7 @@ impl CapsuleBuilder {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let check = blake3::hash(&self.bytes[PREFIX..]);
-        self.bytes[0] = VERSION;
-        self.bytes[1..PREFIX].copy_from_slice(&check.as_bytes()[..PREFIX - 1]);
+        seal(&mut self.bytes);
         let limit = limit(self.size);
         if self.bytes.len() as u64 > limit {
             let fits = zstd::bulk::compress(&self.bytes, 3)
@@ -181,6 +179,13 @@ impl CapsuleBuilder {
             self.give_up(CapsuleError::TooLarge);
         }
     }
+}
+
+/// Writes version and check over the first bytes.
+pub(super) fn seal(bytes: &mut [u8]) {
+    let check = blake3::hash(&bytes[PREFIX..]);
+    bytes[0] = VERSION;
+    bytes[1..PREFIX].copy_from_slice(&check.as_bytes()[..PREFIX - 1]);
 }
 
 /// The most bytes that the capsule of a file of `size` bytes may have after compression.

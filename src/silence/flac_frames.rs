@@ -315,3 +315,69 @@ pub(crate) fn crc8(bytes: &[u8]) -> u8 {
 pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     crc(&CRC16, 16, bytes)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Every place near which the length of a frame changes gives the bytes that frames in a row give.
+    #[test]
+    fn any_position_gives_the_bytes_of_frames_in_a_row() {
+        for (channels, bits, rest) in [(1, 8, 0), (1, 16, 1), (2, 24, 15), (8, 32, 5)] {
+            for class in NUMBER_CLASSES {
+                let samples = (class.min(NUMBER_CLASSES[5] - 20) + 20) * 16 - rest;
+                let stream = SilentFrames::new(channels, bits, 44_100, 16, samples).unwrap();
+                let mut row = Vec::new();
+                let first = stream.count() - 40;
+                for number in first..stream.count() {
+                    let mut frame = [0; LONGEST_FRAME];
+                    let length = stream.frame(number, &mut frame);
+                    assert_eq!(crc16(&frame[..length]), 0);
+                    row.extend_from_slice(&frame[..length]);
+                }
+                let start = stream.start(first);
+                assert_eq!(start + row.len() as u64, stream.length().unwrap());
+                for skipped in 0..row.len() {
+                    let mut bytes = vec![0xaa; (row.len() - skipped).min(100)];
+                    stream.fill(start + skipped as u64, &mut bytes);
+                    assert_eq!(
+                        bytes,
+                        row[skipped..skipped + bytes.len()],
+                        "{class} {skipped}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_coded_as_utf8_codes_characters() {
+        for number in [
+            0_u32, 1, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xffff, 0x1_0000, 0x10_ffff,
+        ] {
+            let mut ours = [0; 7];
+            let length = write_number(u64::from(number), &mut ours);
+            let mut theirs = [0; 4];
+            let theirs = char::from_u32(number)
+                .unwrap_or('\u{ffff}')
+                .encode_utf8(&mut theirs);
+            assert_eq!(&ours[..length], theirs.as_bytes());
+        }
+    }
+
+    #[test]
+    fn impossible_streams_are_refused() {
+        assert!(SilentFrames::new(0, 16, 44_100, 4096, 10).is_none());
+        assert!(SilentFrames::new(9, 16, 44_100, 4096, 10).is_none());
+        assert!(SilentFrames::new(2, 3, 44_100, 4096, 10).is_none());
+        assert!(SilentFrames::new(2, 33, 44_100, 4096, 10).is_none());
+        assert!(SilentFrames::new(2, 16, 44_100, 15, 10).is_none());
+        assert!(SilentFrames::new(2, 16, 44_100, 16, u64::MAX).is_none());
+        let good = SilentFrames::new(2, 16, 44_100, 16, 100).unwrap();
+        let mut parameters = Vec::new();
+        good.encode(&mut parameters);
+        assert_eq!(SilentFrames::decode(&parameters), Some(good));
+        assert_eq!(SilentFrames::decode(&parameters[1..]), None);
+    }
+}

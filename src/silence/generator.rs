@@ -6,6 +6,7 @@
 //!
 //! To add one: a variant, a tag that was never used before, and the four matches below.
 
+use super::aac::AdtsFrames;
 use super::flac_frames;
 use super::mp3::{self, SpreadFrames};
 use super::mp4::{AacSlots, HeadSlots};
@@ -31,6 +32,8 @@ pub(crate) enum Generator<'a> {
     AacSlots(AacSlots<'a>),
     /// Packets that start alike.
     HeadSlots(HeadSlots<'a>),
+    /// Frames of AAC.
+    AdtsFrames(AdtsFrames<'a>),
     /// Silent FLAC frames, all of a stream.
     Flac(flac_frames::SilentFrames),
 }
@@ -43,6 +46,7 @@ const OGG_PAGES: u8 = 18;
 const OGG_ALIKE: u8 = 19;
 const AAC_SLOTS: u8 = 20;
 const HEAD_SLOTS: u8 = 21;
+const ADTS_FRAMES: u8 = 22;
 const FLAC: u8 = 3;
 
 impl<'a> Generator<'a> {
@@ -57,6 +61,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(_) => OGG_ALIKE,
             Self::AacSlots(_) => AAC_SLOTS,
             Self::HeadSlots(_) => HEAD_SLOTS,
+            Self::AdtsFrames(_) => ADTS_FRAMES,
             Self::Flac(_) => FLAC,
         }
     }
@@ -72,6 +77,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.encode(out),
             Self::AacSlots(slots) => slots.encode(out),
             Self::HeadSlots(slots) => slots.encode(out),
+            Self::AdtsFrames(frames) => frames.encode(out),
             Self::Flac(frames) => frames.encode(out),
         }
     }
@@ -90,6 +96,7 @@ impl<'a> Generator<'a> {
             (FLAC, parameters) => flac_frames::SilentFrames::decode(parameters)
                 .filter(|frames| frames.length() == Some(length))
                 .map(Self::Flac),
+            (ADTS_FRAMES, _) => AdtsFrames::decode(parameters, length).map(Self::AdtsFrames),
             _ => None,
         }
     }
@@ -104,6 +111,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.fill(position, buffer),
             Self::AacSlots(slots) => slots.fill(position, buffer),
             Self::HeadSlots(slots) => slots.fill(position, buffer),
+            Self::AdtsFrames(frames) => frames.fill(position, buffer),
             Self::Flac(frames) => frames.fill(position, buffer),
             Self::Pattern(block) => {
                 let phase = (position % block.len() as u64) as usize;
@@ -112,6 +120,47 @@ impl<'a> Generator<'a> {
                 for part in rest.chunks_mut(block.len()) {
                     part.copy_from_slice(&block[..part.len()]);
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The tags of all rules.
+    const TAGS: [u8; 10] = [
+        FILL,
+        PATTERN,
+        FLAC,
+        MPEG_FRAMES,
+        MPEG_SPREAD,
+        OGG_PAGES,
+        OGG_ALIKE,
+        AAC_SLOTS,
+        HEAD_SLOTS,
+        ADTS_FRAMES,
+    ];
+
+    proptest! {
+        #[test]
+        fn no_parameters_make_a_rule_panic(
+            tag in prop::sample::select(TAGS.to_vec()),
+            parameters in prop::collection::vec(prop_oneof![Just(0_u8), Just(0xff), Just(1), any::<u8>()], 0..200),
+            length in prop_oneof![any::<u64>(), 0..5_000_u64],
+            position in any::<u64>(),
+        ) {
+            if let Some(rule) = Generator::decode(tag, &parameters, length) {
+                let position = position % length.max(1);
+                let count = (length - position).min(5_000) as usize;
+                let mut buffer = vec![0; count];
+                rule.fill(position, &mut buffer);
+                let mut again = Vec::new();
+                rule.encode(&mut again);
+                prop_assert_eq!(again, parameters);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! has no state and needs O(1) memory, whatever the length of the sound. Capsules come from the catalog; the
 //! bytes go to players through the tree.
 //!
-//! There is one way to the bytes: a [`Capsule`], read by [`reader::CapsuleReader`]. Where none was recorded, the
+//! There is one way to the bytes: a [`Capsule`], read by one reader. Where none was recorded, the
 //! container's module makes one from the facts (`from_facts`): its own headers and silent payload, brought to
 //! the original's size.
 
@@ -24,6 +24,7 @@ use crate::library::probe::Source;
 use crate::model::{Container, Format};
 use reader::CapsuleReader;
 
+mod aac;
 pub(crate) mod aiff;
 pub(crate) mod caf;
 pub(crate) mod flac;
@@ -36,6 +37,9 @@ pub(crate) mod wav;
 
 /// Of any file system: 2⁶² bytes. Keeps sums of lengths from a damaged catalog within 64 bits.
 const LARGEST_FILE: u64 = 1 << 62;
+
+/// Some 46 years at 192 kHz. Keeps products of lengths from a damaged catalog within 64 bits.
+const LONGEST_SOUND: u64 = 1 << 48;
 
 /// Why no placeholder can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +83,7 @@ pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Resul
     let made = match format.container {
         Container::Mp3 => mp3::capsule(source)?,
         Container::Ogg => ogg::capsule(source)?,
+        Container::Aac => aac::capsule(source)?,
         _ => None,
     };
     Ok(match made {
@@ -114,6 +119,9 @@ pub fn placeholder(
     }
     if size > LARGEST_FILE {
         return Err(NoPlaceholder::new("no file is that large"));
+    }
+    if format.frames.is_some_and(|frames| frames > LONGEST_SOUND) {
+        return Err(NoPlaceholder::new("no sound is that long"));
     }
     let made = match format.container {
         Container::Wav => wav::from_facts(format, size),

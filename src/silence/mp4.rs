@@ -9,7 +9,7 @@
 //! configuration says that it is. Where it does not, a decoder finds out from the sound itself, and shows the
 //! silent core with half the sample rate. No silent form yet: moving pictures, fragmented files, other codings.
 //!
-//! From facts alone: see [`facts`].
+//! From facts alone: see [`facts`]. Of a film these make its sound without pictures.
 
 use std::io;
 
@@ -18,7 +18,7 @@ use crate::container::isobmff::{BoxAt, Chunk, Movie, Samples, Track};
 use crate::container::sample_entry::{Entry, read_entry};
 use crate::container::window::Window;
 
-mod aac;
+pub(super) mod aac;
 mod alac;
 mod facts;
 mod slots;

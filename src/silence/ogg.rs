@@ -33,6 +33,9 @@ pub(super) use pages::{AlikePages, SilentPages};
 /// A packet that goes over more pages than this is not followed.
 const PAGES_OF_PACKET: usize = 64;
 
+/// Streams in one file, chained ones with them.
+const MOST_STREAMS: usize = 1024;
+
 /// Runs of the letter A from this length on are stored as such.
 const FILLED_FROM: usize = 64;
 
@@ -67,6 +70,9 @@ pub(super) fn capsule(
             };
             stream.filled = comments::large(&mut window, &page)?;
             streams.retain(|known| known.serial != page.serial);
+            if streams.len() == MOST_STREAMS {
+                return Ok(None);
+            }
             streams.push(stream);
         }
         let Some(stream) = streams.iter_mut().find(|known| known.serial == page.serial) else {

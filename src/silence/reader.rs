@@ -182,3 +182,164 @@ fn number(bytes: &[u8], mut place: usize) -> Option<(u64, usize)> {
     }
     None
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::silence::capsule::{CapsuleBuilder, CapsuleError, seal};
+    use crate::silence::flac_frames::SilentFrames;
+
+    /// A part of a file: how far behind the last one, and what.
+    #[derive(Clone, Debug)]
+    enum Part {
+        Verbatim(Vec<u8>),
+        Fill(u8, u64),
+        Pattern(Vec<u8>, u64),
+        Flac(u64),
+    }
+
+    fn part() -> impl Strategy<Value = (u64, Part)> {
+        let byte = prop_oneof![2 => Just(0_u8), 1 => any::<u8>()];
+        let bytes = prop::collection::vec(byte, 0..120);
+        let part = prop_oneof![
+            4 => bytes.prop_map(Part::Verbatim),
+            1 => (any::<u8>(), 0..300_u64).prop_map(|(byte, length)| Part::Fill(byte, length)),
+            1 => (prop::collection::vec(any::<u8>(), 1..9), 0..300_u64)
+                .prop_map(|(block, length)| Part::Pattern(block, length)),
+            1 => (0..5000_u64).prop_map(Part::Flac),
+        ];
+        (prop_oneof![Just(0), 0..50_u64], part)
+    }
+
+    /// The capsule of these parts, and the bytes it must give.
+    fn built(parts: &[(u64, Part)], behind: usize) -> (Capsule, Vec<u8>) {
+        let flac = |samples| SilentFrames::new(2, 16, 44_100, 16, samples).unwrap();
+        let mut model = Vec::new();
+        for (gap, part) in parts {
+            model.resize(model.len() + *gap as usize, 0);
+            match part {
+                Part::Verbatim(bytes) => model.extend_from_slice(bytes),
+                Part::Fill(byte, length) => {
+                    model.resize(model.len() + *length as usize, *byte);
+                }
+                Part::Pattern(block, length) => {
+                    model.extend(block.iter().cycle().take(*length as usize));
+                }
+                Part::Flac(samples) => {
+                    let mut frames = vec![0; flac(*samples).length().unwrap() as usize];
+                    flac(*samples).fill(0, &mut frames);
+                    model.extend(frames);
+                }
+            }
+        }
+        model.resize(model.len() + behind, 0);
+        let mut builder = CapsuleBuilder::new(model.len() as u64);
+        let mut at = 0;
+        for (gap, part) in parts {
+            at += gap;
+            at += match part {
+                Part::Verbatim(bytes) => {
+                    builder.verbatim(at, bytes);
+                    bytes.len() as u64
+                }
+                Part::Fill(byte, length) => {
+                    builder.generated(at, *length, &Generator::Fill(*byte));
+                    *length
+                }
+                Part::Pattern(block, length) => {
+                    builder.generated(at, *length, &Generator::Pattern(block));
+                    *length
+                }
+                Part::Flac(samples) => {
+                    let frames = flac(*samples);
+                    let length = frames.length().unwrap();
+                    builder.generated(at, length, &Generator::Flac(frames));
+                    length
+                }
+            };
+        }
+        (builder.finish().unwrap(), model)
+    }
+
+    proptest! {
+        #[test]
+        fn any_capsule_gives_the_bytes_it_was_built_of(
+            parts in prop::collection::vec(part(), 0..200),
+            behind in 0..100_usize,
+            reads in prop::collection::vec((any::<prop::sample::Index>(), 0..400_usize), 20),
+        ) {
+            let (capsule, model) = built(&parts, behind);
+            let reader = CapsuleReader::open(&capsule).unwrap();
+            prop_assert_eq!(reader.size(), model.len() as u64);
+            let mut whole = vec![0xaa; model.len()];
+            prop_assert_eq!(reader.read_at(0, &mut whole), model.len());
+            prop_assert!(whole == model);
+            for (index, length) in reads {
+                let at = index.index(model.len() + 1);
+                let due = &model[at..(at + length).min(model.len())];
+                let mut buffer = vec![0xaa; length];
+                let count = reader.read_at(at as u64, &mut buffer);
+                prop_assert_eq!(&buffer[..count], due);
+                prop_assert!(buffer[count..].iter().all(|byte| *byte == 0xaa));
+            }
+            let mut beyond = [0xaa; 4];
+            prop_assert_eq!(reader.read_at(model.len() as u64 + 1, &mut beyond), 0);
+        }
+
+        #[test]
+        fn hostile_capsules_with_a_right_check_never_panic(
+            parts in prop::collection::vec(part(), 0..20),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            at in any::<u64>(),
+        ) {
+            let (mut capsule, _) = built(&parts, 10);
+            let body = capsule.bytes.len() - PREFIX;
+            for (index, byte) in changes {
+                capsule.bytes[PREFIX + index.index(body)] = byte;
+            }
+            seal(&mut capsule.bytes);
+            if let Ok(reader) = CapsuleReader::open(&capsule) {
+                let mut buffer = vec![0; 5000];
+                for at in [0, at, at % reader.size().max(1), reader.size().saturating_sub(7)] {
+                    let count = reader.read_at(at, &mut buffer) as u64;
+                    prop_assert_eq!(count, reader.size().saturating_sub(at).min(5000));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_out_of_place_are_refused() {
+        let refused = |build: &dyn Fn(&mut CapsuleBuilder)| {
+            let mut builder = CapsuleBuilder::new(100);
+            build(&mut builder);
+            assert!(builder.failed());
+            builder.finish().unwrap_err()
+        };
+        let outside = refused(&|builder| builder.verbatim(99, b"ab"));
+        assert_eq!(outside, CapsuleError::OutOfPlace { offset: 99 });
+        let overlapping = refused(&|builder| {
+            builder.verbatim(10, b"abcd");
+            builder.verbatim(13, b"e");
+        });
+        assert_eq!(overlapping, CapsuleError::OutOfPlace { offset: 13 });
+        refused(&|builder| builder.generated(u64::MAX, 2, &Generator::Fill(1)));
+    }
+
+    #[test]
+    fn a_newer_version_is_told_apart_from_damage() {
+        let mut capsule = CapsuleBuilder::new(7).finish().unwrap();
+        assert_eq!(CapsuleReader::open(&capsule).unwrap().size(), 7);
+        capsule.bytes[0] = 2;
+        let error = CapsuleReader::open(&capsule).unwrap_err();
+        assert_eq!(error, InvalidCapsule::Version(2));
+        let empty = Capsule::default();
+        assert_eq!(
+            CapsuleReader::open(&empty).unwrap_err(),
+            InvalidCapsule::Check
+        );
+    }
+}

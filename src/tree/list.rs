@@ -12,8 +12,11 @@ use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
 use crate::model::safe_name;
 
-/// Rows read at once.
-const PAGE: u32 = 512;
+/// Rows read at first: what a kernel's buffer of 32 KiB holds of entries with names of usual length. More would be read
+/// in vain at each of its requests.
+const FIRST_PAGE: u32 = 192;
+/// Rows read from then on: names may be short, or the buffer larger.
+const NEXT_PAGE: u32 = 64;
 
 /// A cursor is the sort of the row in its upper half, the row in its lower.
 const FOLDERS: u64 = 1;
@@ -160,13 +163,15 @@ impl MediaDrive {
         let Some(mut behind) = resume(after, FIXED) else {
             return Ok(());
         };
+        let mut rows = FIRST_PAGE;
         loop {
             let reader = self.reader()?;
             let page = match project {
-                None => reader.list_open_items(behind, PAGE),
-                Some(project) => reader.list_project_items(project, behind, PAGE),
+                None => reader.list_open_items(behind, rows),
+                Some(project) => reader.list_project_items(project, behind, rows),
             };
             let page = page.map_err(failed)?;
+            rows = NEXT_PAGE;
             let Some(last) = page.last() else {
                 return Ok(());
             };
@@ -200,11 +205,13 @@ impl MediaDrive {
         let Some(mut behind) = resume(after, FIXED) else {
             return Ok(());
         };
+        let mut rows = FIRST_PAGE;
         loop {
             let page = self
                 .reader()?
-                .list_shown(project, section, behind, PAGE)
+                .list_shown(project, section, behind, rows)
                 .map_err(failed)?;
+            rows = NEXT_PAGE;
             let Some((last, _, _)) = page.last() else {
                 return Ok(());
             };
@@ -237,7 +244,9 @@ impl MediaDrive {
         let reader = self.reader()?;
         let mut behind = resume(after, FOLDERS);
         while let Some(row) = behind {
-            let page = reader.list_folders(folder, row, PAGE).map_err(failed)?;
+            let page = reader
+                .list_folders(folder, row, FIRST_PAGE)
+                .map_err(failed)?;
             for child in &page {
                 let entry = entries.then(|| self.library_folder_entry(child, door));
                 let listed = Listed {
@@ -254,8 +263,10 @@ impl MediaDrive {
             behind = page.last().map(|child| child.row.0);
         }
         let mut behind = resume(after, PLACES);
+        let mut rows = FIRST_PAGE;
         while let Some(row) = behind {
-            let page = reader.list_places(folder, row, PAGE).map_err(failed)?;
+            let page = reader.list_places(folder, row, rows).map_err(failed)?;
+            rows = NEXT_PAGE;
             behind = page.last().map(|(place, _)| place.row.0);
             for (place, item) in page {
                 let at = cursor(PLACES, place.row.0);

@@ -365,3 +365,89 @@ fn a_place_is_reconciled_at_once() {
     std::fs::rename(house.sounds(), house.folder.path().join("away")).unwrap();
     assert_eq!(library.reconcile_place(place).unwrap(), Reconciled::Gone);
 }
+
+/// A file system mounted in a root, unmounted whatever happens.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn new(kind: &str, at: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", kind, kind])
+            .arg(at)
+            .status();
+        mount.unwrap().success().then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+#[test]
+fn storage_that_is_not_trusted_is_refused_and_never_entered() {
+    let house = House::new();
+    let (library, _) = house.scanned();
+    let refused = library.add_root(Path::new("/proc/sys"));
+    assert!(
+        matches!(refused, Err(LibraryError::Untrusted { .. })),
+        "{refused:?}"
+    );
+    let inner = house.sounds().join("kit/inner");
+    let Some(_mounted) = Mounted::new("proc", &inner) else {
+        eprintln!("not run: mounting needs root");
+        return;
+    };
+    put(&house.sounds().join("kit/a.wav"), &wav(1, 8));
+    scan(&library);
+    let bases = house.reader().bases().unwrap();
+    assert_eq!(
+        house.places(&bases[0]).len(),
+        1,
+        "nothing of the other file system"
+    );
+    let problems = library.problems(10);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].0, inner);
+}
+
+#[test]
+fn an_empty_mount_point_is_no_deletion() {
+    let house = House::new();
+    let disk = house.sounds().join("disk");
+    let Some(mounted) = Mounted::new("tmpfs", &disk) else {
+        eprintln!("not run: mounting needs root");
+        return;
+    };
+    put(&disk.join("kit/a.wav"), &wav(1, 8));
+    put(&house.sounds().join("b.wav"), &wav(2, 8));
+    let (library, base) = house.scanned();
+    let items = house.items(&base);
+    assert_eq!(
+        items.len(),
+        2,
+        "a trusted file system within a root is part of it"
+    );
+    drop(mounted);
+    assert!(std::fs::read_dir(&disk).unwrap().next().is_none());
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    scan(&library);
+    assert_eq!(house.items(&base), items);
+    assert_eq!(library.problems(10).len(), 1, "{:?}", library.problems(10));
+    // Whoever opens it is told the truth.
+    let place = items["disk/kit/a.wav"].place.unwrap();
+    assert_eq!(library.reconcile_place(place).unwrap(), Reconciled::Away);
+    assert_eq!(
+        house.playable(&items["disk/kit/a.wav"].media_id),
+        Playable::Silence
+    );
+    // Where the file system stayed, absence is believed.
+    std::fs::remove_file(house.sounds().join("b.wav")).unwrap();
+    scan(&library);
+    assert!(!house.items(&base).contains_key("b.wav"));
+}

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use mediafs::model::{Availability, Playable};
 
-use crate::support::{House, put, wav};
+use crate::support::{House, put, scan, wav};
 
 #[test]
 fn a_thousand_new_files_are_items_in_time() {
@@ -173,4 +176,71 @@ fn two_roots_and_a_move_between_them() {
     house.wait(|house| house.items(&second).contains_key("kit/a.wav"));
     assert_eq!(house.items(&second)["kit/a.wav"].media_id, id);
     assert!(!Path::new(&house.sounds().join("kit")).exists());
+}
+
+#[test]
+fn ids_survive_moves_while_scans_and_the_watcher_race() {
+    const FILES: usize = 60;
+    let house = House::new();
+    let mut paths: Vec<_> = (0..FILES)
+        .map(|n| house.sounds().join(format!("{}/{n}.wav", n % 6)))
+        .collect();
+    for (value, path) in (1..).zip(&paths) {
+        put(path, &wav(value, 64));
+    }
+    let (library, base) = house.watching();
+    house.wait(|house| house.items(&base).len() == FILES);
+    let ids = |house: &House| -> BTreeSet<String> {
+        let items = house.items(&base).into_values();
+        items.map(|item| item.media_id.to_string()).collect()
+    };
+    let before = ids(&house);
+    let moving = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while moving.load(Ordering::Relaxed) {
+                scan(&library);
+            }
+        });
+        // A fixed pseudo-random walk: files to new names in any of the folders, and folders to new names.
+        let mut seed = 12345_usize;
+        for step in 0..400 {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let pick = (seed >> 33) % FILES;
+            let folder = paths[(seed >> 40) % FILES].parent().unwrap().to_owned();
+            if step % 20 == 0 {
+                let moved = house.sounds().join(format!("folder {step}"));
+                std::fs::rename(&folder, &moved).unwrap();
+                for path in &mut paths {
+                    if let Ok(name) = path.strip_prefix(&folder) {
+                        *path = moved.join(name);
+                    }
+                }
+            } else {
+                let to = folder.join(format!("{pick}-{step}.wav"));
+                std::fs::rename(&paths[pick], &to).unwrap();
+                paths[pick] = to;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        moving.store(false, Ordering::Relaxed);
+    });
+    house.wait(|house| {
+        let known: BTreeSet<_> = house.items(&base).into_keys().collect();
+        let there = paths
+            .iter()
+            .map(|path| path.strip_prefix(house.sounds()).unwrap());
+        known
+            == there
+                .map(|path| path.to_str().unwrap().to_owned())
+                .collect()
+    });
+    assert_eq!(ids(&house), before);
+    assert_eq!(
+        house.reader().counts().unwrap().items,
+        FILES as u64 + 1,
+        "and the marker's"
+    );
 }

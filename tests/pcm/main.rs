@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adaptor;
 mod corpus;
 mod facts;
 mod handmade;
+mod hostile;
+mod midi;
+mod shapes;
 mod silence;
 mod tools;

@@ -69,6 +69,14 @@ impl Classifier {
         Ok(this)
     }
 
+    /// Whether the mounts are still those that this was made by, so that its judgements stand.
+    ///
+    /// # Errors
+    /// When the mount table can't be read.
+    pub fn is_current(&self) -> io::Result<bool> {
+        Ok(MountTable::read()? == self.table)
+    }
+
     /// Is the storage behind `path` trusted? The path need not exist.
     #[must_use]
     pub fn trust(&self, path: &Path) -> Trust {

@@ -165,12 +165,19 @@ fn lost_or_damaged_capsules_lose_nothing_else() {
         for item in &items {
             assert_eq!(reader.format(*item).unwrap(), Some(format()));
         }
+        let lost = reader.lost_capsules(0, 1000).unwrap();
+        assert_eq!(lost.len(), 50, "{damage}");
+        assert_eq!(
+            reader.lost_capsules(lost[9].row.0, 5).unwrap(),
+            lost[10..15]
+        );
         // And it works again.
         let place = reader.item(items[0]).unwrap().unwrap().place.unwrap();
         write(&catalog, |w| {
             w.record_probe(place, 1, &record_with(format(), Some(b"new")))
         });
         assert_eq!(kept(&catalog), 1, "{damage}");
+        assert_eq!(reader.lost_capsules(0, 1000).unwrap(), lost[1..]);
         assert_eq!(
             catalog.notes().len(),
             usize::from(damage != "lost"),

@@ -478,3 +478,21 @@ fn hashes_and_relinks_keep_the_generation_only_for_the_same_bytes() {
     bench.write(|w| w.relink(item, other));
     assert_eq!(bench.item(item).availability, Availability::Missing);
 }
+
+#[test]
+fn content_that_was_recorded_without_an_item_becomes_one_under_the_id_wished_for() {
+    let bench = Bench::new();
+    let place = place_of(bench.see("a.wav", evidence(1)));
+    let item = bench.write(|w| {
+        let recorded = w.record_content(place, 1, &sound_record())?;
+        assert_eq!(recorded.map(|(row, _)| row.row), Some(place));
+        assert!(w.reader().items_at(place)?.is_empty());
+        w.add_item(&new_item("my-kick", None, "Kick.wav", place))
+    });
+    assert_eq!(bench.item(item).media_id.as_str(), "my-kick");
+    assert_eq!(bench.probe(place, &sound_record()), Some(item));
+    assert_eq!(
+        bench.write(|w| w.record_content(place, 2, &sound_record())),
+        None
+    );
+}

@@ -100,6 +100,102 @@ fn pages_list_everything_once_in_order() {
 }
 
 #[test]
+fn look_ups_go_by_index_and_listings_only_through_their_page() {
+    let bench = Bench::new();
+    let song = bench.project("Song");
+    bench.write(|w| w.set_active(song.row, true, true));
+    let folder = bench.write(|w| w.folder(bench.top(), OsStr::new("f"), Nanoseconds(0)));
+    let mut item = bench.take(&song, "0.wav", "0.wav", "in-song");
+    bench.write(|w| {
+        for n in 1..300_u64 {
+            let name = format!("{n}.wav");
+            let place = place_of(w.observe(folder, OsStr::new(&name), &file(evidence(n)))?);
+            item = w.record_probe(place, 1, &sound_record())?.unwrap();
+        }
+        w.rename(item, "renamed.wav")
+    });
+    let unprobed = place_of(bench.see("new.wav", evidence(1000)));
+    let reader = bench.reader();
+    let id = bench.item(item).media_id;
+    let place = bench.item(item).place.unwrap();
+    let labour = |what: &str, work: &dyn Fn()| {
+        crate::catalog::db::LABOUR.set(0);
+        work();
+        (what.to_owned(), crate::catalog::db::LABOUR.get())
+    };
+    let name = OsStr::new("299.wav");
+    let done = [
+        labour("child_place", &|| {
+            assert!(reader.child_place(folder, name).unwrap().is_some());
+        }),
+        labour("child_folder", &|| {
+            assert!(
+                reader
+                    .child_folder(bench.top(), OsStr::new("f"))
+                    .unwrap()
+                    .is_some()
+            );
+        }),
+        labour("list_places", &|| {
+            assert_eq!(reader.list_places(folder, 100, 50).unwrap().len(), 50);
+        }),
+        labour("list_folders", &|| {
+            assert_eq!(reader.list_folders(bench.top(), 0, 50).unwrap().len(), 1);
+        }),
+        labour("item_by_id", &|| {
+            assert!(reader.item_by_id(&id).unwrap().is_some());
+        }),
+        labour("item_at", &|| {
+            assert!(reader.item_at(place, None).unwrap().is_some());
+        }),
+        labour("names", &|| {
+            assert_eq!(reader.names(item).unwrap().len(), 2)
+        }),
+        labour("format", &|| {
+            assert!(reader.format(item).unwrap().is_some())
+        }),
+        labour("shown", &|| {
+            let shown = reader.shown(song.row, Section::Audio, "0.wav").unwrap();
+            assert!(shown.is_some());
+        }),
+        labour("list_shown", &|| {
+            let page = reader.list_shown(song.row, Section::Audio, 0, 10).unwrap();
+            assert_eq!(page.len(), 1);
+        }),
+        labour("list_project_items", &|| {
+            let page = reader.list_project_items(song.row, 0, 10).unwrap();
+            assert_eq!(page.len(), 1);
+        }),
+        labour("place_path", &|| {
+            assert!(reader.place_path(place).unwrap().is_some());
+        }),
+        labour("media_item", &|| {
+            assert!(reader.media_item(item).unwrap().is_some());
+        }),
+        labour("unhashed", &|| {
+            assert_eq!(reader.unhashed(0, 10).unwrap().len(), 10);
+        }),
+        labour("unprobed", &|| {
+            let waiting = reader.unprobed(bench.library.row, 0, 10).unwrap();
+            assert_eq!(waiting, [unprobed]);
+        }),
+        labour("gone_places_of_size", &|| {
+            assert!(reader.gone_places_of_size(5).unwrap().is_empty());
+        }),
+    ];
+    for (what, labour) in done {
+        // Sorting the few rows that share an id or a name counts once.
+        assert!(labour <= 2, "{what} goes through {labour} rows");
+    }
+    // The count does count.
+    let whole = labour("search", &|| {
+        assert_eq!(reader.search_numbers("", 0, 1000).unwrap().len(), 300);
+        assert!(reader.counts().unwrap().items > 0);
+    });
+    assert!(whole.1 >= 300, "{whole:?}");
+}
+
+#[test]
 fn what_is_to_be_hashed_is_listed_until_it_is() {
     let bench = Bench::new();
     let (_, one) = bench.sound("1.wav", evidence(1));

@@ -17,6 +17,7 @@ use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, Place
 use crate::library::disk::{Folder, RootFolder, evidence_of};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::error::LibraryError;
+use crate::library::hash::capsule_of_whole;
 use crate::library::identity::hash_of;
 use crate::library::probing::read_facts;
 use crate::library::progress::Progress;
@@ -37,7 +38,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// What preparing a copy gave.
 pub(super) enum Copied {
     /// Bytes are on the disk, to be named and entered.
-    Ready(Prepared),
+    Ready(Box<Prepared>),
     /// It is an item, and nothing is to be done.
     Known(ItemRow),
 }
@@ -159,7 +160,7 @@ impl<'e> Copier<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        let (mut source, evidence, record) = match read_source(file) {
+        let (mut source, evidence, mut record) = match read_source(file) {
             Ok(read) => read,
             Err(outcome) => return Ok(Err(Halt::This(outcome))),
         };
@@ -210,8 +211,9 @@ impl<'e> Copier<'e> {
         if let Some(known) = self.same_bytes_copied(file, hash)? {
             return Ok(Ok(Copied::Known(known)));
         }
+        whole_capsule(&mut record, &mut temporary.file);
         let unclaimed = self.unclaimed(file, &temporary, evidence.size, cancel)?;
-        Ok(Ok(Copied::Ready(Prepared {
+        Ok(Ok(Copied::Ready(Box::new(Prepared {
             source: file.source.clone(),
             evidence,
             record,
@@ -220,7 +222,7 @@ impl<'e> Copier<'e> {
                 temporary,
                 unclaimed,
             },
-        })))
+        }))))
     }
 
     /// `Some` if the item's file is not there; with its place, where it still has one.
@@ -354,6 +356,19 @@ fn halt(error: &io::Error, target: &Path) -> Halt {
         )),
         ReadOnlyFilesystem => Halt::All(format!("{} cannot be written to", target.display())),
         _ => Halt::This(Outcome::Failed(format!("it could not be copied: {error}"))),
+    }
+}
+
+/// Some containers' placeholders need all of the file, and here all of it is.
+fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
+    if let ProbeRecord::Media {
+        format,
+        capsule: capsule @ None,
+        ..
+    } = record
+        && copy.seek(SeekFrom::Start(0)).is_ok()
+    {
+        *capsule = capsule_of_whole(format, copy);
     }
 }
 

@@ -128,7 +128,7 @@ fn on_drive(engine: &Engine, path: &Path) -> Result<Option<Imported>, LibraryErr
 }
 
 fn real_path(engine: &Engine, path: &Path) -> Result<PathBuf, String> {
-    let refuse = |path: &Path| match engine.untrusted(path) {
+    let refuse = |path: &Path| match engine.untrusted_now(path) {
         Some(reason) => Err(format!(
             "{reason}; only trusted local storage is served in this version"
         )),
@@ -219,7 +219,7 @@ fn open(
 ) -> Result<Folder, String> {
     let words = |reason: NoFolder| no_folder_reason(&reason);
     match root.folder_here(relative) {
-        Err(NoFolder::OtherFileSystem) => match engine.untrusted(absolute) {
+        Err(NoFolder::OtherFileSystem) => match engine.untrusted_now(absolute) {
             Some(reason) => Err(reason),
             None => root.folder(relative).map_err(words),
         },

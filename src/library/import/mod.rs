@@ -258,7 +258,7 @@ impl<'e> Import<'e> {
                 }
                 let Some(copier) = copier.as_mut() else { break };
                 match copier.prepare(&file, self.progress, self.cancel)? {
-                    Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, prepared)),
+                    Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, *prepared)),
                     Ok(copy::Copied::Known(item)) => {
                         self.progress.add_done(0);
                         let known = Imported::item(&file.source, &item, Outcome::Already);

@@ -15,7 +15,7 @@ use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
 use crate::library::engine::Engine;
 use crate::library::probing::same_bytes;
 use crate::library::watching::base_of;
-use crate::model::{MediaId, ObjectHash, Origin, display_name};
+use crate::model::{ObjectHash, Origin, display_name};
 
 use super::copy::{Temporary, numbered, read_source};
 use super::gather::Source;
@@ -219,7 +219,7 @@ fn new_item(
     let name = prepared.source.file_name().unwrap_or_default();
     let own = display_name(name.as_encoded_bytes());
     NewItem {
-        media_id: options.id.clone().unwrap_or_else(MediaId::new),
+        media_id: options.id.clone().unwrap_or_default(),
         project,
         name: options.name.clone().unwrap_or(own),
         origin: if copied {

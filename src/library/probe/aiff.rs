@@ -103,8 +103,9 @@ fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
             break;
         };
         let mut announced = head.announced;
-        // Streamed: the length was to be filled in later.
-        if &head.id == b"SSND" && announced <= 8 && size - at > 16 {
+        // Streamed: the length was to be filled in later. Fewer than eight bytes are left over, not sound.
+        let behind = size.saturating_sub(head.body.saturating_add(announced));
+        if &head.id == b"SSND" && announced <= 8 && behind >= 8 {
             let next = chunks::head(source, head.body + announced, Style::Iff)?;
             if next.is_none() {
                 announced = size - head.body;

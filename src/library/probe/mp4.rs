@@ -10,7 +10,8 @@
 
 use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
-use crate::container::isobmff::{BoxAt, Movie, Samples, Track, fragments_duration, number};
+use crate::container::fragments::fragments_duration;
+use crate::container::isobmff::{BoxAt, Movie, Samples, Track, number};
 use crate::container::mpeg::FrameHeader;
 use crate::container::sample_entry::{Entry, read_entry};
 use crate::container::window::Window;

@@ -25,6 +25,12 @@ const HEADER_PAGES: usize = 4096;
 /// How far before the end the last page is looked for, in bytes.
 const LAST_PAGE_WITHIN: u64 = 16 * LONGEST_PAGE;
 
+/// Pages whose checksums are computed on the way.
+const MOST_CHECKS: usize = 2000;
+
+/// Links of a chained file that are added up.
+const MOST_LINKS: usize = 1024;
+
 /// Reads the facts of a file of `size` bytes that looks like this container.
 pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeError> {
     let mut window = Window::new(source)?;
@@ -280,6 +286,7 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
     let size = window.size();
     let mut found: Vec<(u32, u64)> = Vec::new();
     let mut end = size;
+    let mut checks = 0;
     while end > 0 && size - end < LAST_PAGE_WITHIN {
         let start = end.saturating_sub(LONGEST_PAGE);
         // A sign that lies across the border counts for the part in front.
@@ -296,6 +303,10 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
                 continue;
             };
             // Sound may hold the sign by chance; its checksum would have to fit too.
+            checks += 1;
+            if checks > MOST_CHECKS {
+                break;
+            }
             let bytes = page.bytes(window)?;
             let stored = bytes.get(22..26).and_then(|sum| sum.try_into().ok());
             if stored.map(u32::from_le_bytes) != Some(page_checksum(bytes)) {
@@ -332,6 +343,7 @@ fn all_links(window: &mut Window<'_>, coding: &Coding) -> Result<(u64, u64), Pro
     let mut link: Option<(u32, Link, Coding)> = None;
     let mut last = 0;
     let mut at = 0;
+    let mut links = 0;
     let add = |link: &Option<(u32, Link, Coding)>, last: u64, sum: &mut (u64, u64)| {
         if let Some((_, link, coding)) = link {
             let (all, delivered) = link.length(last, coding);
@@ -341,6 +353,10 @@ fn all_links(window: &mut Window<'_>, coding: &Coding) -> Result<(u64, u64), Pro
     };
     while let Some(page) = Page::read(window, at)? {
         if page.flags & FIRST != 0 {
+            links += 1;
+            if links > MOST_LINKS {
+                break;
+            }
             for (serial, found) in starting_together(window, at)?.into_iter().take(1) {
                 if std::mem::discriminant(&found) == std::mem::discriminant(coding) {
                     add(&link, last, &mut sum);

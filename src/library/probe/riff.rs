@@ -138,7 +138,7 @@ impl Wave {
         Ok(there)
     }
 
-    /// Whether chunks, each complete, fill the file from `at` on.
+    /// Whether chunks, each complete, fill the file from `at` on, but for fewer bytes than a chunk's head.
     fn chunks_to_the_end(
         &self,
         source: &mut dyn Source,
@@ -155,7 +155,7 @@ impl Wave {
             }
             at = chunk.end;
         }
-        Ok(at >= size)
+        Ok(size.saturating_sub(at) < 8)
     }
 
     fn find(&self, id: &[u8; 4]) -> Option<&Chunk> {

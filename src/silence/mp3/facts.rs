@@ -184,7 +184,8 @@ impl Plan {
             .map(|seconds| (seconds * f64::from(sample_rate) / samples as f64).round())
             .filter(|count| *count >= 1.0 && *count < 1e12)
             .map(|count| count as u64)
-            .unwrap_or_else(|| wanted.div_ceil(samples));
+            .unwrap_or_else(|| wanted.div_ceil(samples))
+            .max(1);
         let dropped = (coded * samples).checked_sub(wanted);
         if dropped == Some(0) || layer != 3 {
             plan.frames = wanted.div_ceil(samples);

@@ -33,7 +33,7 @@ const PAIR_BITS: usize = 43;
 const END_BITS: usize = 3;
 
 /// Bytes of the shortest silent packet of a layout.
-pub(super) fn shortest(layout: u8) -> usize {
+pub(in crate::silence) fn shortest(layout: u8) -> usize {
     let bits: usize = elements(layout)
         .iter()
         .map(|element| {
@@ -67,7 +67,7 @@ impl Bits {
 }
 
 /// The silent packet of `length` bytes; zeros where the length is below [`shortest`].
-pub(super) fn silent(layout: u8, length: usize) -> Vec<u8> {
+pub(in crate::silence) fn silent(layout: u8, length: usize) -> Vec<u8> {
     let mut bits = Bits {
         bytes: vec![0; length],
         at: 0,

@@ -97,7 +97,7 @@ impl Config {
         if run == 0 {
             return;
         }
-        let mean = self.mean - (self.change * self.mean >> 9);
+        let mean = self.mean - ((self.change * self.mean) >> 9);
         // As the decoders do: more bits for smaller means.
         let width = (7 - mean.max(1).ilog2() + ((mean + 16) >> 6)).min(self.longest);
         let step = (1 << width) - 1;

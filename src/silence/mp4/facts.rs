@@ -26,8 +26,9 @@ struct Plan {
     packet: u64,
     delay: u64,
     frames: u64,
-    /// Of the edit list.
+    /// Of the movie and its edit list, and their time units a second.
     shown: u64,
+    movie_scale: u32,
     kind: [u8; 4],
     /// The box inside the sample description.
     codec: Vec<u8>,
@@ -42,11 +43,14 @@ pub(in crate::silence) fn from_facts(format: &Format, size: u64) -> Result<Capsu
         .channels
         .ok_or_else(|| missing("number of channels"))?;
     let frames = format.frames.ok_or_else(|| missing("length"))?;
-    let shown = format
-        .duration_seconds
-        .map(|seconds| (seconds * f64::from(rate)).round())
-        .filter(|units| (frames as f64 - units).abs() < f64::from(rate))
-        .map_or(frames, |units| units as u64);
+    // Most writers round the edit list to milliseconds; the duration tells if this one did.
+    let exact = frames as f64 / f64::from(rate.max(1));
+    let (shown, movie_scale) = match format.duration_seconds {
+        Some(seconds) if (seconds - exact).abs() > 1e-6 && (seconds - exact).abs() < 0.01 => {
+            ((seconds * 1000.0).round() as u64, 1000)
+        }
+        _ => (frames, rate),
+    };
     let codec = format.codec.as_ref().map_or("", |codec| codec.0.as_str());
     let unknown = || {
         NoPlaceholder::new(format!(
@@ -65,6 +69,7 @@ pub(in crate::silence) fn from_facts(format: &Format, size: u64) -> Result<Capsu
                 delay: AAC_PACKET,
                 frames,
                 shown,
+                movie_scale,
                 kind: *b"mp4a",
                 codec: esds(&config),
                 shortest: aac::shortest(layout) as u64,
@@ -85,6 +90,7 @@ pub(in crate::silence) fn from_facts(format: &Format, size: u64) -> Result<Capsu
                 delay: 0,
                 frames,
                 shown,
+                movie_scale,
                 kind: *b"alac",
                 codec: boxed(b"alac", &header),
                 // The form of a last packet of fewer frames is the longest.
@@ -170,7 +176,7 @@ impl Plan {
         // Version 1: times of eight bytes; none is given for making and changing.
         let v1 = 1_u32 << 24;
 
-        let mut mvhd = words(&[v1, 0, 0, 0, 0, self.rate]);
+        let mut mvhd = words(&[v1, 0, 0, 0, 0, self.movie_scale]);
         mvhd.extend(long(self.shown));
         mvhd.extend(words(&[0x1_0000, 0x0100_0000, 0, 0]));
         mvhd.extend(words(&matrix));

@@ -12,7 +12,7 @@ pub(super) const LONGEST_HEADER: usize = 16 << 20;
 const KEPT: usize = 64 * 1024;
 
 /// Pages looked at for one header.
-const HEADER_PAGES: usize = 4096;
+const HEADER_PAGES: usize = 512;
 
 /// The places in the file (start, end) of what is not kept of the comments of the stream that `first` begins.
 pub(super) fn large(window: &mut Window<'_>, first: &Page) -> io::Result<Vec<(u64, u64)>> {

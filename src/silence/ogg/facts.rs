@@ -29,6 +29,9 @@ const OPUS_PACKET: u64 = 960;
 /// What Opus encoders put before the sound.
 const PRE_SKIP: u64 = 312;
 
+/// More zeros than this behind the comments are not made.
+const LONGEST_TAIL: u64 = 256 << 20;
+
 /// The longest packet that is tried: of it and its length a page can hold one.
 const LONGEST_PACKET: u64 = 65_000;
 
@@ -43,7 +46,10 @@ pub(in crate::silence) fn from_facts(format: &Format, size: u64) -> Result<Capsu
         .filter(|channels| *channels > 0)
         .ok_or_else(|| NoPlaceholder::new(format!("Ogg has no {channels} channels")))?;
     let frames = format.frames.ok_or_else(|| missing("length"))?;
-    let rate = format.sample_rate.ok_or_else(|| missing("sample rate"))?;
+    let rate = format
+        .sample_rate
+        .filter(|rate| *rate > 0)
+        .ok_or_else(|| missing("sample rate"))?;
     let codec = format.codec.as_ref().map_or("", |codec| codec.0.as_str());
     let stream = match codec {
         "vorbis" => vorbis(channels, rate, frames, size),
@@ -115,6 +121,12 @@ impl Stream {
             }
         }
         let (last, tail) = found.ok_or_else(too_small)?;
+        if tail > LONGEST_TAIL {
+            return Err(NoPlaceholder::new(format!(
+                "{size} bytes are too many for {} Ogg packets",
+                self.packets
+            )));
+        }
         self.write(size, low, last, tail)
     }
 

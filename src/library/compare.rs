@@ -1,0 +1,270 @@
+//! One folder of a sweep: its list against what the catalog knows of it, and what follows for the catalog.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::catalog::{
+    CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind, PlaceRow,
+    Writer,
+};
+
+use super::disk::{Entry, Folder, NoFolder, Seen, stays_inside};
+use super::engine::{BATCH, TEMPORARY, modified_of};
+use super::sweep::{Next, Sweep, below};
+use super::vanish::Vanished;
+
+/// What a folder's list says, beside what is as it was.
+#[derive(Default)]
+pub(super) struct Difference {
+    fresh_folders: Vec<OsString>,
+    looks: Vec<OsString>,
+}
+
+impl Sweep<'_> {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn compare(
+        &mut self,
+        path: &Path,
+        handle: &Folder,
+        entries: Vec<(OsString, Option<Entry>)>,
+        mut places: HashMap<OsString, PlaceRow>,
+        mut folders: HashMap<OsString, FolderRow>,
+        folder: FolderNo,
+        known: &mut Vec<Next>,
+    ) -> Difference {
+        let absolute = below(&self.base.path, path);
+        let device = handle.evidence().map_or(0, |e| e.device);
+        let mut difference = Difference::default();
+        for (name, entry) in entries {
+            // Copies under way become files of the library when they are whole.
+            if name.as_encoded_bytes().starts_with(TEMPORARY) {
+                continue;
+            }
+            let seen = match entry {
+                Some(Entry::Folder | Entry::Other(_)) => None,
+                _ => match handle.look(&name) {
+                    Ok(Some(seen)) => Some(seen),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.problem(&absolute, &name, &error);
+                        places.remove(&name);
+                        folders.remove(&name);
+                        continue;
+                    }
+                },
+            };
+            match seen.as_ref().map(|s| &s.entry).or(entry.as_ref()) {
+                Some(Entry::Folder) => match folders.remove(&name) {
+                    Some(row) => known.push(Next {
+                        path: path.join(&name),
+                        folder: row.row,
+                    }),
+                    None => difference.fresh_folders.push(name),
+                },
+                Some(Entry::Other(what)) => {
+                    let reason = format!("{what}, not a file");
+                    self.engine.problems.put(&absolute, &name, reason);
+                }
+                _ => {
+                    let row = places.remove(&name);
+                    self.progress.add_seen(1);
+                    if let (Some(row), Some(seen)) = (&row, &seen) {
+                        let same_bytes = row.evidence.size == seen.evidence.size
+                            && row.evidence.modified == seen.evidence.modified;
+                        if same_bytes {
+                            self.engine.met(row.evidence.device, device);
+                        }
+                        if as_it_was(row, seen) {
+                            continue;
+                        }
+                    }
+                    if let Some(seen) = &seen {
+                        self.engine.met(seen.evidence.device, device);
+                    }
+                    difference.looks.push(name);
+                }
+            }
+        }
+        let gone_places = places.into_values().filter(|row| row.present);
+        self.vanished
+            .extend(gone_places.map(|row| Vanished::file(path, folder, row)));
+        self.vanished.extend(
+            folders
+                .into_values()
+                .map(|row| Vanished::folder(path, folder, row)),
+        );
+        difference
+    }
+
+    pub(super) fn write(
+        &mut self,
+        path: &Path,
+        folder: FolderNo,
+        handle: &Folder,
+        difference: &Difference,
+        known: &mut Vec<Next>,
+    ) -> Result<(), CatalogError> {
+        let absolute = below(&self.base.path, path);
+        let mut fresh = Vec::new();
+        for name in &difference.fresh_folders {
+            let inside = path.join(name);
+            // Its own problem is noted by `open`; a folder that can't be read is shown, empty, unless another
+            // file system makes it unreadable.
+            if self.engine.excluded(&absolute.join(name)).is_some() {
+                continue;
+            }
+            match handle.folder(name, false) {
+                Ok(found) => fresh.push((name, modified_of(&found))),
+                Err(NoFolder::OtherFileSystem) => {
+                    if let Some(found) = self.open(&inside) {
+                        fresh.push((name, modified_of(&found)));
+                    }
+                }
+                Err(NoFolder::Failed(error)) => self.problem(&absolute, name, &error),
+                Err(NoFolder::Absent | NoFolder::NotAFolder) => {}
+            }
+        }
+        for batch in fresh.chunks(BATCH) {
+            let numbers = self.engine.write(Durability::Normal, |writer| {
+                let mut numbers = Vec::with_capacity(batch.len());
+                if !self.is_current(writer, path, folder)? {
+                    return Ok(numbers);
+                }
+                for (name, modified) in batch {
+                    numbers.push(writer.folder(folder, name, *modified)?);
+                }
+                Ok(numbers)
+            })?;
+            for ((name, _), number) in batch.iter().zip(numbers) {
+                known.push(Next {
+                    path: path.join(name),
+                    folder: number,
+                });
+            }
+        }
+        for batch in difference.looks.chunks(BATCH) {
+            if self.cancelled() {
+                return Ok(());
+            }
+            self.look_again(path, folder, handle, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at files under the writer's lock and records what they are now.
+    fn look_again(
+        &mut self,
+        path: &Path,
+        folder: FolderNo,
+        handle: &Folder,
+        names: &[OsString],
+    ) -> Result<(), CatalogError> {
+        let engine = self.engine;
+        let absolute = below(&self.base.path, path);
+        let observed = engine.write(Durability::Normal, |writer| {
+            let mut observed = Vec::with_capacity(names.len());
+            if !self.is_current(writer, path, folder)? {
+                return Ok(observed);
+            }
+            for name in names {
+                let kind = match handle.look(name) {
+                    Ok(Some(seen)) => match kind_of(path, handle, name, &seen) {
+                        Ok(kind) => Ok((kind, seen.evidence)),
+                        Err(reason) => Err(reason),
+                    },
+                    // Gone again already: the next event or sweep tells.
+                    Ok(None) => continue,
+                    Err(error) => Err(error.to_string()),
+                };
+                match kind {
+                    Ok((kind, evidence)) => {
+                        let seen = Observation { kind, evidence };
+                        observed.push(writer.observe(folder, name, &seen)?);
+                    }
+                    Err(reason) => {
+                        engine.problems.put(&absolute, name, reason);
+                        let known = writer.reader().child_place(folder, name)?;
+                        if let Some((row, _)) = known
+                            && row.name == *name
+                            && row.present
+                            && matches!(row.kind, PlaceKind::Link(_))
+                        {
+                            writer.place_gone(row.row)?;
+                        }
+                    }
+                }
+            }
+            Ok(observed)
+        })?;
+        for what in observed {
+            match what {
+                Observed::New(place) => self.appeared.push(place),
+                Observed::Changed(place) => self.changed.push(place),
+                Observed::Unchanged(_) | Observed::Returned(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the folder has this path still. Asked under the writer's lock: the watcher may have moved it since it
+    /// was opened, and what is under its old name is something else then.
+    pub(super) fn is_current(
+        &self,
+        writer: &Writer,
+        path: &Path,
+        folder: FolderNo,
+    ) -> Result<bool, CatalogError> {
+        let now = writer.reader().folder_path(folder)?;
+        let current = now.is_some_and(|(base, now)| base == self.base.row && now == path);
+        if !current {
+            self.engine.look_soon(&below(&self.base.path, path));
+        }
+        Ok(current)
+    }
+
+    /// Records when the list of a folder was last changed.
+    pub(super) fn touch(&self, folder: FolderNo, handle: &Folder) -> Result<(), CatalogError> {
+        let modified = modified_of(handle);
+        let row = self.engine.catalog.reader()?.folder(folder)?;
+        if row.is_none_or(|row| row.parent.is_none() || row.modified == modified) {
+            return Ok(());
+        }
+        self.engine.write(Durability::Normal, |writer| {
+            match writer.reader().folder(folder)? {
+                Some(FolderRow {
+                    parent: Some(parent),
+                    name,
+                    ..
+                }) => writer.folder(parent, &name, modified).map(drop),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Whether a look at the disk says what the catalog says.
+fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
+    let same_kind = matches!(
+        (&row.kind, &seen.entry),
+        (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
+    );
+    row.present && same_kind && row.evidence == seen.evidence
+}
+
+/// What a file or link is to the catalog, or why it is nothing.
+fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<PlaceKind, String> {
+    match &seen.entry {
+        Entry::File => Ok(PlaceKind::File),
+        Entry::Link => {
+            let target = handle.link(name).map_err(|e| e.to_string())?;
+            if stays_inside(path, &target) {
+                Ok(PlaceKind::Link(target))
+            } else {
+                Err("a link that leads outside the library".to_owned())
+            }
+        }
+        Entry::Other(what) => Err(format!("{what}, not a file")),
+        Entry::Folder => Err("a folder now".to_owned()),
+    }
+}
