@@ -45,8 +45,12 @@ fn fuse_device(root: bool) -> Finding {
             "this system has no /dev/fuse",
             "load it with `modprobe fuse`; in a container it has to be passed in",
         ),
-        // fusermount3 opens it for others.
-        Err(_) if !root => Finding::ok("fuse", "/dev/fuse is there, for fusermount3"),
+        // fusermount3 opens it with the rights of its user.
+        Err(_) if !root => Finding::fail(
+            "fuse",
+            "this user may not open /dev/fuse",
+            "most systems let everybody: `sudo chmod 666 /dev/fuse`",
+        ),
         Err(error) => Finding::fail(
             "fuse",
             format!("/dev/fuse cannot be opened: {error}"),
