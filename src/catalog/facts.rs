@@ -4,7 +4,7 @@ use super::capsules::{CapsuleChange, Content};
 use super::convert::{bytes_of, container_word, kind_of};
 use super::error::{CatalogError, Result};
 use super::items::Fresh;
-use super::rows::{BaseKind, BaseRow, ItemNo, PlaceNo, PlaceRow, ProbeRecord};
+use super::rows::{BaseKind, BaseRow, ItemNo, Observation, PlaceNo, PlaceRow, ProbeRecord};
 use super::writer::Writer;
 use crate::model::{
     Attribute, Confidence, Format, Kind, MediaId, ObjectHash, Origin, TagSource, display_name,
@@ -219,6 +219,9 @@ impl Writer {
             return Ok(());
         };
         self.put_hash(place.row, hash)?;
+        let Some(place) = self.reader().place(place.row)? else {
+            return Ok(());
+        };
         if capsule.is_some() {
             self.keep_capsule(&place, capsule)?;
             self.look_again_at_missing(&place)?;
@@ -226,8 +229,24 @@ impl Writer {
         self.tell_items_at(place.row, false)
     }
 
-    /// The hash of the present content of a place, for all its items.
+    /// The hash of the present content of a place, for all its items. Where it differs from what it was, the content
+    /// was changed and its time put back: that is another generation.
     pub(super) fn put_hash(&mut self, place: PlaceNo, hash: ObjectHash) -> Result<()> {
+        let before = self.reader().db().one(
+            "reading a hash",
+            "SELECT blake3 FROM content WHERE place = ?1 AND blake3 IS NOT NULL",
+            [place.0],
+            |row| row.get::<_, [u8; 32]>(0),
+        )?;
+        if before.is_some_and(|before| before != hash.0)
+            && let Some(row) = self.reader().place(place)?
+        {
+            let seen = Observation {
+                kind: row.kind.clone(),
+                evidence: row.evidence,
+            };
+            self.record_change(&row, &seen)?;
+        }
         self.run(
             "recording a hash",
             "INSERT INTO content (place, generation, blake3) VALUES (?1, 0, ?2) \

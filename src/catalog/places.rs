@@ -129,14 +129,22 @@ impl Writer {
             && old.size == new.size
             && old.modified == new.modified
             // What was gone may be back from a backup, or from another disk.
-            && (!row.present
-                || old.inode == new.inode && (look == Look::Move || old.changed == new.changed));
+            && (!row.present || old.inode == new.inode);
         if !same_content {
             self.record_change(row, seen)?;
             return Ok(Observed::Changed(row.row));
         }
         if !row.present || old != new {
             self.record_evidence(row, seen, row.generation)?;
+        }
+        // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
+        // those is for the hash to say: see `put_hash`.
+        if look == Look::Scan && (old.changed != new.changed || old.inode != new.inode) {
+            self.run(
+                "doubting a hash",
+                "UPDATE item SET hashed = 0 WHERE place = ?1",
+                [row.row.0],
+            )?;
         }
         if !row.present || old.permissions != new.permissions || old.born != new.born {
             self.record_attributes(row.row, new)?;
@@ -184,7 +192,7 @@ impl Writer {
 
     /// Another content: the generation of the place and of its items rises, and its hash is not known any more.
     /// Facts stay until the new content is probed, but count for no placeholder.
-    fn record_change(&mut self, row: &PlaceRow, seen: &Observation) -> Result<()> {
+    pub(super) fn record_change(&mut self, row: &PlaceRow, seen: &Observation) -> Result<()> {
         let evidence = &seen.evidence;
         self.record_evidence(row, seen, row.generation.saturating_add(1))?;
         if row.problem.is_some() {

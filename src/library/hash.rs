@@ -133,8 +133,15 @@ pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, Catalog
         return Ok(false);
     }
     drop(reader);
+    let place = place.row;
     engine.write(Durability::Normal, |writer| {
-        writer.record_hash(item.row, item.generation, hash, capsule.as_ref())
+        writer.record_hash(item.row, item.generation, hash, capsule.as_ref())?;
+        // The hash of what was thought to be as it was may show that it is not.
+        let now = writer.reader().item(item.row)?;
+        if now.is_some_and(|now| now.generation != item.generation) {
+            engine.probe_soon(place);
+        }
+        Ok(())
     })?;
     Ok(true)
 }

@@ -260,12 +260,14 @@ impl Run {
         let (moved, target) = (self.model.at(from), self.model.at(to));
         let saved_over = from != to && moved.is_none() && target.is_some();
         if saved_over {
-            // Another content of what was there, unless that was gone and this looks the same.
+            // Another content of what was there, unless this looks the same (here: a link to the same file).
             let item = target.unwrap();
             let known = self.model.items.get_mut(&item).unwrap();
-            if known.present || known.content != content {
+            if known.content != content {
                 assert!(matches!(observed, Observed::Changed(_)));
                 known.generation += 1;
+            } else if known.present {
+                assert!(matches!(observed, Observed::Unchanged(_)));
             } else {
                 assert!(matches!(observed, Observed::Returned(_)));
             }
