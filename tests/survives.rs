@@ -110,28 +110,7 @@ fn in_the_background_until_unmount() {
 #[test]
 fn a_mount_taken_away_from_outside_ends_the_daemon() {
     let home = Home::new();
-    let mut command = home.command(["mount".as_ref(), home.mount_point().as_os_str()]);
-    let mut daemon = command
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(daemon.stdout.take().unwrap()),
-        &mut line,
-    )
-    .unwrap();
-    assert!(line.starts_with("ready "));
+    let drive = home.mount_with(&[]);
     support::detach(&home.mount_point());
-    let mut ended = None;
-    let begun = std::time::Instant::now();
-    while ended.is_none() && begun.elapsed() < std::time::Duration::from_secs(10) {
-        ended = daemon.try_wait().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    if ended.is_none() {
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-    }
-    assert!(ended.is_some(), "the daemon ends with its mount");
+    drive.wait();
 }

@@ -219,14 +219,22 @@ impl Mounted<'_> {
 
     /// Ends the daemon as Ctrl-C would; it must end by itself, without error.
     pub fn stop(mut self) {
-        let daemon = self.daemon.take().unwrap();
-        stop(daemon);
+        interrupt(self.daemon.as_ref().unwrap());
+        ends_well(self.daemon.take().unwrap());
+    }
+
+    /// The daemon must end by itself, without error.
+    pub fn wait(mut self) {
+        ends_well(self.daemon.take().unwrap());
     }
 }
 
-fn stop(mut daemon: Child) {
-    let pid = rustix::process::Pid::from_child(&daemon);
+fn interrupt(daemon: &Child) {
+    let pid = rustix::process::Pid::from_child(daemon);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+fn ends_well(mut daemon: Child) {
     let mut status = None;
     let begun = Instant::now();
     while status.is_none() && begun.elapsed() < Duration::from_secs(15) {
@@ -237,7 +245,7 @@ fn stop(mut daemon: Child) {
         let _ = daemon.kill();
         let _ = daemon.wait();
     }
-    let status = status.expect("the daemon did not end within 15 s of SIGINT");
+    let status = status.expect("the daemon did not end within 15 s");
     assert!(status.success(), "the daemon ended with {status}");
 }
 
@@ -249,7 +257,8 @@ impl Drop for Mounted<'_> {
                 let _ = daemon.kill();
                 let _ = daemon.wait();
             } else {
-                stop(daemon);
+                interrupt(&daemon);
+                ends_well(daemon);
             }
         }
         detach(&self.home.mount_point());
