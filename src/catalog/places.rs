@@ -13,6 +13,7 @@ use super::rows::{
 };
 use super::writer::Writer;
 use crate::model::{Availability, Format, Playable, Status, compared};
+use crate::silence::placeholder;
 
 /// How a file came to be looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,13 +24,10 @@ pub(super) enum Look {
     Move,
 }
 
-/// What a player gets of an item whose bytes are nowhere: silence needs a capsule, or the facts a stream of
-/// silence is made from.
-pub(super) fn playable_when_missing(format: Option<&Format>, capsule: bool) -> Playable {
-    let facts = format.is_some_and(|format| {
-        format.frames.is_some() && format.sample_rate.is_some() && format.channels.is_some()
-    });
-    Status::missing(facts || capsule).playable()
+/// What a player gets of an item whose bytes are nowhere: silence where it can be made, by a capsule or by facts.
+pub(super) fn playable_when_missing(format: Option<&Format>, size: u64, capsule: bool) -> Playable {
+    let silent = capsule || format.is_some_and(|format| placeholder(format, size, None).is_ok());
+    Status::missing(silent).playable()
 }
 
 impl Writer {
@@ -280,7 +278,7 @@ impl Writer {
     pub(super) fn items_are_missing(&mut self, row: &PlaceRow) -> Result<()> {
         let format = self.reader().format_at(row.row)?;
         let capsule = self.will_have_capsule(Content::of(row));
-        let playable = playable_when_missing(format.as_ref(), capsule);
+        let playable = playable_when_missing(format.as_ref(), row.evidence.size, capsule);
         self.run(
             "recording that an item is missing",
             "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",

@@ -161,6 +161,17 @@ fn gone_is_silence_where_facts_are_known_and_an_error_where_not() {
     bench.gone(known);
     assert_eq!(bench.told(), []);
 
+    // Of facts alone: where a file of this size can be made of them, and only there.
+    for (name, size, playable) in [
+        ("whole.wav", 44 + 12_345 * 4, Playable::Silence),
+        ("short.wav", 44, Playable::Error),
+    ] {
+        let place = place_of(bench.see(name, evidence(size)));
+        let item = bench.probe(place, &record_with(format(), None)).unwrap();
+        bench.gone(place);
+        assert_eq!(bench.item(item).playable, playable, "{name}");
+    }
+
     let no_frames = Format {
         frames: None,
         ..format()
@@ -284,7 +295,7 @@ fn a_capsule_goes_with_its_content() {
     assert_eq!(kept(), Some(capsule));
     bench.see("a.wav", evidence(11));
     assert_eq!(kept(), None);
-    bench.probe(place, &sound_record());
+    bench.probe(place, &record_with(format(), None));
     assert_eq!(kept(), None);
     let late = Capsule {
         bytes: b"made with the hash".to_vec(),

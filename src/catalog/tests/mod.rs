@@ -190,5 +190,5 @@ pub(super) fn record_with(format: Format, capsule: Option<&[u8]>) -> ProbeRecord
 }
 
 pub(super) fn sound_record() -> ProbeRecord {
-    record_with(format(), None)
+    record_with(format(), Some(b"what silence is made from"))
 }
