@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
+use mediafs_platform::limits;
 use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Passthrough, mount};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
@@ -148,6 +149,8 @@ pub fn run(
     ready: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
     let DaemonOptions { home, config, .. } = options;
+    limits::share_memory_between_threads();
+    limits::raise_open_files();
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
     let catalog = Catalog::open(home.data())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

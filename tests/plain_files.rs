@@ -447,3 +447,26 @@ fn real_programs_read_it() {
         }
     }
 }
+
+#[test]
+fn a_sampler_may_hold_more_files_than_the_usual_limit() {
+    let home = Home::new();
+    let count = 1500;
+    for seed in 1..=count {
+        std::fs::write(home.library().join(format!("{seed}.wav")), wav(10, seed)).unwrap();
+    }
+    // The daemon is started as a desktop starts programs: with 1,024 open files, and the right to more.
+    let _drive = home.mount_limited(1024);
+    home.wait_for_items(count as usize);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let open: Vec<_> = (1..=count)
+        .map(|seed| std::fs::File::open(home.on_drive(format!("library/library/{seed}.wav"))))
+        .collect::<Result<_, _>>()
+        .expect("each of them opens");
+    assert_eq!(open.len(), count as usize);
+}

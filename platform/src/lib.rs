@@ -8,6 +8,7 @@ pub mod beneath;
 pub mod drive;
 #[cfg(unix)]
 pub mod endpoint;
+pub mod limits;
 #[cfg(unix)]
 pub mod lock;
 #[cfg(unix)]

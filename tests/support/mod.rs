@@ -95,12 +95,33 @@ impl Home {
         self.mount_with(&["--library".as_ref(), self.library().as_os_str()])
     }
 
+    /// Mounts in a process that was started with a soft limit of open files.
+    pub fn mount_limited(&self, files: u32) -> Mounted<'_> {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                &format!("ulimit -S -n {files} && exec \"$0\" \"$@\""),
+                MEDIAFS,
+            ])
+            .arg("--home")
+            .arg(self.home())
+            .arg("mount")
+            .arg(self.mount_point())
+            .arg("--library")
+            .arg(self.library())
+            .stdin(Stdio::null());
+        self.mounted(command)
+    }
+
     pub fn mount_with(&self, arguments: &[&OsStr]) -> Mounted<'_> {
         let mut command = self.command(["mount".as_ref(), self.mount_point().as_os_str()]);
-        command
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments);
+        self.mounted(command)
+    }
+
+    fn mounted(&self, mut command: Command) -> Mounted<'_> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut daemon = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(daemon.stdout.take().unwrap())
