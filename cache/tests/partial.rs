@@ -351,7 +351,12 @@ fn a_byte_that_was_read_never_changes() {
             writer.join().unwrap();
         }
         done.store(true, Ordering::SeqCst);
-        assert!(reader.join().unwrap() >= 200);
+        // The last round came after all writers: it read wherever something has arrived.
+        let gaps = partial.missing(0..size);
+        let readable = (0..size).step_by(1000);
+        let readable = readable.filter(|at| !gaps.iter().any(|gap| gap.contains(at)));
+        let readable = u64::try_from(readable.count()).unwrap();
+        assert!(readable > 0 && reader.join().unwrap() >= readable);
     });
     for gap in partial.missing(0..size) {
         let length = usize::try_from(gap.end - gap.start).unwrap();

@@ -202,6 +202,25 @@ pub enum Section {
     Analysis,
 }
 
+impl Section {
+    /// All of them, with the names of their folders.
+    pub const SHOWN: [(&'static str, Self); 4] = [
+        ("Audio", Self::Audio),
+        ("MIDI", Self::Midi),
+        ("Video", Self::Video),
+        ("Analysis", Self::Analysis),
+    ];
+
+    /// The section whose folder has this name.
+    #[must_use]
+    pub fn shown_as(name: &str) -> Option<Self> {
+        Self::SHOWN
+            .into_iter()
+            .find(|(shown, _)| *shown == name)
+            .map(|(_, section)| section)
+    }
+}
+
 /// What was seen at a place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observation {

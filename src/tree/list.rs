@@ -7,7 +7,6 @@ use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 
 use super::attributes::{at_hand, item_node};
 use super::known::Subject;
-use super::lookup::SECTIONS;
 use super::node::{Door, Face, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
@@ -84,7 +83,7 @@ impl MediaDrive {
                 Ok(())
             }
             Node::Project(project) => {
-                let mut folders = SECTIONS
+                let mut folders = Section::SHOWN
                     .map(|(name, section)| (name, Node::Section(project, section)))
                     .to_vec();
                 folders.push(("by-id", Node::ProjectById(project)));

@@ -11,14 +11,6 @@ use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemNo, ItemRow, PlaceRow, Reader, Section};
 use crate::model::{MediaId, compared, safe_name, split_extension};
 
-/// The folders of a project, as shown.
-pub(super) const SECTIONS: [(&str, Section); 4] = [
-    ("Audio", Section::Audio),
-    ("MIDI", Section::Midi),
-    ("Video", Section::Video),
-    ("Analysis", Section::Analysis),
-];
-
 /// Extensions that a host may put behind the name of a sound it knows under another.
 const MEDIA_EXTENSIONS: [&str; 30] = [
     "wav", "wave", "rf64", "bwf", "w64", "aif", "aiff", "aifc", "caf", "flac", "mp3", "mp2", "ogg",
@@ -144,9 +136,9 @@ impl MediaDrive {
         if name == OsStr::new("by-id") {
             return Ok(self.folder_entry(Node::ProjectById(project), door, self.started));
         }
-        let (_, section) = SECTIONS
-            .into_iter()
-            .find(|(shown, _)| OsStr::new(shown) == name)
+        let section = name
+            .to_str()
+            .and_then(Section::shown_as)
             .ok_or(DriveError::NotFound)?;
         Ok(self.folder_entry(Node::Section(project, section), door, self.started))
     }

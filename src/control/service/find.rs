@@ -128,11 +128,10 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
                         None => None,
                     });
                 }
-                Some("Audio") => Section::Audio,
-                Some("MIDI") => Section::Midi,
-                Some("Video") => Section::Video,
-                Some("Analysis") => Section::Analysis,
-                _ => return Ok(None),
+                other => match other.and_then(Section::shown_as) {
+                    Some(section) => section,
+                    None => return Ok(None),
+                },
             };
             match text(name) {
                 Some(name) => Ok(reader.shown(base.row, section, &name)?),

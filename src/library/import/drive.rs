@@ -1,6 +1,5 @@
 //! Paths on the drive itself: importing one means the item that it shows.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -91,12 +90,8 @@ fn in_project(
     section: &str,
     name: &str,
 ) -> Result<Option<ItemRow>, CatalogError> {
-    let section = match OsStr::new(section).to_str() {
-        Some("audio") => Section::Audio,
-        Some("midi") => Section::Midi,
-        Some("video") => Section::Video,
-        Some("analysis") => Section::Analysis,
-        _ => return Ok(None),
+    let Some(section) = Section::shown_as(section) else {
+        return Ok(None);
     };
     match reader.base_named(BaseKind::Project, project)? {
         Some(project) => reader.shown(project.row, section, name),
