@@ -258,15 +258,6 @@ impl Node {
         };
         Some((node, door))
     }
-
-    /// Is this a folder whose unknown requesters are players?
-    #[must_use]
-    pub fn is_players_door(self) -> bool {
-        matches!(
-            self,
-            Self::ById | Self::ItemFolder(_) | Self::ProjectById(_) | Self::ProjectItemFolder(_)
-        )
-    }
 }
 
 #[cfg(test)]
