@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::rows::{AnalysisKey, BaseKind, ItemNo, ItemRow, PlaceRow};
 use crate::model::{
     Attribute, Availability, Confidence, Format, Lifecycle, MediaItem, ObjectHash, Origin, Scope,
-    Storage, Tag, TagSource, Usage, display_name, safe_name,
+    Storage, Tag, TagSource, Usage, display_name, path_text, shown_name,
 };
 
 /// What only the row itself says.
@@ -86,11 +86,7 @@ impl Reader {
             facts.notes.push(problem);
         }
         let (storage, resolved_path) = self.whereabouts(&item, place.as_ref(), rest.recorded)?;
-        let path = format!(
-            "by-id/{}/{}",
-            item.media_id,
-            safe_name(item.name.as_bytes())
-        );
+        let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
         Ok(MediaItem {
             scope,
             kind: item.kind,
@@ -186,10 +182,10 @@ impl Reader {
         let storage = match base.kind {
             BaseKind::Library => Storage::Reference {
                 root: Some(base.name),
-                path: path_text(&relative),
+                path: relative_text(&relative),
             },
             BaseKind::Project if item.project == Some(base.row) => Storage::Project {
-                path: path_text(&relative),
+                path: relative_text(&relative),
             },
             BaseKind::Project | BaseKind::Computer => Storage::Reference {
                 root: None,
@@ -314,8 +310,8 @@ impl Reader {
     }
 }
 
-/// A path for people and for the protocol: `/` between parts, bytes that are no UTF-8 replaced.
-fn path_text(path: &Path) -> String {
+/// A path below a base for people and for the protocol: `/` between parts.
+fn relative_text(path: &Path) -> String {
     let text = display_name(path.as_os_str().as_encoded_bytes());
     if std::path::MAIN_SEPARATOR == '/' {
         text

@@ -145,17 +145,13 @@ fn daemon(status: &Status) -> Finding {
     match &status.mount {
         Some(mount) if mount.passthrough => Finding::ok(
             "drive",
-            format!(
-                "mounted at {}, passthrough in force",
-                mount.point.0.display()
-            ),
+            format!("mounted at {}, passthrough in force", mount.point),
         ),
         Some(mount) => Finding::ok(
             "drive",
             format!(
                 "mounted at {}, passthrough {}",
-                mount.point.0.display(),
-                mount.passthrough_note
+                mount.point, mount.passthrough_note
             ),
         ),
         None => Finding::warn("drive", "not mounted", "start it with `mediafs mount`"),
@@ -177,14 +173,14 @@ fn holdings(check: &Check) -> Vec<Finding> {
     findings.extend(check.unwatched.iter().map(|library| {
         Finding::warn(
             "watch",
-            format!("{}: {}", library.path.0.display(), library.reason),
+            format!("{}: {}", library.path, library.reason),
             "changes there are seen later; `mediafs scan` sees them at once",
         )
     }));
     findings.extend(check.problems.iter().take(MOST_LISTED).map(|problem| {
         Finding::warn(
             "files",
-            format!("{}: {}", problem.path.0.display(), problem.reason),
+            format!("{}: {}", problem.path, problem.reason),
             "it is shown in library/, but has no id",
         )
     }));

@@ -137,7 +137,7 @@ fn tell(out: &mut Out, file: &Imported) -> std::io::Result<()> {
     };
     eprintln!(
         "{} {verb}: {}",
-        plain(&file.source.0.to_string_lossy()),
+        plain(&file.source.to_string()),
         plain(reason)
     );
     Ok(())

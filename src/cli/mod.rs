@@ -31,6 +31,7 @@ use crate::control::methods::Which;
 use crate::control::rpc::one_line;
 use crate::control::{ClientError, WirePath};
 use crate::home::{Home, HomeError};
+use crate::model::path_from_text;
 
 /// The media drive of Loophole: every sound under a path that never changes.
 #[derive(Parser)]
@@ -195,8 +196,14 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     Ok(Which { media_id, path })
 }
 
-/// Paths go to the daemon, whose current folder is another.
+/// Paths go to the daemon, whose current folder is another. A `file://` URI is taken too, for that is how commands write
+/// a path that is not UTF-8.
 fn absolute(path: &std::path::Path) -> Result<WirePath, CliError> {
+    if let Some(text) = path.to_str().filter(|text| text.starts_with("file://")) {
+        return path_from_text(text)
+            .map(WirePath)
+            .map_err(|error| CliError::new(format!("{text} is no path: {error}")));
+    }
     std::path::absolute(path).map(WirePath).map_err(|error| {
         CliError::new(format!(
             "{} cannot be found: {error}; give an absolute path",

@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         out.line(&format!(
             "{} plays from {}",
             plain(&item.name),
-            plain(&arguments.path.to_string_lossy())
+            plain(&params.to.to_string())
         ))?;
     }
     out.flush()?;

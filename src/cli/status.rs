@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
 }
 
 fn path(path: &WirePath) -> String {
-    plain(&path.0.to_string_lossy())
+    plain(&path.to_string())
 }
 
 fn facts(status: &Status) -> Vec<(&'static str, String)> {

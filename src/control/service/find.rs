@@ -7,7 +7,7 @@ use super::Service;
 use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, Reader, Section};
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
-use crate::model::{MediaId, display_name, unsafe_name};
+use crate::model::{MediaId, path_text};
 use crate::tree::node::Door;
 
 /// Deeper paths are no paths of the drive.
@@ -38,7 +38,7 @@ impl Service {
     ) -> Result<ItemRow, RpcError> {
         let shown = || match id {
             Some(id) => id.to_string(),
-            None => display_name(path.as_os_str().as_encoded_bytes()),
+            None => path_text(path),
         };
         let parts = parts(path).ok_or_else(|| {
             RpcError::new(
@@ -110,8 +110,8 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
             else {
                 return Ok(None);
             };
-            let names: Vec<OsString> = rest.iter().map(|name| on_disk_name(name)).collect();
-            below(reader, &base, &names)
+            // The library's folders are shown under the names they have on disk.
+            below(reader, &base, rest)
         }
         [view, project, section, name, ..] if view == "projects" => {
             let Some(base) = text(project)
@@ -146,23 +146,6 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
 fn id_of(name: &OsStr) -> Option<MediaId> {
     let name = name.to_str()?;
     name.split_once('.').map_or(name, |(id, _)| id).parse().ok()
-}
-
-/// The name that a safe name stands for.
-fn on_disk_name(name: &OsStr) -> OsString {
-    let Some(text) = name.to_str() else {
-        return name.to_owned();
-    };
-    let bytes = unsafe_name(text);
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStringExt as _;
-        OsString::from_vec(bytes)
-    }
-    #[cfg(not(unix))]
-    {
-        String::from_utf8(bytes).map_or_else(|_| name.to_owned(), OsString::from)
-    }
 }
 
 /// The item whose file has this path: of an active library or an open project first, the innermost first.

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Serialize, Serializer};
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, ItemRow};
-use crate::model::{MediaId, safe_name};
+use crate::model::{MediaId, path_text, shown_name};
 
 use super::engine::Engine;
 use super::error::LibraryError;
@@ -109,16 +109,12 @@ impl Serialize for Outcome {
 }
 
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+    serializer.serialize_str(&path_text(path))
 }
 
 impl Imported {
     fn item(source: &Path, item: &ItemRow, outcome: Outcome) -> Self {
-        let path = format!(
-            "by-id/{}/{}",
-            item.media_id,
-            safe_name(item.name.as_bytes())
-        );
+        let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
         Self {
             media_id: Some(item.media_id.clone()),
             source: source.to_owned(),
