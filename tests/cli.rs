@@ -249,6 +249,62 @@ fn a_taken_id_and_a_missing_file_are_refused() {
 }
 
 #[test]
+fn the_id_of_a_sound_is_not_changed_by_importing_it_again() {
+    let (home, file) = home_with("A.wav");
+    let file = file.to_str().unwrap();
+    let project = home.path("project");
+    std::fs::create_dir(&project).unwrap();
+    let project = project.to_str().unwrap();
+    let ways = [
+        (vec!["--copy"], "one"),
+        (vec!["--reference"], "two"),
+        (vec!["--project", project], "three"),
+    ];
+    for (way, id) in ways {
+        let import = |id: &str, json: bool| {
+            let mut command = home.command(["import", "--id", id, file]);
+            command.args(&way).args(json.then_some("--json"));
+            command.output().unwrap()
+        };
+        assert!(import(id, false).status.success());
+        let before = home.items();
+        for id in [id, &id.to_uppercase()] {
+            let again = import(id, true);
+            assert!(again.status.success(), "{}", show(&again));
+            let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+            assert_eq!(again[0]["outcome"], "already", "{again}");
+        }
+        let refused = import("other", false);
+        assert_eq!(refused.status.code(), Some(1), "{}", show(&refused));
+        assert!(refused.stdout.is_empty(), "{}", show(&refused));
+        let errors = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains(id) && errors.contains("other"), "{errors}");
+        let refused = import("other", true);
+        assert_eq!(refused.status.code(), Some(1), "{}", show(&refused));
+        let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!(refused[0]["outcome"], "failed", "{refused}");
+        assert_eq!(refused[0]["mediaId"], Value::Null, "{refused}");
+        assert_eq!(home.items(), before);
+    }
+    // A copy that was lost comes back under its own id only.
+    let copy = home.home().join("Library/A.wav");
+    std::fs::remove_file(&copy).unwrap();
+    let errors = fails(&home, 1, &["import", "--copy", "--id", "other", file]);
+    assert!(errors.contains("one"), "{errors}");
+    assert!(!copy.exists());
+
+    let folder = home.library();
+    let folder = folder.to_str().unwrap();
+    for way in ["--copy", "--reference"] {
+        let errors = fails(&home, 1, &["import", way, "--id", "x", folder]);
+        assert!(errors.contains("is a folder"), "{errors}");
+    }
+    let errors = fails(&home, 1, &["import", "--id", "x", file, folder]);
+    assert!(errors.contains("one file, but 2"), "{errors}");
+}
+
+#[test]
 fn a_relink_takes_only_the_same_sound() {
     let (home, file) = home_with("Tom.wav");
     home.run(["import", "--id", "tom", file.to_str().unwrap()]);

@@ -379,7 +379,7 @@ fn ids_are_given_once() {
             &Progress::default(),
             &AtomicBool::new(false),
         );
-        assert!(matches!(error, Err(LibraryError::IdForMany { count: 2 })));
+        assert!(matches!(error, Err(LibraryError::OneForMany { count: 2 })));
     }
     assert_eq!(
         files(&house.home().join("Library")),
@@ -407,7 +407,7 @@ fn a_path_on_the_drive_means_its_item() {
     // Nothing is mounted there, so nothing can be touched.
     let by_id = mount.join(format!("by-id/{known}/whatever.wav"));
     let as_player = mount.join(format!(".as/player/by-id/{known}/x.wav"));
-    let by_name = mount.join("library/sounds/kit/kick%3A 1.wav");
+    let by_name = mount.join("library/sounds/kit/kick: 1.wav");
     for path in [by_id, as_player, by_name] {
         let done = import(&library, &[&path], &copying());
         assert_eq!(

@@ -23,10 +23,10 @@ use crate::library::probing::read_facts;
 use crate::library::progress::Progress;
 use crate::model::ObjectHash;
 
-use super::Outcome;
 use super::gather::Source;
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
+use super::{ImportOptions, Outcome};
 
 /// The name that the folder of copies has in the library.
 const COPIES_NAME: &str = "Imported";
@@ -87,6 +87,7 @@ impl Drop for Temporary {
 /// Copies files into the folder of copies of one scope.
 pub(super) struct Copier<'e> {
     engine: &'e Engine,
+    options: &'e ImportOptions,
     pub(super) base: BaseRow,
     root: RootFolder,
     top: PathBuf,
@@ -100,6 +101,7 @@ impl<'e> Copier<'e> {
     pub(super) fn new(
         engine: &'e Engine,
         project: Option<&BaseRow>,
+        options: &'e ImportOptions,
         sources: Sources,
     ) -> Result<Self, LibraryError> {
         let (base, top, is_new) = match project {
@@ -129,6 +131,7 @@ impl<'e> Copier<'e> {
         })?;
         Ok(Self {
             engine,
+            options,
             base,
             root,
             top,
@@ -171,6 +174,10 @@ impl<'e> Copier<'e> {
             let missing = self.missing(&item)?;
             if origin.unchanged(&evidence) {
                 match missing {
+                    // Its lost copy would come back, under an id that was not wished for.
+                    Some(_) if self.options.conflict(&item).is_some() => {
+                        return Ok(Ok(Copied::Known(item)));
+                    }
                     None => return Ok(Ok(Copied::Known(item))),
                     Some(place) => restores = place,
                 }

@@ -73,7 +73,7 @@ fn gather_all(
                 continue;
             }
         };
-        if let Some(answer) = on_drive(engine, &absolute)? {
+        if let Some(answer) = on_drive(engine, &absolute, options)? {
             tasks.push(Task::Answered(answer));
             continue;
         }
@@ -84,12 +84,15 @@ fn gather_all(
                 continue;
             }
         };
-        if let Some(answer) = on_drive(engine, &real)? {
+        if let Some(answer) = on_drive(engine, &real, options)? {
             tasks.push(Task::Answered(answer));
             continue;
         }
         match std::fs::metadata(&real) {
             Ok(found) if found.is_dir() => {
+                if options.is_for_one() {
+                    return Err(LibraryError::OneForFolder { path: path.clone() });
+                }
                 let reference = match options.mode {
                     ImportMode::Default | ImportMode::Reference => options.project.is_none(),
                     ImportMode::Copy => false,
@@ -120,9 +123,13 @@ fn gather_all(
     Ok(tasks)
 }
 
-fn on_drive(engine: &Engine, path: &Path) -> Result<Option<Imported>, LibraryError> {
+fn on_drive(
+    engine: &Engine,
+    path: &Path,
+    options: &ImportOptions,
+) -> Result<Option<Imported>, LibraryError> {
     Ok(item_on_drive(engine, path)?.map(|found| match found {
-        Ok(item) => Imported::item(path, &item, Outcome::Already),
+        Ok(item) => Imported::known(path, &item, options),
         Err(reason) => Imported::failed(path, reason),
     }))
 }

@@ -59,6 +59,22 @@ pub struct ImportOptions {
     pub name: Option<String>,
 }
 
+impl ImportOptions {
+    /// Something was wished that only one file can have.
+    fn is_for_one(&self) -> bool {
+        self.id.is_some() || self.name.is_some()
+    }
+
+    /// Why an item that is known already can't be what was wished for, if so.
+    fn conflict(&self, item: &ItemRow) -> Option<String> {
+        let wished = self.id.as_ref().filter(|id| **id != item.media_id)?;
+        Some(format!(
+            "it is the sound {} already, and an id never changes, so it cannot become {wished}",
+            item.media_id
+        ))
+    }
+}
+
 /// What became of one file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -123,6 +139,14 @@ impl Imported {
         }
     }
 
+    /// Of a file that is an item already.
+    fn known(source: &Path, item: &ItemRow, options: &ImportOptions) -> Self {
+        match options.conflict(item) {
+            Some(reason) => Self::failed(source, reason),
+            None => Self::item(source, item, Outcome::Already),
+        }
+    }
+
     fn none(source: &Path, outcome: Outcome) -> Self {
         Self {
             media_id: None,
@@ -154,7 +178,7 @@ impl Library {
     /// before `cancel` said stop; importing again completes it.
     ///
     /// # Errors
-    /// [`LibraryError::IdForMany`], [`LibraryError::NoProject`] before anything is done; [`LibraryError::Catalog`]
+    /// [`LibraryError::OneForMany`], [`LibraryError::OneForFolder`], [`LibraryError::NoProject`] before anything is done; [`LibraryError::Catalog`]
     /// when the catalog fails. What is wrong with single files is told with the file.
     pub fn import(
         &self,
@@ -168,12 +192,11 @@ impl Library {
         progress.restart();
         progress.enter(Phase::Looking);
         let project = project_of(engine, options.project)?;
+        if options.is_for_one() && paths.len() != 1 {
+            return Err(LibraryError::OneForMany { count: paths.len() });
+        }
         let tasks = gather(engine, paths, options, progress, cancel)?;
         let files = tasks.iter().filter(|task| task.is_file()).count();
-        let one = files == 1 && tasks.len() == 1;
-        if (options.id.is_some() || options.name.is_some()) && !one {
-            return Err(LibraryError::IdForMany { count: files });
-        }
         if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
             return Err(LibraryError::InvalidName {
                 name: name.chars().take(80).collect(),
@@ -257,7 +280,7 @@ impl<'e> Import<'e> {
                     Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, *prepared)),
                     Ok(copy::Copied::Known(item)) => {
                         self.progress.add_done(0);
-                        let known = Imported::item(&file.source, &item, Outcome::Already);
+                        let known = Imported::known(&file.source, &item, self.options);
                         self.done.push((number, known));
                     }
                     Err(Halt::Cancelled) => break,
@@ -285,7 +308,7 @@ impl<'e> Import<'e> {
 
     fn copier(&self) -> Result<Copier<'e>, LibraryError> {
         let sources = Sources::read(self.engine, self.project.as_ref())?;
-        Copier::new(self.engine, self.project.as_ref(), sources)
+        Copier::new(self.engine, self.project.as_ref(), self.options, sources)
     }
 
     fn refuse(&mut self, number: usize, source: &Path, outcome: Outcome) {

@@ -181,11 +181,8 @@ fn enter(
     let before = writer.reader().item_at(place, scope)?;
     let (item, outcome) = match before {
         Some(item) => {
-            if let Some(id) = options.id.as_ref().filter(|id| **id != item.media_id) {
-                return Err(Refusal::This(format!(
-                    "it is {} already, so it can't be {id}",
-                    item.media_id
-                )));
+            if let Some(reason) = options.conflict(&item) {
+                return Err(Refusal::This(reason));
             }
             // Again there, or taken up: new to whoever imports it.
             let outcome = match copied {
