@@ -66,6 +66,7 @@ fn an_empty_home_is_no_error() {
     assert_eq!(home.json(["ls"]), Value::Array(Vec::new()));
     let status = home.json(["status"]);
     assert_eq!(status["running"], false);
+    assert_eq!(status["pid"], Value::Null);
     assert_eq!(status["mount"], Value::Null);
     assert_eq!(status["items"]["total"], 0);
     assert_eq!(home.json(["cache", "stats"])["objects"], 0);

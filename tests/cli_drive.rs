@@ -87,3 +87,119 @@ fn names_of_any_bytes_stay_apart_and_lead_back() {
     assert_eq!(home.items().len(), names.len());
     mounted.stop();
 }
+
+/// What `doctor --json` says under this word: message of each.
+fn findings(home: &Home, check: &str) -> Vec<String> {
+    let output = home.command(["doctor", "--json"]).output().unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    all.as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["check"] == check)
+        .map(|finding| finding["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_listed() {
+    let home = Home::new();
+    let library = home.library();
+    std::fs::write(library.join("a.wav"), wav(100, 1)).unwrap();
+    std::fs::create_dir(library.join("sub")).unwrap();
+    let outside = home.path("outside.wav");
+    std::fs::write(&outside, wav(100, 2)).unwrap();
+    std::os::unix::fs::symlink("a.wav", library.join("kept.wav")).unwrap();
+    std::os::unix::fs::symlink(library.join("a.wav"), library.join("absolute.wav")).unwrap();
+    std::os::unix::fs::symlink("../../outside.wav", library.join("sub/out.wav")).unwrap();
+    let fifo = library.join("pipe.wav");
+    support::succeed("mkfifo", [&fifo]);
+    let _socket = std::os::unix::net::UnixListener::bind(library.join("socket")).unwrap();
+
+    // Without a daemon the import itself says so.
+    let imported = home.json(["import", library.to_str().unwrap()]);
+    let skipped = imported.as_array().unwrap().iter();
+    let skipped = skipped.filter(|file| file["outcome"] == "skipped" && file["reason"].is_string());
+    assert_eq!(skipped.count(), 4, "{imported}");
+
+    let mounted = home.mount();
+    home.wait_for_items(1);
+    support::wait_until(support::SHOWN_WITHIN, "all is looked at", || {
+        home.json(["status"])["leftOut"] == 4
+    });
+    let status = home.run(["status"]);
+    assert!(
+        status.contains("left out") && status.contains("doctor"),
+        "{status}"
+    );
+    let found = findings(&home, "left out");
+    assert_eq!(found.len(), 4, "{found:?}");
+    for (name, reason) in [
+        ("absolute.wav", "link"),
+        ("sub/out.wav", "link"),
+        ("pipe.wav", "pipe"),
+        ("socket", "socket"),
+    ] {
+        let path = library.join(name);
+        let path = path.to_str().unwrap();
+        let one = found.iter().find(|message| message.starts_with(path));
+        assert!(one.unwrap().contains(reason), "{found:?}");
+        let output = home.command(["show", path]).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(
+            errors.contains(reason) && errors.lines().count() == 1,
+            "{errors}"
+        );
+    }
+    std::fs::remove_file(fifo).unwrap();
+    support::wait_until(support::SHOWN_WITHIN, "the pipe is gone", || {
+        home.json(["status"])["leftOut"] == 3
+    });
+    mounted.stop();
+}
+
+#[test]
+fn every_unreadable_file_is_listed_with_its_reason() {
+    let home = Home::new();
+    // More than a page of the protocol.
+    let count = 1030;
+    for number in 0..count {
+        let file = home.library().join(format!("broken {number}.wav"));
+        std::fs::write(file, b"RIFF\x10\0\0\0WAVEfmt \x10\0\0\0").unwrap();
+    }
+    let mounted = home.mount();
+    support::wait_until(support::SHOWN_WITHIN, "all are read", || {
+        home.json(["status"])["problems"] == count
+    });
+    assert_eq!(findings(&home, "files").len(), count);
+    let lines = |arguments: &[&str]| {
+        let output = home.command(arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let of_files = text.lines().filter(|line| line.starts_with("warn  files"));
+        of_files.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let few = lines(&["doctor"]);
+    assert_eq!(few.len(), 21);
+    assert!(
+        few[20].contains("1010 more") && few[20].contains("--all"),
+        "{few:?}"
+    );
+    assert_eq!(lines(&["doctor", "--all"]).len(), count);
+
+    let file = home.library().join("broken 7.wav");
+    let on_drive = home.on_drive("library/library/broken 7.wav");
+    for path in [file, on_drive] {
+        let output = home
+            .command([OsStr::new("show"), path.as_os_str()])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            errors.contains("broken 7.wav") && errors.contains("cannot be read"),
+            "{errors}"
+        );
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+    mounted.stop();
+}

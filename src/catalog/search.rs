@@ -145,20 +145,21 @@ impl Reader {
         Ok(words.iter().map(|word| holds(&text, word)).collect())
     }
 
-    /// Files that could not be read, with the reason: (absolute path, reason).
+    /// Files that could not be read, with numbers of their places above `after`: (place, absolute path, reason).
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn problems(&self, limit: u32) -> Result<Vec<(PathBuf, String)>> {
+    pub fn problems(&self, after: u32, limit: u32) -> Result<Vec<(PlaceNo, PathBuf, String)>> {
         self.snapshot(|reader| {
             let places = reader.db().many(
                 "listing problems",
                 concat!(
                     "SELECT ",
                     place_columns!(),
-                    " FROM place p WHERE p.problem IS NOT NULL AND p.present = 1 ORDER BY p.number LIMIT ?1"
+                    " FROM place p WHERE p.problem IS NOT NULL AND p.present = 1 AND p.number > ?1 \
+                     ORDER BY p.number LIMIT ?2"
                 ),
-                [limit],
+                (after, limit),
                 place_row,
             )?;
             let mut problems = Vec::with_capacity(places.len());
@@ -170,6 +171,7 @@ impl Reader {
                     continue;
                 };
                 problems.push((
+                    place.row,
                     base.path.join(relative),
                     place.problem.unwrap_or_default(),
                 ));

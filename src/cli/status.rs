@@ -39,15 +39,17 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
                 &mount.passthrough_note
             };
             facts.push(("passthrough", plain(passthrough)));
-            facts.push((
-                "daemon",
-                format!("process {}, mediafs {}", status.pid, plain(&status.version)),
-            ));
         }
         None => facts.push((
             "drive",
             "not mounted; start it with `mediafs mount`".to_owned(),
         )),
+    }
+    if let Some(pid) = status.pid {
+        facts.push((
+            "daemon",
+            format!("process {pid}, mediafs {}", plain(&status.version)),
+        ));
     }
     facts.push(("home", path(&status.home)));
     let base = |base: &BaseStatus, inactive: &str| {
@@ -86,6 +88,19 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
             format!(
                 "{}; `mediafs doctor` lists them",
                 counted(status.problems, "file", "files")
+            ),
+        ));
+    }
+    if status.left_out > 0 {
+        facts.push((
+            "left out",
+            format!(
+                "{}; `mediafs doctor` says why",
+                counted(
+                    status.left_out,
+                    "link or other entry",
+                    "links and other entries"
+                )
             ),
         ));
     }

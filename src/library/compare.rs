@@ -261,7 +261,7 @@ fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<Pl
             if stays_inside(path, &target) {
                 Ok(PlaceKind::Link(target))
             } else {
-                Err("a link that leads outside the library".to_owned())
+                Err("a link that is absolute, or leads out of the library".to_owned())
             }
         }
         Entry::Other(what) => Err(format!("{what}, not a file")),

@@ -254,10 +254,17 @@ impl Library {
         self.progress.snapshot()
     }
 
-    /// What could not be taken in, beside the files that the catalog lists: path and reason, by path.
+    /// What could not be taken in, beside the files that the catalog lists: path and reason, by path, without the first
+    /// `known` ones.
     #[must_use]
-    pub fn problems(&self, limit: usize) -> Vec<(PathBuf, String)> {
-        self.engine.problems.all(limit)
+    pub fn problems(&self, known: usize, limit: usize) -> Vec<(PathBuf, String)> {
+        self.engine.problems.all(known, limit)
+    }
+
+    /// Why `path` could not be taken in, if [`Library::problems`] lists it.
+    #[must_use]
+    pub fn problem_at(&self, path: &Path) -> Option<String> {
+        self.engine.problems.at(path)
     }
 
     /// How many of [`Library::problems`] there are.

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::Service;
-use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, Reader, Section};
+use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, PlaceRow, Reader, Section};
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
 use crate::model::{MediaId, path_text};
@@ -53,13 +53,46 @@ impl Service {
             Some(below) => on_drive(reader, &below)?,
             None => on_disk(reader, path)?,
         };
-        found.ok_or_else(|| unknown(&shown()))
+        match found {
+            Some(Found::Item(item)) => Ok(item),
+            Some(Found::File(file)) => Err(no_sound(&shown(), &file)),
+            None => Err(self.left_out(path).unwrap_or_else(|| unknown(&shown()))),
+        }
+    }
+
+    /// Why something in a library was not taken in.
+    fn left_out(&self, path: &Path) -> Option<RpcError> {
+        let library = self.library.lock().clone()?;
+        let reason = library.problem_at(path)?;
+        Some(RpcError::new(
+            Reason::NotFound,
+            format!("{} is left out: {reason}", path_text(path)),
+        ))
     }
 }
 
 fn unknown(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no sound {what:?}"))
         .remedy("`mediafs ls` lists all, with their ids")
+}
+
+/// What a path leads to.
+enum Found {
+    Item(ItemRow),
+    /// A file of a library or project, of which there is no item.
+    File(PlaceRow),
+}
+
+fn no_sound(what: &str, file: &PlaceRow) -> RpcError {
+    match &file.problem {
+        Some(reason) => RpcError::new(
+            Reason::NotFound,
+            format!("{what} cannot be read as a sound: {reason}"),
+        )
+        .remedy("it is shown in library/ as it is, but has no id"),
+        None => RpcError::new(Reason::NotFound, format!("{what} is there, but no sound"))
+            .remedy("`mediafs import` makes one of it, or says why it cannot"),
+    }
 }
 
 /// The names of an absolute path; `None` for any other.
@@ -87,7 +120,7 @@ fn parts_below(of: &[OsString], top: &Path) -> Option<Vec<OsString>> {
 }
 
 /// The way the views of the drive go, as far as they lead to items.
-fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcError> {
+fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<Found>, RpcError> {
     let parts = match parts {
         [first, door, rest @ ..]
             if first == ".as" && Door::NAMED.iter().any(|(name, _)| door == *name) =>
@@ -97,11 +130,11 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
         all => all,
     };
     let text = |name: &OsStr| name.to_str().map(str::to_owned);
-    match parts {
-        [view, id, ..] if view == "by-id" => Ok(match id_of(id) {
+    let item = match parts {
+        [view, id, ..] if view == "by-id" => match id_of(id) {
             Some(id) => reader.item_by_id(&id)?,
             None => None,
-        }),
+        },
         [view, root, rest @ ..] if view == "library" => {
             let Some(base) = text(root)
                 .map(|name| reader.base_named(BaseKind::Library, &name))
@@ -111,7 +144,7 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
                 return Ok(None);
             };
             // The library's folders are shown under the names they have on disk.
-            below(reader, &base, rest)
+            return below(reader, &base, rest);
         }
         [view, project, section, name, ..] if view == "projects" => {
             let Some(base) = text(project)
@@ -124,7 +157,7 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
             let section = match section.to_str() {
                 Some("by-id") => {
                     return Ok(match id_of(name) {
-                        Some(id) => reader.item_in_scope(&id, Some(base.row))?,
+                        Some(id) => reader.item_in_scope(&id, Some(base.row))?.map(Found::Item),
                         None => None,
                     });
                 }
@@ -134,12 +167,13 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
                 },
             };
             match text(name) {
-                Some(name) => Ok(reader.shown(base.row, section, &name)?),
-                None => Ok(None),
+                Some(name) => reader.shown(base.row, section, &name)?,
+                None => None,
             }
         }
-        _ => Ok(None),
-    }
+        _ => None,
+    };
+    Ok(item.map(Found::Item))
 }
 
 /// `by-id/<id>` and `by-id/<id>.<ext>`.
@@ -149,7 +183,8 @@ fn id_of(name: &OsStr) -> Option<MediaId> {
 }
 
 /// The item whose file has this path: of an active library or an open project first, the innermost first.
-fn on_disk(reader: &Reader, path: &Path) -> Result<Option<ItemRow>, RpcError> {
+fn on_disk(reader: &Reader, path: &Path) -> Result<Option<Found>, RpcError> {
+    let mut file = None;
     let mut bases = reader.bases()?;
     bases.retain(|base| path.starts_with(&base.path));
     bases.sort_by_key(|base| {
@@ -166,14 +201,16 @@ fn on_disk(reader: &Reader, path: &Path) -> Result<Option<ItemRow>, RpcError> {
             .components()
             .map(|component| component.as_os_str().to_owned())
             .collect();
-        if let Some(item) = below(reader, &base, &names)? {
-            return Ok(Some(item));
+        match below(reader, &base, &names)? {
+            Some(Found::File(found)) => file = file.or(Some(Found::File(found))),
+            Some(item) => return Ok(Some(item)),
+            None => {}
         }
     }
-    Ok(None)
+    Ok(file)
 }
 
-fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<ItemRow>, RpcError> {
+fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<Found>, RpcError> {
     let [folders @ .., file] = names else {
         return Ok(None);
     };
@@ -185,9 +222,12 @@ fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<I
         }
     }
     match reader.child_place(at, file)? {
-        Some((_, Some(item))) => Ok(Some(item)),
+        Some((_, Some(item))) => Ok(Some(Found::Item(item))),
         // Items of other scopes may have the file.
-        Some((place, None)) => Ok(reader.items_at(place.row)?.into_iter().next()),
+        Some((place, None)) => Ok(match reader.items_at(place.row)?.into_iter().next() {
+            Some(item) => Some(Found::Item(item)),
+            None => place.present.then_some(Found::File(place)),
+        }),
         None => Ok(None),
     }
 }

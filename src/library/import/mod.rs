@@ -369,6 +369,11 @@ impl<'e> Import<'e> {
             self.done
                 .push((number, Imported::item(&source, &item, outcome)));
         }
+        let left_out = self.engine.problems.all(0, usize::MAX).into_iter();
+        for (source, reason) in left_out.filter(|(source, _)| source.starts_with(path)) {
+            let skipped = Imported::none(&source, Outcome::Skipped(reason));
+            self.done.push((number, skipped));
+        }
         Ok(())
     }
 }
