@@ -260,8 +260,10 @@ fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<Pl
             let target = handle.link(name).map_err(|e| e.to_string())?;
             if stays_inside(path, &target) {
                 Ok(PlaceKind::Link(target))
+            } else if Path::new(&target).is_absolute() {
+                Err("an absolute link; only relative ones are followed".to_owned())
             } else {
-                Err("a link that is absolute, or leads out of the library".to_owned())
+                Err("a link that leads outside the library".to_owned())
             }
         }
         Entry::Other(what) => Err(format!("{what}, not a file")),
