@@ -203,3 +203,156 @@ fn every_unreadable_file_is_listed_with_its_reason() {
     }
     mounted.stop();
 }
+
+/// Runs a command that must fail with code 1 and one line that holds all of these.
+fn refused(home: &Home, arguments: &[&OsStr], holds: &[&str]) {
+    let output = home.command(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(holds.iter().all(|word| errors.contains(word)), "{errors}");
+}
+
+#[test]
+fn a_mistyped_folder_is_told_before_anything_is_mounted() {
+    let home = Home::new();
+    let (mount, point) = (OsStr::new("mount"), home.mount_point());
+    let (nope, file) = (home.path("nope"), home.path("file"));
+    std::fs::write(&file, "").unwrap();
+    let library = home.library();
+    for option in ["--library", "--project"] {
+        for wrong in [&nope, &file] {
+            for background in [None, Some(OsStr::new("--background"))] {
+                let mut arguments = vec![mount, point.as_os_str()];
+                arguments.extend(["--library".as_ref(), library.as_os_str()]);
+                arguments.extend([option.as_ref(), wrong.as_os_str()]);
+                arguments.extend(background);
+                refused(
+                    &home,
+                    &arguments,
+                    &[wrong.to_str().unwrap(), "nothing was mounted"],
+                );
+            }
+        }
+    }
+    assert_eq!(home.json(["status"])["running"], false);
+    assert_eq!(home.json(["status"])["libraries"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_folder_that_cannot_be_registered_keeps_no_other_off_and_is_told() {
+    let home = Home::new();
+    std::fs::write(home.library().join("a.wav"), wav(100, 1)).unwrap();
+    let gone = home.path("gone");
+    std::fs::create_dir(&gone).unwrap();
+    std::fs::write(gone.join("b.wav"), wav(100, 2)).unwrap();
+    home.run(["import", gone.to_str().unwrap()]);
+    std::fs::rename(&gone, home.path("away")).unwrap();
+    let inner = home.library().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let output = home
+        .command(["mount", "--background"])
+        .arg(home.mount_point())
+        .arg("--library")
+        .arg(home.library())
+        .arg("--library")
+        .arg(&gone)
+        .arg("--library")
+        .arg(&inner)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", support::show(&output));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    let told = [
+        (gone.to_str().unwrap(), "cannot be reached"),
+        (inner.to_str().unwrap(), "was not added"),
+    ];
+    let holds = |text: &str| {
+        told.iter().all(|(path, what)| {
+            text.lines()
+                .any(|line| line.contains(path) && line.contains(what))
+        })
+    };
+    assert!(holds(&errors), "{errors}");
+    assert!(holds(&home.run(["status"])));
+    assert!(holds(&findings(&home, "drive").join("\n")));
+    // They are registered when the mount is ready, by any of their paths.
+    home.run(["scan", home.library().to_str().unwrap()]);
+    let link = home.path("link");
+    std::os::unix::fs::symlink(home.library(), &link).unwrap();
+    home.run(["scan", link.to_str().unwrap()]);
+    assert!(home.on_drive("library/library/a.wav").exists());
+    home.run(["unmount"]);
+}
+
+#[test]
+fn a_forgotten_library_loses_nothing_and_comes_back() {
+    let home = Home::new();
+    let library = home.library();
+    std::fs::create_dir_all(library.join("deep/er")).unwrap();
+    let names = ["a.wav", "deep/b.wav", "deep/er/c.wav"];
+    for (seed, name) in (1..).zip(names) {
+        std::fs::write(library.join(name), wav(100 + seed, seed)).unwrap();
+    }
+    let mounted = home.mount();
+    home.wait_for_items(3);
+    let id_of = |name: &str| home.item(name)["mediaId"].as_str().unwrap().to_owned();
+    let ids: Vec<String> = names.iter().map(|name| id_of(name)).collect();
+    home.run(["tag", &ids[0], "mine"]);
+    let before = home.items();
+    assert!(home.on_drive("library/library/a.wav").exists());
+
+    let forgotten = home.json(["forget-library", "library"]);
+    assert_eq!(forgotten["active"], false);
+    refused(
+        &home,
+        &["forget-library".as_ref(), "library".as_ref()],
+        &["no library"],
+    );
+    refused(
+        &home,
+        &["scan".as_ref(), library.as_os_str()],
+        &["no library"],
+    );
+    assert!(!home.on_drive("library/library").exists());
+    assert!(!home.on_drive("library/library/a.wav").exists());
+    let shown = std::fs::read_dir(home.on_drive("library")).unwrap();
+    assert_eq!(shown.count(), 0);
+    assert_eq!(home.items(), before, "nothing of the sounds is another");
+    for (name, item) in names.iter().zip(&ids) {
+        let item = home.json(["show", item]);
+        let bytes = std::fs::read(home.on_drive(path_of(&item))).unwrap();
+        assert_eq!(bytes, std::fs::read(library.join(name)).unwrap());
+    }
+    // Nobody looks there.
+    std::fs::write(library.join("new.wav"), wav(50, 9)).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    home.run(["scan"]);
+    assert_eq!(home.items().len(), 3);
+    // A file of it that is imported by itself is the sound that it was.
+    let alone = home.json(["import", library.join("a.wav").to_str().unwrap()]);
+    assert_eq!(alone[0]["mediaId"], ids[0].as_str());
+
+    // A part of it comes back with its ids, then all of it as a part of something larger, then itself.
+    let again = home.json(["import", library.join("deep").to_str().unwrap()]);
+    let again: BTreeSet<&str> = again
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["mediaId"].as_str().unwrap())
+        .collect();
+    assert_eq!(again, BTreeSet::from([ids[1].as_str(), ids[2].as_str()]));
+    home.run(["forget-library", library.join("deep").to_str().unwrap()]);
+    mounted.stop();
+
+    let mounted = home.mount();
+    home.wait_for_items(4);
+    for (name, id) in names.iter().zip(&ids) {
+        assert_eq!(id_of(name), *id, "{name}");
+        assert!(home.on_drive("library/library").join(name).exists());
+    }
+    assert_eq!(home.json(["show", &ids[0]])["tags"][0]["name"], "mine");
+    assert_eq!(home.json(["status"])["problems"], 0);
+    mounted.stop();
+}

@@ -7,6 +7,7 @@
 mod cache;
 mod connect;
 mod doctor;
+mod forget_library;
 mod import;
 mod interrupt;
 mod ls;
@@ -51,6 +52,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Scan(scan::Arguments),
+    ForgetLibrary(forget_library::Arguments),
     Ls(ls::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
@@ -161,6 +163,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Run(arguments) => run::run(&arguments, context),
         Command::Import(arguments) => import::run(&arguments, context),
         Command::Scan(arguments) => scan::run(&arguments, context),
+        Command::ForgetLibrary(arguments) => forget_library::run(&arguments, context),
         Command::Ls(arguments) => ls::run(&arguments, context),
         Command::Show(arguments) => show::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),

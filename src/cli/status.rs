@@ -64,7 +64,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         status
             .libraries
             .iter()
-            .map(|library| ("library", base(library, "not watched"))),
+            .map(|library| ("library", base(library, "forgotten; its sounds stay"))),
     );
     facts.extend(
         status

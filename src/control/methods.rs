@@ -65,6 +65,8 @@ methods! {
     MediaImport = "media.import": ImportParams => ImportAnswer;
     /// Looks at library roots again.
     MediaScan = "media.scan": ScanParams => ScanAnswer;
+    /// Takes a library root off; its items stay.
+    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
     /// Points an item to other bytes.
     MediaRelink = "media.relink": RelinkParams => MediaItem;
     /// Gives an item another name.

@@ -8,6 +8,7 @@ mod drive;
 mod errors;
 mod find;
 mod import;
+mod libraries;
 mod media;
 
 use std::path::PathBuf;
@@ -211,6 +212,9 @@ impl Handler for Service {
                 answer::<MediaImport>(params, |params| self.import(&params, caller))
             }
             MediaScan::NAME => answer::<MediaScan>(params, |params| self.scan(&params, caller)),
+            MediaForgetLibrary::NAME => {
+                answer::<MediaForgetLibrary>(params, |params| self.forget_library(&params))
+            }
             MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
             MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),

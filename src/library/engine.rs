@@ -54,6 +54,8 @@ pub(super) struct Engine {
     busy: AtomicUsize,
     /// Everything is to end.
     pub(super) stopping: AtomicBool,
+    /// The scan under way is to end: other bases are to be scanned now.
+    pub(super) scan_anew: AtomicBool,
     /// To be read by the watch loop.
     probes: Mutex<Vec<PlaceNo>>,
     lost_events: AtomicU64,
@@ -82,6 +84,7 @@ impl Engine {
             devices: Mutex::new(HashSet::new()),
             busy: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            scan_anew: AtomicBool::new(false),
             probes: Mutex::new(Vec::new()),
             lost_events: AtomicU64::new(0),
         }
@@ -97,7 +100,7 @@ impl Engine {
     }
 
     pub(super) fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// Asks the watch loop to read a file.

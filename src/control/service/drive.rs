@@ -23,11 +23,7 @@ impl Service {
                 BaseKind::Project => &mut projects,
                 BaseKind::Computer => continue,
             };
-            list.push(BaseStatus {
-                name: base.name,
-                path: base.path.as_path().into(),
-                active: base.active,
-            });
+            list.push(base.into());
         }
         let counts = reader.counts()?;
         let mut items = ItemCounts {
@@ -57,7 +53,7 @@ impl Service {
             }
             let progress = library.progress();
             if progress.phase != Phase::Idle {
-                tasks.push(super::media::scan_progress(&progress));
+                tasks.push(super::libraries::scan_progress(&progress));
             }
         }
         Ok(Status {

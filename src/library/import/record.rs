@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, NewItem, Observation,
-    Observed, PlaceKind, PlaceNo, ProbeRecord, Writer,
+    Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
 };
 use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
 use crate::library::engine::Engine;
@@ -74,14 +74,18 @@ pub(super) fn prepare_reference(engine: &Engine, file: &Source) -> Result<Prepar
     let failed = |error: CatalogError| Outcome::Failed(error.to_string());
     let reader = engine.catalog.reader().map_err(failed)?;
     let bases: Vec<BaseRow> = reader.bases().map_err(failed)?;
-    drop(reader);
     // In a root, or in a project's folder: there; else by its absolute path.
-    let homes: Vec<BaseRow> = bases
+    let (homes, others): (Vec<BaseRow>, Vec<BaseRow>) = bases
         .into_iter()
-        .filter(|base| base.active && base.kind != BaseKind::Computer)
-        .collect();
-    let (base, relative) = match base_of(&homes, &file.source) {
-        Some((base, relative)) => (base.clone(), relative),
+        .filter(|base| base.kind != BaseKind::Computer)
+        .partition(|base| base.active);
+    let known = match base_of(&homes, &file.source) {
+        Some((base, relative)) => Some((base.clone(), relative)),
+        None => known_in(&reader, &others, &file.source).map_err(failed)?,
+    };
+    drop(reader);
+    let (base, relative) = match known {
+        Some(known) => known,
         None => {
             let base = engine
                 .write(Durability::Full, Writer::computer)
@@ -98,6 +102,30 @@ pub(super) fn prepare_reference(engine: &Engine, file: &Source) -> Result<Prepar
         base,
         way: Way::Reference(relative),
     })
+}
+
+/// The library root that was forgotten and knows this file as a sound: it stays that one.
+fn known_in(
+    reader: &Reader,
+    bases: &[BaseRow],
+    file: &Path,
+) -> Result<Option<(BaseRow, PathBuf)>, CatalogError> {
+    for base in bases.iter().filter(|base| base.kind == BaseKind::Library) {
+        let Ok(relative) = file.strip_prefix(&base.path) else {
+            continue;
+        };
+        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+            continue;
+        };
+        if let Some(folder) = Engine::find_folder(reader, base, parent)?
+            && let Some((place, _)) = reader.child_place(folder, name)?
+            && place.name == name
+            && !reader.items_at(place.row)?.is_empty()
+        {
+            return Ok(Some((base.clone(), relative.to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 const CHANGED: &str = "it changed while it was read; import it again when nothing writes to it";
