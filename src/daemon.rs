@@ -23,9 +23,8 @@ use crate::catalog::{Catalog, CatalogError, PlaceNo};
 use crate::config::Config;
 use crate::control::methods::MountStatus;
 use crate::control::rpc::one_line;
-use crate::control::server::converse;
 use crate::control::service::{DaemonSide, LazyStore};
-use crate::control::{Handler, Service};
+use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
@@ -45,12 +44,6 @@ const LONGEST_STOP: Duration = Duration::from_secs(15);
 
 /// How long requests may still be answered when all else has ended.
 const REQUESTS_END: Duration = Duration::from_secs(1);
-
-/// Connections at a time.
-const CONNECTIONS: usize = 64;
-
-/// Pause after the system could not give a connection.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a daemon is started with.
 #[derive(Clone, Debug)]
@@ -299,37 +292,8 @@ fn serve(
         let _inside = runtime.enter();
         Listener::bind(home.socket())?
     };
-    let service = Arc::clone(service);
-    let mut stop = stopped.clone();
-    let stopped = stopped.clone();
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
-    runtime.spawn(async move {
-        let accept_all = async {
-            loop {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                    return;
-                };
-                match listener.accept().await {
-                    Ok((stream, _)) => {
-                        let handler = Arc::clone(&service) as Arc<dyn Handler>;
-                        let stopped = stopped.clone();
-                        tokio::spawn(async move {
-                            converse(stream, handler, stopped).await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "no connection can be taken now");
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = accept_all => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-    });
+    let handler = Arc::clone(service) as Arc<dyn Handler>;
+    runtime.spawn(connections::serve(listener, handler, stopped.clone()));
     Ok(())
 }
 

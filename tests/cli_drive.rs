@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::sounds::wav;
 use support::{Home, path_of};
@@ -354,5 +357,116 @@ fn a_forgotten_library_loses_nothing_and_comes_back() {
     }
     assert_eq!(home.json(["show", &ids[0]])["tags"][0]["name"], "mine");
     assert_eq!(home.json(["status"])["problems"], 0);
+    mounted.stop();
+}
+
+/// A folder of so many sounds, each of a size that takes a while to copy.
+fn many(home: &Home, count: u32) -> PathBuf {
+    let folder = home.path("many");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..count {
+        std::fs::write(folder.join(format!("{number}.wav")), wav(20_000, number)).unwrap();
+    }
+    folder
+}
+
+/// Starts to import a folder by copy; returns when some of it is in.
+fn import_begun(home: &Home, folder: &Path) -> Child {
+    let mut command = home.command(["import", "--copy"]);
+    let import = command
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let import = import.spawn().unwrap();
+    support::wait_until(Duration::from_secs(20), "some are imported", || {
+        !home.items().is_empty()
+    });
+    import
+}
+
+/// The number of items, when it has stayed the same for a second.
+fn settled(home: &Home) -> usize {
+    let mut count = home.items().len();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = home.items().len();
+        if now == count {
+            return count;
+        }
+        count = now;
+    }
+}
+
+#[test]
+fn an_import_ends_with_the_command_that_asked_for_it() {
+    const COUNT: u32 = 1000;
+    let home = Home::new();
+    let folder = many(&home, COUNT);
+    let mounted = home.mount();
+
+    let import = import_begun(&home, &folder);
+    kill_process(Pid::from_child(&import), Signal::INT).unwrap();
+    let output = import.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        support::show(&output)
+    );
+    let told = String::from_utf8(output.stdout).unwrap().lines().count();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains(&format!("{told} new sounds")), "{errors}");
+    assert!(errors.contains("goes on from here"), "{errors}");
+    assert_eq!(home.items().len(), told, "what was told is what is there");
+    assert_eq!(settled(&home), told, "the daemon goes on");
+    assert!(told < COUNT as usize, "nothing was interrupted");
+
+    let mut import = import_begun(&home, &folder);
+    support::wait_until(Duration::from_secs(20), "it has gone on", || {
+        home.items().len() > told
+    });
+    import.kill().unwrap();
+    import.wait().unwrap();
+    let left = settled(&home);
+    assert!(told < left && left < COUNT as usize, "{told} {left}");
+
+    home.run(["import", "--copy", folder.to_str().unwrap()]);
+    let names: BTreeSet<String> = home
+        .items()
+        .iter()
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names.len(), COUNT as usize);
+    assert_eq!(home.items().len(), COUNT as usize, "an item came twice");
+    mounted.stop();
+}
+
+#[test]
+fn idle_connections_hold_nobody_up() {
+    let home = Home::new();
+    std::fs::write(home.library().join("a.wav"), wav(100, 1)).unwrap();
+    let mounted = home.mount();
+    home.wait_for_items(1);
+    let socket = home.home().join("socket");
+    let mut idle = Vec::new();
+    for _ in 0..600 {
+        idle.push(std::os::unix::net::UnixStream::connect(&socket).unwrap());
+    }
+    // With a long request under way among them.
+    let folder = many(&home, 1000);
+    let import = import_begun(&home, &folder);
+    for _ in 0..200 {
+        idle.push(std::os::unix::net::UnixStream::connect(&socket).unwrap());
+    }
+    let begun = Instant::now();
+    home.run(["status"]);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", mounted.pid())).unwrap();
+    assert!(descriptors.count() < 300);
+    let output = import.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", support::show(&output));
+    drop(idle);
     mounted.stop();
 }

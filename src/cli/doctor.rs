@@ -155,7 +155,7 @@ fn home(context: &Context, most: usize) -> Vec<Finding> {
             return findings;
         }
     }
-    let asked = context.client_now().and_then(|mut client| {
+    let asked = context.client().and_then(|mut client| {
         let status = client.call::<DriveStatus>(&Nothing {})?;
         let check = client.call::<DriveCheck>(&Nothing {})?;
         let problems = problems(&mut client, &status, most)?;

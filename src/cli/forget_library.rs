@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             .map(str::to_owned),
         path: Some(super::absolute(arguments.library.as_ref())?),
     };
-    let base = context.client_now()?.call::<MediaForgetLibrary>(&params)?;
+    let base = context.client()?.call::<MediaForgetLibrary>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&base)?;

@@ -1,6 +1,7 @@
 //! `mediafs import`: make sounds of files and folders.
 //!
-//! Ctrl-C ends the import after the file it is at: what was done stays, and the same command goes on where it ended.
+//! Ctrl-C ends the import after the file it is at, also in the daemon: what was done stays, and the same command goes on
+//! where it ended.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -57,11 +58,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         name: None,
     };
     let cancelled = Arc::new(AtomicBool::new(false));
-    let mut client = context.client(Arc::clone(&cancelled))?;
-    if !client.is_remote() {
-        // With a daemon this process may simply end; the daemon notices.
-        super::interrupt::on_interrupt(&cancelled);
-    }
+    let mut client = context.client()?;
+    client.cancel_by(&cancelled);
+    super::interrupt::on_interrupt(&cancelled);
 
     let bar = progress_bar();
     let outcome = client.call_telling::<MediaImport>(&params, &mut |note| {
@@ -104,9 +103,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     };
     let imported = counted(count(ImportOutcome::Imported), "new sound", "new sounds");
     if !answer.complete {
-        return Err(CliError::new(format!(
-            "stopped after {imported}; nothing is lost, and the same command goes on from here"
-        )));
+        eprintln!(
+            "mediafs: stopped after {imported} ({} known before); nothing is lost, and the same command goes on from here",
+            count(ImportOutcome::Already)
+        );
+        return Ok(Done::Interrupted);
     }
     if !arguments.report.json && std::io::stderr().is_terminal() {
         eprintln!("{imported}, {} known before", count(ImportOutcome::Already));

@@ -2,7 +2,8 @@
 //!
 //! Commands talk to the daemon of their home. Where none runs, those that need only the catalog open the home
 //! themselves under its lock, through the same [`Client`](crate::control::Client). Exit codes: 0 done, 1 failed (one
-//! line on stderr that says what and what to do), 2 usage.
+//! line on stderr that says what and what to do), 2 usage, 130 ended by
+//! Ctrl-C.
 
 mod cache;
 mod connect;
@@ -132,6 +133,8 @@ enum Done {
     Well,
     /// It has said itself what is not.
     Badly,
+    /// The user ended it; it has said what was done until then.
+    Interrupted,
 }
 
 /// What commands are given.
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Done::Well) | Err(CliError::NobodyReads) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
+        Ok(Done::Interrupted) => ExitCode::from(interrupt::EXIT),
         Err(CliError::Failed(message)) => {
             eprintln!("mediafs: {}", output::plain(&message));
             ExitCode::FAILURE

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let status = context.client_now()?.call::<DriveStatus>(&Nothing {})?;
+    let status = context.client()?.call::<DriveStatus>(&Nothing {})?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&status)?;

@@ -49,6 +49,8 @@ macro_rules! methods {
 methods! {
     /// Who is there: versions of program and protocol.
     SessionHello = "session.hello": HelloParams => Hello;
+    /// Stops a request of this connection: it is answered soon, with what it did.
+    SessionCancel = "session.cancel": CancelParams => Nothing;
     /// Unmounts and ends the daemon. Answered before it ends.
     SessionShutdown = "session.shutdown": Nothing => Nothing;
     /// What is mounted, what it holds, how it is.
@@ -112,6 +114,14 @@ pub struct Hello {
     pub protocol: u32,
     /// The process.
     pub pid: u32,
+}
+
+/// Of `session.cancel`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelParams {
+    /// The id of the request.
+    pub request: serde_json::Value,
 }
 
 /// How the drive is.

@@ -202,6 +202,8 @@ impl Handler for Service {
     ) -> Result<Value, RpcError> {
         match method {
             SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
+            // Connections answer it themselves: here nothing is under way beside it.
+            SessionCancel::NAME => answer::<SessionCancel>(params, |_| Ok(Nothing {})),
             SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
             DriveStatus::NAME => answer::<DriveStatus>(params, |_| self.status()),
             DriveCheck::NAME => answer::<DriveCheck>(params, |_| self.check()),
