@@ -487,3 +487,76 @@ fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn what_was_mistaken_is_told_with_what_to_do() {
+    let (home, file) = home_with("A.wav");
+    let library = home.library();
+    std::fs::write(library.join("notes.txt"), "none").unwrap();
+    std::fs::create_dir(library.join("sub")).unwrap();
+    std::fs::write(library.join("sub/B.wav"), wav(100, 7)).unwrap();
+    let library = library.to_str().unwrap();
+    home.run(["import", library]);
+    let notes = format!("{library}/notes.txt");
+    let sub = format!("{library}/sub");
+    for (arguments, told) in [
+        (&["show", ""][..], "give a path or an id"),
+        (&["show", &sub], "is a folder"),
+        (&["show", library], "is a folder"),
+        (&["show", &notes], "mediafs import"),
+        (&["show", "nobody"], "mediafs ls"),
+        (&["scan", &sub], library),
+        (&["scan", "/nope"], "mediafs status"),
+        (&["forget-library", "/nope"], "mediafs status"),
+        (&["forget-library", "nope"], "mediafs status"),
+        (&["import", &notes], "not a media file"),
+    ] {
+        let errors = fails(&home, 1, arguments);
+        assert!(errors.contains(told), "{arguments:?}: {errors}");
+    }
+    // What is found is found in any case of its id, and by any way to its file.
+    home.run(["forget-library", "LIBRARY"]);
+    assert_eq!(home.json(["show", file.to_str().unwrap()])["name"], "A.wav");
+    assert_eq!(home.json(["status"])["libraries"][0]["active"], false);
+}
+
+#[test]
+fn a_full_disk_is_told_and_takes_nothing_along() {
+    let home = Home::new();
+    let disk = home.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&disk)
+        .output()
+        .unwrap();
+    if !mounted.status.success() {
+        eprintln!("skipped: only root can mount a small disk");
+        return;
+    }
+    let on_disk = disk.join("home");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(support::MEDIAFS);
+        command.arg("--home").arg(&on_disk).args(arguments);
+        command.output().unwrap()
+    };
+    let before = run(&["status"]);
+    let fill = std::fs::write(disk.join("fill"), vec![0; 2 << 20]);
+    let mount_point = home.mount_point();
+    let full = [
+        run(&["status"]),
+        run(&["mount", "--background", mount_point.to_str().unwrap()]),
+    ];
+    std::fs::remove_file(disk.join("fill")).unwrap();
+    let after = run(&["status"]);
+    support::succeed("umount", [&disk]);
+    assert!(before.status.success(), "{}", show(&before));
+    assert!(fill.is_err());
+    for output in full {
+        assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("free some space"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+    assert!(after.status.success(), "{}", show(&after));
+}

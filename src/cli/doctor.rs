@@ -234,7 +234,7 @@ fn problems(
             Finding::warn("files", "", remedy).about(problem)
         }));
         findings.extend(page.left_out.into_iter().map(|problem| {
-            let remedy = "it is not on the drive";
+            let remedy = "it is not shown on the drive";
             Finding::warn("left out", "", remedy).about(problem)
         }));
         match page.next {

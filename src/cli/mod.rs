@@ -206,6 +206,11 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
 /// Paths go to the daemon, whose current folder is another. A `file://` URI is taken too, for that is how commands write
 /// a path that is not UTF-8.
 fn absolute(path: &std::path::Path) -> Result<WirePath, CliError> {
+    if path.as_os_str().is_empty() {
+        return Err(CliError::new(
+            "an empty text names nothing; give a path or an id",
+        ));
+    }
     if let Some(text) = path.to_str().filter(|text| text.starts_with("file://")) {
         return path_from_text(text)
             .map(WirePath)

@@ -14,6 +14,7 @@ use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::{self, DaemonOptions, Log};
+use crate::model::path_text;
 
 /// How long the daemon may take to be ready. It takes less than a second where nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         for warning in warnings {
             warn(warning);
         }
-        say(&format!("ready {}", asked.display()))
+        say(&format!("ready {}", path_text(&asked)))
     })?;
     Ok(Done::Well)
 }
@@ -142,7 +143,7 @@ fn detached(arguments: &Arguments, context: &Context) -> Done {
             for warning in warnings {
                 say(&format!("{WARNING}{}", plain(warning)))?;
             }
-            say(&format!("ready {}", asked.display()))?;
+            say(&format!("ready {}", path_text(&asked)))?;
             // Whoever waited has its line; nobody else's pipe is kept open.
             let null = std::fs::File::options().write(true).open("/dev/null")?;
             Ok(rustix::stdio::dup2_stdout(null)?)
@@ -199,7 +200,7 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     {
         Some(("ready", _)) => {
             let mut out = Out::new();
-            out.line(&format!("ready {}", options.mountpoint.display()))?;
+            out.line(&format!("ready {}", path_text(&options.mountpoint)))?;
             out.flush()?;
             Ok(Done::Well)
         }

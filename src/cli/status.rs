@@ -53,10 +53,10 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     }
     facts.push(("home", path(&status.home)));
     let base = |base: &BaseStatus, inactive: &str| {
-        let state = if base.active {
-            String::new()
-        } else {
-            format!(" ({inactive})")
+        let state = match &base.problem {
+            _ if !base.active => format!(" ({inactive})"),
+            Some(problem) => format!(" ({})", plain(problem)),
+            None => String::new(),
         };
         format!("{}: {}{state}", plain(&base.name), path(&base.path))
     };

@@ -179,6 +179,9 @@ pub struct BaseStatus {
     pub path: WirePath,
     /// A library: registered. A project: open.
     pub active: bool,
+    /// Why its folder cannot be looked into now, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How many items are how.

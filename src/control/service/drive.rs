@@ -15,6 +15,8 @@ const LIBRARYS: u64 = 1 << 32;
 impl Service {
     pub(super) fn status(&self) -> Result<Status, RpcError> {
         let reader = self.catalog.reader()?;
+        // Nobody waits for a library here: status is asked to find out.
+        let library = self.library.lock().clone();
         let mut libraries = Vec::new();
         let mut projects = Vec::new();
         for base in reader.bases()? {
@@ -23,7 +25,14 @@ impl Service {
                 BaseKind::Project => &mut projects,
                 BaseKind::Computer => continue,
             };
-            list.push(base.into());
+            let problem = library
+                .as_ref()
+                .filter(|_| base.active)
+                .and_then(|library| library.problem_at(&base.path));
+            list.push(BaseStatus {
+                problem,
+                ..base.into()
+            });
         }
         let counts = reader.counts()?;
         let mut items = ItemCounts {
@@ -38,8 +47,6 @@ impl Service {
         warnings.extend(self.warnings.lock().iter().cloned());
         let mut tasks = Vec::new();
         let mut left_out = 0;
-        // Nobody waits for a library here: status is asked to find out.
-        let library = self.library.lock().clone();
         if let Some(library) = library {
             left_out = library.problem_count() as u64;
             for (path, reason) in library.unwatched()? {

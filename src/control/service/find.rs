@@ -55,6 +55,11 @@ impl Service {
         };
         match found {
             Some(Found::Item(item)) => Ok(item),
+            Some(Found::Folder) => Err(RpcError::new(
+                Reason::NotFound,
+                format!("{} is a folder, not a sound", shown()),
+            )
+            .remedy("`mediafs ls WORD` lists those whose folder has that word")),
             Some(Found::File(file)) => Err(no_sound(&shown(), &file)),
             None => Err(self.left_out(path).unwrap_or_else(|| unknown(&shown()))),
         }
@@ -73,7 +78,7 @@ impl Service {
 
 fn unknown(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no sound {what:?}"))
-        .remedy("`mediafs ls` lists all, with their ids")
+        .remedy("`mediafs ls` lists all, with their ids, and `mediafs import` adds files")
 }
 
 /// What a path leads to.
@@ -81,6 +86,8 @@ enum Found {
     Item(ItemRow),
     /// A file of a library or project, of which there is no item.
     File(PlaceRow),
+    /// A folder of one.
+    Folder,
 }
 
 fn no_sound(what: &str, file: &PlaceRow) -> RpcError {
@@ -184,7 +191,7 @@ fn id_of(name: &OsStr) -> Option<MediaId> {
 
 /// The item whose file has this path: of an active library or an open project first, the innermost first.
 fn on_disk(reader: &Reader, path: &Path) -> Result<Option<Found>, RpcError> {
-    let mut file = None;
+    let mut other_than_item = None;
     let mut bases = reader.bases()?;
     bases.retain(|base| path.starts_with(&base.path));
     bases.sort_by_key(|base| {
@@ -202,17 +209,19 @@ fn on_disk(reader: &Reader, path: &Path) -> Result<Option<Found>, RpcError> {
             .map(|component| component.as_os_str().to_owned())
             .collect();
         match below(reader, &base, &names)? {
-            Some(Found::File(found)) => file = file.or(Some(Found::File(found))),
+            Some(other @ (Found::File(_) | Found::Folder)) => {
+                other_than_item = other_than_item.or(Some(other))
+            }
             Some(item) => return Ok(Some(item)),
             None => {}
         }
     }
-    Ok(file)
+    Ok(other_than_item)
 }
 
 fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<Found>, RpcError> {
     let [folders @ .., file] = names else {
-        return Ok(None);
+        return Ok(Some(Found::Folder));
     };
     let mut at: FolderNo = base.top;
     for name in folders {
@@ -228,6 +237,6 @@ fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<F
             Some(item) => Some(Found::Item(item)),
             None => place.present.then_some(Found::File(place)),
         }),
-        None => Ok(None),
+        None => Ok(reader.child_folder(at, file)?.map(|_| Found::Folder)),
     }
 }

@@ -3,8 +3,9 @@
 use super::{Service, cancelled};
 use crate::catalog::{BaseKind, BaseRow};
 use crate::control::methods::*;
-use crate::control::{Caller, Reason, RpcError};
+use crate::control::{Caller, Reason, RpcError, WirePath};
 use crate::library::{Phase, ProgressSnapshot};
+use crate::model::path_text;
 
 impl Service {
     pub(super) fn scan(
@@ -18,7 +19,7 @@ impl Service {
             None => Roots::All,
             Some(path) => {
                 let base = library.base_at(&path.0)?.filter(|base| base.active);
-                Roots::One(base.ok_or_else(|| no_library(&path.to_string()))?.row)
+                Roots::One(base.ok_or_else(|| self.no_root(path))?.row)
             }
         };
         let progress = crate::library::Progress::default();
@@ -69,9 +70,27 @@ impl Service {
     }
 }
 
+impl Service {
+    /// What to scan instead of a folder that is no root.
+    fn no_root(&self, path: &WirePath) -> RpcError {
+        let bases = self.catalog.reader().and_then(|reader| reader.bases());
+        let above = bases.unwrap_or_default().into_iter().find(|base| {
+            base.kind != BaseKind::Computer && base.active && path.0.starts_with(&base.path)
+        });
+        match above {
+            Some(base) => RpcError::new(
+                Reason::NotFound,
+                format!("{path} is only a part of a library"),
+            )
+            .remedy(format!("scan the whole of it: {}", path_text(&base.path))),
+            None => no_library(&path.to_string()),
+        }
+    }
+}
+
 fn no_library(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no library {what:?}"))
-        .remedy("`mediafs status` lists them")
+        .remedy("`mediafs status` lists them, and `mediafs import FOLDER` adds one")
 }
 
 impl From<BaseRow> for BaseStatus {
@@ -80,6 +99,7 @@ impl From<BaseRow> for BaseStatus {
             name: base.name,
             path: base.path.as_path().into(),
             active: base.active,
+            problem: None,
         }
     }
 }
