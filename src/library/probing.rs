@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::catalog::{
-    CatalogError, Durability, Evidence, Observation, PlaceKind, PlaceNo, ProbeRecord,
-};
+use crate::catalog::{CatalogError, Durability, Observation, PlaceKind, PlaceNo, ProbeRecord};
 
 use super::disk::{RootFolder, evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
@@ -126,7 +124,7 @@ fn record_batch(engine: &Engine, batch: &[Probed]) -> Result<(), CatalogError> {
         for probed in batch {
             let now = writer.reader().place(probed.place)?;
             let current = now.is_some_and(|row| {
-                row.generation == probed.generation && row.present && row.folder.is_some()
+                row.generation == probed.generation && row.is_here() && row.folder.is_some()
             });
             if current {
                 writer.record_probe(probed.place, probed.generation, &probed.record)?;
@@ -145,7 +143,7 @@ pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Prob
         };
         let Some(folder) = row
             .folder
-            .filter(|_| row.present && row.kind == PlaceKind::File)
+            .filter(|_| row.is_here() && row.kind == PlaceKind::File)
         else {
             return Ok(None);
         };
@@ -236,12 +234,4 @@ fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
         hasher.update(&part);
     }
     Ok(*hasher.finalize().as_bytes())
-}
-
-/// Whether two looks at a file are at the same bytes on disk, whatever its name: a rename changes the inode's time.
-pub(super) fn same_bytes(one: &Evidence, other: &Evidence) -> bool {
-    one.device == other.device
-        && one.inode == other.inode
-        && one.size == other.size
-        && one.modified == other.modified
 }

@@ -204,7 +204,7 @@ fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<I
     match reader.child_place(at, file)? {
         Some((_, Some(item))) => Ok(Some(item)),
         // Items of other scopes may have the file.
-        Some((place, None)) => Ok(reader.items_at(place.row)?.into_iter().next()),
+        Some((place, None)) => Ok(reader.items_of(place.row)?.into_iter().next()),
         None => Ok(None),
     }
 }
