@@ -48,7 +48,7 @@ impl Writer {
         }
         let target = self.reader().place_named(folder, name)?;
         if let Some(target) = &target {
-            if self.has_its_own(target, evidence)? {
+            if self.keeps_its_name(target, &row, evidence)? {
                 return self.save_over(&row, target, &seen);
             }
             self.displace(target)?;
@@ -86,10 +86,22 @@ impl Writer {
         Ok(observed)
     }
 
-    /// Whether items stand for a place that had another content than that of the file that takes its name now.
-    fn has_its_own(&self, place: &PlaceRow, came: &Evidence) -> Result<bool> {
-        let same = place.generation == 1 && place.evidence.same_bytes(came);
-        Ok(!same && !self.reader().items_of(place.row)?.is_empty())
+    /// Whether the items that stand for a place go on doing so, with the content of the file that takes its name now.
+    /// Not if they were made of that very file, as it was seen under its new name before the move was told, and the file
+    /// has older ones.
+    fn keeps_its_name(
+        &self,
+        place: &PlaceRow,
+        came: &PlaceRow,
+        evidence: &Evidence,
+    ) -> Result<bool> {
+        let items = self.reader().items_of(place.row)?;
+        let Some(first) = items.first() else {
+            return Ok(false);
+        };
+        let seen_quickly = place.generation == 1 && place.evidence.same_bytes(evidence);
+        let older = self.reader().items_of(came.row)?;
+        Ok(!(seen_quickly && older.first().is_some_and(|older| older.row < first.row)))
     }
 
     /// The file of one place is the content of another place now.
@@ -289,7 +301,7 @@ impl Writer {
     fn merge_place(&mut self, gone: &PlaceRow, into: FolderNo) -> Result<Option<PlaceNo>> {
         let came = self.reader().place_named(into, &gone.name)?;
         if let Some(came) = &came {
-            if !self.has_its_own(gone, &came.evidence)? {
+            if !self.keeps_its_name(gone, came, &came.evidence)? {
                 self.displace(gone)?;
                 if came.is_here() {
                     self.lend_to(gone.row, came.row)?;

@@ -141,6 +141,27 @@ fn candidates(
     Ok(candidates)
 }
 
+/// Whether a file without items is, by what the disk says of it, one with items that has left its name.
+pub(super) fn was_elsewhere(
+    engine: &Engine,
+    reader: &Reader,
+    row: &PlaceRow,
+) -> Result<bool, CatalogError> {
+    if !reader.items_of(row.row)?.is_empty() {
+        return Ok(false);
+    }
+    for other in reader.places_of_inode(row.evidence.inode)? {
+        if other.row != row.row
+            && OnDisk::from(&other.evidence) == OnDisk::from(&row.evidence)
+            && !reader.items_of(other.row)?.is_empty()
+            && is_gone(engine, reader, &other)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Of several names at which one file was seen, those that it has left meanwhile do not count.
 fn drop_left(
     engine: &Engine,

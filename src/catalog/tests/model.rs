@@ -283,7 +283,8 @@ impl Run {
         // word of the move.
         let quick = known_there.is_some_and(|there| {
             there.generation == 1 && there.evidence.same_bytes(&place.evidence)
-        });
+        }) && moved.is_some()
+            && moved < target;
         let saved_over = from != to && target.is_some() && !quick;
         if saved_over {
             // Another content of what was there, unless this looks the same (here: a link to the same file).
