@@ -21,6 +21,11 @@ const DANGLING: &[(&str, &str)] = &[
          AND NOT EXISTS (SELECT 1 FROM place p WHERE p.number = i.place)",
     ),
     (
+        "items whose place of record is not known",
+        "SELECT count(*) FROM item i WHERE i.home IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM place p WHERE p.number = i.home)",
+    ),
+    (
         "files of folders that are not known",
         "SELECT count(*) FROM place p WHERE p.folder IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM folder f WHERE f.number = p.folder AND f.base = p.base)",
@@ -32,7 +37,8 @@ const DANGLING: &[(&str, &str)] = &[
     ),
     (
         "items that are local, though their file is gone",
-        "SELECT count(*) FROM item i JOIN place p ON p.number = i.place WHERE i.availability = 0 AND p.present = 0",
+        "SELECT count(*) FROM item i JOIN place p ON p.number = i.place \
+         WHERE i.availability = 0 AND (p.present = 0 OR p.away = 1)",
     ),
 ];
 
@@ -191,7 +197,7 @@ impl Reader {
                 "SELECT ",
                 item_columns!(),
                 " FROM item i JOIN place p ON p.number = i.place \
-                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 ORDER BY i.number LIMIT ?2"
+                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 AND p.away = 0 ORDER BY i.number LIMIT ?2"
             ),
             (after, limit),
             item_row,
@@ -261,7 +267,7 @@ impl Reader {
     pub fn unprobed(&self, base: BaseNo, after: u32, limit: u32) -> Result<Vec<PlaceNo>> {
         self.db().many(
             "listing what is to be probed",
-            "SELECT number FROM place WHERE base = ?1 AND number > ?2 AND present = 1 AND link IS NULL \
+            "SELECT number FROM place WHERE base = ?1 AND number > ?2 AND present = 1 AND away = 0 AND link IS NULL \
              AND folder IS NOT NULL AND probed <> generation ORDER BY number LIMIT ?3",
             (base.0, after, limit),
             |row| row.get(0).map(PlaceNo),

@@ -249,7 +249,7 @@ fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
         (&row.kind, &seen.entry),
         (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
     );
-    row.present && same_kind && row.evidence == seen.evidence
+    row.is_here() && same_kind && row.evidence == seen.evidence
 }
 
 /// What a file or link is to the catalog, or why it is nothing.

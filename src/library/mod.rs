@@ -30,6 +30,8 @@ mod progress;
 #[cfg(target_os = "linux")]
 mod reconcile;
 #[cfg(target_os = "linux")]
+mod renames;
+#[cfg(target_os = "linux")]
 mod roots;
 #[cfg(target_os = "linux")]
 mod scan;

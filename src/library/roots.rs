@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use crate::catalog::{BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, Writer};
+use crate::catalog::{
+    BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, PlaceRow, Writer,
+};
 use crate::model::display_name;
 
 use super::engine::Engine;
@@ -173,7 +175,7 @@ fn hand_over(writer: &mut Writer, from: FolderNo, into: FolderNo) -> Result<(), 
         writer.move_folder(folder.row, into, &folder.name)?;
     }
     let places = writer.reader().places_of_folder(from)?;
-    for place in places.into_iter().filter(|place| place.present) {
+    for place in places.into_iter().filter(PlaceRow::is_here) {
         writer.move_place(place.row, into, &place.name, &place.evidence)?;
     }
     Ok(())

@@ -233,7 +233,7 @@ fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<F
     match reader.child_place(at, file)? {
         Some((_, Some(item))) => Ok(Some(Found::Item(item))),
         // Items of other scopes may have the file.
-        Some((place, None)) => Ok(match reader.items_at(place.row)?.into_iter().next() {
+        Some((place, None)) => Ok(match reader.items_of(place.row)?.into_iter().next() {
             Some(item) => Some(Found::Item(item)),
             None => place.present.then_some(Found::File(place)),
         }),

@@ -294,7 +294,7 @@ impl<'e> Copier<'e> {
                 .flatten()
                 .filter(|(row, _)| row.name == name);
             if let Some((row, _)) = place {
-                let items = reader.items_at(row.row)?;
+                let items = reader.items_of(row.row)?;
                 // In the library a scan makes an item of whatever it finds.
                 let found = |item: &ItemRow| {
                     self.base.kind == crate::catalog::BaseKind::Library

@@ -13,7 +13,6 @@ use crate::catalog::{
 };
 use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
 use crate::library::engine::Engine;
-use crate::library::probing::same_bytes;
 use crate::library::watching::base_of;
 use crate::model::{ObjectHash, Origin, display_name};
 
@@ -120,7 +119,7 @@ fn known_in(
         if let Some(folder) = Engine::find_folder(reader, base, parent)?
             && let Some((place, _)) = reader.child_place(folder, name)?
             && place.name == name
-            && !reader.items_at(place.row)?.is_empty()
+            && !reader.items_of(place.row)?.is_empty()
         {
             return Ok(Some((base.clone(), relative.to_owned())));
         }
@@ -269,7 +268,7 @@ pub(super) fn see_reference(
     let folder = Engine::ensure_folder(writer, root, &prepared.base, parent)?.ok_or_else(gone)?;
     let handle = root.folder(parent).map_err(|_| gone())?;
     let seen = handle.look(name)?.ok_or_else(gone)?;
-    if seen.entry != Entry::File || !same_bytes(&seen.evidence, &prepared.evidence) {
+    if seen.entry != Entry::File || !seen.evidence.same_bytes(&prepared.evidence) {
         return Err(Refusal::This(CHANGED.to_owned()));
     }
     Ok(observe(writer, folder, name, seen.evidence)?)
@@ -310,7 +309,7 @@ fn name_copy(
         let name = numbered(wanted, n);
         let known = writer.reader().child_place(folder, &name)?;
         if let Some((row, _)) = known.filter(|(row, _)| row.name == name)
-            && !writer.reader().items_at(row.row)?.is_empty()
+            && !writer.reader().items_of(row.row)?.is_empty()
         {
             continue;
         }

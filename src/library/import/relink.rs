@@ -101,7 +101,7 @@ impl Library {
             Refusal::This(reason) => unusable(reason),
             Refusal::Catalog(error) => error.into(),
         };
-        engine.catalog.write(Durability::Full, |writer| {
+        let left = engine.catalog.write(Durability::Full, |writer| {
             let root = RootFolder::open(&prepared.base.path)
                 .map_err(|error| unusable(error.to_string()))?;
             let place = see_reference(writer, &root, &prepared, relative).map_err(refused)?;
@@ -112,6 +112,9 @@ impl Library {
             writer.record_content(place, generation, &prepared.record)?;
             Ok(writer.relink(item, place)?)
         })?;
+        if let Some(left) = left {
+            engine.probe_soon(left);
+        }
         if prepared.base.kind == BaseKind::Computer
             && let Some(parent) = relative.parent()
         {
