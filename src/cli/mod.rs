@@ -64,6 +64,10 @@ enum Command {
     Relink(relink::Arguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
+    /// What the daemon runs for storage that may hang; not for people
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Courier,
 }
 
 /// For commands that report.
@@ -146,6 +150,18 @@ struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { home, command } = Arguments::parse();
+    #[cfg(target_os = "linux")]
+    if matches!(command, Command::Courier) {
+        return match crate::library::run_courier() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => {
+                eprintln!(
+                    "mediafs: the daemon starts couriers itself; there is nothing to do by hand"
+                );
+                ExitCode::FAILURE
+            }
+        };
+    }
     let outcome = Home::locate(home.as_deref())
         .map_err(CliError::from)
         .and_then(|home| run(command, &Context { home }));
@@ -178,6 +194,8 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Relink(arguments) => relink::run(&arguments, context),
         Command::Cache(arguments) => cache::run(&arguments, context),
         Command::Doctor(arguments) => doctor::run(&arguments, context),
+        #[cfg(target_os = "linux")]
+        Command::Courier => Ok(Done::Well),
     }
 }
 

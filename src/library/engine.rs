@@ -18,6 +18,7 @@ use super::disk::{Folder, NoFolder, RootFolder};
 use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::trust::Judge;
+use crate::storage::Couriers;
 
 /// Where the files of a project that came by copy are, below its folder.
 pub(super) const MEDIA_FOLDER: &str = "Media";
@@ -42,6 +43,8 @@ pub(super) struct Engine {
     pub(super) home: PathBuf,
     pub(super) config: LibraryConfig,
     pub(super) problems: Problems,
+    /// For storage that is not trusted.
+    pub(super) couriers: Couriers,
     judge: Judge,
     watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
     /// Held while a temporary file is made or abandoned ones are removed.
@@ -78,6 +81,7 @@ impl Engine {
             judge: Judge::new(config.trusted.clone()),
             config,
             problems: Problems::default(),
+            couriers: Couriers::default(),
             watcher: RwLock::new(None),
             temporary: Mutex::new(()),
             matching: Mutex::new(()),

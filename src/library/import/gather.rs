@@ -11,7 +11,7 @@ use crate::library::error::LibraryError;
 use crate::library::progress::Progress;
 
 use super::drive::item_on_drive;
-use super::{ImportMode, ImportOptions, Imported, Outcome};
+use super::{ImportMode, ImportOptions, Imported, Outcome, remote};
 
 /// One thing to do.
 pub(super) enum Task {
@@ -37,9 +37,20 @@ pub(super) struct Source {
     pub(super) below: PathBuf,
     /// It was named itself, not found in a folder: nothing about it is passed over in silence.
     pub(super) named: bool,
+    /// How it is read.
+    pub(super) through: Through,
 }
 
-/// Makes the list. Nothing on storage that is not trusted is touched.
+/// Who touches a file's storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Through {
+    /// This process: it is trusted.
+    Here,
+    /// A courier: it may hang.
+    Courier,
+}
+
+/// Makes the list. Nothing on storage that is not trusted is touched but by couriers.
 pub(super) fn gather(
     engine: &Engine,
     paths: &[PathBuf],
@@ -77,7 +88,13 @@ fn gather_all(
             tasks.push(Task::Answered(answer));
             continue;
         }
-        let real = match real_path(engine, &absolute) {
+        if let Some(reason) = engine.untrusted_now(&absolute) {
+            remote::gather(
+                engine, &absolute, &reason, options, progress, cancel, &mut tasks,
+            );
+            continue;
+        }
+        let real = match real_path(&absolute) {
             Ok(real) => real,
             Err(reason) => {
                 tasks.push(Task::Answered(Imported::failed(path, reason)));
@@ -86,6 +103,12 @@ fn gather_all(
         };
         if let Some(answer) = on_drive(engine, &real, options)? {
             tasks.push(Task::Answered(answer));
+            continue;
+        }
+        if let Some(reason) = engine.untrusted_now(&real) {
+            remote::gather(
+                engine, &real, &reason, options, progress, cancel, &mut tasks,
+            );
             continue;
         }
         match std::fs::metadata(&real) {
@@ -109,6 +132,7 @@ fn gather_all(
                     source: real,
                     below: PathBuf::new(),
                     named: true,
+                    through: Through::Here,
                 }));
             }
             Ok(_) => tasks.push(Task::Answered(Imported::failed(
@@ -134,14 +158,7 @@ fn on_drive(
     }))
 }
 
-fn real_path(engine: &Engine, path: &Path) -> Result<PathBuf, String> {
-    let refuse = |path: &Path| match engine.untrusted_now(path) {
-        Some(reason) => Err(format!(
-            "{reason}; only trusted local storage is served in this version"
-        )),
-        None => Ok(()),
-    };
-    refuse(path)?;
+fn real_path(path: &Path) -> Result<PathBuf, String> {
     std::fs::canonicalize(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         _ => error.to_string(),
@@ -199,6 +216,7 @@ fn folder(
                         source: path,
                         below: crate::library::sweep::below(&own_name, &relative),
                         named: false,
+                        through: Through::Here,
                     }));
                 }
                 Some(Entry::Link) => tasks.push(skipped(&path, "a symbolic link")),
@@ -214,7 +232,7 @@ fn kind(folder: &Folder, name: &OsStr) -> Option<Entry> {
     folder.look(name).ok().flatten().map(|seen| seen.entry)
 }
 
-fn skipped(path: &Path, what: &str) -> Task {
+pub(super) fn skipped(path: &Path, what: &str) -> Task {
     Task::Answered(Imported::none(path, Outcome::Skipped(what.to_owned())))
 }
 

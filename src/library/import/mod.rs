@@ -10,6 +10,7 @@ mod drive;
 mod gather;
 mod record;
 mod relink;
+mod remote;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -213,7 +214,10 @@ impl Library {
             done: Vec::new(),
             waiting: Vec::new(),
         };
-        import.run(self, tasks)?;
+        let ran = import.run(self, tasks);
+        // A disk that was imported from can be unplugged.
+        engine.couriers.end_idle();
+        ran?;
         progress.enter(Phase::Idle);
         import.done.sort_by_key(|(task, _)| *task);
         Ok(import.done.into_iter().map(|(_, done)| done).collect())

@@ -13,7 +13,7 @@ use crate::model::Format;
 
 use super::Outcome;
 use super::drive::item_on_drive;
-use super::gather::Source;
+use super::gather::{Source, Through};
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
 
 /// Why an item was not relinked. It is as it was.
@@ -74,6 +74,7 @@ impl Library {
             source,
             below: PathBuf::new(),
             named: true,
+            through: Through::Here,
         };
         let prepared = prepare_reference(engine, &source).map_err(|outcome| match outcome {
             Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
