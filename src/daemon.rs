@@ -299,9 +299,10 @@ fn serve(
 
 /// A name that was mistyped is to be told before anything is mounted. A folder that was there once may come back.
 fn check_folders(options: &DaemonOptions, library: &Library) -> Result<(), DaemonError> {
+    let known = library.catalog().reader()?.bases()?;
     for path in options.libraries.iter().chain(&options.projects) {
-        // What may hang is not touched, and told when the folder is registered.
-        if library.untrusted(path).is_some() {
+        // What may hang is not touched, and told when the folder is registered. Finding out is the dear part.
+        if known.iter().any(|base| base.path == *path) || library.untrusted(path).is_some() {
             continue;
         }
         let found = std::fs::metadata(path).and_then(|found| {
