@@ -242,6 +242,12 @@ impl Movie {
 }
 
 impl Track {
+    /// Chapters' pictures, a cover: nothing that moves.
+    pub(crate) fn is_still(&self) -> bool {
+        self.entry
+            .is_none_or(|entry| matches!(&entry.kind, b"jpeg" | b"png " | b"tiff" | b"gif "))
+    }
+
     fn read(window: &mut Window<'_>, at: &BoxAt) -> io::Result<Option<Self>> {
         let Some(media) = at.child(window, b"mdia")? else {
             return Ok(None);

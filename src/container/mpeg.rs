@@ -207,6 +207,18 @@ impl MpegStream {
     pub(crate) fn find(window: &mut Window<'_>) -> io::Result<Option<Self>> {
         let tags_end = id3::leading_end(window)?;
         let end = id3::trailing_start(window)?.max(tags_end);
+        Self::find_between(window, tags_end, end)
+    }
+
+    /// Finds the stream between two places, where there are no tags.
+    ///
+    /// # Errors
+    /// Where reading fails.
+    pub(crate) fn find_between(
+        window: &mut Window<'_>,
+        tags_end: u64,
+        end: u64,
+    ) -> io::Result<Option<Self>> {
         let mut at = tags_end;
         while at < end && at - tags_end < JUNK {
             let ahead = window.at(at, 4096)?;

@@ -211,6 +211,8 @@ pub(crate) enum Coding {
         sample_rate: u32,
         /// 1 or 2.
         channels: u16,
+        /// Packets of headers, with the first one.
+        headers: usize,
     },
     /// Moving pictures.
     Video,
@@ -240,6 +242,40 @@ pub(crate) struct OpusHead {
     pub(crate) streams: u8,
     /// How many of them are stereo; these come first.
     pub(crate) coupled: u8,
+}
+
+impl OpusHead {
+    /// One or two channels in a stream.
+    pub(crate) fn simple(channels: u16) -> Option<Self> {
+        let coupled = u8::try_from(channels.checked_sub(1)?).ok()?;
+        (coupled < 2).then_some(Self {
+            channels,
+            pre_skip: 0,
+            streams: 1,
+            coupled,
+        })
+    }
+
+    /// As it is in MP4: without a mark, numbers in the other byte order.
+    pub(crate) fn of_box(body: &[u8]) -> Option<Self> {
+        let pre_skip = u16::from_be_bytes(*body.get(2..)?.first_chunk()?);
+        let channels = *body.get(1)?;
+        let (streams, coupled) = match body.get(10)? {
+            0 => (1, channels.saturating_sub(1)),
+            _ => (*body.get(11)?, *body.get(12)?),
+        };
+        Self::new(channels, pre_skip, streams, coupled)
+    }
+
+    fn new(channels: u8, pre_skip: u16, streams: u8, coupled: u8) -> Option<Self> {
+        let valid = channels > 0 && streams > 0 && coupled <= streams;
+        valid.then_some(Self {
+            channels: u16::from(channels),
+            pre_skip,
+            streams,
+            coupled,
+        })
+    }
 }
 
 impl Coding {
@@ -274,14 +310,7 @@ impl Coding {
                     0 => (1, channels.saturating_sub(1)),
                     _ => (*rest.get(9)?, *rest.get(10)?),
                 };
-                (*channels > 0 && streams > 0 && coupled <= streams).then_some(Self::Opus(
-                    OpusHead {
-                        channels: u16::from(*channels),
-                        pre_skip,
-                        streams,
-                        coupled,
-                    },
-                ))
+                OpusHead::new(*channels, pre_skip, streams, coupled).map(Self::Opus)
             }
             [0x7f, b'F', b'L', b'A', b'C', rest @ ..] => {
                 let info = rest.get(12..)?;
@@ -297,6 +326,7 @@ impl Coding {
                 sample_rate: u32::from_le_bytes(rest.get(28..32)?.try_into().ok()?),
                 channels: u16::try_from(u32::from_le_bytes(rest.get(40..44)?.try_into().ok()?))
                     .ok()?,
+                headers: 2 + rest.get(60).map_or(0, |more| usize::from(*more)),
             }),
             [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..]
             | [b'B', b'B', b'C', b'D', 0, ..]
@@ -310,6 +340,7 @@ impl Coding {
     pub(crate) fn header_packets(&self) -> usize {
         match self {
             Self::Vorbis(_) => 3,
+            Self::Speex { headers, .. } => *headers,
             _ => 2,
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use super::aac::AacConfig;
 use super::isobmff::{BoxAt, Track, number};
+use super::ogg::OpusHead;
 use super::window::Window;
 
 /// Boxes in boxes are followed so far.
@@ -30,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) aac: Option<AacConfig>,
     /// ALAC's configuration, 24 bytes.
     pub(crate) alac: Option<Vec<u8>>,
+    /// Opus's streams.
+    pub(crate) opus: Option<OpusHead>,
 }
 
 /// Reads the first sample description of a track of sound.
@@ -126,6 +129,7 @@ pub(crate) fn read_entry(window: &mut Window<'_>, track: &Track) -> io::Result<E
         b"Opus" => {
             entry.codec = Some("opus");
             entry.sample_rate = 48_000;
+            entry.opus = header(b"dOps").and_then(OpusHead::of_box);
         }
         b"fLaC" => {
             entry.codec = Some("flac");
@@ -197,6 +201,13 @@ fn describe_mpeg4(entry: &mut Entry, header: Option<&[u8]>) {
     }
 }
 
+/// AAC's configuration in a magic cookie: descriptors, behind version and flags or not.
+pub(crate) fn cookie_config(cookie: &[u8]) -> Option<AacConfig> {
+    let bare = [&[0; 4], cookie].concat();
+    let found = descriptors(cookie).or_else(|| descriptors(&bare));
+    found.and_then(|(_, config)| AacConfig::parse(config?))
+}
+
 /// The kind of object and the decoder's configuration in an `esds` box (ISO/IEC 14496-1, 7.2.6).
 fn descriptors(esds: &[u8]) -> Option<(u8, Option<&[u8]>)> {
     let descriptor = |bytes: &'_ [u8]| -> Option<(u8, usize)> {
@@ -254,7 +265,7 @@ fn collect(
             b"wave" if depth < DEEPEST => {
                 collect(window, child.body, child.end, depth + 1, found)?;
             }
-            b"esds" | b"alac" | b"enda" | b"dfLa" | b"pcmC" => {
+            b"esds" | b"alac" | b"enda" | b"dfLa" | b"dOps" | b"pcmC" => {
                 found.push((child.kind, child.bytes(window, LONGEST_HEADER)?.to_vec()));
             }
             _ => {}

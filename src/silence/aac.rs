@@ -9,7 +9,7 @@
 use std::io;
 
 use super::copy::{copy_part, copy_verbatim};
-use super::mp4::aac as packet;
+use super::packets::aac as packet;
 use super::{Capsule, CapsuleBuilder, CapsuleError, Generator};
 use crate::container::aac::{AdtsHeader, walk_adts};
 use crate::container::{id3, window::Window};

@@ -1,8 +1,19 @@
 //! Silence as Core Audio Format.
 //!
-//! `caff` · `desc` · `free` to reach the original's size · `data`. Apple, Core Audio Format Specification 1.0.
+//! From facts alone: `caff` · `desc` · `free` to reach the original's size · `data`; PCM and ADPCM only. Apple, Core
+//! Audio Format Specification 1.0.
+//!
+//! A capsule is made at the scan. Of packets that tell their shape themselves (Opus, FLAC) the first bytes are read.
 
-use super::{Capsule, CapsuleBuilder, Generator, NoPlaceholder, wav};
+use std::io;
+
+use super::packets::{Coding, Packets, alac, flac};
+use super::{Capsule, CapsuleBuilder, Generator, NoPlaceholder, mp3, wav};
+use crate::container::aac::AacConfig;
+use crate::container::ogg::OpusHead;
+use crate::container::sample_entry::cookie_config;
+use crate::container::window::Window;
+use crate::library::probe::Source;
 use crate::model::Format;
 
 /// Header of the file, `desc`, and the head of `data` with its edit count.
@@ -78,4 +89,81 @@ fn coding(codec: &str) -> Option<(&'static [u8; 4], u32, u32, u32, u32)> {
         "adpcm_ima_qt" => (b"ima4", 0, 0, 34, 64),
         _ => return None,
     })
+}
+
+/// How the sound of a CAF file is silenced.
+pub(crate) struct Sound(Coding);
+
+impl Sound {
+    /// By its coding and magic cookie; `None` where there is no silence of it.
+    pub(crate) fn new(codec: &str, channels: u16, cookie: &[u8]) -> Option<Self> {
+        if let Some(byte) = wav::silent_byte(codec) {
+            return Some(Self(Coding::Fill(byte)));
+        }
+        Some(Self(match codec {
+            "mp3" => Coding::Mpeg,
+            "alac" => Coding::Alac(alac::Config::parse(alac_config(cookie)?)?),
+            "aac" => match cookie_config(cookie) {
+                Some(config) => Coding::aac(&config)?,
+                // The usual one is meant.
+                None => Coding::aac(&AacConfig::parse(&AacConfig::lc(44_100, channels)?)?)?,
+            },
+            "opus" => Coding::Opus(OpusHead::simple(channels)?),
+            "flac" => {
+                let info = cookie.windows(4).position(|mark| mark == b"fLaC");
+                let body = info.and_then(|at| cookie.get(at + 8..))?;
+                Coding::Flac(flac::Stream::of_streaminfo(body)?)
+            }
+            _ => return None,
+        }))
+    }
+
+    /// Writes the silent sound between two places into the capsule of a file; `lengths` are those of its packets.
+    ///
+    /// # Errors
+    /// Where reading fails.
+    pub(crate) fn add(
+        &self,
+        source: &mut dyn Source,
+        builder: &mut CapsuleBuilder,
+        (start, end): (u64, u64),
+        lengths: impl Iterator<Item = u64>,
+    ) -> io::Result<()> {
+        if let Some(generator) = self.0.constant() {
+            builder.generated(start, end - start, &generator);
+            return Ok(());
+        }
+        if self.0 == Coding::Mpeg {
+            return mp3::add_frames(&mut Window::new(source)?, builder, start, end);
+        }
+        let mut window = Window::new(source)?;
+        let mut packets = Packets::new(self.0.clone());
+        let mut at = start;
+        let mut lengths = lengths.peekable();
+        while let Some(length) = lengths.next()
+            && !builder.failed()
+        {
+            let next = at.saturating_add(length);
+            if next > end {
+                break;
+            }
+            let is_last = lengths.peek().is_none();
+            packets.read(&mut window, builder, at, length, is_last)?;
+            at = next;
+        }
+        packets.flush(builder);
+        Ok(())
+    }
+}
+
+/// ALAC's configuration in a magic cookie, which old programs wrap in `frma` and `alac` atoms.
+pub(crate) fn alac_config(cookie: &[u8]) -> Option<&[u8]> {
+    let is_atom = |cookie: &[u8], name: &[u8; 4]| cookie.get(4..8) == Some(name.as_slice());
+    let mut config = cookie;
+    for name in [b"frma", b"alac"] {
+        if is_atom(config, name) {
+            config = config.get(12..)?;
+        }
+    }
+    Some(config)
 }

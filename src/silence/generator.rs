@@ -9,8 +9,8 @@
 use super::aac::AdtsFrames;
 use super::flac_frames;
 use super::mp3::{self, SpreadFrames};
-use super::mp4::{AacSlots, HeadSlots};
 use super::ogg::{AlikePages, SilentPages};
+use super::packets::{AacSlots, FlacSlots, HeadSlots};
 
 /// A rule for the bytes of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +30,10 @@ pub(crate) enum Generator<'a> {
     OggAlike(AlikePages<'a>),
     /// Packets of AAC.
     AacSlots(AacSlots<'a>),
-    /// Packets that start alike.
+    /// Packets with starts out of few.
     HeadSlots(HeadSlots<'a>),
+    /// Frames of FLAC, each of a length of its own.
+    FlacSlots(FlacSlots<'a>),
     /// Frames of AAC.
     AdtsFrames(AdtsFrames<'a>),
     /// Silent FLAC frames, all of a stream.
@@ -45,8 +47,10 @@ const MPEG_SPREAD: u8 = 17;
 const OGG_PAGES: u8 = 18;
 const OGG_ALIKE: u8 = 19;
 const AAC_SLOTS: u8 = 20;
-const HEAD_SLOTS: u8 = 21;
+// 21 were packets that all had one start.
 const ADTS_FRAMES: u8 = 22;
+const HEAD_SLOTS: u8 = 23;
+const FLAC_SLOTS: u8 = 24;
 const FLAC: u8 = 3;
 
 impl<'a> Generator<'a> {
@@ -61,6 +65,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(_) => OGG_ALIKE,
             Self::AacSlots(_) => AAC_SLOTS,
             Self::HeadSlots(_) => HEAD_SLOTS,
+            Self::FlacSlots(_) => FLAC_SLOTS,
             Self::AdtsFrames(_) => ADTS_FRAMES,
             Self::Flac(_) => FLAC,
         }
@@ -77,6 +82,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.encode(out),
             Self::AacSlots(slots) => slots.encode(out),
             Self::HeadSlots(slots) => slots.encode(out),
+            Self::FlacSlots(slots) => slots.encode(out),
             Self::AdtsFrames(frames) => frames.encode(out),
             Self::Flac(frames) => frames.encode(out),
         }
@@ -93,6 +99,7 @@ impl<'a> Generator<'a> {
             (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
             (AAC_SLOTS, _) => AacSlots::decode(parameters, length).map(Self::AacSlots),
             (HEAD_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::HeadSlots),
+            (FLAC_SLOTS, _) => FlacSlots::decode(parameters, length).map(Self::FlacSlots),
             (FLAC, parameters) => flac_frames::SilentFrames::decode(parameters)
                 .filter(|frames| frames.length() == Some(length))
                 .map(Self::Flac),
@@ -111,6 +118,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.fill(position, buffer),
             Self::AacSlots(slots) => slots.fill(position, buffer),
             Self::HeadSlots(slots) => slots.fill(position, buffer),
+            Self::FlacSlots(slots) => slots.fill(position, buffer),
             Self::AdtsFrames(frames) => frames.fill(position, buffer),
             Self::Flac(frames) => frames.fill(position, buffer),
             Self::Pattern(block) => {
@@ -132,7 +140,7 @@ mod tests {
     use super::*;
 
     /// The tags of all rules.
-    const TAGS: [u8; 10] = [
+    const TAGS: [u8; 11] = [
         FILL,
         PATTERN,
         FLAC,
@@ -143,6 +151,7 @@ mod tests {
         AAC_SLOTS,
         HEAD_SLOTS,
         ADTS_FRAMES,
+        FLAC_SLOTS,
     ];
 
     proptest! {

@@ -7,6 +7,38 @@
 //! There is one way to the bytes: a [`Capsule`], read by one reader. Where none was recorded, the
 //! container's module makes one from the facts (`from_facts`): its own headers and silent payload, brought to
 //! the original's size.
+//!
+//! What there is. *Exact*: the same to every reader, zeros to every decoder. *Closest*: the same to readers, and what
+//! the note says to decoders. A capsule is made at the scan, or when the whole file passes (hash, copy, hydration);
+//! before that, and over the capsule's limit, facts must do.
+//!
+//! | container | coding | capsule | made | from facts |
+//! | --- | --- | --- | --- | --- |
+//! | WAV, AIFF, CAF | PCM, µ-law, IMA and Microsoft ADPCM | exact | scan | yes |
+//! | | A-law | closest: its smallest step, as it has no zero | scan | yes |
+//! | WAV | G.722, G.726 (from 24 kbit/s on), Windows Media | exact | scan | no |
+//! | | MPEG audio | exact | scan, which reads the file | no |
+//! | | GSM | closest: a sample or two a frame of one step | scan | no |
+//! | | Yamaha ADPCM | closest: its smallest step | scan | no |
+//! | | other known codings (AC-3, DTS, …) | closest: zeros, which decoders refuse | scan | no |
+//! | CAF | ALAC, AAC | exact | scan | no |
+//! | | Opus (one or two channels), FLAC, MPEG audio | exact | scan, which reads the file | no |
+//! | FLAC | | exact, in frames of its own | scan | yes |
+//! | MPEG audio | layers I to III | exact | whole file | yes |
+//! | ADTS | AAC | exact | whole file | no |
+//! | Ogg | Vorbis, Opus | exact | whole file | yes |
+//! | | FLAC | exact | whole file | no |
+//! | | Speex | closest: silent in 16 bits, some decoders' noise is 100 dB below full scale | whole file | no |
+//! | MP4, M4A, MOV, fragmented or not | PCM, AAC, ALAC | exact | scan | AAC, ALAC |
+//! | | Opus, FLAC, MP3 | exact | whole file | no |
+//! | Matroska, WebM | PCM, AAC, ALAC, Vorbis, Opus, FLAC, MPEG audio | exact | whole file | no |
+//! | AVI | PCM, ADPCM, AAC, MPEG audio | as in WAV | whole file | no |
+//! | MP4, Matroska, AVI | other sound (AC-3, DTS, …) | closest: zeros, which decoders refuse | as above | no |
+//! | MP4, Matroska, AVI, Ogg | moving pictures | closest: the first picture, then zeros, which decoders refuse | as above | no |
+//! | MIDI | | tempo, meter and length | scan | yes |
+//!
+//! An error: what no reader here knows; AAC whose layout is told in the stream, in CAF; ALAC of more than two channels
+//! in CAF; Opus of more than two in CAF; and what has no facts' form, until its whole file has passed.
 
 mod capsule;
 mod copy;
@@ -24,15 +56,27 @@ use crate::library::probe::Source;
 use crate::model::{Container, Format};
 use reader::CapsuleReader;
 
+/// How much of a file may be read for its capsule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reading {
+    /// What describes the sound.
+    Headers,
+    /// All of it.
+    All,
+}
+
 mod aac;
 pub(crate) mod aiff;
+mod avi;
 pub(crate) mod caf;
 pub(crate) mod flac;
 mod flac_frames;
+mod matroska;
 pub(crate) mod midi;
 pub(crate) mod mp3;
 pub(crate) mod mp4;
 pub(crate) mod ogg;
+mod packets;
 pub(crate) mod wav;
 
 /// Of any file system: 2⁶² bytes. Keeps sums of lengths from a damaged catalog within 64 bits.
@@ -73,8 +117,8 @@ pub trait Placeholder: Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize;
 }
 
-/// The capsule of a file whose container is not described by its headers alone (MPEG audio, Ogg, ADTS), for who
-/// reads all of its bytes anyway. `None` where the container needs none of the kind, or no capsule can be made
+/// The capsule of a file that its headers alone do not describe (MPEG audio, Ogg, ADTS, Matroska, AVI, some MP4), for
+/// who reads all of its bytes anyway. `None` where the container needs none of the kind, or no capsule can be made
 /// of this file: the facts alone must do then.
 ///
 /// # Errors
@@ -83,7 +127,10 @@ pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Resul
     let made = match format.container {
         Container::Mp3 => mp3::capsule(source)?,
         Container::Ogg => ogg::capsule(source)?,
+        Container::Mp4 => mp4::whole_capsule(source)?,
         Container::Aac => aac::capsule(source)?,
+        Container::Matroska => matroska::capsule(source)?,
+        Container::Avi => avi::capsule(source)?,
         _ => None,
     };
     Ok(match made {

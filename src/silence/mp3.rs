@@ -40,19 +40,42 @@ pub(super) fn capsule(
     let tags_end = id3::leading_end(&mut window)?;
     let kept = KEPT_OF_LARGE;
     copy_verbatim(&mut window, &mut builder, (0, tags_end), &large, kept)?;
+    add_stream(&mut window, &mut builder, &stream)?;
+    let size = window.size();
+    copy_verbatim(&mut window, &mut builder, (stream.end, size), &large, kept)?;
+    Ok(Some(builder.finish()))
+}
+
+/// Writes the silent frames from `start` to `end` of a file into its capsule: the sound of another container.
+///
+/// # Errors
+/// Where reading fails.
+pub(super) fn add_frames(
+    window: &mut Window<'_>,
+    builder: &mut CapsuleBuilder,
+    start: u64,
+    end: u64,
+) -> io::Result<()> {
+    match MpegStream::find_between(window, start, end)? {
+        Some(stream) => add_stream(window, builder, &stream),
+        None => Ok(()),
+    }
+}
+
+fn add_stream(
+    window: &mut Window<'_>,
+    builder: &mut CapsuleBuilder,
+    stream: &MpegStream,
+) -> io::Result<()> {
     if stream.info.is_some() {
         let length = stream.header.length().min(stream.end - stream.start);
         let frame = window.at(stream.start, length as usize)?;
         builder.verbatim(stream.start, frame);
     }
     let mut group = Group::default();
-    stream.walk(&mut window, &mut |at, header| {
-        group.add(&mut builder, at, header)
-    })?;
-    group.flush(&mut builder);
-    let size = window.size();
-    copy_verbatim(&mut window, &mut builder, (stream.end, size), &large, kept)?;
-    Ok(Some(builder.finish()))
+    stream.walk(window, &mut |at, header| group.add(builder, at, header))?;
+    group.flush(builder);
+    Ok(())
 }
 
 /// Frames that lie one behind the other.
@@ -153,7 +176,7 @@ impl<'a> SilentFrames<'a> {
 }
 
 /// The bytes of a silent frame that are not zero: its header, and the check if it has one.
-fn silent_head(header: &FrameHeader) -> ([u8; 6], usize) {
+pub(super) fn silent_head(header: &FrameHeader) -> ([u8; 6], usize) {
     let [a, b, c, d] = header.raw;
     if !header.has_check() {
         return ([a, b, c, d, 0, 0], 4);

@@ -1,28 +1,77 @@
 //! Silence as WAVE (RIFF, and RF64 beyond 4 GiB).
 //!
-//! RIFF · `fmt ` · `fact` where the coding wants one · `data`. The original's size is reached by a `JUNK` chunk
+//! From facts: RIFF · `fmt ` · `fact` where the coding wants one · `data`. The original's size is reached by a `JUNK` chunk
 //! behind the data, or by a few loose bytes where none fits. IBM and Microsoft, Multimedia Programming Interface
 //! (1991); EBU Tech 3306.
 
-use super::{Capsule, CapsuleBuilder, Generator, NoPlaceholder};
+use std::io;
+
+use super::packets::Coding;
+use super::{Capsule, CapsuleBuilder, Generator, NoPlaceholder, mp3};
+use crate::container::window::Window;
+use crate::library::probe::Source;
 use crate::model::Format;
 
 /// A length that is found in `ds64` instead.
 const IN_DS64: u32 = u32::MAX;
 
 /// The byte of which silence in this coding is made: zero for most, the middle for unsigned samples, and what is
-/// closest to zero for A-law, which has no zero. A block of zeros decodes to zeros in all three ADPCM codings. `None` for
-/// codings without such a byte.
+/// closest to zero for A-law, which has no zero. A block of zeros decodes to zeros in the three ADPCM codings with
+/// blocks, in G.726 and in Windows Media. `None` for codings without such a byte.
 pub(crate) fn silent_byte(codec: &str) -> Option<u8> {
     Some(match codec {
         "pcm_u8" => 0x80,
         "pcm_mulaw" => 0xff,
         "pcm_alaw" => 0xd5,
-        "adpcm_ms" | "adpcm_ima_wav" | "adpcm_ima_qt" | "pcm_s8" => 0,
+        "adpcm_ms" | "adpcm_ima_wav" | "adpcm_ima_qt" | "adpcm_g726" | "wmav2" | "pcm_s8" => 0,
+        "adpcm_g722" => 0xfc,
         "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_s64le" | "pcm_f32le" | "pcm_f64le"
         | "pcm_s16be" | "pcm_s24be" | "pcm_s32be" | "pcm_s64be" | "pcm_f32be" | "pcm_f64be" => 0,
         _ => return None,
     })
+}
+
+/// Two frames of GSM in 65 bytes, as WAVE has them. The coding has no zero: its pulses are the smallest there are,
+/// and the filter such that next to nothing is left of them, a sample or two a frame of one step of the 13 bits that
+/// are decoded.
+const GSM_BLOCK: [u8; 65] = [
+    0x6f, 0x87, 0x2b, 0xdf, 0x83, 0x62, 0x80, 0x24, 0x49, 0x92, 0x24, 0x89, 0x42, 0x80, 0x24, 0x49,
+    0x92, 0x24, 0x89, 0x22, 0x80, 0x24, 0x49, 0x92, 0x24, 0x89, 0x02, 0x80, 0x24, 0x49, 0x92, 0x24,
+    0xf9, 0x76, 0xb8, 0xf2, 0x3d, 0x28, 0x06, 0x48, 0x92, 0x24, 0x49, 0x92, 0x28, 0x04, 0x48, 0x92,
+    0x24, 0x49, 0x92, 0x28, 0x02, 0x48, 0x92, 0x24, 0x49, 0x92, 0x28, 0x00, 0x48, 0x92, 0x24, 0x49,
+    0x92,
+];
+
+/// Silence in codings that WAVE and AVI have, where it is the same in all packets.
+pub(super) fn constant(codec: &str, channels: u16) -> Option<Coding> {
+    Some(match codec {
+        "gsm_ms" => Coding::Block(&GSM_BLOCK),
+        // Up and down by the smallest difference, as it has no zero; a byte is two frames, or one of two channels.
+        "adpcm_yamaha" if channels == 2 => Coding::Block(&[0, 0x88]),
+        "adpcm_yamaha" => Coding::Fill(0x80),
+        _ => Coding::Fill(silent_byte(codec)?),
+    })
+}
+
+/// Writes the silent sound from `start` to `end` of a file into its capsule. What no silence is known of becomes
+/// zeros, which decoders refuse.
+///
+/// # Errors
+/// Where reading fails.
+pub(crate) fn add_silence(
+    source: &mut dyn Source,
+    capsule: &mut CapsuleBuilder,
+    codec: &str,
+    channels: u16,
+    (start, end): (u64, u64),
+) -> io::Result<()> {
+    if matches!(codec, "mp1" | "mp2" | "mp3") {
+        return mp3::add_frames(&mut Window::new(source)?, capsule, start, end);
+    }
+    if let Some(generator) = constant(codec, channels).and_then(|coding| coding.constant()) {
+        capsule.generated(start, end - start, &generator);
+    }
+    Ok(())
 }
 
 /// What the headers need to know.

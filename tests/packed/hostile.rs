@@ -29,6 +29,18 @@ fn cut_and_changed_files_never_panic() {
         ffmpeg -v error -i tiny.wav -c:a aac out/tiny.aac
         ffmpeg -v error -i tiny.wav -c:a flac out/flac.ogg
         ffmpeg -v error -i tiny.wav -c:a libopus out/opus.webm
+        ffmpeg -v error -i tiny.wav -c:a libvorbis out/vorbis.mka
+        ffmpeg -v error -i tiny.wav -c:a flac out/flac.mka
+        ffmpeg -v error -i tiny.wav -ar 16000 -c:a libspeex out/speex.spx
+        ffmpeg -v error -i tiny.wav -c:a alac out/alac.caf
+        ffmpeg -v error -i tiny.wav -c:a libopus out/opus.caf
+        ffmpeg -v error -i tiny.wav -c:a libmp3lame out/mp3.wav
+        ffmpeg -v error -i tiny.wav -ac 1 -ar 8000 -c:a libgsm_ms out/gsm.wav
+        ffmpeg -v error -i tiny.wav -c:a libopus out/opus.mp4
+        ffmpeg -v error -i tiny.wav -c:a flac -strict -2 out/flac.mp4
+        ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v mpeg4 -c:a aac out/film.mp4
+        ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v libtheora -c:a libvorbis out/film.ogv
+        ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v mpeg4 -c:a libmp3lame out/film.mkv
         ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav out/video.avi
         "#,
     );
@@ -69,5 +81,5 @@ fn cut_and_changed_files_never_panic() {
         );
         files += 1;
     }
-    assert!(files >= 14);
+    assert!(files >= 26);
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod containers;
 mod formats;
 mod hostile;
 mod judge;

@@ -36,13 +36,9 @@ fn write(silence: &dyn Placeholder, target: &Path) {
     assert_eq!(at, silence.size());
 }
 
-/// Codecs of which no placeholder is made yet.
-fn unmade(probe: &Probe) -> bool {
-    probe
-        .format
-        .codec
-        .as_ref()
-        .is_none_or(|codec| codec.0 == "alac")
+/// Files in a coding that is not known, or of which there is no silence from facts alone.
+fn codec(probe: &Probe) -> Option<&str> {
+    probe.format.codec.as_ref().map(|codec| codec.0.as_str())
 }
 
 fn quietest(probe: &Probe) -> f64 {
@@ -98,7 +94,7 @@ fn judge_capsules(files: &[PathBuf]) {
     for path in files {
         let name = path.file_name().unwrap().to_str().unwrap();
         let probe = probe_file(path);
-        if unmade(&probe) {
+        if codec(&probe).is_none() {
             assert!(probe.capsule.is_none(), "{name}");
             skipped += 1;
             continue;
@@ -164,7 +160,7 @@ fn judge_facts(files: &[PathBuf]) {
     for path in files {
         let name = path.file_name().unwrap().to_str().unwrap();
         let probe = probe_file(path);
-        if unmade(&probe) {
+        if matches!(codec(&probe), None | Some("alac")) {
             assert!(placeholder(&probe.format, 1 << 20, None).is_err(), "{name}");
             continue;
         }

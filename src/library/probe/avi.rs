@@ -5,57 +5,14 @@
 use std::io;
 
 use super::tags::Tags;
-use super::wave_format::WaveFormat;
 use super::{Probe, ProbeError, Source};
+use crate::container::avi::{Chunk, chunks};
+use crate::container::wave_format::WaveFormat;
 use crate::container::window::Window;
 use crate::model::{Codec, Container, Format, Kind};
 
-/// Chunks read on one level.
-const MOST_CHUNKS: usize = 4096;
-
 /// Of a stream's format so much is read.
 const LONGEST_FORMAT: u64 = 4096;
-
-/// A chunk: its four letters (of a list those of its kind), where its content starts and ends.
-#[derive(Clone, Copy)]
-struct Chunk {
-    kind: [u8; 4],
-    list: bool,
-    body: u64,
-    end: u64,
-}
-
-fn chunks(window: &mut Window<'_>, mut at: u64, end: u64) -> io::Result<Vec<Chunk>> {
-    let mut found = Vec::new();
-    while at + 8 <= end && found.len() < MOST_CHUNKS {
-        let head = window.at(at, 12)?;
-        let Some((kind, rest)) = head.split_first_chunk::<4>() else {
-            break;
-        };
-        let Some((length, rest)) = rest.split_first_chunk::<4>() else {
-            break;
-        };
-        let length = u64::from(u32::from_le_bytes(*length));
-        let list = kind == b"LIST" || kind == b"RIFF";
-        let (kind, skip) = match rest.first_chunk::<4>() {
-            Some(inner) if list => (*inner, 12),
-            _ => (*kind, 8),
-        };
-        let stop = (at + 8 + length).min(end);
-        found.push(Chunk {
-            kind,
-            list,
-            body: (at + skip).min(stop),
-            end: stop,
-        });
-        at = at + 8 + length + length % 2;
-        // The movie itself is behind all headers.
-        if list && kind == *b"movi" {
-            break;
-        }
-    }
-    Ok(found)
-}
 
 /// Reads the facts of a file of `size` bytes that looks like this container.
 pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeError> {

@@ -9,10 +9,14 @@ use super::chunks::{self, Chunk, MOST_CHUNKS, Style};
 use super::tags::{Tags, text};
 use super::{Probe, ProbeError, Source};
 use crate::model::{Codec, Container, Format, Kind};
-use crate::silence::{Capsule, CapsuleBuilder, Generator, wav};
+use crate::silence::caf::{Sound, alac_config};
+use crate::silence::{Capsule, CapsuleBuilder};
 
 /// Chunks that describe the sound are read up to here for facts.
 const DESCRIPTION: u64 = 64 * 1024;
+
+/// Magic cookie and packet table are read up to here.
+const LONGEST_TABLE: u64 = 64 * 1024 * 1024;
 
 /// The data chunk's length where it goes to the end of the file.
 const TO_THE_END: u64 = u64::MAX;
@@ -38,7 +42,9 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
     let mut description = Description::parse(&body).map_err(damaged)?;
     if let (Some("alac"), Some(cookie)) = (description.codec, find(b"kuki")) {
         let cookie = chunks::body(source, cookie, DESCRIPTION)?;
-        description.bit_depth = alac_bits(&cookie).or(description.bit_depth);
+        let config = alac_config(&cookie);
+        let bits = config.and_then(|config| config.get(5)).copied();
+        description.bit_depth = bits.map(u16::from).or(description.bit_depth);
     }
     let Some(data) = find(b"data") else {
         return Err(damaged("it has no data chunk"));
@@ -111,6 +117,8 @@ struct Description {
     /// Bytes of a packet; 0 where they are not constant.
     packet: u64,
     frames_per_packet: u64,
+    /// Packets have not all the same number of frames.
+    frames_vary: bool,
 }
 
 impl Description {
@@ -150,6 +158,7 @@ impl Description {
             _ => (None, None),
         };
         let constant = packet > 0 && frames_per_packet > 0;
+        let frames_vary = frames_per_packet == 0;
         // In PCM a packet is a frame, whatever else is written there.
         let (packet, frames_per_packet) = match (codec, bit_depth) {
             (Some(codec), Some(bits)) if codec.starts_with("pcm_") && packet == 0 => {
@@ -167,6 +176,7 @@ impl Description {
             float: codec.is_some_and(|codec| codec.starts_with("pcm_f")),
             packet,
             frames_per_packet,
+            frames_vary,
         })
     }
 }
@@ -188,18 +198,6 @@ fn linear(flags: u32, bits: u32) -> Option<(&'static str, u16)> {
         (true, 64, false) => ("pcm_f64be", 64),
         _ => return None,
     })
-}
-
-/// The width of the samples in an ALAC magic cookie, which old programs wrap in `frma` and `alac` atoms.
-fn alac_bits(cookie: &[u8]) -> Option<u16> {
-    let is_atom = |cookie: &[u8], name: &[u8; 4]| cookie.get(4..8) == Some(name.as_slice());
-    let mut config = cookie;
-    for name in [b"frma", b"alac"] {
-        if is_atom(config, name) {
-            config = config.get(12..)?;
-        }
-    }
-    config.get(5).map(|bits| u16::from(*bits))
 }
 
 /// `info`: a count, then names and values, each ended by a zero.
@@ -226,7 +224,16 @@ fn capsule(
     chunks: &[Chunk],
     description: &Description,
 ) -> io::Result<Option<Capsule>> {
-    let Some(silence) = description.codec.and_then(wav::silent_byte) else {
+    let Some(codec) = description.codec else {
+        return Ok(None);
+    };
+    let find = |id: &[u8; 4]| chunks.iter().find(|chunk| &chunk.id == id);
+    let mut part = |id| match find(id) {
+        Some(chunk) => chunks::body(source, chunk, LONGEST_TABLE),
+        None => Ok(Vec::new()),
+    };
+    let (cookie, table) = (part(b"kuki")?, part(b"pakt")?);
+    let Some(sound) = Sound::new(codec, description.channels, &cookie) else {
         return Ok(None);
     };
     let mut capsule = CapsuleBuilder::new(size);
@@ -238,7 +245,8 @@ fn capsule(
         if &chunk.id == b"data" {
             let start = (chunk.body + 4).min(body_end);
             chunks::keep_whole(source, &mut capsule, chunk.body, start)?;
-            capsule.generated(start, body_end - start, &Generator::Fill(silence));
+            let packets = Lengths::new(&table, description);
+            sound.add(source, &mut capsule, (start, body_end), packets)?;
         } else if KEPT.contains(&&chunk.id) {
             chunks::keep_whole(source, &mut capsule, chunk.body, body_end)?;
         } else {
@@ -248,4 +256,59 @@ fn capsule(
     }
     chunks::keep_beginning(source, &mut capsule, end, size)?;
     Ok(capsule.finish().ok())
+}
+
+/// The lengths of packets, in the file's order: from the packet table, or all alike.
+struct Lengths<'a> {
+    table: &'a [u8],
+    left: u64,
+    /// Of all packets, where they are alike.
+    constant: u64,
+    /// The table says of each packet how many frames it has.
+    with_frames: bool,
+}
+
+impl<'a> Lengths<'a> {
+    fn new(table: &'a [u8], description: &Description) -> Self {
+        let constant = description.packet;
+        Self {
+            table: table.get(24..).unwrap_or(&[]),
+            left: match constant {
+                0 => u64_be(table, 0).unwrap_or(0),
+                _ => u64::MAX,
+            },
+            constant,
+            with_frames: description.frames_vary,
+        }
+    }
+
+    /// A number: seven bits a byte, the highest ones first; the last byte has no eighth bit.
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        for _ in 0..9 {
+            let (byte, rest) = self.table.split_first()?;
+            self.table = rest;
+            value = value << 7 | u64::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+impl Iterator for Lengths<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.left = self.left.checked_sub(1)?;
+        if self.constant > 0 {
+            return Some(self.constant);
+        }
+        let length = self.number()?;
+        if self.with_frames {
+            self.number()?;
+        }
+        Some(length)
+    }
 }

@@ -26,7 +26,6 @@ mod riff;
 mod riff_tags;
 mod sniff;
 mod tags;
-mod wave_format;
 
 /// Where a probe reads from.
 pub trait Source: Read + Seek {}

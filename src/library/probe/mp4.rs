@@ -16,7 +16,7 @@ use crate::container::mpeg::FrameHeader;
 use crate::container::sample_entry::{Entry, read_entry};
 use crate::container::window::Window;
 use crate::model::{Codec, Container, Format, Kind};
-use crate::silence;
+use crate::silence::{self, Reading};
 
 mod itunes;
 
@@ -50,7 +50,7 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         .iter()
         .filter(|track| track.handler == *b"vide")
     {
-        video |= !is_still(track);
+        video |= !track.is_still();
     }
     let sound = movie.tracks.iter().find(|track| track.handler == *b"soun");
     let mut format = Format {
@@ -82,14 +82,11 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
     } else {
         return Err(damaged("it has neither sound nor moving pictures"));
     }
-    let capsule = if video {
-        None
-    } else {
-        silence::mp4::capsule(&mut window, &movie)?.and_then(|made| {
-            made.inspect_err(|error| tracing::debug!(%error, "an MP4 file gets no capsule"))
-                .ok()
-        })
-    };
+    let made = silence::mp4::capsule(&mut window, &movie, Reading::Headers)?;
+    let capsule = made.and_then(|made| {
+        made.inspect_err(|error| tracing::debug!(%error, "an MP4 file gets no capsule"))
+            .ok()
+    });
     Ok(Probe {
         kind: if video { Kind::Video } else { Kind::Audio },
         format,
@@ -97,13 +94,6 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         attributes: tags.into_attributes(),
         notes,
     })
-}
-
-/// Chapters' pictures, a cover: nothing that moves.
-fn is_still(track: &Track) -> bool {
-    track
-        .entry
-        .is_none_or(|entry| matches!(&entry.kind, b"jpeg" | b"png " | b"tiff" | b"gif "))
 }
 
 /// The header of the first frame of a track of MPEG audio.

@@ -86,6 +86,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         Coding::Speex {
             sample_rate,
             channels,
+            ..
         } => ("speex", *sample_rate, *channels),
         Coding::Video | Coding::Other => return Err(ProbeError::NotMedia),
     };

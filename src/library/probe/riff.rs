@@ -10,10 +10,10 @@ use super::bytes::{read_at, u32_be, u32_le, u64_le};
 use super::chunks::{self, Chunk, MOST_CHUNKS, Style};
 use super::riff_tags;
 use super::tags::Tags;
-use super::wave_format::WaveFormat;
 use super::{Probe, ProbeError, Source, id3};
+use crate::container::wave_format::WaveFormat;
 use crate::model::{Codec, Container, Format, Kind};
-use crate::silence::{Capsule, CapsuleBuilder, Generator, wav};
+use crate::silence::{Capsule, CapsuleBuilder, wav};
 
 /// Chunks that describe the sound are read up to here for facts.
 const DESCRIPTION: u64 = 64 * 1024;
@@ -276,16 +276,20 @@ fn is_id3(chunk: &Chunk) -> bool {
     matches!(&chunk.id, b"id3 " | b"ID3 ")
 }
 
-/// Everything but the payload; `None` where there is no silence for the coding or too much beside the payload.
+/// Everything but the payload; `None` where the coding is not known or there is too much beside the payload.
 fn capsule(
     source: &mut dyn Source,
     size: u64,
     wave: &Wave,
     format: &WaveFormat,
 ) -> io::Result<Option<Capsule>> {
-    let Some(silence) = format.codec.and_then(wav::silent_byte) else {
+    let Some(codec) = format.codec else {
         return Ok(None);
     };
+    // G.726 of two bits a sample has no zero, nor anything close to it.
+    if codec == "adpcm_g726" && format.stated_bits < 3 {
+        return Ok(None);
+    }
     let mut capsule = CapsuleBuilder::new(size);
     chunks::keep_whole(source, &mut capsule, 0, size.min(12))?;
     let mut end = 12;
@@ -293,7 +297,8 @@ fn capsule(
         let body_end = chunk.body + chunk.length;
         chunks::keep_whole(source, &mut capsule, chunk.start, chunk.body.min(size))?;
         if &chunk.id == b"data" {
-            capsule.generated(chunk.body, chunk.length, &Generator::Fill(silence));
+            let sound = (chunk.body, body_end);
+            wav::add_silence(source, &mut capsule, codec, format.channels, sound)?;
         } else if is_id3(chunk) {
             chunks::keep_id3(source, &mut capsule, chunk.body, body_end)?;
         } else if KEPT.contains(&&chunk.id) {

@@ -3,9 +3,9 @@
 //! `ftyp`, `moov`, `mdat` with packets of one length in one chunk, and `free` for the rest of the size. As all
 //! tables are constant, the movie header stays below one kilobyte at any length.
 
-use super::{aac, alac};
 use crate::container::aac::AacConfig;
 use crate::model::Format;
+use crate::silence::packets::{aac, alac};
 use crate::silence::{Capsule, CapsuleBuilder, Generator, NoPlaceholder};
 
 /// Frames of a packet of AAC; and what encoders put before the sound.

@@ -6,11 +6,11 @@
 //! Vorbis gets the smallest headers that say what is needed: one codebook of two entries, a floor without
 //! partitions, an empty residue, one mapping, one mode; a packet is one zero byte, or more.
 
-use super::opus;
 use super::pages::AlikePages;
 use crate::container::ogg::{FIRST, LAST, OpusHead, lace, page_checksum, page_head};
 use crate::model::Format;
 use crate::silence::copy::copy_part;
+use crate::silence::packets::opus;
 use crate::silence::{Capsule, CapsuleBuilder, Generator, NoPlaceholder};
 
 /// Of the stream. Any will do.

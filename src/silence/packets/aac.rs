@@ -1,6 +1,8 @@
 //! Silent AAC packets of any length (ISO/IEC 14496-3, 4.4.2): for each element a long block without bands, then
 //! fill elements, then the end.
 
+use super::bits::Bits;
+
 /// A single channel, a pair, and the channel of low frequencies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Element {
@@ -47,34 +49,12 @@ pub(in crate::silence) fn shortest(layout: u8) -> usize {
     (bits + END_BITS).div_ceil(8)
 }
 
-struct Bits {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Bits {
-    /// Only ones change anything: the bytes are zeros.
-    fn put(&mut self, value: u32, count: usize) {
-        for index in (0..count).rev() {
-            if value >> index & 1 == 1
-                && let Some(byte) = self.bytes.get_mut(self.at / 8)
-            {
-                *byte |= 0x80 >> (self.at % 8);
-            }
-            self.at += 1;
-        }
-    }
-}
-
 /// The silent packet of `length` bytes; zeros where the length is below [`shortest`].
 pub(in crate::silence) fn silent(layout: u8, length: usize) -> Vec<u8> {
-    let mut bits = Bits {
-        bytes: vec![0; length],
-        at: 0,
-    };
     if length < shortest(layout) {
-        return bits.bytes;
+        return vec![0; length];
     }
+    let mut bits = Bits::default();
     let (mut singles, mut pairs) = (0, 0);
     for element in elements(layout) {
         match element {
@@ -88,7 +68,7 @@ pub(in crate::silence) fn silent(layout: u8, length: usize) -> Vec<u8> {
                 bits.put(id, 3);
                 bits.put(tag, 4);
                 // Gain; a long block of no bands; no pulses, noise shaping, gain control.
-                bits.at += 8 + 11 + 3;
+                bits.zeros(8 + 11 + 3);
             }
             Pair => {
                 bits.put(1, 3);
@@ -96,29 +76,31 @@ pub(in crate::silence) fn silent(layout: u8, length: usize) -> Vec<u8> {
                 pairs += 1;
                 // One window for both; a long block of no bands; no mask; then gain and tools for each.
                 bits.put(1, 1);
-                bits.at += 11 + 2 + 2 * (8 + 3);
+                bits.zeros(11 + 2 + 2 * (8 + 3));
             }
         }
     }
     // Fill elements of up to 269 bytes; what is left is less than the shortest of them, seven bits.
     let end = length * 8 - END_BITS;
     loop {
-        let left = end - bits.at;
+        let left = end - bits.count();
         if left >= 15 + 8 * 14 {
             let count = ((left - 15) / 8).min(269);
             bits.put(6, 3);
             bits.put(15, 4);
             bits.put(count as u32 - 14, 8);
-            bits.at += count * 8;
+            bits.zeros(count * 8);
         } else if left >= 7 {
             let count = ((left - 7) / 8).min(14);
             bits.put(6, 3);
             bits.put(count as u32, 4);
-            bits.at += count * 8;
+            bits.zeros(count * 8);
         } else {
             break;
         }
     }
     bits.put(7, END_BITS);
-    bits.bytes
+    let mut bytes = bits.into_bytes();
+    bytes.resize(length, 0);
+    bytes
 }

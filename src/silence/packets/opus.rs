@@ -14,7 +14,7 @@ const LONGEST_FRAME: usize = 1275;
 
 /// What a silent packet of `length` bytes and `samples` frames at 48 kHz starts with; all behind it is zeros.
 /// `None` where there is none.
-pub(super) fn silent(head: &OpusHead, samples: u64, length: usize) -> Option<Vec<u8>> {
+pub(in crate::silence) fn silent(head: &OpusHead, samples: u64, length: usize) -> Option<Vec<u8>> {
     let (config, frames) = [(31, 960), (30, 480), (29, 240), (28, 120)]
         .into_iter()
         .find(|(_, frame)| samples.is_multiple_of(*frame))

@@ -2,22 +2,22 @@
 //!
 //! Tags and subformats as Microsoft's mmreg.h registers them; names as ffprobe prints them.
 
-use super::bytes::{array, u16_be, u16_le, u32_be, u32_le};
-
 /// What a `fmt ` chunk says.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct WaveFormat {
-    pub(super) tag: u16,
-    pub(super) channels: u16,
-    pub(super) sample_rate: u32,
-    pub(super) codec: Option<&'static str>,
+pub(crate) struct WaveFormat {
+    pub(crate) tag: u16,
+    pub(crate) channels: u16,
+    pub(crate) sample_rate: u32,
+    pub(crate) codec: Option<&'static str>,
     /// Bits of a sample as coded.
-    pub(super) bit_depth: Option<u16>,
-    pub(super) float: bool,
+    pub(crate) bit_depth: Option<u16>,
+    pub(crate) float: bool,
+    /// Bits of a sample as the header has them, whatever they mean.
+    pub(crate) stated_bits: u16,
     /// Bytes of a block that holds all channels.
-    pub(super) block: u64,
+    pub(crate) block: u64,
     /// Frames in a block; 0 where that is not constant.
-    pub(super) frames_per_block: u64,
+    pub(crate) frames_per_block: u64,
 }
 
 const EXTENSIBLE: u16 = 0xfffe;
@@ -35,21 +35,21 @@ impl WaveFormat {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(body: &[u8], big_endian: bool) -> Result<Self, &'static str> {
+    pub(crate) fn parse(body: &[u8], big_endian: bool) -> Result<Self, &'static str> {
         const SHORT: &str = "its fmt chunk is too short";
         let short = |at| {
-            if big_endian {
-                u16_be(body, at)
-            } else {
-                u16_le(body, at)
-            }
+            let bytes = array(body, at)?;
+            Some(match big_endian {
+                true => u16::from_be_bytes(bytes),
+                false => u16::from_le_bytes(bytes),
+            })
         };
         let long = |at| {
-            if big_endian {
-                u32_be(body, at)
-            } else {
-                u32_le(body, at)
-            }
+            let bytes = array(body, at)?;
+            Some(match big_endian {
+                true => u32::from_be_bytes(bytes),
+                false => u32::from_le_bytes(bytes),
+            })
         };
         let mut tag = short(0).ok_or(SHORT)?;
         let channels = short(2).ok_or(SHORT)?;
@@ -77,6 +77,7 @@ impl WaveFormat {
             codec: None,
             bit_depth: None,
             float: false,
+            stated_bits: bits,
             block: u64::from(align),
             frames_per_block: 0,
         };
@@ -163,4 +164,8 @@ impl WaveFormat {
                 .unwrap_or(most);
         }
     }
+}
+
+fn array<const COUNT: usize>(bytes: &[u8], at: usize) -> Option<[u8; COUNT]> {
+    bytes.get(at..)?.first_chunk().copied()
 }

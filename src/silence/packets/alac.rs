@@ -1,17 +1,18 @@
 //! Silent ALAC packets: a compressed element without prediction whose residual is one run of zeros. What follows
 //! the end mark is never read.
 
-use std::io;
-
-use crate::container::isobmff::{Track, number};
-use crate::container::window::Window;
+use super::bits::Bits;
+use crate::container::isobmff::number;
 
 /// Zeros that one run can say.
 const LONGEST_RUN: u32 = 65_535;
 
+/// Bytes at the start of a packet that tell its frames.
+pub(super) const START: usize = 8;
+
 /// What a packet's form depends on, from ALACSpecificConfig.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Config {
+pub(in crate::silence) struct Config {
     /// Frames of a packet.
     frames: u32,
     /// 1 or 2.
@@ -24,7 +25,7 @@ pub(super) struct Config {
 
 impl Config {
     /// `None` for layouts of more than two channels, and parameters that no encoder uses.
-    pub(super) fn parse(config: &[u8]) -> Option<Self> {
+    pub(in crate::silence) fn parse(config: &[u8]) -> Option<Self> {
         let parsed = Self {
             frames: number(config, 0, 4)? as u32,
             channels: *config.get(9)?,
@@ -40,32 +41,21 @@ impl Config {
         usual.then_some(parsed)
     }
 
-    /// Frames of the last of `count` samples, where it has fewer than the others; else 0.
-    pub(super) fn last_frames(
-        &self,
-        window: &mut Window<'_>,
-        track: &Track,
-        count: u64,
-    ) -> io::Result<u32> {
-        let Some(times) = (match &track.table {
-            Some(table) => table.child(window, b"stts")?,
-            None => None,
-        }) else {
-            return Ok(0);
-        };
-        let entries = times.number(window, 4, 4)?.unwrap_or(0);
-        let Some(last) = entries.checked_sub(1).filter(|_| count > 0) else {
-            return Ok(0);
-        };
-        let delta = times.number(window, 12 + last.saturating_mul(8), 4)?;
-        let delta = delta
-            .and_then(|delta| u32::try_from(delta).ok())
-            .unwrap_or(0);
-        Ok(if delta < self.frames { delta } else { 0 })
+    /// Frames of the packet that starts with `packet`, where it says that it has not the usual number; else 0.
+    pub(super) fn frames_of(&self, packet: &[u8]) -> u32 {
+        // Behind the kind of element, its instance and unused bits.
+        let word = number(packet, 2, 5).unwrap_or(0);
+        let partial = word >> 36 & 1 == 1;
+        let frames = (word >> 1) as u32;
+        if partial && frames < self.frames {
+            frames
+        } else {
+            0
+        }
     }
 
     /// The start of a silent packet of `frames` frames, 0 for the usual number; zeros may follow.
-    pub(super) fn silent(&self, frames: u32) -> Vec<u8> {
+    pub(in crate::silence) fn silent(&self, frames: u32) -> Vec<u8> {
         let partial = frames > 0 && frames != self.frames;
         let frames = if partial { frames } else { self.frames };
         let mut bits = Bits::default();
@@ -87,7 +77,7 @@ impl Config {
             self.zeros(&mut bits, frames);
         }
         bits.put(7, 3);
-        bits.bytes
+        bits.into_bytes()
     }
 
     /// A residual of zeros: the first one by itself, then a run.
@@ -112,26 +102,6 @@ impl Config {
         match rest {
             0 => bits.put(0, width as usize - 1),
             rest => bits.put(rest + 1, width as usize),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl Bits {
-    fn put(&mut self, value: u32, count: usize) {
-        for index in (0..count).rev() {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> index & 1) as u8) << (7 - self.used % 8);
-            }
-            self.used += 1;
         }
     }
 }
