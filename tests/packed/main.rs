@@ -5,6 +5,7 @@
 
 mod containers;
 mod formats;
+mod handmade;
 mod hostile;
 mod judge;
 mod made;
