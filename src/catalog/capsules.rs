@@ -21,8 +21,6 @@ const VERSION: i32 = 1;
 const CACHE_KIB: i64 = 512;
 /// Level of compression: capsules are small, and written in bulk at scans.
 const LEVEL: i32 = 3;
-/// A capsule is at most 256 KiB or 3 % of its file; what unpacks to more than this beside an eighth of it is damaged.
-const LARGEST_BYTES: u64 = 1 << 20;
 
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS capsule (
@@ -303,7 +301,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn unpack(packed: &[u8], file_size: u64) -> std::io::Result<Vec<u8>> {
-    let largest = LARGEST_BYTES + file_size / 8;
+    let largest = Capsule::most_bytes(file_size);
     let mut bytes = Vec::new();
     zstd::stream::read::Decoder::new(packed)?
         .take(largest + 1)
@@ -314,4 +312,18 @@ fn unpack(packed: &[u8], file_size: u64) -> std::io::Result<Vec<u8>> {
         ));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_capsule_unpacks_and_no_larger_one() {
+        let most = usize::try_from(Capsule::most_bytes(1000)).unwrap();
+        let packed = |length: usize| zstd::bulk::compress(&vec![7; length], LEVEL).unwrap();
+        assert_eq!(unpack(&packed(most), 1000).unwrap().len(), most);
+        assert!(unpack(&packed(most + 1), 1000).is_err());
+    }
 }

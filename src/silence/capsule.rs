@@ -30,8 +30,8 @@ const GAP_FROM: usize = 16;
 /// A capsule may always be this large, in bytes after compression.
 const ALWAYS_ALLOWED: u64 = 256 * 1024;
 
-/// A capsule that exceeds the limit by more than this factor before compression is given up at once.
-const COMPRESSION_TRIED: u64 = 16;
+/// Before compression a capsule may have this many bytes, and an eighth of the file's.
+const ALWAYS_TRIED: u64 = 4 * 1024 * 1024;
 
 /// The bytes of a media file that are not payload, and how the silence between them looks.
 /// Serialised compactly (and compressed by the catalog).
@@ -39,6 +39,13 @@ const COMPRESSION_TRIED: u64 = 16;
 pub struct Capsule {
     /// The serialised form.
     pub bytes: Vec<u8>,
+}
+
+impl Capsule {
+    /// The most bytes that the capsule of a file of `size` bytes has before compression.
+    pub(crate) fn most_bytes(size: u64) -> u64 {
+        ALWAYS_TRIED + size / 8
+    }
 }
 
 /// Why no capsule could be made.
@@ -175,7 +182,7 @@ impl CapsuleBuilder {
 
     fn content(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() as u64 > limit(self.size).saturating_mul(COMPRESSION_TRIED) {
+        if self.bytes.len() as u64 > Capsule::most_bytes(self.size) {
             self.give_up(CapsuleError::TooLarge);
         }
     }
