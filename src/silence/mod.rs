@@ -9,8 +9,9 @@
 //! the original's size.
 //!
 //! What there is. *Exact*: the same to every reader, zeros to every decoder. *Closest*: the same to readers, and what
-//! the note says to decoders. A capsule is made at the scan, or when the whole file passes (hash, copy, hydration);
-//! before that, and over the capsule's limit, facts must do.
+//! the note says to decoders. A capsule is made at the scan, or when the whole file passes (hash, copy, hydration; at
+//! the scan, where facts make no silence and the file is small); before that, and over the capsule's limit, facts must
+//! do.
 //!
 //! | container | coding | capsule | made | from facts |
 //! | --- | --- | --- | --- | --- |

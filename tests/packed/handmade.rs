@@ -222,3 +222,18 @@ fn simple_blocks(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     }
     blocks
 }
+
+/// What needs the whole file is made at once where that is small, else when the file passes.
+#[test]
+fn small_files_have_their_silence_at_once() {
+    let folder = folder("ffmpeg -v error -i s44.wav -c:a libopus out/x.webm");
+    let path = folder.path().join("out/x.webm");
+    assert!(probe_file(&path).capsule.is_some());
+    // Nine megabytes of nothing behind it.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend([0xec, 0x10, 0x90, 0, 0]);
+    bytes.resize(bytes.len() + 0x90_0000, 0);
+    fs::write(&path, bytes).unwrap();
+    assert!(probe_file(&path).capsule.is_none());
+    check(&path);
+}

@@ -7,7 +7,7 @@
 use std::io::{Read, Seek};
 
 use crate::model::{Container, Format, Kind};
-use crate::silence::Capsule;
+use crate::silence::{Capsule, placeholder, whole_file_capsule};
 
 mod aac;
 mod aiff;
@@ -65,6 +65,10 @@ pub enum ProbeError {
     Io(#[from] std::io::Error),
 }
 
+/// A file of which neither its headers nor its facts make silence is read whole for it, up to this size; of a larger
+/// one the capsule is made later.
+const READ_WHOLE: u64 = 8 * 1024 * 1024;
+
 /// macOS keeps what another file system has no place for in `._` files; they bear the name of the real file.
 const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
 
@@ -120,6 +124,12 @@ pub fn probe(source: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> 
         Err(ProbeError::NotMedia) => return Err(unreadable("it holds neither sound nor notes")),
         other => other?,
     };
+    if probe.capsule.is_none()
+        && size <= READ_WHOLE
+        && placeholder(&probe.format, size, None).is_err()
+    {
+        probe.capsule = whole_file_capsule(&probe.format, source)?;
+    }
     if promise.is_some() && !promised.contains(&probe.format.container) {
         probe.notes.push(format!(
             "is {}, named .{}",
