@@ -121,6 +121,7 @@ fn coding(format: &[u8]) -> Option<Coding> {
     let wave = WaveFormat::parse(format, false).ok()?;
     match wave.codec? {
         "mp1" | "mp2" | "mp3" => Some(Coding::Mpeg),
+        "ac3" => Some(Coding::Ac3),
         "aac" => Coding::aac(&AacConfig::parse(format.get(18..)?)?),
         name => wav::constant(name, wave.channels),
     }

@@ -32,6 +32,8 @@ pub(crate) enum Generator<'a> {
     AacSlots(AacSlots<'a>),
     /// Packets with starts out of few.
     HeadSlots(HeadSlots<'a>),
+    /// Frames of AC-3, by their starts.
+    Ac3Slots(HeadSlots<'a>),
     /// Frames of FLAC, each of a length of its own.
     FlacSlots(FlacSlots<'a>),
     /// Frames of AAC.
@@ -51,6 +53,7 @@ const AAC_SLOTS: u8 = 20;
 const ADTS_FRAMES: u8 = 22;
 const HEAD_SLOTS: u8 = 23;
 const FLAC_SLOTS: u8 = 24;
+const AC3_SLOTS: u8 = 25;
 const FLAC: u8 = 3;
 
 impl<'a> Generator<'a> {
@@ -66,6 +69,7 @@ impl<'a> Generator<'a> {
             Self::AacSlots(_) => AAC_SLOTS,
             Self::HeadSlots(_) => HEAD_SLOTS,
             Self::FlacSlots(_) => FLAC_SLOTS,
+            Self::Ac3Slots(_) => AC3_SLOTS,
             Self::AdtsFrames(_) => ADTS_FRAMES,
             Self::Flac(_) => FLAC,
         }
@@ -81,7 +85,7 @@ impl<'a> Generator<'a> {
             Self::OggPages(pages) => pages.encode(out),
             Self::OggAlike(pages) => pages.encode(out),
             Self::AacSlots(slots) => slots.encode(out),
-            Self::HeadSlots(slots) => slots.encode(out),
+            Self::HeadSlots(slots) | Self::Ac3Slots(slots) => slots.encode(out),
             Self::FlacSlots(slots) => slots.encode(out),
             Self::AdtsFrames(frames) => frames.encode(out),
             Self::Flac(frames) => frames.encode(out),
@@ -99,6 +103,7 @@ impl<'a> Generator<'a> {
             (OGG_ALIKE, _) => AlikePages::decode(parameters, length).map(Self::OggAlike),
             (AAC_SLOTS, _) => AacSlots::decode(parameters, length).map(Self::AacSlots),
             (HEAD_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::HeadSlots),
+            (AC3_SLOTS, _) => HeadSlots::decode(parameters, length).map(Self::Ac3Slots),
             (FLAC_SLOTS, _) => FlacSlots::decode(parameters, length).map(Self::FlacSlots),
             (FLAC, parameters) => flac_frames::SilentFrames::decode(parameters)
                 .filter(|frames| frames.length() == Some(length))
@@ -118,6 +123,7 @@ impl<'a> Generator<'a> {
             Self::OggAlike(pages) => pages.fill(position, buffer),
             Self::AacSlots(slots) => slots.fill(position, buffer),
             Self::HeadSlots(slots) => slots.fill(position, buffer),
+            Self::Ac3Slots(slots) => slots.fill_ac3(position, buffer),
             Self::FlacSlots(slots) => slots.fill(position, buffer),
             Self::AdtsFrames(frames) => frames.fill(position, buffer),
             Self::Flac(frames) => frames.fill(position, buffer),
@@ -140,7 +146,7 @@ mod tests {
     use super::*;
 
     /// The tags of all rules.
-    const TAGS: [u8; 11] = [
+    const TAGS: [u8; 12] = [
         FILL,
         PATTERN,
         FLAC,
@@ -152,6 +158,7 @@ mod tests {
         HEAD_SLOTS,
         ADTS_FRAMES,
         FLAC_SLOTS,
+        AC3_SLOTS,
     ];
 
     proptest! {

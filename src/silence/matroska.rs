@@ -117,6 +117,7 @@ fn coding(track: &Track) -> Option<Coding> {
     Some(match track.codec.as_str() {
         "A_PCM/INT/LIT" if track.bits == 8 => Coding::Fill(0x80),
         "A_MPEG/L1" | "A_MPEG/L2" | "A_MPEG/L3" => Coding::Mpeg,
+        "A_AC3" => Coding::Ac3,
         "A_OPUS" => match ogg::Coding::of(private) {
             ogg::Coding::Opus(head) => Coding::Opus(head),
             _ => return None,

@@ -31,10 +31,10 @@
 //! | | FLAC | exact | whole file | no |
 //! | | Speex | closest: silent in 16 bits, some decoders' noise is 100 dB below full scale | whole file | no |
 //! | MP4, M4A, MOV, fragmented or not | PCM, AAC, ALAC | exact | scan | AAC, ALAC |
-//! | | Opus, FLAC, MP3 | exact | whole file | no |
-//! | Matroska, WebM | PCM, AAC, ALAC, Vorbis, Opus, FLAC, MPEG audio | exact | whole file | no |
-//! | AVI | PCM, ADPCM, AAC, MPEG audio | as in WAV | whole file | no |
-//! | MP4, Matroska, AVI | other sound (AC-3, DTS, …) | closest: zeros, which decoders refuse | as above | no |
+//! | | Opus, FLAC, MP3, AC-3 | exact | whole file | no |
+//! | Matroska, WebM | PCM, AAC, ALAC, Vorbis, Opus, FLAC, MPEG audio, AC-3 | exact | whole file | no |
+//! | AVI | PCM, ADPCM, AAC, MPEG audio, AC-3 | as in WAV, AAC and AC-3 exact | whole file | no |
+//! | MP4, Matroska, AVI | other sound (E-AC-3, DTS, …) | closest: zeros, which decoders refuse | as above | no |
 //! | MP4, Matroska, AVI, Ogg | moving pictures | closest: the first picture, then zeros, which decoders refuse | as above | no |
 //! | MIDI | | tempo, meter and length | scan | yes |
 //!

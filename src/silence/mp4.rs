@@ -6,12 +6,12 @@
 //! that a read needs no search through them.
 //!
 //! The capsule is made from the headers at the scan, but for codings whose packets tell their shape themselves (Opus,
-//! MPEG audio, FLAC): theirs is made when the whole file passes.
+//! MPEG audio, FLAC, AC-3): theirs is made when the whole file passes.
 //!
 //! - AAC: Main, LC and LTP of one to eight channels (not those whose layout is told in the stream), HE-AAC where the
 //!   configuration says that it is. Where it does not, a decoder finds out from the sound itself, and shows the silent
 //!   core with half the sample rate.
-//! - Sound without a silent form (AC-3, …): zeros, which decoders refuse.
+//! - Sound without a silent form (E-AC-3, …): zeros, which decoders refuse.
 //! - Moving pictures: the first one as it is, if it is not large; of all others zeros. Readers see the same streams of
 //!   the same length; decoders of pictures complain about those that are none.
 //! - Titles, chapters: kept where they are small.
@@ -289,6 +289,7 @@ fn coding(entry: &Entry, film: bool) -> Option<Coding> {
             stream.map_or(none, Coding::Flac)
         }
         "mp3" => Coding::Mpeg,
+        "ac3" => Coding::Ac3,
         name => Coding::Fill(super::wav::silent_byte(name).unwrap_or(0)),
     })
 }

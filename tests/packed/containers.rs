@@ -132,6 +132,9 @@ fn matroska() {
         ffmpeg -v error -i long.wav -c:a libopus -b:a 96k out/long.opus.mka
         ffmpeg -v error -i s44.wav -ac 6 -c:a flac -sample_fmt s32 out/six.flac.mka
         ffmpeg -v error -i s44.wav -ac 6 -c:a libopus out/six.opus.mka
+        for c in 1 2 3 4 5 6; do for r in 32000 44100; do
+            ffmpeg -v error -i s44.wav -ac $c -ar $r -c:a ac3 out/$c.$r.ac3.mka
+        done; done
         "#,
         |name| {
             Some(Rules {
@@ -162,6 +165,7 @@ fn films() {
         ffmpeg -v error $picture -i s44.wav -c:v mjpeg -c:a libmp3lame out/mp3.avi
         ffmpeg -v error $picture -i s44.wav -c:v libx264 -c:a aac out/aac.avi
         ffmpeg -v error -i s44.wav -c:a adpcm_ms out/sound.avi
+        for e in mkv mp4 avi; do ffmpeg -v error $picture -i s44.wav -c:v mpeg4 -c:a ac3 out/ac3.$e; done
         "#,
         |name| {
             // Decoders complain about pictures that are none, also those that only look for what there is.
@@ -177,7 +181,7 @@ fn films() {
                     from_facts: true,
                     ..rules
                 },
-                "prores.mov" => rules,
+                "prores.mov" | "ac3.mp4" => rules,
                 // Its edit list was written before its end was known.
                 "fragments.mp4" => Rules {
                     from_facts: true,
@@ -201,8 +205,8 @@ fn sound_without_a_silent_form_keeps_its_shape() {
     let folder = folder(
         r#"
         picture="-f lavfi -i testsrc=d=1:s=320x240"
-        ffmpeg -v error $picture -i s44.wav -shortest -c:v libx264 -c:a ac3 out/film.mkv
-        ffmpeg -v error $picture -i s44.wav -shortest -c:v libx264 -c:a ac3 out/film.mp4
+        ffmpeg -v error $picture -i s44.wav -shortest -c:v libx264 -c:a eac3 out/film.mkv
+        ffmpeg -v error $picture -i s44.wav -shortest -c:v libx264 -c:a eac3 out/film.mp4
         ffmpeg -v error -i s44.wav -c:a ac3 out/sound.wav
         ffmpeg -v error -i s44.wav -c:a dca -strict -2 out/dts.mka
         "#,
@@ -258,5 +262,39 @@ fn capsules_of_long_films_are_small() {
         let compressed = zstd::bulk::compress(&capsule.bytes, 3).unwrap().len() as u64;
         println!("{}: {compressed} of {size}", path.display());
         assert!(compressed * 100 < size * 3, "{}", path.display());
+    }
+}
+
+#[test]
+fn checks_of_silent_ac3_are_right() {
+    let folder = folder(
+        r#"
+        for c in 1 2 6; do ffmpeg -v error -i s44.wav -ac $c -c:a ac3 out/$c.mka; done
+        "#,
+    );
+    for channels in [1, 2, 6] {
+        let path = folder.path().join(format!("out/{channels}.mka"));
+        let mut bytes = capsule_bytes(&path);
+        let complaints = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let path = path.to_str().unwrap();
+            let arguments = [
+                "-v",
+                "error",
+                "-err_detect",
+                "crccheck",
+                "-i",
+                path,
+                "-f",
+                "null",
+                "-",
+            ];
+            tools::attempt("ffmpeg", &arguments).1
+        };
+        assert_eq!(complaints(&bytes), "");
+        // A bit more in a packet is noticed.
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        assert_ne!(complaints(&bytes), "");
     }
 }

@@ -41,6 +41,7 @@ fn cut_and_changed_files_never_panic() {
         ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v mpeg4 -c:a aac out/film.mp4
         ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v libtheora -c:a libvorbis out/film.ogv
         ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav -c:v mpeg4 -c:a libmp3lame out/film.mkv
+        ffmpeg -v error -i tiny.wav -c:a ac3 out/ac3.mka
         ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=16x16 -i tiny.wav out/video.avi
         "#,
     );
@@ -81,5 +82,5 @@ fn cut_and_changed_files_never_panic() {
         );
         files += 1;
     }
-    assert!(files >= 26);
+    assert!(files >= 27);
 }

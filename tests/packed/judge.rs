@@ -292,10 +292,14 @@ fn judge_capsule(
             "-v", "error", "-i", path, "-map", "0:a:0", "-f", "null", "-",
         ];
         let (_, told, _) = tools::attempt("ffmpeg", &arguments);
-        told.lines().count()
+        told
     };
-    if !rules.complaints && errors(target) > errors(path) {
-        wrong.push("ffmpeg complains about the capsule's silence".to_owned());
+    let told = errors(target);
+    if !rules.complaints && told.lines().count() > errors(path).lines().count() {
+        let first = told.lines().next().unwrap_or_default();
+        wrong.push(format!(
+            "ffmpeg complains about the capsule's silence: {first}"
+        ));
     }
     if tools::soxi(path) != tools::soxi(target) {
         wrong.push("soxi tells the capsule's silence apart".to_owned());

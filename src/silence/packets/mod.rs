@@ -12,6 +12,7 @@
 //! | Vorbis | the bits for sort, mode and windows; then zeros: no floor |
 //! | FLAC | [`flac`]: zeros, stuffed to the byte |
 //! | MPEG audio | the header; then zeros: no sample is told |
+//! | AC-3 | [`ac3`]: no bits for any coefficient |
 //! | Speex | zeros: no sample is told |
 //! | all others | zeros, which decoders refuse or leave out: what is closest |
 
@@ -26,6 +27,7 @@ use crate::container::ogg::{OpusHead, VorbisModes, opus_samples};
 use crate::container::window::Window;
 
 pub(super) mod aac;
+mod ac3;
 pub(super) mod alac;
 mod bits;
 pub(super) mod flac;
@@ -62,6 +64,8 @@ pub(super) enum Coding {
     Flac(flac::Stream),
     /// MPEG audio, a frame or several in a packet.
     Mpeg,
+    /// AC-3, a frame in a packet.
+    Ac3,
 }
 
 impl Coding {
@@ -90,11 +94,12 @@ impl Coding {
             Self::Opus(_) => 2,
             Self::Vorbis(_) => 3,
             Self::Mpeg => 4,
+            Self::Ac3 => ac3::START,
             Self::Flac(_) => flac::LONGEST_HEADER + 1,
         }
     }
 
-    /// The bytes that a silent packet of `length` bytes starts with; all behind them is zeros. `None` where there
+    /// The bytes that a silent packet of `length` bytes starts with; all behind them is zeros, or follows from them. `None` where there
     /// is none, or where silence is not of this form.
     pub(super) fn head(&self, start: &[u8], length: u64) -> Option<Vec<u8>> {
         let head = match self {
@@ -111,6 +116,7 @@ impl Coding {
                 let kept = start.iter().zip(mask).map(|(byte, mask)| byte & mask);
                 kept.take(bits.div_ceil(8) as usize).collect()
             }
+            Self::Ac3 => ac3::head(start, length)?,
             Self::Mpeg => {
                 let mut header = FrameHeader::parse(*start.first_chunk()?)?;
                 // The check of layers I and II covers what is zero now: they are said to have none.
@@ -309,7 +315,13 @@ impl Packets {
                 Coding::Flac(stream) => {
                     Generator::FlacSlots(FlacSlots::new(*stream, 0, &self.frames))
                 }
-                _ => Generator::HeadSlots(HeadSlots::new(&self.heads, &self.numbers, &columns)),
+                coding => {
+                    let slots = HeadSlots::new(&self.heads, &self.numbers, &columns);
+                    match coding {
+                        Coding::Ac3 => Generator::Ac3Slots(slots),
+                        _ => Generator::HeadSlots(slots),
+                    }
+                }
             };
             builder.generated(self.start, length, &generator);
         }

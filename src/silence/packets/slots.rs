@@ -2,7 +2,7 @@
 //!
 //! Lengths are stored in two columns, low bytes and high bytes, which compress better so.
 
-use super::{aac, flac};
+use super::{aac, ac3, flac};
 use crate::silence::copy::copy_part;
 
 /// The columns of these lengths.
@@ -160,6 +160,19 @@ impl<'a> HeadSlots<'a> {
             let head = head.unwrap_or_default();
             let count = head.len().min(length as usize);
             copy_part(&head[..count], at, position, buffer);
+        });
+    }
+
+    /// As [`Self::fill`], for AC-3: what is behind a start follows from it.
+    pub(in crate::silence) fn fill_ac3(&self, position: u64, buffer: &mut [u8]) {
+        let end = position + buffer.len() as u64;
+        self.lengths.between(position, end, |index, at, length| {
+            let head = self
+                .numbers
+                .get(index)
+                .and_then(|number| self.head(*number));
+            let frame = ac3::silent(head.unwrap_or_default(), length as usize);
+            copy_part(&frame, at, position, buffer);
         });
     }
 }
