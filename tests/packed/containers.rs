@@ -157,6 +157,7 @@ fn films() {
         done
         ffmpeg -v error $picture -i s44.wav -shortest -c:v libx265 -x265-params log-level=none out/hevc.mp4
         ffmpeg -v error $picture -i s44.wav -shortest -c:v prores -c:a pcm_s24le out/prores.mov
+        ffmpeg -v error $picture -i s44.wav -shortest -c:v mpeg4 -c:a pcm_u8 out/bytes.mov
         ffmpeg -v error $picture -i s44.wav -shortest -c:v libx264 -movflags frag_keyframe+empty_moov out/fragments.mp4
         ffmpeg -v error $picture -i s44.wav -c:v libvpx -c:a libvorbis out/video.webm
         ffmpeg -v error $picture -i s44.wav -c:v libvpx-vp9 -c:a libopus out/nine.webm
@@ -181,7 +182,7 @@ fn films() {
                     from_facts: true,
                     ..rules
                 },
-                "prores.mov" | "ac3.mp4" => rules,
+                "prores.mov" | "bytes.mov" | "ac3.mp4" => rules,
                 // Its edit list was written before its end was known.
                 "fragments.mp4" => Rules {
                     from_facts: true,
