@@ -350,14 +350,12 @@ fn find_large(
         return Ok(());
     }
     let skip = match &at.kind {
-        b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" | b"covr" | b"----" => {
-            0
-        }
+        b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" | b"covr" | b"----"
+        | b"moof" | b"traf" | b"mfra" => 0,
         b"meta" => 4,
         // The tables are what readers need.
-        b"stsz" | b"stz2" | b"stco" | b"co64" | b"stts" | b"stsc" | b"stss" | b"ctts" | b"elst" => {
-            return Ok(());
-        }
+        b"stsz" | b"stz2" | b"stco" | b"co64" | b"stts" | b"stsc" | b"stss" | b"ctts" | b"elst"
+        | b"sdtp" | b"sbgp" | b"trun" | b"tfra" | b"sidx" => return Ok(()),
         _ => {
             large.push((at.body, at.length()));
             return Ok(());

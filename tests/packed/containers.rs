@@ -96,6 +96,8 @@ fn packets_and_fragments_in_mp4() {
             ffmpeg -v error -i $s.wav -ac 6 -c:a libopus out/$s.opus6.mp4
             ffmpeg -v error -i $s.wav -ar 44100 -c:a libmp3lame out/$s.mp3.mp4
         done
+        # One fragment with a long table.
+        ffmpeg -v error -f lavfi -i "anoisesrc=d=800:a=0.3:r=44100" -c:a aac -b:a 64k -movflags empty_moov out/one.dash.mp4
         "#,
         |name| {
             let aac = name.contains("dash") || name.contains("fragments");
