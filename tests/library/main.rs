@@ -4,6 +4,7 @@
 
 mod importing;
 mod projects;
+mod roots;
 mod scanning;
 mod support;
 mod watching;
