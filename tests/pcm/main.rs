@@ -8,6 +8,7 @@ mod facts;
 mod handmade;
 mod hostile;
 mod midi;
+mod odd;
 mod shapes;
 mod silence;
 mod tools;
