@@ -449,3 +449,36 @@ fn speex_is_as_long_as_its_packets() {
         assert_eq!(format.frames, Some(decoded as u64), "{name}");
     }
 }
+
+/// Taggers put ID3v2 before whatever they are given.
+#[test]
+fn tags_before_any_container_change_no_facts() {
+    let folder = folder(
+        "for e in wav aiff caf ogg opus m4a; do ffmpeg -v error -i s44.wav -ar 48000 out/t.$e; done",
+    );
+    for extension in ["wav", "aiff", "caf", "ogg", "opus", "m4a"] {
+        let path = folder.path().join("out").join(format!("t.{extension}"));
+        let plain = probe_file(&path).format;
+        let tagged = folder
+            .path()
+            .join("out")
+            .join(format!("tagged.{extension}"));
+        let mut bytes = b"ID3\x03\0\0\0\0\0\x14".to_vec();
+        bytes.extend([0; 20]);
+        bytes.extend(std::fs::read(&path).unwrap());
+        std::fs::write(&tagged, &bytes).unwrap();
+        let probed = probe_file(&tagged);
+        assert_eq!(probed.format, plain, "{extension}");
+        assert!(probed.capsule.is_none(), "{extension}");
+        let (rate, channels, seconds) = told(folder.path(), &format!("tagged.{extension}"));
+        assert_eq!(
+            (plain.sample_rate, plain.channels),
+            (Some(rate), Some(channels))
+        );
+        assert!(
+            (plain.duration_seconds.unwrap() - seconds).abs() < 0.001,
+            "{extension}"
+        );
+        assert!(crate::judge::exercise(&bytes, extension));
+    }
+}
