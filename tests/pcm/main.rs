@@ -11,4 +11,5 @@ mod midi;
 mod odd;
 mod shapes;
 mod silence;
+mod slow;
 mod tools;

@@ -97,10 +97,11 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
 
 fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
     let mut found = Vec::new();
+    let mut sound = false;
     let mut at = 12;
     while at < size && found.len() < MOST_CHUNKS {
         // Behind the sound there may be anything.
-        let head = if found.iter().any(|chunk: &Chunk| &chunk.id == b"SSND") {
+        let head = if sound {
             chunks::head(source, at, Style::Iff)?
         } else {
             chunks::head_or_odd(source, at, size, Style::Iff)?
@@ -118,6 +119,7 @@ fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
             }
         }
         let chunk = chunks::chunk(source, head, announced, size, Style::Iff)?;
+        sound |= &chunk.id == b"SSND";
         at = chunk.end;
         found.push(chunk);
     }

@@ -307,7 +307,10 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
         let signs: Vec<u64> = bytes
             .windows(4)
             .enumerate()
-            .filter(|(_, sign)| *sign == b"OggS")
+            .filter(|(index, sign)| {
+                // The version follows.
+                *sign == b"OggS" && bytes.get(index + 4).is_none_or(|version| *version == 0)
+            })
             .map(|(index, _)| start + index as u64)
             .collect();
         for at in signs.into_iter().rev() {

@@ -98,12 +98,14 @@ impl Wave {
             notes: Vec::new(),
         };
         let mut long = LongSizes::default();
+        let mut sound = false;
         let mut at = 12;
         while at < size && wave.chunks.len() < MOST_CHUNKS {
             // Behind the sound there may be anything.
-            let head = match wave.find(b"data") {
-                Some(_) => chunks::head(source, at, style)?,
-                None => chunks::head_or_odd(source, at, size, style)?,
+            let head = if sound {
+                chunks::head(source, at, style)?
+            } else {
+                chunks::head_or_odd(source, at, size, style)?
             };
             let Some(head) = head else {
                 break;
@@ -116,6 +118,7 @@ impl Wave {
             if &chunk.id == b"ds64" {
                 long = LongSizes::parse(&chunks::body(source, &chunk, DESCRIPTION)?);
             }
+            sound |= &chunk.id == b"data";
             at = chunk.end;
             wave.chunks.push(chunk);
         }
