@@ -1,21 +1,28 @@
 //! `mediafs mount`: start the drive.
 //!
 //! In the foreground the process becomes the daemon. With `--background` it starts itself once more, detached from
-//! the terminal, and waits for the word of that one: a line `ready PATH` or `failed REASON` on a pipe.
+//! the terminal, as a supervisor, which starts the daemon and starts it again should it die. Whoever called waits for
+//! the first daemon's word on a pipe: lines `warning TEXT`, then `ready PATH` or `failed REASON`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::output::{Out, plain};
+use super::supervise::supervise;
 use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::{self, DaemonOptions, Log};
+use crate::model::path_text;
 
 /// How long the daemon may take to be ready. It takes less than a second where nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the daemon begins a line that is not its last word.
+const WARNING: &str = "warning ";
 
 /// Start the drive: every sound under a path that never changes
 #[derive(clap::Args)]
@@ -38,9 +45,12 @@ pub(super) struct Arguments {
     /// Write the log to the terminal
     #[arg(short, long, conflicts_with = "background")]
     verbose: bool,
-    /// The background half of `--background`
+    /// The supervisor of `--background`
     #[arg(long, hide = true, conflicts_with = "background")]
     detached: bool,
+    /// The daemon of `--background`
+    #[arg(long, hide = true, conflicts_with_all = ["background", "detached"])]
+    supervised: bool,
 }
 
 /// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
@@ -58,8 +68,15 @@ pub(super) fn default_mountpoint() -> PathBuf {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    if arguments.detached || arguments.supervised {
+        // The kernel has named it after `/proc/self/exe`.
+        let _ = rustix::thread::set_name(c"mediafs");
+    }
     if arguments.detached {
-        return Ok(detached(arguments, context));
+        return detached(arguments, context);
+    }
+    if arguments.supervised {
+        return Ok(supervised(arguments, context));
     }
     if arguments.background {
         return background(arguments, context);
@@ -71,7 +88,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         open_log(context)?.install(&options.config.log_level);
     }
     let asked = options.mountpoint.clone();
-    daemon::run(&options, |_| say(&format!("ready {}", asked.display())))?;
+    daemon::run(&options, |_, warnings| {
+        for warning in warnings {
+            warn(warning);
+        }
+        say(&format!("ready {}", path_text(&asked)))
+    })?;
     Ok(Done::Well)
 }
 
@@ -110,6 +132,11 @@ fn open_log(context: &Context) -> Result<Log, CliError> {
     })
 }
 
+/// Something is not as it was asked for, but the drive is there.
+fn warn(text: &str) {
+    eprintln!("mediafs: {}", plain(text));
+}
+
 /// One line on stdout that whoever waits for it sees at once.
 fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -117,15 +144,32 @@ fn say(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// The half that becomes the daemon.
-fn detached(arguments: &Arguments, context: &Context) -> Done {
+/// The process that starts the daemon, as often as it dies.
+fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     // Out of the session of the terminal, so that its end is not ours. Fails only if that is so already.
     let _ = rustix::process::setsid();
+    let options = options(arguments, context)?;
+    let log = open_log(context)?;
+    log.install(&options.config.log_level);
+    supervise(|| {
+        let mut command = again(context, &options, "--supervised");
+        // The log's own file: what a daemon says as it dies is read there.
+        command.stdin(Stdio::null()).stderr(Stdio::inherit());
+        command
+    })
+    .map_err(|error| CliError::new(format!("the daemon cannot be started: {error}")))
+}
+
+/// The daemon that is started by the supervisor.
+fn supervised(arguments: &Arguments, context: &Context) -> Done {
     let started = options(arguments, context).and_then(|options| {
         open_log(context)?.install(&options.config.log_level);
         let asked = options.mountpoint.clone();
-        daemon::run(&options, |_| {
-            say(&format!("ready {}", asked.display()))?;
+        daemon::run(&options, |_, warnings| {
+            for warning in warnings {
+                say(&format!("{WARNING}{}", plain(warning)))?;
+            }
+            say(&format!("ready {}", path_text(&asked)))?;
             // Whoever waited has its line; nobody else's pipe is kept open.
             let null = std::fs::File::options().write(true).open("/dev/null")?;
             Ok(rustix::stdio::dup2_stdout(null)?)
@@ -144,19 +188,15 @@ fn detached(arguments: &Arguments, context: &Context) -> Done {
     }
 }
 
-/// The half that waits.
-fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let options = options(arguments, context)?;
-    let log = open_log(context)?;
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
-    };
-    let program = std::env::current_exe().map_err(|error| failed(&error))?;
-    let mut command = Command::new(program);
+/// This command once more, as another of its parts.
+fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
+    // Not by its path: another version may have been installed there meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("mediafs");
     if let Some(home) = context.home.given() {
         command.arg("--home").arg(home);
     }
-    command.args(["mount", "--detached"]);
+    command.args(["mount", part]);
     for library in &options.libraries {
         command.arg("--library").arg(library);
     }
@@ -166,23 +206,31 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     if !options.passthrough {
         command.arg("--no-passthrough");
     }
-    let mut child = command
-        .arg("--")
-        .arg(&options.mountpoint)
-        .current_dir("/")
+    command.arg("--").arg(&options.mountpoint).current_dir("/");
+    command
+}
+
+/// The half that waits.
+fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    let options = options(arguments, context)?;
+    let log = open_log(context)?;
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
+    };
+    let mut child = again(context, &options, "--detached")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.for_child().map_err(|error| failed(&error))?)
         .spawn()
         .map_err(|error| failed(&error))?;
-    let word = first_line(&mut child);
+    let word = word_of(&mut child);
     match word
         .as_deref()
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
     {
         Some(("ready", _)) => {
             let mut out = Out::new();
-            out.line(&format!("ready {}", options.mountpoint.display()))?;
+            out.line(&format!("ready {}", path_text(&options.mountpoint)))?;
             out.flush()?;
             Ok(Done::Well)
         }
@@ -202,22 +250,27 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     }
 }
 
-/// What the daemon says first; `None` if it ends, or says nothing for too long.
-fn first_line(child: &mut Child) -> Option<String> {
+/// Passes on what the daemon warns of; its next line, or `None` if it ends, or says nothing for too long.
+fn word_of(child: &mut Child) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name("first-line".to_owned())
         .spawn(move || {
-            let mut line = String::new();
-            if BufReader::new(stdout)
-                .read_line(&mut line)
-                .is_ok_and(|read| read > 0)
-            {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let is_last = !line.starts_with(WARNING);
                 // Nobody waits any more if it came too late.
-                let _ = sender.send(line.trim_end().to_owned());
+                if sender.send(line).is_err() || is_last {
+                    return;
+                }
             }
         })
         .ok()?;
-    receiver.recv_timeout(PATIENCE).ok()
+    loop {
+        let line = receiver.recv_timeout(PATIENCE).ok()?;
+        match line.strip_prefix(WARNING) {
+            Some(warning) => warn(warning),
+            None => return Some(line),
+        }
+    }
 }

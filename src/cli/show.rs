@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let which = super::which(&arguments.item)?;
-    let item = context.client_now()?.call::<MediaGet>(&which)?;
+    let item = context.client()?.call::<MediaGet>(&which)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&item)?;
@@ -78,6 +78,11 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
     if let Some(path) = &item.resolved_path {
         facts.push(("file", plain(path)));
     }
+    facts.extend(
+        item.candidates
+            .iter()
+            .map(|path| ("perhaps", format!("{} (relink if it is)", plain(path)))),
+    );
     if let Some(hash) = item.blake3 {
         facts.push(("blake3", hash.to_string()));
     }
