@@ -10,7 +10,7 @@ mod import;
 mod media;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -23,6 +23,7 @@ use crate::catalog::{BaseKind, Catalog};
 use crate::config::Config;
 use crate::home::{Home, HomeLock};
 use crate::library::{Library, Phase};
+use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
 pub use cache::LazyStore;
@@ -37,10 +38,24 @@ const MOST_PROBLEMS: u32 = 1000;
 pub struct DaemonSide {
     /// Who is what to the drive.
     pub requesters: Arc<Requesters>,
-    /// The drive, once it is mounted.
+    /// The drive, once it is mounted, as it was then.
     pub mount: Mutex<Option<MountStatus>>,
+    /// What the drive holds now.
+    pub drive: OnceLock<Weak<MediaDrive>>,
     /// Set to end the daemon.
     pub shutdown: watch::Sender<bool>,
+}
+
+impl DaemonSide {
+    fn mount_now(&self) -> Option<MountStatus> {
+        let mut status = self.mount.lock().clone()?;
+        if let Some(drive) = self.drive.get().and_then(Weak::upgrade) {
+            let (handles, known) = drive.load();
+            status.open_handles = u64::try_from(handles).unwrap_or(u64::MAX);
+            status.known_files = u64::try_from(known).unwrap_or(u64::MAX);
+        }
+        Some(status)
+    }
 }
 
 /// Answers for one home.
@@ -212,10 +227,7 @@ impl Service {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: self.home.data().into(),
-            mount: self
-                .daemon
-                .as_ref()
-                .and_then(|daemon| daemon.mount.lock().clone()),
+            mount: self.daemon.as_ref().and_then(DaemonSide::mount_now),
             libraries,
             projects,
             items,
