@@ -31,25 +31,20 @@ struct Held {
     lookups: u64,
 }
 
-/// A name that led to one of a subject's nodes.
-struct Named {
-    parent: NodeId,
-    name: Box<OsStr>,
-}
-
-/// A subject: nearly all have one node and one name.
+/// A subject: nearly all have one node, and one name that led to it.
 struct Known {
     held: Held,
-    named: Named,
+    parent: NodeId,
+    name: Box<OsStr>,
     more: Option<Box<More>>,
     source: Option<Arc<Source>>,
 }
 
-/// The other nodes and names of a subject.
+/// The other nodes and names of a subject: behind each further door it has one of each, and the name is the same.
 #[derive(Default)]
 struct More {
     held: Vec<Held>,
-    named: Vec<Named>,
+    named: Vec<(NodeId, Option<Box<OsStr>>)>,
 }
 
 impl Known {
@@ -58,15 +53,15 @@ impl Known {
         let held = held.map(|held| held.lookups += 1);
         if held.is_none() {
             let more = self.more.get_or_insert_default();
+            // There are hardly ever more than a few.
+            more.held.reserve_exact(1);
             more.held.push(Held { node, lookups: 1 });
         }
-        if !self
-            .named()
-            .any(|named| named.parent == parent && *named.name == *name)
-        {
-            let name = name.into();
+        if !self.names().any(|known| known == (parent, name)) {
+            let other = (*name != *self.name).then(|| name.into());
             let more = self.more.get_or_insert_default();
-            more.named.push(Named { parent, name });
+            more.named.reserve_exact(1);
+            more.named.push((parent, other));
         }
     }
 
@@ -91,9 +86,10 @@ impl Known {
         std::iter::once(&mut self.held).chain(more)
     }
 
-    fn named(&self) -> impl Iterator<Item = &Named> {
+    fn names(&self) -> impl Iterator<Item = (NodeId, &OsStr)> {
         let more = self.more.iter().flat_map(|more| &more.named);
-        std::iter::once(&self.named).chain(more)
+        let more = more.map(|(parent, name)| (*parent, name.as_deref().unwrap_or(&self.name)));
+        std::iter::once((self.parent, &*self.name)).chain(more)
     }
 }
 
@@ -128,10 +124,8 @@ impl KnownTable {
             None => {
                 let known = Known {
                     held: Held { node, lookups: 1 },
-                    named: Named {
-                        parent,
-                        name: name.into(),
-                    },
+                    parent,
+                    name: name.into(),
                     more: None,
                     source: None,
                 };
@@ -159,8 +153,8 @@ impl KnownTable {
         };
         known.source = None;
         known
-            .named()
-            .map(|named| (named.parent, named.name.to_os_string()))
+            .names()
+            .map(|(parent, name)| (parent, name.to_os_string()))
             .collect()
     }
 
@@ -226,6 +220,28 @@ mod tests {
         assert!(table.swapped(subject).is_empty());
         assert_eq!(table.len(), 0);
         table.forget(subject, silence, 1);
+    }
+
+    #[test]
+    fn every_name_is_told_behind_each_door() {
+        let table = KnownTable::default();
+        let subject = Subject::Item(7);
+        let answered = [
+            (1, "a.wav"),
+            (2, "a.wav"),
+            (2, "b.wav"),
+            (3, "b.wav"),
+            (3, "a.wav"),
+        ]
+        .map(|(parent, name)| (NodeId(parent), OsString::from(name)));
+        for (parent, name) in answered.iter().chain(&answered) {
+            table.answered(subject, NodeId(100 + parent.0), *parent, name);
+        }
+        let mut told = table.swapped(subject);
+        let mut expected = answered.to_vec();
+        told.sort();
+        expected.sort();
+        assert_eq!(told, expected);
     }
 
     #[test]
