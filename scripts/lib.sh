@@ -21,7 +21,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_mount=(fuse3)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 attr rsync btrfs-progs libglib2.0-bin hydrogen-data
+    python3 attr rsync bindfs btrfs-progs libglib2.0-bin hydrogen-data procps
     ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
   )
   packages_bench=(python3 bindfs rclone)

@@ -209,7 +209,7 @@ impl Config {
                 });
             }
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(config),
+            Err(error) if is_absent(&error) => return Ok(config),
             Err(error) => return Err(unreadable(error)),
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -289,6 +289,12 @@ fn is_program_name(name: &str) -> bool {
         && !name.contains(['/', '\\', '\0'])
         && !name.trim_end_matches('*').contains('*')
         && name != "*"
+}
+
+/// A file in the place of the home is for the home to tell.
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 #[cfg(test)]

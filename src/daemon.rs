@@ -1,7 +1,7 @@
 //! The daemon: puts the parts together, and takes them apart again.
 //!
-//! Start: lock the home, open the catalog, listen, mount, say `ready`; nothing of that grows with the library. Only
-//! then libraries are registered, scanned and watched, and the cache is opened. Stop, in an order that is bounded at
+//! Start: lock the home, open the catalog, listen, mount, register the folders that were named, say `ready`; nothing of
+//! that grows with the library. Only then libraries are scanned and watched, and the cache is opened. Stop, in an order that is bounded at
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
 mod log;
@@ -23,11 +23,11 @@ use crate::catalog::{Catalog, CatalogError, PlaceNo};
 use crate::config::Config;
 use crate::control::methods::MountStatus;
 use crate::control::rpc::one_line;
-use crate::control::server::converse;
 use crate::control::service::{DaemonSide, LazyStore};
-use crate::control::{Handler, Service};
+use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::{Library, LibraryConfig, LibraryError};
+use crate::model::path_text;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
 
@@ -44,12 +44,6 @@ const LONGEST_STOP: Duration = Duration::from_secs(15);
 
 /// How long requests may still be answered when all else has ended.
 const REQUESTS_END: Duration = Duration::from_secs(1);
-
-/// Connections at a time.
-const CONNECTIONS: usize = 64;
-
-/// Pause after the system could not give a connection.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a daemon is started with.
 #[derive(Clone, Debug)]
@@ -87,6 +81,18 @@ pub enum DaemonError {
     /// The drive can't be mounted.
     #[error(transparent)]
     Mount(#[from] MountError),
+    /// A folder that was named is none, and never was one of ours.
+    #[error(
+        "{} was named as a library or project, but is no folder that can be used, so nothing was mounted; check its name",
+        path_text(path)
+    )]
+    NoFolder {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The system gives no threads, signals or files.
     #[error("the daemon cannot start: {doing} failed")]
     System {
@@ -140,19 +146,25 @@ fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfi
 }
 
 /// Runs the daemon until it is told to end, by the control protocol, a signal, or an unmount by others. `ready` is
-/// called once when the drive is mounted and answers.
+/// called once when the drive is mounted and answers, with the folders that could not be registered and why.
 ///
 /// # Errors
 /// [`DaemonError`] if it could not start, or the mount failed; everything was taken apart again by then.
 pub fn run(
     options: &DaemonOptions,
-    ready: impl FnOnce(&Path) -> io::Result<()>,
+    ready: impl FnOnce(&Path, &[String]) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
     let DaemonOptions { home, config, .. } = options;
     limits::share_memory_between_threads();
     limits::raise_open_files();
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
     let catalog = Catalog::open(home.data())?;
+    let library_at = |mount_point| {
+        let config = library_config(config, mount_point);
+        Library::open(Arc::clone(&catalog), home.data(), config)
+    };
+    let unmounted = library_at(None);
+    check_folders(options, &unmounted)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("mediafs-runtime")
@@ -177,11 +189,7 @@ pub fn run(
     serve(&runtime, home, &service, &stopped)?;
 
     let library = Arc::new(LateLibrary {
-        before: Library::open(
-            Arc::clone(&catalog),
-            home.data(),
-            library_config(config, None),
-        ),
+        before: unmounted,
         started: OnceLock::new(),
     });
     let drive = MediaDrive::new(
@@ -206,8 +214,12 @@ pub fn run(
         *daemon.mount.lock() = Some(mount_status(&mounted));
     }
     tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
+    let warnings = register_folders(options, &library_at(Some(mounted.path().to_owned())));
+    for warning in &warnings {
+        service.warn(warning.clone());
+    }
     // Nobody who reads it may be left; the drive is there all the same.
-    let _ = ready(mounted.path());
+    let _ = ready(mounted.path(), &warnings);
 
     let begun = begin_library(options, &mounted, &catalog, &service, &library, &cache);
     let outcome = match begun {
@@ -293,41 +305,70 @@ fn serve(
         let _inside = runtime.enter();
         Listener::bind(home.socket())?
     };
-    let service = Arc::clone(service);
-    let mut stop = stopped.clone();
-    let stopped = stopped.clone();
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
-    runtime.spawn(async move {
-        let accept_all = async {
-            loop {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                    return;
-                };
-                match listener.accept().await {
-                    Ok((stream, _)) => {
-                        let handler = Arc::clone(&service) as Arc<dyn Handler>;
-                        let stopped = stopped.clone();
-                        tokio::spawn(async move {
-                            converse(stream, handler, stopped).await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "no connection can be taken now");
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = accept_all => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-    });
+    let handler = Arc::clone(service) as Arc<dyn Handler>;
+    runtime.spawn(connections::serve(listener, handler, stopped.clone()));
     Ok(())
 }
 
-/// What comes after `ready`: the library, its roots, open projects, the cache.
+/// A name that was mistyped is to be told before anything is mounted. A folder that was there once may come back.
+fn check_folders(options: &DaemonOptions, library: &Library) -> Result<(), DaemonError> {
+    let known = library.catalog().reader()?.bases()?;
+    for path in options.libraries.iter().chain(&options.projects) {
+        // What may hang is not touched, and told when the folder is registered. Finding out is the dear part.
+        if known.iter().any(|base| base.path == *path) || library.untrusted(path).is_some() {
+            continue;
+        }
+        let found = std::fs::metadata(path).and_then(|found| {
+            if found.is_dir() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
+        });
+        if let Err(source) = found
+            && library.base_at(path)?.is_none()
+        {
+            let path = path.clone();
+            return Err(DaemonError::NoFolder { path, source });
+        }
+    }
+    Ok(())
+}
+
+/// Registers libraries and opens projects, so that whoever sees `ready` finds them. One that can't be is no reason to be
+/// without the others, or without the drive; says why.
+fn register_folders(options: &DaemonOptions, library: &Library) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut failed = |what, path: &Path, error: &(dyn std::error::Error + 'static)| {
+        let known = library.base_at(path).ok().flatten();
+        warnings.push(if known.is_some_and(|base| base.active) {
+            format!(
+                "the {what} {} cannot be reached now; what is known of it is shown: {}",
+                path_text(path),
+                one_line(error)
+            )
+        } else {
+            format!(
+                "the {what} {} was not added: {}",
+                path_text(path),
+                one_line(error)
+            )
+        });
+    };
+    for path in &options.libraries {
+        if let Err(error) = library.register_root(path) {
+            failed("library", path, &error);
+        }
+    }
+    for path in &options.projects {
+        if let Err(error) = crate::project::open(library, path, false) {
+            failed("project", path, &error);
+        }
+    }
+    warnings
+}
+
+/// What comes after `ready`: scans and watches, the cache.
 fn begin_library(
     options: &DaemonOptions,
     mounted: &Mounted,
@@ -345,25 +386,6 @@ fn begin_library(
     // It is set nowhere else.
     let _ = late.started.set(Arc::downgrade(&library));
     service.set_library(Arc::clone(&library));
-    for path in &options.libraries {
-        if let Err(error) = library.add_root(path) {
-            // A disk that is not there today is no reason to be without the drive; what is known of it is shown.
-            service.warn(format!(
-                "the library {} was not added: {}",
-                path.display(),
-                one_line(&error)
-            ));
-        }
-    }
-    for path in &options.projects {
-        if let Err(error) = crate::project::open(&library, path, false) {
-            service.warn(format!(
-                "the project {} was not opened: {}",
-                path.display(),
-                one_line(&error)
-            ));
-        }
-    }
     let cache = cache.clone();
     let opening = std::thread::Builder::new()
         .name("mediafs-cache".to_owned())

@@ -19,7 +19,7 @@ pub enum HomeError {
     #[error("no home folder is known: $HOME is not set; name one with --home DIR")]
     Nowhere,
     /// A folder or file of it can't be made or opened.
-    #[error("the home {path} cannot be used: {doing} failed")]
+    #[error("the home {path} cannot be used: {doing} failed{}", remedy(source))]
     Unusable {
         /// Which folder or file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum HomeError {
         reason: String,
     },
     /// Its lock can't be taken.
-    #[error("the home {path} cannot be locked")]
+    #[error("the home {path} cannot be locked{}", lock_remedy(source))]
     Lock {
         /// Which home.
         path: PathBuf,
@@ -66,6 +66,29 @@ pub enum HomeError {
         /// For what.
         purpose: Purpose,
     },
+}
+
+/// What to do about it, where that can be told.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{
+        NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    match error.kind() {
+        StorageFull | QuotaExceeded => "; free some space on its disk",
+        ReadOnlyFilesystem => "; name one that can be written to with --home DIR",
+        PermissionDenied => "; make it yours, or name another one with --home DIR",
+        NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            "; a file is in its way: name another home with --home DIR"
+        }
+        _ => "",
+    }
+}
+
+fn lock_remedy(error: &LockError) -> &'static str {
+    match error {
+        LockError::Io { source, .. } => remedy(source),
+        LockError::Held { .. } => "",
+    }
 }
 
 /// The places of a home. Nothing is made until [`Home::prepare`].

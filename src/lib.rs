@@ -15,4 +15,6 @@ pub mod model;
 #[cfg(target_os = "linux")]
 pub mod project;
 pub mod silence;
+#[cfg(target_os = "linux")]
+mod storage;
 pub mod tree;

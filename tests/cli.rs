@@ -66,6 +66,7 @@ fn an_empty_home_is_no_error() {
     assert_eq!(home.json(["ls"]), Value::Array(Vec::new()));
     let status = home.json(["status"]);
     assert_eq!(status["running"], false);
+    assert_eq!(status["pid"], Value::Null);
     assert_eq!(status["mount"], Value::Null);
     assert_eq!(status["items"]["total"], 0);
     assert_eq!(home.json(["cache", "stats"])["objects"], 0);
@@ -249,6 +250,62 @@ fn a_taken_id_and_a_missing_file_are_refused() {
 }
 
 #[test]
+fn the_id_of_a_sound_is_not_changed_by_importing_it_again() {
+    let (home, file) = home_with("A.wav");
+    let file = file.to_str().unwrap();
+    let project = home.path("project");
+    std::fs::create_dir(&project).unwrap();
+    let project = project.to_str().unwrap();
+    let ways = [
+        (vec!["--copy"], "one"),
+        (vec!["--reference"], "two"),
+        (vec!["--project", project], "three"),
+    ];
+    for (way, id) in ways {
+        let import = |id: &str, json: bool| {
+            let mut command = home.command(["import", "--id", id, file]);
+            command.args(&way).args(json.then_some("--json"));
+            command.output().unwrap()
+        };
+        assert!(import(id, false).status.success());
+        let before = home.items();
+        for id in [id, &id.to_uppercase()] {
+            let again = import(id, true);
+            assert!(again.status.success(), "{}", show(&again));
+            let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+            assert_eq!(again[0]["outcome"], "already", "{again}");
+        }
+        let refused = import("other", false);
+        assert_eq!(refused.status.code(), Some(1), "{}", show(&refused));
+        assert!(refused.stdout.is_empty(), "{}", show(&refused));
+        let errors = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains(id) && errors.contains("other"), "{errors}");
+        let refused = import("other", true);
+        assert_eq!(refused.status.code(), Some(1), "{}", show(&refused));
+        let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!(refused[0]["outcome"], "failed", "{refused}");
+        assert_eq!(refused[0]["mediaId"], Value::Null, "{refused}");
+        assert_eq!(home.items(), before);
+    }
+    // A copy that was lost comes back under its own id only.
+    let copy = home.home().join("Library/A.wav");
+    std::fs::remove_file(&copy).unwrap();
+    let errors = fails(&home, 1, &["import", "--copy", "--id", "other", file]);
+    assert!(errors.contains("one"), "{errors}");
+    assert!(!copy.exists());
+
+    let folder = home.library();
+    let folder = folder.to_str().unwrap();
+    for way in ["--copy", "--reference"] {
+        let errors = fails(&home, 1, &["import", way, "--id", "x", folder]);
+        assert!(errors.contains("is a folder"), "{errors}");
+    }
+    let errors = fails(&home, 1, &["import", "--id", "x", file, folder]);
+    assert!(errors.contains("one file, but 2"), "{errors}");
+}
+
+#[test]
 fn a_relink_takes_only_the_same_sound() {
     let (home, file) = home_with("Tom.wav");
     home.run(["import", "--id", "tom", file.to_str().unwrap()]);
@@ -429,4 +486,77 @@ fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn what_was_mistaken_is_told_with_what_to_do() {
+    let (home, file) = home_with("A.wav");
+    let library = home.library();
+    std::fs::write(library.join("notes.txt"), "none").unwrap();
+    std::fs::create_dir(library.join("sub")).unwrap();
+    std::fs::write(library.join("sub/B.wav"), wav(100, 7)).unwrap();
+    let library = library.to_str().unwrap();
+    home.run(["import", library]);
+    let notes = format!("{library}/notes.txt");
+    let sub = format!("{library}/sub");
+    for (arguments, told) in [
+        (&["show", ""][..], "give a path or an id"),
+        (&["show", &sub], "is a folder"),
+        (&["show", library], "is a folder"),
+        (&["show", &notes], "mediafs import"),
+        (&["show", "nobody"], "mediafs ls"),
+        (&["scan", &sub], library),
+        (&["scan", "/nope"], "mediafs status"),
+        (&["forget-library", "/nope"], "mediafs status"),
+        (&["forget-library", "nope"], "mediafs status"),
+        (&["import", &notes], "not a media file"),
+    ] {
+        let errors = fails(&home, 1, arguments);
+        assert!(errors.contains(told), "{arguments:?}: {errors}");
+    }
+    // What is found is found in any case of its id, and by any way to its file.
+    home.run(["forget-library", "LIBRARY"]);
+    assert_eq!(home.json(["show", file.to_str().unwrap()])["name"], "A.wav");
+    assert_eq!(home.json(["status"])["libraries"][0]["active"], false);
+}
+
+#[test]
+fn a_full_disk_is_told_and_takes_nothing_along() {
+    let home = Home::new();
+    let disk = home.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&disk)
+        .output()
+        .unwrap();
+    if !mounted.status.success() {
+        eprintln!("skipped: only root can mount a small disk");
+        return;
+    }
+    let on_disk = disk.join("home");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(support::MEDIAFS);
+        command.arg("--home").arg(&on_disk).args(arguments);
+        command.output().unwrap()
+    };
+    let before = run(&["status"]);
+    let fill = std::fs::write(disk.join("fill"), vec![0; 2 << 20]);
+    let mount_point = home.mount_point();
+    let full = [
+        run(&["status"]),
+        run(&["mount", "--background", mount_point.to_str().unwrap()]),
+    ];
+    std::fs::remove_file(disk.join("fill")).unwrap();
+    let after = run(&["status"]);
+    support::succeed("umount", [&disk]);
+    assert!(before.status.success(), "{}", show(&before));
+    assert!(fill.is_err());
+    for output in full {
+        assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("free some space"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+    assert!(after.status.success(), "{}", show(&after));
 }

@@ -32,6 +32,12 @@ pub enum EndpointError {
         /// The socket.
         path: PathBuf,
     },
+    /// It is not for this user.
+    #[error("{} belongs to another user; use a home of your own", path.display())]
+    Foreign {
+        /// The socket.
+        path: PathBuf,
+    },
     /// Something that is no socket has the name.
     #[error("{} is not a socket; remove it, or use another path", path.display())]
     NotASocket {
@@ -209,17 +215,20 @@ pub async fn connect(path: &Path) -> Result<Stream, EndpointError> {
                 path: path.to_owned(),
             });
         }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(EndpointError::Foreign {
+                path: path.to_owned(),
+            });
+        }
         stream => stream.map_err(failed)?,
     };
     let peer = peer(&stream).map_err(failed)?;
     if is_welcome(peer.uid) {
         return Ok(stream);
     }
-    let source = io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!("it belongs to user {}", peer.uid),
-    );
-    Err(failed(source))
+    Err(EndpointError::Foreign {
+        path: path.to_owned(),
+    })
 }
 
 fn is_welcome(uid: u32) -> bool {
@@ -229,7 +238,7 @@ fn is_welcome(uid: u32) -> bool {
 fn is_nobody(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory
     )
 }
 

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::rows::{AnalysisKey, BaseKind, ItemNo, ItemRow, PlaceRow};
 use crate::model::{
     Attribute, Availability, Confidence, Format, Lifecycle, MediaItem, ObjectHash, Origin, Scope,
-    Storage, Tag, TagSource, Usage, display_name, safe_name,
+    Storage, Tag, TagSource, Usage, display_name, path_text, shown_name,
 };
 
 /// What only the row itself says.
@@ -86,17 +86,14 @@ impl Reader {
             facts.notes.push(problem);
         }
         let (storage, resolved_path) = self.whereabouts(&item, place.as_ref(), rest.recorded)?;
-        let path = format!(
-            "by-id/{}/{}",
-            item.media_id,
-            safe_name(item.name.as_bytes())
-        );
+        let alternatives = self.alternatives(&item)?;
+        let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
         Ok(MediaItem {
             scope,
             kind: item.kind,
             origin: rest.origin,
             storage,
-            alternatives: self.alternatives(item.row)?,
+            alternatives,
             resolved_path,
             format: facts.format,
             size: item.size,
@@ -143,7 +140,7 @@ impl Reader {
         Ok(found.unwrap_or_default())
     }
 
-    /// The storage of record, and where the bytes are now.
+    /// The storage of record, and where the bytes are now (at `place`).
     fn whereabouts(
         &self,
         item: &ItemRow,
@@ -161,12 +158,21 @@ impl Reader {
         let Some(place) = place else {
             return Ok((recorded.unwrap_or_else(unknown), None));
         };
-        let Some(derived) = self.storage_of(item, place)? else {
-            return Ok((recorded.unwrap_or_else(unknown), None));
+        let derived = self.storage_of(item, place)?;
+        let here = place.is_here() && item.availability == Availability::Local;
+        let resolved = derived
+            .as_ref()
+            .filter(|_| here)
+            .map(|(_, absolute)| absolute.clone());
+        let of_record = match item.home {
+            None => derived,
+            Some(home) => match self.place(home)? {
+                Some(home) => self.storage_of(item, &home)?,
+                None => None,
+            },
         };
-        let (storage, absolute) = derived;
-        let here = place.present && item.availability == Availability::Local;
-        Ok((recorded.unwrap_or(storage), here.then_some(absolute)))
+        let storage = recorded.or(of_record.map(|(storage, _)| storage));
+        Ok((storage.unwrap_or_else(unknown), resolved))
     }
 
     /// The storage that follows from an item's place, and the absolute path; `None` where the place has lost its
@@ -186,10 +192,10 @@ impl Reader {
         let storage = match base.kind {
             BaseKind::Library => Storage::Reference {
                 root: Some(base.name),
-                path: path_text(&relative),
+                path: relative_text(&relative),
             },
             BaseKind::Project if item.project == Some(base.row) => Storage::Project {
-                path: path_text(&relative),
+                path: relative_text(&relative),
             },
             BaseKind::Project | BaseKind::Computer => Storage::Reference {
                 root: None,
@@ -199,21 +205,29 @@ impl Reader {
         Ok(Some((storage, absolute)))
     }
 
-    /// The same bytes elsewhere.
+    /// The same bytes elsewhere: as recorded, and as files that are there now.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn alternatives(&self, item: ItemNo) -> Result<Vec<Storage>> {
+    pub fn alternatives(&self, item: &ItemRow) -> Result<Vec<Storage>> {
         let texts = self.db().many(
             "reading the alternatives of an item",
             "SELECT storage FROM alternative WHERE item = ?1 ORDER BY storage",
-            [item.0],
+            [item.row.0],
             |row| row.get::<_, String>(0),
         )?;
-        Ok(texts
+        let mut alternatives: Vec<Storage> = texts
             .iter()
             .filter_map(|text| serde_json::from_str(text).ok())
-            .collect())
+            .collect();
+        for twin in self.twins_of(item)? {
+            if let Some((storage, _)) = self.storage_of(item, &twin)?
+                && !alternatives.contains(&storage)
+            {
+                alternatives.push(storage);
+            }
+        }
+        Ok(alternatives)
     }
 
     /// The words of an item, without those that the user removed.
@@ -314,8 +328,8 @@ impl Reader {
     }
 }
 
-/// A path for people and for the protocol: `/` between parts, bytes that are no UTF-8 replaced.
-fn path_text(path: &Path) -> String {
+/// A path below a base for people and for the protocol: `/` between parts.
+fn relative_text(path: &Path) -> String {
     let text = display_name(path.as_os_str().as_encoded_bytes());
     if std::path::MAIN_SEPARATOR == '/' {
         text

@@ -7,7 +7,7 @@ use super::error::{CatalogError, Result};
 use super::rows::{BaseKind, BaseNo, BaseRow};
 use super::shown::numbered;
 use super::writer::Writer;
-use crate::model::{ProjectId, safe_name};
+use crate::model::{ProjectId, shown_name};
 
 /// The root of all absolute paths.
 const COMPUTER_ROOT: &str = "/";
@@ -59,7 +59,7 @@ impl Writer {
             self.changes.base(base.row);
             self.durable = true;
         }
-        if base.name != safe_name(name.as_bytes()) {
+        if base.name != shown_name(name) {
             let name = self.claim_base_name(BaseKind::Project, name, Some(base.row))?;
             if name != base.name {
                 self.run(

@@ -30,18 +30,20 @@ macro_rules! folder_columns {
 macro_rules! place_columns {
     () => {
         "p.number, p.base, p.folder, p.name, p.link, p.device, p.inode, p.size, p.modified, p.changed, p.born, \
-         p.permissions, p.generation, p.present, p.problem"
+         p.permissions, p.generation, p.present, p.problem, p.away"
     };
 }
 /// How many columns [`place_columns`] are.
-pub(super) const PLACE_WIDTH: usize = 15;
-/// Columns of [`item_row`].
+pub(super) const PLACE_WIDTH: usize = 16;
+/// Columns of [`item_row`]; how many they are: [`ITEM_WIDTH`].
 macro_rules! item_columns {
     () => {
         "i.number, i.media_id, i.scope, i.kind, i.name, i.generation, i.size, i.modified, i.born, i.permissions, \
-         i.availability, i.playable, i.place"
+         i.availability, i.playable, i.place, i.home"
     };
 }
+/// How many columns [`item_columns`] are.
+pub(super) const ITEM_WIDTH: usize = 14;
 pub(super) use {base_columns, folder_columns, item_columns, place_columns};
 
 type Read<T> = rusqlite::Result<T>;
@@ -238,6 +240,7 @@ pub(super) fn place_row(row: &Row<'_>) -> Read<PlaceRow> {
         generation: row.get(12)?,
         present: row.get(13)?,
         problem: row.get(14)?,
+        away: row.get(15)?,
     })
 }
 
@@ -260,6 +263,7 @@ pub(super) fn item_row_at(row: &Row<'_>, at: usize) -> Read<ItemRow> {
         availability: Availability::column(row, at + 10)?,
         playable: Playable::column(row, at + 11)?,
         place: row.get::<_, Option<u32>>(at + 12)?.map(PlaceNo),
+        home: row.get::<_, Option<u32>>(at + 13)?.map(PlaceNo),
     })
 }
 

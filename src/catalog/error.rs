@@ -129,8 +129,16 @@ pub(super) type Result<T> = std::result::Result<T, CatalogError>;
 
 /// The error for what SQLite said of `path`.
 pub(super) fn failed(path: &Path, doing: &'static str, source: rusqlite::Error) -> CatalogError {
+    /// What SQLite says where there is no room for the index of the write-ahead log.
+    const NO_ROOM_FOR_INDEX: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
     let path = path.to_path_buf();
+    let extended = source.sqlite_error().map(|error| error.extended_code);
     match source.sqlite_error_code() {
+        _ if extended == Some(NO_ROOM_FOR_INDEX) => CatalogError::Full {
+            path,
+            doing,
+            source,
+        },
         Some(ErrorCode::DiskFull) => CatalogError::Full {
             path,
             doing,

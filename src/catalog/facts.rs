@@ -257,8 +257,8 @@ impl Writer {
             "recording a hash",
             "UPDATE item SET hashed = 1 WHERE place = ?1",
             [place.0],
-        )
-        .map(|_| ())
+        )?;
+        self.heal(place, hash)
     }
 
     /// The kind of a place's present content, and the values that it states.

@@ -28,7 +28,7 @@ impl Writer {
     pub fn add_item(&mut self, new: &NewItem) -> Result<ItemNo> {
         let place = self.known_place(new.place)?;
         if let Some(same) = self.reader().item_in_scope(&new.media_id, new.project)? {
-            return if same.place == Some(new.place) {
+            return if same.place_of_record() == Some(new.place) {
                 Ok(same.row)
             } else {
                 Err(CatalogError::IdTaken {
@@ -101,7 +101,7 @@ impl Writer {
         )?;
         let item = ItemNo(self.inserted()?);
         self.durable = true;
-        if !place.present {
+        if !place.is_here() {
             self.items_are_missing(place)?;
         }
         if let Some(project) = fresh.project {
@@ -159,22 +159,24 @@ impl Writer {
     }
 
     /// The bytes of an item are at another place from now on. Where both are known to be the same bytes, the item
-    /// keeps its generation, size and times; else it shows another content.
+    /// keeps its generation, size and times; else it shows another content. Gives the place that was left, if there is
+    /// a file without an item now: to be probed.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
-    pub fn relink(&mut self, item: ItemNo, place: PlaceNo) -> Result<()> {
+    pub fn relink(&mut self, item: ItemNo, place: PlaceNo) -> Result<Option<PlaceNo>> {
         let row = self.known_item(item)?;
         let new = self.known_place(place)?;
         let (kind, attributes) = self.media_at(&new)?;
-        if row.place == Some(place) {
-            return Ok(());
+        let left = row.place_of_record();
+        if left == Some(place) {
+            return Ok(None);
         }
         let old_hash = self.reader().blake3(item)?;
         let hashed = self.is_hashed(place)?;
         self.run(
             "relinking an item",
-            "UPDATE item SET place = ?2, recorded = NULL, hashed = ?3, kind = ?4 WHERE number = ?1",
+            "UPDATE item SET place = ?2, home = NULL, recorded = NULL, hashed = ?3, kind = ?4 WHERE number = ?1",
             (item.0, place.0, hashed, kind.as_str()),
         )?;
         let same_bytes = hashed && self.reader().blake3(item)? == old_hash;
@@ -193,7 +195,7 @@ impl Writer {
                 ),
             )?;
         }
-        if new.present {
+        if new.is_here() {
             self.set_status(item, Status::local())?;
         } else {
             self.items_are_missing(&new)?;
@@ -205,17 +207,36 @@ impl Writer {
         }
         self.sync_file_attributes(item, &attributes)?;
         self.changes.item(item, &row.media_id, true);
-        // In the library's folders another item may stand for both files now.
-        for place in row.place.into_iter().chain([place]) {
-            if let Some(place) = self.reader().place(place)? {
-                if let Some(folder) = place.folder {
-                    self.changes.name(folder, &place.name);
-                }
-                self.forget_if_unused(&place)?;
-            }
-        }
         self.durable = true;
-        Ok(())
+        // In the library's folders another item may stand for both files now.
+        if let Some(folder) = new.folder {
+            self.changes.name(folder, &new.name);
+        }
+        match left.map(|left| self.reader().place(left)).transpose()? {
+            Some(Some(left)) => self.leave(&left),
+            _ => Ok(None),
+        }
+    }
+
+    /// An item does not stand for this place any more. Where no other does, its file is as one that was never seen,
+    /// should it be there, or come back; gives the place if it is there.
+    fn leave(&mut self, left: &PlaceRow) -> Result<Option<PlaceNo>> {
+        if let Some(folder) = left.folder {
+            self.changes.name(folder, &left.name);
+        }
+        if !self.reader().items_of(left.row)?.is_empty() {
+            return Ok(None);
+        }
+        if !left.present {
+            self.forget_place(left)?;
+            return Ok(None);
+        }
+        self.run(
+            "leaving a file",
+            "UPDATE place SET probed = 0 WHERE number = ?1",
+            [left.row.0],
+        )?;
+        Ok(Some(left.row))
     }
 
     /// Removes an item with its tags, attributes, usages and capsule. Its file is not touched, its id is not given
@@ -242,7 +263,7 @@ impl Writer {
         self.changes.removed(item, &row.media_id);
         self.tell_twins(&row.media_id)?;
         self.durable = true;
-        let Some(place) = row.place else {
+        let Some(place) = row.place_of_record() else {
             return Ok(());
         };
         let Some(place) = self.reader().place(place)? else {
@@ -258,7 +279,7 @@ impl Writer {
         if let Some(folder) = place.folder {
             self.changes.name(folder, &place.name);
         }
-        if self.reader().items_at(place.row)?.is_empty() {
+        if self.reader().items_of(place.row)?.is_empty() {
             self.capsules
                 .push(super::capsules::CapsuleChange::Drop(place.row));
         }
@@ -298,7 +319,7 @@ impl Writer {
 
     /// Forgets a place that lost its name, once no item is left that was there.
     fn forget_if_unused(&mut self, place: &PlaceRow) -> Result<()> {
-        if place.folder.is_none() && self.reader().items_at(place.row)?.is_empty() {
+        if place.folder.is_none() && self.reader().items_of(place.row)?.is_empty() {
             self.forget_place(place)?;
         }
         Ok(())

@@ -4,7 +4,8 @@ use rusqlite::Row;
 
 use super::capsules::Content;
 use super::convert::{
-    Coded, container_of, folded, hash_column, item_columns, item_row, item_row_at, unsigned,
+    Coded, ITEM_WIDTH, container_of, folded, hash_column, item_columns, item_row, item_row_at,
+    unsigned,
 };
 use super::error::Result;
 use super::reader::Reader;
@@ -115,7 +116,7 @@ impl Reader {
         )
     }
 
-    /// The oldest item of one scope (`None`: the library) that has this place.
+    /// The oldest item of one scope (`None`: the library) that has this place of record, and its bytes from there.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -125,7 +126,7 @@ impl Reader {
             concat!(
                 "SELECT ",
                 item_columns!(),
-                " FROM item i WHERE i.place = ?1 AND i.scope = ?2 ORDER BY i.number LIMIT 1"
+                " FROM item i WHERE i.place = ?1 AND i.scope = ?2 AND i.home IS NULL ORDER BY i.number LIMIT 1"
             ),
             (place.0, project.map_or(0, |base| base.0)),
             item_row,
@@ -230,7 +231,10 @@ impl Reader {
                  ORDER BY s.number LIMIT ?4"
             ),
             (project.0, section.code(), after, limit),
-            |row| Ok((row.get(13)?, row.get(14)?, item_row_at(row, 0)?)),
+            |row| {
+                let (number, name) = (row.get(ITEM_WIDTH)?, row.get(ITEM_WIDTH + 1)?);
+                Ok((number, name, item_row_at(row, 0)?))
+            },
         )
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Two files in the home: `catalog.db`, and `capsules.db`, which can be lost without losing what a user knows.
 
+mod alternatives;
 mod assembled;
 mod bases;
 mod capsules;

@@ -14,10 +14,12 @@ const DEEPEST: usize = 4096;
 
 impl Writer {
     /// A file was renamed or moved: its items keep their ids, and items of the library that were named after the
-    /// file are named after it again. A place that was there loses its name; its items become missing.
+    /// file are named after it again.
     ///
-    /// But where the file has no items and the place that was there has some, a program has saved a sound by writing
-    /// beside it and renaming over it: then the place that was there stays, with another content.
+    /// But where items stand for the place that has this name already, it stays, and has another content: a program
+    /// has saved a sound by writing beside it and renaming over it. Should the file that came have items too, they live
+    /// on in it, though it is not their place. (Items that were made of the very file that came, by a look that was
+    /// quicker than the word of the move, give way in the same manner.)
     ///
     /// Says what to do next, as [`Writer::observe`] does, and of which place.
     ///
@@ -44,15 +46,15 @@ impl Writer {
         if row.folder == Some(folder) && row.name == name {
             return self.see(&row, &seen, Look::Move);
         }
-        if let Some(target) = self.reader().place_named(folder, name)? {
-            let saved_over = self.reader().items_at(place)?.is_empty()
-                && !self.reader().items_at(target.row)?.is_empty();
-            if saved_over {
-                self.displace(&row)?;
-                return self.see(&target, &seen, Look::Scan);
+        let target = self.reader().place_named(folder, name)?;
+        if let Some(target) = &target {
+            if self.keeps_its_name(target, &row, evidence)? {
+                return self.save_over(&row, target, &seen);
             }
-            self.displace(&target)?;
+            self.displace(target)?;
         }
+        // Its file is there, so its items are.
+        self.bring_home(place)?;
         let bytes = bytes_of(name);
         self.run(
             "moving a file",
@@ -77,7 +79,76 @@ impl Writer {
             name: name.to_owned(),
             ..row
         };
-        self.see(&moved, &seen, Look::Move)
+        let observed = self.see(&moved, &seen, Look::Move)?;
+        if let Some(target) = target {
+            self.lend_to(target.row, place)?;
+        }
+        Ok(observed)
+    }
+
+    /// Whether the items that stand for a place go on doing so, with the content of the file that takes its name now.
+    /// Not if they were made of that very file, as it was seen under its new name before the move was told, and the file
+    /// has older ones.
+    fn keeps_its_name(
+        &self,
+        place: &PlaceRow,
+        came: &PlaceRow,
+        evidence: &Evidence,
+    ) -> Result<bool> {
+        let items = self.reader().items_of(place.row)?;
+        let Some(first) = items.first() else {
+            return Ok(false);
+        };
+        let seen_quickly = place.generation == 1 && place.evidence.same_bytes(evidence);
+        let older = self.reader().items_of(came.row)?;
+        Ok(!(seen_quickly && older.first().is_some_and(|older| older.row < first.row)))
+    }
+
+    /// The file of one place is the content of another place now.
+    fn save_over(
+        &mut self,
+        came: &PlaceRow,
+        target: &PlaceRow,
+        seen: &Observation,
+    ) -> Result<Observed> {
+        self.place_gone(came.row)?;
+        let observed = self.see(target, seen, Look::Scan)?;
+        if self.reader().items_of(came.row)?.is_empty() {
+            self.forget_place(came)?;
+        } else if came.is_here() && came.evidence.same_bytes(&seen.evidence) {
+            self.lend_to(came.row, target.row)?;
+        }
+        Ok(observed)
+    }
+
+    /// A program saved a file by renaming it out of the way and writing a new one, `new`, under its name: what stood
+    /// for the file stands for the new one, and the old one, if it is still there, is a file of its own. Gives the
+    /// places that are to be probed; none where the new file has items already.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn move_back(&mut self, place: PlaceNo, new: PlaceNo) -> Result<Vec<PlaceNo>> {
+        let (Some(old), Some(new)) = (self.reader().place(place)?, self.reader().place(new)?)
+        else {
+            return Ok(Vec::new());
+        };
+        let Some(folder) = new.folder.filter(|_| new.is_here()) else {
+            return Ok(Vec::new());
+        };
+        if old.row == new.row || !self.reader().items_of(new.row)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.forget_place(&new)?;
+        self.move_place(old.row, folder, &new.name, &new.evidence)?;
+        let mut probe = vec![old.row];
+        if let Some(aside) = old.folder.filter(|_| old.is_here()) {
+            let seen = Observation {
+                kind: old.kind,
+                evidence: old.evidence,
+            };
+            probe.extend(self.observe(aside, &old.name, &seen)?.to_probe());
+        }
+        Ok(probe)
     }
 
     /// Items of the library that had the file's old name get its new one.
@@ -87,7 +158,7 @@ impl Writer {
         if before == after {
             return Ok(());
         }
-        for item in self.reader().items_at(old.row)? {
+        for item in self.reader().items_of(old.row)? {
             if item.project.is_none() && item.name == before {
                 self.set_name(&item, &after)?;
             }
@@ -97,8 +168,8 @@ impl Writer {
 
     /// Another file takes the name of this place. Its items become missing, and what was recorded of where they
     /// were stays; a place without items is forgotten.
-    pub(super) fn displace(&mut self, row: &PlaceRow) -> Result<()> {
-        let items = self.reader().items_at(row.row)?;
+    fn displace(&mut self, row: &PlaceRow) -> Result<()> {
+        let items = self.reader().items_of(row.row)?;
         for item in &items {
             if let Some((storage, _)) = self.reader().storage_of(item, row)?
                 && let Ok(text) = serde_json::to_string(&storage)
@@ -126,11 +197,17 @@ impl Writer {
     }
 
     /// A folder was renamed or moved, with everything below it. What the catalog knew under its new name goes on as
-    /// gone files of the moved folder, except where names meet: those places lose theirs.
+    /// gone files of the moved folder; where names meet, what came is another content of the items that stood for the
+    /// name, as for [`Writer::move_place`]. Gives the places whose content is to be probed.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`] folder, [`CatalogError::IntoItself`]; when SQLite fails.
-    pub fn move_folder(&mut self, moved: FolderNo, parent: FolderNo, name: &OsStr) -> Result<()> {
+    pub fn move_folder(
+        &mut self,
+        moved: FolderNo,
+        parent: FolderNo,
+        name: &OsStr,
+    ) -> Result<Vec<PlaceNo>> {
         let unknown = |folder: FolderNo| CatalogError::Unknown {
             what: "folder",
             number: folder.0,
@@ -157,11 +234,12 @@ impl Writer {
                 None => break,
             }
         }
+        let mut changed = Vec::new();
         if let Some((target, _)) = self.reader().folder_named(parent, name)?
             && target.row != moved
         {
             self.folder_gone(target.row)?;
-            self.merge(target.row, moved)?;
+            changed = self.merge(target.row, moved)?;
         }
         let bytes = bytes_of(name);
         self.run(
@@ -175,24 +253,16 @@ impl Writer {
         self.folders_moved = true;
         self.changes.name(old_parent, &row.name);
         self.changes.name(parent, name);
-        Ok(())
+        Ok(changed)
     }
 
     /// Hands what a gone folder held to another folder, and forgets it.
-    fn merge(&mut self, from: FolderNo, into: FolderNo) -> Result<()> {
+    fn merge(&mut self, from: FolderNo, into: FolderNo) -> Result<Vec<PlaceNo>> {
+        let mut changed = Vec::new();
         let mut waiting = vec![(from, into)];
         while let Some((from, into)) = waiting.pop() {
             for place in self.reader().places_of_folder(from)? {
-                if self.reader().place_named(into, &place.name)?.is_some() {
-                    self.displace(&place)?;
-                } else {
-                    self.run(
-                        "moving a file that is gone",
-                        "UPDATE place SET folder = ?2, base = (SELECT base FROM folder WHERE number = ?2) \
-                         WHERE number = ?1",
-                        (place.row.0, into.0),
-                    )?;
-                }
+                changed.extend(self.merge_place(&place, into)?);
             }
             let children = self.reader().db().many(
                 "listing folders",
@@ -223,7 +293,42 @@ impl Writer {
             )?;
         }
         self.folders_moved = true;
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Hands a file that is gone to another folder; if a file that came has its name there, gives the place that has
+    /// another content for it.
+    fn merge_place(&mut self, gone: &PlaceRow, into: FolderNo) -> Result<Option<PlaceNo>> {
+        let came = self.reader().place_named(into, &gone.name)?;
+        if let Some(came) = &came {
+            if !self.keeps_its_name(gone, came, &came.evidence)? {
+                self.displace(gone)?;
+                if came.is_here() {
+                    self.lend_to(gone.row, came.row)?;
+                }
+                return Ok(None);
+            }
+            self.displace(came)?;
+        }
+        self.run(
+            "moving a file that is gone",
+            "UPDATE place SET folder = ?2, base = (SELECT base FROM folder WHERE number = ?2) WHERE number = ?1",
+            (gone.row.0, into.0),
+        )?;
+        let Some(came) = came.filter(PlaceRow::is_here) else {
+            return Ok(None);
+        };
+        let moved = PlaceRow {
+            folder: Some(into),
+            ..gone.clone()
+        };
+        let seen = Observation {
+            kind: came.kind.clone(),
+            evidence: came.evidence,
+        };
+        let observed = self.see(&moved, &seen, Look::Scan)?;
+        self.lend_to(came.row, gone.row)?;
+        Ok(observed.to_probe())
     }
 
     /// A folder and everything below it belongs to another base now.

@@ -1,8 +1,9 @@
 //! Writing what is on disk: folders and files seen, changed, gone and back. This is where a generation rises.
 //!
 //! A file is another content when its size, modification time, inode, or inode-change time is another than
-//! recorded. A file that was gone and is back with the same size and modification time is believed to be as it was.
+//! recorded. A file that was not there and is back with the same size and modification time is believed to be as it was.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use super::capsules::Content;
@@ -22,6 +23,15 @@ pub(super) enum Look {
     Scan,
     /// It was moved by name: that changes the inode's time, and nothing of the content.
     Move,
+}
+
+/// What is known of a file or folder that was looked for and not found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// There is nothing of that name.
+    Gone,
+    /// Its storage is not there, so nobody can say.
+    Away,
 }
 
 /// What a player gets of an item whose bytes are nowhere: silence where it can be made, by a capsule or by facts.
@@ -123,16 +133,20 @@ impl Writer {
         look: Look,
     ) -> Result<Observed> {
         let (old, new) = (&row.evidence, &seen.evidence);
+        let was_here = row.is_here();
+        if !was_here {
+            self.bring_home(row.row)?;
+        }
         let same_content = row.kind == seen.kind
             && old.size == new.size
             && old.modified == new.modified
             // What was gone may be back from a backup, or from another disk.
-            && (!row.present || old.inode == new.inode);
+            && (!was_here || old.inode == new.inode);
         if !same_content {
             self.record_change(row, seen)?;
             return Ok(Observed::Changed(row.row));
         }
-        if !row.present || old != new {
+        if !was_here || old != new {
             self.record_evidence(row, seen, row.generation)?;
         }
         // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
@@ -144,10 +158,10 @@ impl Writer {
                 [row.row.0],
             )?;
         }
-        if !row.present || old.permissions != new.permissions || old.born != new.born {
+        if !was_here || old.permissions != new.permissions || old.born != new.born {
             self.record_attributes(row.row, new)?;
         }
-        if !row.present {
+        if !was_here {
             self.items_are_back(row.row)?;
             if let Some(folder) = row.folder {
                 self.changes.name(folder, &row.name);
@@ -156,7 +170,7 @@ impl Writer {
         Ok(match self.probed(row.row)? {
             0 => Observed::New(row.row),
             probed if probed != row.generation => Observed::Changed(row.row),
-            _ if row.present => Observed::Unchanged(row.row),
+            _ if was_here => Observed::Unchanged(row.row),
             _ => Observed::Returned(row.row),
         })
     }
@@ -171,7 +185,7 @@ impl Writer {
         self.run(
             "recording a file",
             "UPDATE place SET link = ?2, device = ?3, inode = ?4, size = ?5, modified = ?6, changed = ?7, born = ?8, \
-             permissions = ?9, generation = ?10, present = 1 WHERE number = ?1",
+             permissions = ?9, generation = ?10, present = 1, away = 0 WHERE number = ?1",
             (
                 row.row.0,
                 link_target(&seen.kind),
@@ -205,6 +219,7 @@ impl Writer {
             "UPDATE content SET blake3 = NULL WHERE place = ?1 AND blake3 IS NOT NULL",
             [row.row.0],
         )?;
+        self.send_home(row.row)?;
         self.run(
             "recording a changed item",
             "UPDATE item SET generation = generation + 1, size = ?2, modified = ?3, born = ?4, permissions = ?5, \
@@ -242,39 +257,65 @@ impl Writer {
         Ok(())
     }
 
-    /// The bytes of a place's items are on this machine.
+    /// The bytes of a place's items are on this machine, and so are those of missing ones with the same bytes.
     pub(super) fn items_are_back(&mut self, place: PlaceNo) -> Result<()> {
         self.run(
             "recording that an item is back",
             "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",
             (place.0, Availability::Local.code(), Playable::Bytes.code()),
         )?;
-        self.tell_items_at(place, true)
+        self.tell_items_at(place, true)?;
+        match self.reader().hash_at(place)? {
+            Some(hash) => self.heal(place, hash),
+            None => Ok(()),
+        }
     }
 
-    /// A file is gone; its items become missing (silence, or an error where nothing is known to make silence from).
+    /// A file is gone: it leaves the library's views. Its items become missing (silence, or an error where nothing is
+    /// known to make silence from), but for those whose bytes are elsewhere too.
     ///
     /// # Errors
     /// When SQLite fails.
     pub fn place_gone(&mut self, place: PlaceNo) -> Result<()> {
+        self.place_absent(place, Absence::Gone)
+    }
+
+    /// The storage of a file is not there, so nobody can say whether the file is: what was last known goes on being
+    /// shown. Its items become missing, as those of [`Writer::place_gone`] do.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn place_away(&mut self, place: PlaceNo) -> Result<()> {
+        self.place_absent(place, Absence::Away)
+    }
+
+    fn place_absent(&mut self, place: PlaceNo, absence: Absence) -> Result<()> {
         let Some(row) = self.reader().place(place)? else {
             return Ok(());
         };
-        if !row.present {
+        let news = match absence {
+            Absence::Gone => row.present,
+            Absence::Away => row.is_here(),
+        };
+        if !news {
             return Ok(());
         }
         self.run(
-            "recording that a file is gone",
-            "UPDATE place SET present = 0 WHERE number = ?1",
+            "recording that a file is not there",
+            match absence {
+                Absence::Gone => "UPDATE place SET present = 0, away = 0 WHERE number = ?1",
+                Absence::Away => "UPDATE place SET away = 1 WHERE number = ?1",
+            },
             [place.0],
         )?;
         if let Some(folder) = row.folder {
             self.changes.name(folder, &row.name);
         }
+        self.send_home(place)?;
         self.items_are_missing(&row)
     }
 
-    /// The items of a place that is gone, or whose facts have become others since.
+    /// The items of a place that is not there, or whose facts have become others since.
     pub(super) fn items_are_missing(&mut self, row: &PlaceRow) -> Result<()> {
         let format = self.reader().format_at(row.row)?;
         let capsule = self.will_have_capsule(Content::of(row));
@@ -284,7 +325,8 @@ impl Writer {
             "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",
             (row.row.0, Availability::Missing.code(), playable.code()),
         )?;
-        self.tell_items_at(row.row, true)
+        self.tell_items_at(row.row, true)?;
+        self.lend(row.row)
     }
 
     /// A folder is gone, with everything below it.
@@ -292,16 +334,28 @@ impl Writer {
     /// # Errors
     /// When SQLite fails.
     pub fn folder_gone(&mut self, folder: FolderNo) -> Result<()> {
-        let mut waiting = vec![folder];
+        self.folder_absent(folder, Absence::Gone)
+    }
+
+    /// The storage of a folder and of everything below it is not there: see [`Writer::place_away`].
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn folder_away(&mut self, folder: FolderNo) -> Result<()> {
+        self.folder_absent(folder, Absence::Away)
+    }
+
+    fn folder_absent(&mut self, folder: FolderNo, absence: Absence) -> Result<()> {
+        let (mut waiting, mut seen) = (vec![folder], HashSet::new());
         while let Some(folder) = waiting.pop() {
             let places = self.reader().db().many(
                 "listing files that are gone",
-                "SELECT number FROM place WHERE folder = ?1 AND present = 1 ORDER BY number",
-                [folder.0],
+                "SELECT number FROM place WHERE folder = ?1 AND present = 1 AND (away = 0 OR ?2) ORDER BY number",
+                (folder.0, absence == Absence::Gone),
                 |row| row.get(0).map(PlaceNo),
             )?;
             for place in places {
-                self.place_gone(place)?;
+                self.place_absent(place, absence)?;
             }
             let Some(row) = self.reader().folder(folder)? else {
                 continue;
@@ -309,6 +363,7 @@ impl Writer {
             // Marked before its children are read, so that even a damaged catalog has an end.
             let marked = match row.parent {
                 None => 1,
+                Some(_) if absence == Absence::Away => usize::from(seen.insert(folder)),
                 Some(_) => self.run(
                     "recording that a folder is gone",
                     "UPDATE folder SET present = 0 WHERE number = ?1 AND present = 1",
@@ -318,7 +373,7 @@ impl Writer {
             if marked == 0 {
                 continue;
             }
-            if let Some(parent) = row.parent {
+            if let Some(parent) = row.parent.filter(|_| absence == Absence::Gone) {
                 self.changes.name(parent, &row.name);
             }
             waiting.extend(self.reader().db().many(

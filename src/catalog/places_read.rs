@@ -24,13 +24,18 @@ macro_rules! scope_of_folder {
     };
 }
 
-/// A place's item in that scope; the oldest, should there be several.
+/// A place's item in that scope; the oldest, should there be several. One that lives elsewhere, as its own file is not
+/// there, counts where the file goes on being shown.
 macro_rules! item_at_place {
     () => {
         concat!(
-            "LEFT JOIN item i ON i.number = (SELECT o.number FROM item o WHERE o.place = p.number AND o.scope = ",
+            "LEFT JOIN item i ON i.number = coalesce(\
+             (SELECT o.number FROM item o WHERE o.place = p.number AND o.home IS NULL AND o.scope = ",
             scope_of_folder!(),
-            " ORDER BY o.number LIMIT 1)"
+            " ORDER BY o.number LIMIT 1), \
+             CASE WHEN p.away THEN (SELECT o.number FROM item o WHERE o.home = p.number AND o.scope = ",
+            scope_of_folder!(),
+            " ORDER BY o.number LIMIT 1) END)"
         )
     };
 }
@@ -276,7 +281,8 @@ impl Reader {
         }))
     }
 
-    /// Items that have this place, of all scopes, oldest first.
+    /// Items whose bytes are, or were last, at this place, of all scopes, oldest first: those of which it is the place
+    /// of record, and those that live in it as their own file is not there.
     ///
     /// # Errors
     /// When SQLite fails.

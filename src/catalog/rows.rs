@@ -79,6 +79,18 @@ pub struct Evidence {
     pub permissions: u16,
 }
 
+impl Evidence {
+    /// Whether two looks at a file are at the same bytes on disk, whatever its name: a rename changes the inode's time
+    /// alone.
+    #[must_use]
+    pub fn same_bytes(&self, other: &Self) -> bool {
+        self.device == other.device
+            && self.inode == other.inode
+            && self.size == other.size
+            && self.modified == other.modified
+    }
+}
+
 /// What a base is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BaseKind {
@@ -154,8 +166,18 @@ pub struct PlaceRow {
     pub generation: u32,
     /// Seen when last looked for.
     pub present: bool,
+    /// Its storage is not there, so that nobody can say whether it is: it goes on being shown, and can't be opened.
+    pub away: bool,
     /// Why it is no item although its name or bytes promise one.
     pub problem: Option<String>,
+}
+
+impl PlaceRow {
+    /// The file was there when last looked for, and its storage is.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.present && !self.away
+    }
 }
 
 /// What the tree needs of an item at each look-up.
@@ -187,6 +209,16 @@ pub struct ItemRow {
     pub playable: Playable,
     /// Where its bytes are, or were last.
     pub place: Option<PlaceNo>,
+    /// Its place of record, where that is another one: its own file is not there, but the same bytes are at `place`.
+    pub home: Option<PlaceNo>,
+}
+
+impl ItemRow {
+    /// The place that the item stands for, whether or not its bytes are there now.
+    #[must_use]
+    pub fn place_of_record(&self) -> Option<PlaceNo> {
+        self.home.or(self.place)
+    }
 }
 
 /// The folders of `projects/<project>/`.
@@ -241,6 +273,17 @@ pub enum Observed {
     Changed(PlaceNo),
     /// It was gone and is back as it was; its items are available again.
     Returned(PlaceNo),
+}
+
+impl Observed {
+    /// The place, if it is to be probed.
+    #[must_use]
+    pub fn to_probe(self) -> Option<PlaceNo> {
+        match self {
+            Self::New(place) | Self::Changed(place) => Some(place),
+            Self::Unchanged(_) | Self::Returned(_) => None,
+        }
+    }
 }
 
 /// What probing a file gave.

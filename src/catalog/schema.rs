@@ -15,7 +15,7 @@ use super::error::{CatalogError, Result, failed};
 const APPLICATION_ID: i32 = 0x6d64_6673;
 
 /// One entry for each version, oldest first. Entries are never changed, only added.
-const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND)];
+const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND), M::up(THIRD)];
 
 const FIRST: &str = "
 -- Library roots, projects' folders, the computer.
@@ -204,6 +204,14 @@ INSERT INTO durable VALUES (0);
 
 /// A file that appears is looked for among all that were ever seen: by its inode a moved one is known again.
 const SECOND: &str = "CREATE INDEX place_inode ON place (inode);";
+
+/// `item.home`: the place of record of an item whose bytes are in another file now (`place`), as its own is not there.
+/// `place.away`: the storage of a file is not there, so that nobody can say whether the file is; it goes on being shown.
+const THIRD: &str = "
+ALTER TABLE item ADD COLUMN home INTEGER;
+CREATE INDEX item_home ON item (home) WHERE home IS NOT NULL;
+ALTER TABLE place ADD COLUMN away INTEGER NOT NULL DEFAULT 0;
+";
 
 /// The newest version that is known here.
 pub(super) fn known_version() -> u32 {

@@ -21,6 +21,11 @@ const DANGLING: &[(&str, &str)] = &[
          AND NOT EXISTS (SELECT 1 FROM place p WHERE p.number = i.place)",
     ),
     (
+        "items whose place of record is not known",
+        "SELECT count(*) FROM item i WHERE i.home IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM place p WHERE p.number = i.home)",
+    ),
+    (
         "files of folders that are not known",
         "SELECT count(*) FROM place p WHERE p.folder IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM folder f WHERE f.number = p.folder AND f.base = p.base)",
@@ -32,7 +37,8 @@ const DANGLING: &[(&str, &str)] = &[
     ),
     (
         "items that are local, though their file is gone",
-        "SELECT count(*) FROM item i JOIN place p ON p.number = i.place WHERE i.availability = 0 AND p.present = 0",
+        "SELECT count(*) FROM item i JOIN place p ON p.number = i.place \
+         WHERE i.availability = 0 AND (p.present = 0 OR p.away = 1)",
     ),
 ];
 
@@ -145,20 +151,21 @@ impl Reader {
         Ok(words.iter().map(|word| holds(&text, word)).collect())
     }
 
-    /// Files that could not be read, with the reason: (absolute path, reason).
+    /// Files that could not be read, with numbers of their places above `after`: (place, absolute path, reason).
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn problems(&self, limit: u32) -> Result<Vec<(PathBuf, String)>> {
+    pub fn problems(&self, after: u32, limit: u32) -> Result<Vec<(PlaceNo, PathBuf, String)>> {
         self.snapshot(|reader| {
             let places = reader.db().many(
                 "listing problems",
                 concat!(
                     "SELECT ",
                     place_columns!(),
-                    " FROM place p WHERE p.problem IS NOT NULL AND p.present = 1 ORDER BY p.number LIMIT ?1"
+                    " FROM place p WHERE p.problem IS NOT NULL AND p.present = 1 AND p.number > ?1 \
+                     ORDER BY p.number LIMIT ?2"
                 ),
-                [limit],
+                (after, limit),
                 place_row,
             )?;
             let mut problems = Vec::with_capacity(places.len());
@@ -170,6 +177,7 @@ impl Reader {
                     continue;
                 };
                 problems.push((
+                    place.row,
                     base.path.join(relative),
                     place.problem.unwrap_or_default(),
                 ));
@@ -189,7 +197,7 @@ impl Reader {
                 "SELECT ",
                 item_columns!(),
                 " FROM item i JOIN place p ON p.number = i.place \
-                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 ORDER BY i.number LIMIT ?2"
+                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 AND p.away = 0 ORDER BY i.number LIMIT ?2"
             ),
             (after, limit),
             item_row,
@@ -256,7 +264,7 @@ impl Reader {
     pub fn unprobed(&self, base: BaseNo, after: u32, limit: u32) -> Result<Vec<PlaceNo>> {
         self.db().many(
             "listing what is to be probed",
-            "SELECT number FROM place WHERE base = ?1 AND number > ?2 AND present = 1 AND link IS NULL \
+            "SELECT number FROM place WHERE base = ?1 AND number > ?2 AND present = 1 AND away = 0 AND link IS NULL \
              AND folder IS NOT NULL AND probed <> generation ORDER BY number LIMIT ?3",
             (base.0, after, limit),
             |row| row.get(0).map(PlaceNo),

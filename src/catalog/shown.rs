@@ -7,7 +7,7 @@ use super::convert::{Coded, folded, id_column};
 use super::error::Result;
 use super::rows::{BaseNo, ItemNo, Section};
 use super::writer::Writer;
-use crate::model::{Kind, MediaId, safe_name, split_extension};
+use crate::model::{Kind, MediaId, shown_name, split_extension};
 
 /// The section that shows a kind.
 pub(super) fn section_of(kind: &Kind) -> Section {
@@ -23,14 +23,13 @@ pub(super) fn section_of(kind: &Kind) -> Section {
 /// doubling steps and then halved, so that ten thousand twins cost few look-ups each; where names were given out of
 /// order, a number may be left out.
 pub(super) fn numbered(name: &str, taken: &mut dyn FnMut(&str) -> Result<bool>) -> Result<String> {
-    let plain = safe_name(name.as_bytes());
+    let plain = shown_name(name);
     if !taken(&plain)? {
         return Ok(plain);
     }
     let (stem, extension) = split_extension(name);
     let dot = if extension.is_empty() { "" } else { "." };
-    let candidate =
-        |number: u64| safe_name(format!("{stem} ({number}){dot}{extension}").as_bytes());
+    let candidate = |number: u64| shown_name(&format!("{stem} ({number}){dot}{extension}"));
     let (mut below, mut free) = (1, 2);
     while taken(&candidate(free))? {
         below = free;

@@ -34,7 +34,7 @@ enum What {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let mut client = context.client_now()?;
+    let mut client = context.client()?;
     let mut out = Out::new();
     let mut done = Done::Well;
     match &arguments.what {

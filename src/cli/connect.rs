@@ -1,7 +1,5 @@
 //! How a command reaches the media drive: the daemon of its home, or the home itself.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::{CliError, Context};
@@ -43,7 +41,7 @@ impl Context {
     }
 
     /// The daemon, or else the home itself, under its lock until the client is dropped.
-    pub(super) fn client(&self, cancelled: Arc<AtomicBool>) -> Result<Client, CliError> {
+    pub(super) fn client(&self) -> Result<Client, CliError> {
         let start = Instant::now();
         loop {
             if let Some(client) = self.daemon()? {
@@ -54,7 +52,7 @@ impl Context {
             let error = match self.home.lock(Purpose::Command, Duration::ZERO) {
                 Ok(lock) => {
                     let service = daemon::service_without_daemon(&self.home, lock, &config)?;
-                    return Ok(Client::here(service, cancelled));
+                    return Ok(Client::here(service));
                 }
                 Err(error @ HomeError::Held { .. }) => error,
                 Err(error) => return Err(error.into()),
@@ -64,10 +62,5 @@ impl Context {
             }
             std::thread::sleep(AGAIN);
         }
-    }
-
-    /// As [`Context::client`], for commands that are short.
-    pub(super) fn client_now(&self) -> Result<Client, CliError> {
-        self.client(Arc::default())
     }
 }

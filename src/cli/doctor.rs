@@ -5,16 +5,22 @@ mod system;
 use serde::Serialize;
 
 use super::output::{Out, plain};
-use super::{CliError, Context, Done, Report, counted};
+use super::{CliError, Context, Done, Report};
 use crate::config::Config;
-use crate::control::methods::{Check, DriveCheck, DriveStatus, Nothing, Status};
+use crate::control::methods::{
+    Check, DriveCheck, DriveProblems, DriveStatus, Nothing, Problem, ProblemsParams, Status,
+};
+use crate::control::{Client, ClientError, WirePath};
 
-/// Unreadable files that are listed to a person.
+/// Files that could not be taken in that are listed to a person.
 const MOST_LISTED: usize = 20;
 
 /// Look whether everything is there that the drive needs; says what to do if not
 #[derive(clap::Args)]
 pub(super) struct Arguments {
+    /// List every file that could not be taken in, not only the first ones
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     report: Report,
 }
@@ -37,6 +43,12 @@ struct Finding {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+    /// The file or folder that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<WirePath>,
+    /// What is wrong with that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 impl Finding {
@@ -46,6 +58,8 @@ impl Finding {
             state: State::Ok,
             message: message.into(),
             remedy: None,
+            path: None,
+            reason: None,
         }
     }
 
@@ -55,6 +69,8 @@ impl Finding {
             state: State::Warn,
             message: message.into(),
             remedy: Some(remedy.into()),
+            path: None,
+            reason: None,
         }
     }
 
@@ -64,13 +80,29 @@ impl Finding {
             state: State::Fail,
             message: message.into(),
             remedy: Some(remedy.into()),
+            path: None,
+            reason: None,
+        }
+    }
+
+    fn about(self, problem: Problem) -> Self {
+        Self {
+            message: format!("{}: {}", problem.path, problem.reason),
+            path: Some(problem.path),
+            reason: Some(problem.reason),
+            ..self
         }
     }
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let mut findings = system::findings();
-    findings.extend(home(context));
+    let most = if arguments.all || arguments.report.json {
+        usize::MAX
+    } else {
+        MOST_LISTED
+    };
+    findings.extend(home(context, most));
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&findings)?;
@@ -95,7 +127,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
 }
 
 /// The home, and through its service what it holds.
-fn home(context: &Context) -> Vec<Finding> {
+fn home(context: &Context, most: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     let folder = context.home.data().display();
     let config = match Config::load(context.home.config_file()) {
@@ -123,15 +155,17 @@ fn home(context: &Context) -> Vec<Finding> {
             return findings;
         }
     }
-    let asked = context.client_now().and_then(|mut client| {
+    let asked = context.client().and_then(|mut client| {
         let status = client.call::<DriveStatus>(&Nothing {})?;
         let check = client.call::<DriveCheck>(&Nothing {})?;
-        Ok((status, check))
+        let problems = problems(&mut client, &status, most)?;
+        Ok((status, check, problems))
     });
     match asked {
-        Ok((status, check)) => {
+        Ok((status, check, problems)) => {
             findings.push(daemon(&status));
             findings.extend(holdings(&check));
+            findings.extend(problems);
         }
         Err(CliError::Failed(reason)) => {
             findings.push(Finding::fail("catalog", reason, "see the message"));
@@ -145,17 +179,13 @@ fn daemon(status: &Status) -> Finding {
     match &status.mount {
         Some(mount) if mount.passthrough => Finding::ok(
             "drive",
-            format!(
-                "mounted at {}, passthrough in force",
-                mount.point.0.display()
-            ),
+            format!("mounted at {}, passthrough in force", mount.point),
         ),
         Some(mount) => Finding::ok(
             "drive",
             format!(
                 "mounted at {}, passthrough {}",
-                mount.point.0.display(),
-                mount.passthrough_note
+                mount.point, mount.passthrough_note
             ),
         ),
         None => Finding::warn("drive", "not mounted", "start it with `mediafs mount`"),
@@ -177,31 +207,48 @@ fn holdings(check: &Check) -> Vec<Finding> {
     findings.extend(check.unwatched.iter().map(|library| {
         Finding::warn(
             "watch",
-            format!("{}: {}", library.path.0.display(), library.reason),
+            format!("{}: {}", library.path, library.reason),
             "changes there are seen later; `mediafs scan` sees them at once",
         )
     }));
-    findings.extend(check.problems.iter().take(MOST_LISTED).map(|problem| {
-        Finding::warn(
-            "files",
-            format!("{}: {}", problem.path.0.display(), problem.reason),
-            "it is shown in library/, but has no id",
-        )
-    }));
-    if let Some(more) = check
-        .problems
-        .len()
-        .checked_sub(MOST_LISTED)
-        .filter(|more| *more > 0)
-    {
-        findings.push(Finding::warn(
-            "files",
-            format!(
-                "{} more",
-                counted(more as u64, "unreadable file", "unreadable files")
-            ),
-            "`mediafs doctor --json` lists up to a thousand",
-        ));
-    }
+    findings.extend(
+        check.warnings.iter().map(|warning| {
+            Finding::warn("drive", warning.clone(), "correct that, and mount again")
+        }),
+    );
     findings
+}
+
+/// What could not be taken in: all of it, or as much as a person reads.
+fn problems(
+    client: &mut Client,
+    status: &Status,
+    most: usize,
+) -> Result<Vec<Finding>, ClientError> {
+    let mut findings = Vec::new();
+    let mut params = ProblemsParams::default();
+    while findings.len() < most {
+        let page = client.call::<DriveProblems>(&params)?;
+        findings.extend(page.unreadable.into_iter().map(|problem| {
+            let remedy = "it is shown in library/, but has no id";
+            Finding::warn("files", "", remedy).about(problem)
+        }));
+        findings.extend(page.left_out.into_iter().map(|problem| {
+            let remedy = "it is not shown on the drive";
+            Finding::warn("left out", "", remedy).about(problem)
+        }));
+        match page.next {
+            Some(next) => params.after = next,
+            None => break,
+        }
+    }
+    findings.truncate(most);
+    let all = status.problems.saturating_add(status.left_out);
+    let more = all.saturating_sub(findings.len() as u64);
+    if findings.len() == most && more > 0 {
+        let message = format!("{more} more like these");
+        let remedy = "`mediafs doctor --all` lists every one, and so does --json";
+        findings.push(Finding::warn("files", message, remedy));
+    }
+    Ok(findings)
 }

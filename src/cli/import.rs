@@ -1,6 +1,7 @@
 //! `mediafs import`: make sounds of files and folders.
 //!
-//! Ctrl-C ends the import after the file it is at: what was done stays, and the same command goes on where it ended.
+//! Ctrl-C ends the import after the file it is at, also in the daemon: what was done stays, and the same command goes on
+//! where it ended.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -57,11 +58,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         name: None,
     };
     let cancelled = Arc::new(AtomicBool::new(false));
-    let mut client = context.client(Arc::clone(&cancelled))?;
-    if !client.is_remote() {
-        // With a daemon this process may simply end; the daemon notices.
-        super::interrupt::on_interrupt(&cancelled);
-    }
+    let mut client = context.client()?;
+    client.cancel_by(&cancelled);
+    super::interrupt::on_interrupt(&cancelled);
 
     let bar = progress_bar();
     let outcome = client.call_telling::<MediaImport>(&params, &mut |note| {
@@ -71,10 +70,25 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     bar.finish_and_clear();
     let answer = outcome?;
 
+    // One bad file in a folder is told, and no failure of the whole; a file that was named itself is.
+    let named = |file: &Imported| {
+        params.paths.iter().any(|path| {
+            *path == file.source
+                || path
+                    .0
+                    .canonicalize()
+                    .is_ok_and(|path| path == file.source.0)
+        })
+    };
+    let failed: Vec<&Imported> = answer
+        .items
+        .iter()
+        .filter(|file| file.outcome == ImportOutcome::Failed && named(file))
+        .collect();
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&answer.items)?;
-    } else {
+    } else if failed.len() < answer.items.len() || failed.len() > 1 {
         for file in &answer.items {
             tell(&mut out, file)?;
         }
@@ -89,37 +103,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     };
     let imported = counted(count(ImportOutcome::Imported), "new sound", "new sounds");
     if !answer.complete {
-        return Err(CliError::new(format!(
-            "stopped after {imported}; nothing is lost, and the same command goes on from here"
-        )));
+        eprintln!(
+            "mediafs: stopped after {imported} ({} known before); nothing is lost, and the same command goes on from here",
+            count(ImportOutcome::Already)
+        );
+        return Ok(Done::Interrupted);
     }
     if !arguments.report.json && std::io::stderr().is_terminal() {
         eprintln!("{imported}, {} known before", count(ImportOutcome::Already));
     }
-    // One bad file in a folder is told, and no failure of the whole; a file that was named itself is.
-    let named = |file: &Imported| {
-        params.paths.iter().any(|path| {
-            *path == file.source
-                || path
-                    .0
-                    .canonicalize()
-                    .is_ok_and(|path| path == file.source.0)
-        })
-    };
-    let failed = answer
-        .items
-        .iter()
-        .filter(|file| file.outcome == ImportOutcome::Failed && named(file))
-        .count() as u64;
-    if failed == 0 {
-        Ok(Done::Well)
-    } else if arguments.report.json {
-        Ok(Done::Badly)
-    } else {
-        Err(CliError::new(format!(
+    match failed.as_slice() {
+        [] => Ok(Done::Well),
+        [only] if answer.items.len() == 1 => Err(CliError::new(refusal(only))),
+        all if arguments.report.json => Err(CliError::new(format!(
+            "{} could not be imported; `reason` says why",
+            counted(all.len() as u64, "file", "files")
+        ))),
+        all => Err(CliError::new(format!(
             "{} could not be imported; the reasons are above",
-            counted(failed, "file", "files")
-        )))
+            counted(all.len() as u64, "file", "files")
+        ))),
     }
 }
 
@@ -127,6 +130,12 @@ fn tell(out: &mut Out, file: &Imported) -> std::io::Result<()> {
     if let (Some(id), Some(path)) = (&file.media_id, &file.path) {
         return out.line(&format!("{id}\t{}", plain(path)));
     }
+    eprintln!("{}", plain(&refusal(file)));
+    Ok(())
+}
+
+/// Why there is no sound.
+fn refusal(file: &Imported) -> String {
     let reason = file
         .reason
         .as_deref()
@@ -135,12 +144,7 @@ fn tell(out: &mut Out, file: &Imported) -> std::io::Result<()> {
         ImportOutcome::Skipped => "was left out",
         _ => "was not imported",
     };
-    eprintln!(
-        "{} {verb}: {}",
-        plain(&file.source.0.to_string_lossy()),
-        plain(reason)
-    );
-    Ok(())
+    format!("{} {verb}: {reason}", file.source)
 }
 
 fn progress_bar() -> ProgressBar {

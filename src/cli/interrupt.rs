@@ -1,7 +1,10 @@
-//! Ctrl-C in a command that works on the home itself: the work ends in order instead of at once.
+//! Ctrl-C in a command whose work has a state worth telling: it ends in order instead of at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The exit code of a command that was ended so, as shells have it.
+pub(super) const EXIT: u8 = 130;
 
 /// Sets `flag` at the first interrupt; a second one ends the process at once.
 pub(super) fn on_interrupt(flag: &Arc<AtomicBool>) {
@@ -20,7 +23,7 @@ pub(super) fn on_interrupt(flag: &Arc<AtomicBool>) {
                     flag.store(true, Ordering::Relaxed);
                 }
                 if tokio::signal::ctrl_c().await.is_ok() {
-                    std::process::exit(130);
+                    std::process::exit(EXIT.into());
                 }
             });
         });

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 const WIDTHS: [usize; 4] = [36, 9, 26, 22];
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let mut client = context.client_now()?;
+    let mut client = context.client()?;
     let mut params = SearchParams {
         query: arguments.query.join(" "),
         ..SearchParams::default()

@@ -2,11 +2,13 @@
 //!
 //! Commands talk to the daemon of their home. Where none runs, those that need only the catalog open the home
 //! themselves under its lock, through the same [`Client`](crate::control::Client). Exit codes: 0 done, 1 failed (one
-//! line on stderr that says what and what to do), 2 usage.
+//! line on stderr that says what and what to do), 2 usage, 130 ended by
+//! Ctrl-C.
 
 mod cache;
 mod connect;
 mod doctor;
+mod forget_library;
 mod import;
 mod interrupt;
 mod ls;
@@ -31,6 +33,7 @@ use crate::control::methods::Which;
 use crate::control::rpc::one_line;
 use crate::control::{ClientError, WirePath};
 use crate::home::{Home, HomeError};
+use crate::model::path_from_text;
 
 /// The media drive of Loophole: every sound under a path that never changes.
 #[derive(Parser)]
@@ -50,6 +53,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Scan(scan::Arguments),
+    ForgetLibrary(forget_library::Arguments),
     Ls(ls::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
@@ -60,6 +64,10 @@ enum Command {
     Relink(relink::Arguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
+    /// What the daemon runs for storage that may hang; not for people
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Courier,
 }
 
 /// For commands that report.
@@ -129,6 +137,8 @@ enum Done {
     Well,
     /// It has said itself what is not.
     Badly,
+    /// The user ended it; it has said what was done until then.
+    Interrupted,
 }
 
 /// What commands are given.
@@ -140,12 +150,25 @@ struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { home, command } = Arguments::parse();
+    #[cfg(target_os = "linux")]
+    if matches!(command, Command::Courier) {
+        return match crate::library::run_courier() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => {
+                eprintln!(
+                    "mediafs: the daemon starts couriers itself; there is nothing to do by hand"
+                );
+                ExitCode::FAILURE
+            }
+        };
+    }
     let outcome = Home::locate(home.as_deref())
         .map_err(CliError::from)
         .and_then(|home| run(command, &Context { home }));
     match outcome {
         Ok(Done::Well) | Err(CliError::NobodyReads) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
+        Ok(Done::Interrupted) => ExitCode::from(interrupt::EXIT),
         Err(CliError::Failed(message)) => {
             eprintln!("mediafs: {}", output::plain(&message));
             ExitCode::FAILURE
@@ -160,6 +183,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Run(arguments) => run::run(&arguments, context),
         Command::Import(arguments) => import::run(&arguments, context),
         Command::Scan(arguments) => scan::run(&arguments, context),
+        Command::ForgetLibrary(arguments) => forget_library::run(&arguments, context),
         Command::Ls(arguments) => ls::run(&arguments, context),
         Command::Show(arguments) => show::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),
@@ -170,6 +194,8 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Relink(arguments) => relink::run(&arguments, context),
         Command::Cache(arguments) => cache::run(&arguments, context),
         Command::Doctor(arguments) => doctor::run(&arguments, context),
+        #[cfg(target_os = "linux")]
+        Command::Courier => Ok(Done::Well),
     }
 }
 
@@ -195,8 +221,19 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     Ok(Which { media_id, path })
 }
 
-/// Paths go to the daemon, whose current folder is another.
+/// Paths go to the daemon, whose current folder is another. A `file://` URI is taken too, for that is how commands write
+/// a path that is not UTF-8.
 fn absolute(path: &std::path::Path) -> Result<WirePath, CliError> {
+    if path.as_os_str().is_empty() {
+        return Err(CliError::new(
+            "an empty text names nothing; give a path or an id",
+        ));
+    }
+    if let Some(text) = path.to_str().filter(|text| text.starts_with("file://")) {
+        return path_from_text(text)
+            .map(WirePath)
+            .map_err(|error| CliError::new(format!("{text} is no path: {error}")));
+    }
     std::path::absolute(path).map(WirePath).map_err(|error| {
         CliError::new(format!(
             "{} cannot be found: {error}; give an absolute path",

@@ -1,7 +1,8 @@
 //! `mediafs mount`: start the drive.
 //!
 //! In the foreground the process becomes the daemon. With `--background` it starts itself once more, detached from
-//! the terminal, and waits for the word of that one: a line `ready PATH` or `failed REASON` on a pipe.
+//! the terminal, and waits for the word of that one on a pipe: lines `warning TEXT`, then `ready PATH` or
+//! `failed REASON`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,9 +14,13 @@ use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::{self, DaemonOptions, Log};
+use crate::model::path_text;
 
 /// How long the daemon may take to be ready. It takes less than a second where nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the daemon begins a line that is not its last word.
+const WARNING: &str = "warning ";
 
 /// Start the drive: every sound under a path that never changes
 #[derive(clap::Args)]
@@ -71,7 +76,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         open_log(context)?.install(&options.config.log_level);
     }
     let asked = options.mountpoint.clone();
-    daemon::run(&options, |_| say(&format!("ready {}", asked.display())))?;
+    daemon::run(&options, |_, warnings| {
+        for warning in warnings {
+            warn(warning);
+        }
+        say(&format!("ready {}", path_text(&asked)))
+    })?;
     Ok(Done::Well)
 }
 
@@ -110,6 +120,11 @@ fn open_log(context: &Context) -> Result<Log, CliError> {
     })
 }
 
+/// Something is not as it was asked for, but the drive is there.
+fn warn(text: &str) {
+    eprintln!("mediafs: {}", plain(text));
+}
+
 /// One line on stdout that whoever waits for it sees at once.
 fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -124,8 +139,11 @@ fn detached(arguments: &Arguments, context: &Context) -> Done {
     let started = options(arguments, context).and_then(|options| {
         open_log(context)?.install(&options.config.log_level);
         let asked = options.mountpoint.clone();
-        daemon::run(&options, |_| {
-            say(&format!("ready {}", asked.display()))?;
+        daemon::run(&options, |_, warnings| {
+            for warning in warnings {
+                say(&format!("{WARNING}{}", plain(warning)))?;
+            }
+            say(&format!("ready {}", path_text(&asked)))?;
             // Whoever waited has its line; nobody else's pipe is kept open.
             let null = std::fs::File::options().write(true).open("/dev/null")?;
             Ok(rustix::stdio::dup2_stdout(null)?)
@@ -175,14 +193,14 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
         .stderr(log.for_child().map_err(|error| failed(&error))?)
         .spawn()
         .map_err(|error| failed(&error))?;
-    let word = first_line(&mut child);
+    let word = word_of(&mut child);
     match word
         .as_deref()
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
     {
         Some(("ready", _)) => {
             let mut out = Out::new();
-            out.line(&format!("ready {}", options.mountpoint.display()))?;
+            out.line(&format!("ready {}", path_text(&options.mountpoint)))?;
             out.flush()?;
             Ok(Done::Well)
         }
@@ -202,22 +220,27 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     }
 }
 
-/// What the daemon says first; `None` if it ends, or says nothing for too long.
-fn first_line(child: &mut Child) -> Option<String> {
+/// Passes on what the daemon warns of; its next line, or `None` if it ends, or says nothing for too long.
+fn word_of(child: &mut Child) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name("first-line".to_owned())
         .spawn(move || {
-            let mut line = String::new();
-            if BufReader::new(stdout)
-                .read_line(&mut line)
-                .is_ok_and(|read| read > 0)
-            {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let is_last = !line.starts_with(WARNING);
                 // Nobody waits any more if it came too late.
-                let _ = sender.send(line.trim_end().to_owned());
+                if sender.send(line).is_err() || is_last {
+                    return;
+                }
             }
         })
         .ok()?;
-    receiver.recv_timeout(PATIENCE).ok()
+    loop {
+        let line = receiver.recv_timeout(PATIENCE).ok()?;
+        match line.strip_prefix(WARNING) {
+            Some(warning) => warn(warning),
+            None => return Some(line),
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         item: super::which(&arguments.item)?,
         to: super::absolute(&arguments.path)?,
     };
-    let item = context.client_now()?.call::<MediaRelink>(&params)?;
+    let item = context.client()?.call::<MediaRelink>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&item)?;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         out.line(&format!(
             "{} plays from {}",
             plain(&item.name),
-            plain(&arguments.path.to_string_lossy())
+            plain(&params.to.to_string())
         ))?;
     }
     out.flush()?;

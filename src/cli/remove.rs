@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let which = super::which(&arguments.item)?;
-    let removed = context.client_now()?.call::<MediaRemove>(&which)?;
+    let removed = context.client()?.call::<MediaRemove>(&which)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&removed)?;

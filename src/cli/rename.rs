@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         item: super::which(&arguments.item)?,
         name: arguments.name.clone(),
     };
-    let item = context.client_now()?.call::<MediaRename>(&params)?;
+    let item = context.client()?.call::<MediaRename>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&item)?;

@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     let params = ScanParams {
         path: arguments.path.as_deref().map(super::absolute).transpose()?,
     };
-    let seen = context.client_now()?.call::<MediaScan>(&params)?;
+    let seen = context.client()?.call::<MediaScan>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&seen)?;

@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let which = super::which(&arguments.item)?;
-    let item = context.client_now()?.call::<MediaGet>(&which)?;
+    let item = context.client()?.call::<MediaGet>(&which)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&item)?;

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let status = context.client_now()?.call::<DriveStatus>(&Nothing {})?;
+    let status = context.client()?.call::<DriveStatus>(&Nothing {})?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&status)?;
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
 }
 
 fn path(path: &WirePath) -> String {
-    plain(&path.0.to_string_lossy())
+    plain(&path.to_string())
 }
 
 fn facts(status: &Status) -> Vec<(&'static str, String)> {
@@ -39,22 +39,24 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
                 &mount.passthrough_note
             };
             facts.push(("passthrough", plain(passthrough)));
-            facts.push((
-                "daemon",
-                format!("process {}, mediafs {}", status.pid, plain(&status.version)),
-            ));
         }
         None => facts.push((
             "drive",
             "not mounted; start it with `mediafs mount`".to_owned(),
         )),
     }
+    if let Some(pid) = status.pid {
+        facts.push((
+            "daemon",
+            format!("process {pid}, mediafs {}", plain(&status.version)),
+        ));
+    }
     facts.push(("home", path(&status.home)));
     let base = |base: &BaseStatus, inactive: &str| {
-        let state = if base.active {
-            String::new()
-        } else {
-            format!(" ({inactive})")
+        let state = match &base.problem {
+            _ if !base.active => format!(" ({inactive})"),
+            Some(problem) => format!(" ({})", plain(problem)),
+            None => String::new(),
         };
         format!("{}: {}{state}", plain(&base.name), path(&base.path))
     };
@@ -62,7 +64,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         status
             .libraries
             .iter()
-            .map(|library| ("library", base(library, "not watched"))),
+            .map(|library| ("library", base(library, "forgotten; its sounds stay"))),
     );
     facts.extend(
         status
@@ -86,6 +88,19 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
             format!(
                 "{}; `mediafs doctor` lists them",
                 counted(status.problems, "file", "files")
+            ),
+        ));
+    }
+    if status.left_out > 0 {
+        facts.push((
+            "left out",
+            format!(
+                "{}; `mediafs doctor` says why",
+                counted(
+                    status.left_out,
+                    "link or other entry",
+                    "links and other entries"
+                )
             ),
         ));
     }

@@ -61,12 +61,12 @@ impl What {
 
 pub(super) fn run(arguments: &TagArguments, context: &Context) -> Result<Done, CliError> {
     let params = arguments.what.params()?;
-    let item = context.client_now()?.call::<MediaTag>(&params)?;
+    let item = context.client()?.call::<MediaTag>(&params)?;
     arguments.what.tell(&item)
 }
 
 pub(super) fn run_untag(arguments: &UntagArguments, context: &Context) -> Result<Done, CliError> {
     let params = arguments.what.params()?;
-    let item = context.client_now()?.call::<MediaUntag>(&params)?;
+    let item = context.client()?.call::<MediaUntag>(&params)?;
     arguments.what.tell(&item)
 }

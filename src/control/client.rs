@@ -7,12 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mediafs_platform::endpoint::EndpointError;
 use serde_json::{Value, json};
 
-use super::methods::{Hello, HelloParams, Method, Notification, SessionHello};
+use super::methods::{Hello, HelloParams, Method, Notification, SessionCancel, SessionHello};
 use super::rpc::{self, Incoming, RpcError};
 use super::{Caller, CallerGone, Handler};
 
@@ -21,6 +21,9 @@ const LONGEST_ANSWER: u64 = 256 << 20;
 
 /// How long a daemon may take to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a call that waits looks up: has it been cancelled?
+const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,8 @@ enum Way {
     Socket {
         stream: BufReader<UnixStream>,
         last_id: u64,
+        patience: Option<Duration>,
+        cancelled: Arc<AtomicBool>,
     },
     Here {
         handler: Arc<dyn Handler>,
@@ -115,29 +120,36 @@ impl Client {
             way: Way::Socket {
                 stream: BufReader::new(stream),
                 last_id: 0,
+                patience: None,
+                cancelled: Arc::default(),
             },
         }
     }
 
-    fn answer_within(&self, patience: Option<Duration>) {
-        if let Way::Socket { stream, .. } = &self.way {
-            // Fails only for a time of zero; then calls wait as long as it takes.
-            let _ = stream.get_ref().set_read_timeout(patience);
+    fn answer_within(&mut self, limit: Option<Duration>) {
+        if let Way::Socket { patience, .. } = &mut self.way {
+            *patience = limit;
         }
     }
 
-    /// In this process. Long methods end soon once `cancelled` is set.
+    /// Long methods end soon, with an answer, once `flag` is set.
+    pub fn cancel_by(&mut self, flag: &Arc<AtomicBool>) {
+        match &mut self.way {
+            Way::Socket { cancelled, .. } | Way::Here { cancelled, .. } => {
+                *cancelled = Arc::clone(flag);
+            }
+        }
+    }
+
+    /// In this process.
     #[must_use]
-    pub fn here(handler: Arc<dyn Handler>, cancelled: Arc<AtomicBool>) -> Self {
+    pub fn here(handler: Arc<dyn Handler>) -> Self {
         Self {
-            way: Way::Here { handler, cancelled },
+            way: Way::Here {
+                handler,
+                cancelled: Arc::default(),
+            },
         }
-    }
-
-    /// Is a daemon at the other end?
-    #[must_use]
-    pub fn is_remote(&self) -> bool {
-        matches!(self.way, Way::Socket { .. })
     }
 
     /// Calls a method and waits for its answer.
@@ -167,9 +179,21 @@ impl Client {
                 let mut caller = Listening { listen, cancelled };
                 handler.handle(M::NAME, params, &mut caller)?
             }
-            Way::Socket { stream, last_id } => {
-                *last_id += 1;
-                exchange(stream, *last_id, M::NAME, &params, listen)?
+            Way::Socket {
+                stream,
+                last_id,
+                patience,
+                cancelled,
+            } => {
+                // The cancellation, should there be one, has the next.
+                *last_id += 2;
+                let waiting = Waiting {
+                    id: *last_id,
+                    method: M::NAME,
+                    until: patience.map(|patience| Instant::now() + patience),
+                    cancelled,
+                };
+                waiting.exchange(stream, &params, listen)?
             }
         };
         serde_json::from_value(answer).map_err(not_understood)
@@ -202,48 +226,84 @@ fn is_timeout(error: &std::io::Error) -> bool {
     )
 }
 
-fn exchange(
-    stream: &mut BufReader<UnixStream>,
+/// A request and the wait for its answer.
+struct Waiting<'a> {
     id: u64,
     method: &'static str,
-    params: &Value,
-    listen: &mut (dyn FnMut(Notification) + Send),
-) -> Result<Value, ClientError> {
-    let gone = |source| ClientError::Gone { method, source };
-    stream
-        .get_mut()
-        .write_all(&rpc::request_line(id, method, params))
-        .map_err(|error| gone(Some(error)))?;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = stream
-            .by_ref()
-            .take(LONGEST_ANSWER)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| gone(Some(error)))?;
-        if read == 0 {
-            return Err(gone(None));
+    until: Option<Instant>,
+    cancelled: &'a AtomicBool,
+}
+
+impl Waiting<'_> {
+    fn gone(&self, source: Option<std::io::Error>) -> ClientError {
+        ClientError::Gone {
+            method: self.method,
+            source,
         }
-        match Incoming::parse(&line) {
-            Some(Incoming::Answer(Some(of), answer)) if of == id => return Ok(answer?),
-            // An error without an id: the daemon could not read what was sent last.
-            Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
-            Some(Incoming::Answer(..)) => {}
-            Some(Incoming::Notification { method, params }) => {
-                // What a newer daemon tells beyond what is known here is left out.
-                if let Ok(note) =
-                    serde_json::from_value(json!({"method": method, "params": params}))
-                {
-                    listen(note);
+    }
+
+    fn send(&self, stream: &mut BufReader<UnixStream>, line: &[u8]) -> Result<(), ClientError> {
+        stream
+            .get_mut()
+            .write_all(line)
+            .map_err(|error| self.gone(Some(error)))
+    }
+
+    fn exchange(
+        &self,
+        stream: &mut BufReader<UnixStream>,
+        params: &Value,
+        listen: &mut (dyn FnMut(Notification) + Send),
+    ) -> Result<Value, ClientError> {
+        self.send(stream, &rpc::request_line(self.id, self.method, params))?;
+        // Fails only for a time of zero.
+        let _ = stream.get_ref().set_read_timeout(Some(LOOK_UP_EVERY));
+        let mut told = false;
+        let mut line = Vec::new();
+        loop {
+            if self.cancelled.load(Ordering::Relaxed) && !told {
+                told = true;
+                let params = json!({"request": self.id});
+                let line = rpc::request_line(self.id + 1, SessionCancel::NAME, &params);
+                self.send(stream, &line)?;
+            }
+            let read = stream
+                .by_ref()
+                .take(LONGEST_ANSWER.saturating_sub(line.len() as u64))
+                .read_until(b'\n', &mut line);
+            match read {
+                Ok(0) => return Err(self.gone(None)),
+                Ok(_) => {}
+                // What came of the line until now stays in it.
+                Err(error) if is_timeout(&error) => {
+                    if self.until.is_some_and(|until| Instant::now() >= until) {
+                        return Err(self.gone(Some(error)));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(self.gone(Some(error))),
+            }
+            match Incoming::parse(&line) {
+                Some(Incoming::Answer(Some(of), answer)) if of == self.id => return Ok(answer?),
+                // An error without an id: the daemon could not read what was sent last.
+                Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
+                Some(Incoming::Answer(..)) => {}
+                Some(Incoming::Notification { method, params }) => {
+                    // What a newer daemon tells beyond what is known here is left out.
+                    if let Ok(note) =
+                        serde_json::from_value(json!({"method": method, "params": params}))
+                    {
+                        listen(note);
+                    }
+                }
+                None => {
+                    return Err(ClientError::NotUnderstood {
+                        method: self.method,
+                        source: None,
+                    });
                 }
             }
-            None => {
-                return Err(ClientError::NotUnderstood {
-                    method,
-                    source: None,
-                });
-            }
+            line.clear();
         }
     }
 }
@@ -301,7 +361,7 @@ mod tests {
             "\n",
             r#"{"jsonrpc":"2.0","id":99,"result":{}}"#,
             "\n",
-            r#"{"jsonrpc":"2.0","id":1,"result":{"version":"9","protocol":1,"pid":4}}"#,
+            r#"{"jsonrpc":"2.0","id":2,"result":{"version":"9","protocol":1,"pid":4}}"#,
             "\n"
         );
         assert_eq!(hello(text).unwrap().version, "9");
@@ -315,7 +375,7 @@ mod tests {
             Err(ClientError::NotUnderstood { .. })
         ));
         assert!(matches!(
-            hello("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":7}\n"),
+            hello("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":7}\n"),
             Err(ClientError::NotUnderstood { .. })
         ));
         assert!(matches!(

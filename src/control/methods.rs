@@ -49,12 +49,16 @@ macro_rules! methods {
 methods! {
     /// Who is there: versions of program and protocol.
     SessionHello = "session.hello": HelloParams => Hello;
+    /// Stops a request of this connection: it is answered soon, with what it did.
+    SessionCancel = "session.cancel": CancelParams => Nothing;
     /// Unmounts and ends the daemon. Answered before it ends.
     SessionShutdown = "session.shutdown": Nothing => Nothing;
     /// What is mounted, what it holds, how it is.
     DriveStatus = "drive.status": Nothing => Status;
-    /// Checks the catalog, and lists files that can't be read.
+    /// Checks the catalog and the watching.
     DriveCheck = "drive.check": Nothing => Check;
+    /// Lists what could not be taken in, a page at a time.
+    DriveProblems = "drive.problems": ProblemsParams => ProblemsPage;
     /// One item.
     MediaGet = "media.get": Which => MediaItem;
     /// Items whose name, tags, path or id hold every word of the query, a page at a time.
@@ -63,6 +67,8 @@ methods! {
     MediaImport = "media.import": ImportParams => ImportAnswer;
     /// Looks at library roots again.
     MediaScan = "media.scan": ScanParams => ScanAnswer;
+    /// Takes a library root off; its items stay.
+    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
     /// Points an item to other bytes.
     MediaRelink = "media.relink": RelinkParams => MediaItem;
     /// Gives an item another name.
@@ -110,14 +116,22 @@ pub struct Hello {
     pub pid: u32,
 }
 
+/// Of `session.cancel`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelParams {
+    /// The id of the request.
+    pub request: serde_json::Value,
+}
+
 /// How the drive is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// A daemon serves this home.
     pub running: bool,
-    /// The process that answered.
-    pub pid: u32,
+    /// The daemon's process.
+    pub pid: Option<u32>,
     /// The version of the program.
     pub version: String,
     /// The folder of catalog and cache.
@@ -132,6 +146,9 @@ pub struct Status {
     pub items: ItemCounts,
     /// Files that could not be read.
     pub problems: u64,
+    /// What else in the folders could not be taken in: pipes, links that lead out, folders that can't be read. Known
+    /// to a daemon, as far as it has looked.
+    pub left_out: u64,
     /// What is going on.
     pub tasks: Vec<TaskProgress>,
     /// What is not as it should be, each with what to do.
@@ -168,6 +185,9 @@ pub struct BaseStatus {
     pub path: WirePath,
     /// A library: registered. A project: open.
     pub active: bool,
+    /// Why its folder cannot be looked into now, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How many items are how.
@@ -190,11 +210,40 @@ pub struct Check {
     pub catalog: Vec<String>,
     /// Library folders that are not watched, with the reason.
     pub unwatched: Vec<Problem>,
-    /// Files that can't be read, the first thousand.
-    pub problems: Vec<Problem>,
+    /// What could not be done at the start of the daemon.
+    pub warnings: Vec<String>,
 }
 
-/// A file that can't be read.
+/// Of `drive.problems`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemsParams {
+    /// Where the page before ended; 0: the beginning.
+    #[serde(default)]
+    pub after: u64,
+    /// Most of a page; at most [`ProblemsParams::MOST`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl ProblemsParams {
+    /// Most of a page.
+    pub const MOST: u32 = 1000;
+}
+
+/// Some of what could not be taken in.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemsPage {
+    /// Files that promise sound and can't be read as such. They come first.
+    pub unreadable: Vec<Problem>,
+    /// What else could not be taken in.
+    pub left_out: Vec<Problem>,
+    /// For the next page's `after`; `None`: that was the last one.
+    pub next: Option<u64>,
+}
+
+/// What is not as it should be on the disk.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {

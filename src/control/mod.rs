@@ -1,9 +1,10 @@
 //! The control protocol: JSON-RPC 2.0, one message a line, over the socket of a home.
 //!
 //! Pulse and the command line are its clients. [`methods`] says what can be asked; a [`Handler`] answers, in the
-//! daemon behind the socket ([`server`]), or inside a command where no daemon runs; a [`Client`] hides which.
+//! daemon behind the socket ([`connections`], [`server`]), or inside a command where no daemon runs; a [`Client`] hides which.
 
 pub mod client;
+pub mod connections;
 pub mod methods;
 pub mod rpc;
 pub mod server;

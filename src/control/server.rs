@@ -4,15 +4,19 @@
 //! are answered by a [`Handler`] on blocking threads, several at a time. A client that does not read is never waited
 //! for by anything but its own requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::methods::Notification;
+use super::connections::Activity;
+use super::methods::{CancelParams, Method, Notification, SessionCancel};
 use super::rpc::{self, BadRequest, LONGEST_REQUEST, Request, RpcError};
 use super::{Caller, CallerGone, Handler};
 
@@ -22,9 +26,16 @@ const AT_A_TIME: usize = 16;
 /// Lines that wait for a client to read them.
 const WAITING_LINES: usize = 64;
 
-/// Talks to one client until it leaves or `stop` becomes true.
-pub async fn converse<S>(stream: S, handler: Arc<dyn Handler>, mut stop: watch::Receiver<bool>)
-where
+/// The requests of a connection that can be cancelled: by their ids, as JSON writes them.
+type Cancels = Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>;
+
+/// Talks to one client until it leaves or `stop` becomes true; notes in `activity` whether it waits for answers.
+pub async fn converse<S>(
+    stream: S,
+    handler: Arc<dyn Handler>,
+    mut stop: watch::Receiver<bool>,
+    activity: Arc<Activity>,
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (reader, mut writer) = tokio::io::split(stream);
@@ -49,6 +60,7 @@ where
 
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let slots = Arc::new(Semaphore::new(AT_A_TIME));
+    let cancels = Cancels::default();
     let read_all = async {
         while let Some(line) = next_line(&mut reader).await {
             let request = match line {
@@ -65,6 +77,15 @@ where
                     continue;
                 }
             };
+            // Whoever has all slots in use must be able to free one.
+            if request.method == SessionCancel::NAME {
+                if let Some(line) = cancel(&cancels, request)
+                    && lines.send(line).await.is_err()
+                {
+                    return;
+                }
+                continue;
+            }
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
             };
@@ -72,15 +93,26 @@ where
             let mut caller = Connected {
                 lines: lines.clone(),
                 stop: stop.clone(),
+                cancelled: Arc::default(),
             };
+            let under_way = activity.begin();
+            let cancels = Arc::clone(&cancels);
+            let key = request.id.as_ref().map(Value::to_string);
+            if let Some(key) = &key {
+                let cancelled = Arc::clone(&caller.cancelled);
+                cancels.lock().insert(key.clone(), cancelled);
+            }
             tokio::task::spawn_blocking(move || {
                 let Request { id, method, params } = request;
                 let answer = handle(handler.as_ref(), &method, params, &mut caller);
+                if let Some(key) = key {
+                    cancels.lock().remove(&key);
+                }
                 if let Some(id) = id {
                     // A client that has left needs no answer.
                     let _ = caller.lines.blocking_send(rpc::answer_line(&id, answer));
                 }
-                drop(slot);
+                drop((slot, under_way));
             });
         }
     };
@@ -93,6 +125,27 @@ where
     drop(lines);
     let _ = stop.borrow_and_update();
     let _ = writing.await;
+}
+
+/// Stops the request that is named; gives the answer, if one is wanted.
+fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
+    let answer = match serde_json::from_value::<CancelParams>(request.params) {
+        Ok(params) => match cancels.lock().get(&params.request.to_string()) {
+            Some(cancelled) => {
+                cancelled.store(true, Ordering::Relaxed);
+                Ok(Value::Object(serde_json::Map::new()))
+            }
+            None => Err(RpcError::new(
+                rpc::Reason::NotFound,
+                format!("no request {} is under way", params.request),
+            )),
+        },
+        Err(error) => Err(RpcError::new(
+            rpc::Reason::InvalidParameter,
+            format!("{}: {error}", SessionCancel::NAME),
+        )),
+    };
+    Some(rpc::answer_line(&request.id?, answer))
 }
 
 /// How long answers may still be sent when the daemon ends.
@@ -119,6 +172,8 @@ fn handle(
 struct Connected {
     lines: mpsc::Sender<Vec<u8>>,
     stop: watch::Receiver<bool>,
+    /// It wants the answer, but soon.
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Caller for Connected {
@@ -144,7 +199,7 @@ impl Caller for Connected {
     }
 
     fn gone(&self) -> bool {
-        self.lines.is_closed() || *self.stop.borrow()
+        self.cancelled.load(Ordering::Relaxed) || self.lines.is_closed() || *self.stop.borrow()
     }
 }
 
@@ -241,7 +296,7 @@ mod tests {
     ) {
         let (here, there) = tokio::io::duplex(4096);
         let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(converse(there, Arc::new(Echo), stopped));
+        let served = tokio::spawn(converse(there, Arc::new(Echo), stopped, Arc::default()));
         (here, stop, served)
     }
 
@@ -330,6 +385,28 @@ mod tests {
             "{all}"
         );
         served.await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_can_be_cancelled_and_is_answered() {
+        let (mut here, _stop, _served) = connect();
+        // More than are worked on at a time: the cancellation is taken all the same.
+        for id in 0..AT_A_TIME {
+            let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"wait\"}}\n");
+            here.write_all(line.as_bytes()).await.unwrap();
+        }
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
+            .await
+            .unwrap();
+        let got = answers(&mut here, 2).await;
+        let of = |id: &Value| got.iter().find(|line| line["id"] == *id).unwrap();
+        assert_eq!(of(&json!("c"))["result"], json!({}));
+        assert_eq!(of(&json!(3))["error"]["data"]["reason"], "cancelled");
+        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
+            .await
+            .unwrap();
+        let got = answers(&mut here, 1).await;
+        assert_eq!(got[0]["error"]["data"]["reason"], "notFound");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -4,9 +4,11 @@
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
 mod cache;
+mod drive;
 mod errors;
 mod find;
 mod import;
+mod libraries;
 mod media;
 
 use std::path::PathBuf;
@@ -19,10 +21,10 @@ use tokio::sync::watch;
 
 use super::methods::*;
 use super::{Caller, Handler, Reason, RpcError};
-use crate::catalog::{BaseKind, Catalog};
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::home::{Home, HomeLock};
-use crate::library::{Library, Phase};
+use crate::library::Library;
 use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
@@ -30,9 +32,6 @@ pub use cache::LazyStore;
 
 /// How long a request waits for a library that is just being started.
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Problems that a check lists.
-const MOST_PROBLEMS: u32 = 1000;
 
 /// What a service has only in a daemon.
 pub struct DaemonSide {
@@ -177,106 +176,6 @@ impl Service {
         Ok(Nothing {})
     }
 
-    fn status(&self) -> Result<Status, RpcError> {
-        let reader = self.catalog.reader()?;
-        let mut libraries = Vec::new();
-        let mut projects = Vec::new();
-        for base in reader.bases()? {
-            let list = match base.kind {
-                BaseKind::Library => &mut libraries,
-                BaseKind::Project => &mut projects,
-                BaseKind::Computer => continue,
-            };
-            list.push(BaseStatus {
-                name: base.name,
-                path: base.path.as_path().into(),
-                active: base.active,
-            });
-        }
-        let counts = reader.counts()?;
-        let mut items = ItemCounts {
-            total: counts.items,
-            ..ItemCounts::default()
-        };
-        for (availability, playable, count) in counts.states {
-            *items.availability.entry(word(&availability)).or_default() += count;
-            *items.playable.entry(word(&playable)).or_default() += count;
-        }
-        let mut warnings = self.catalog.notes();
-        warnings.extend(self.warnings.lock().iter().cloned());
-        let mut tasks = Vec::new();
-        // Nobody waits for a library here: status is asked to find out.
-        let library = self.library.lock().clone();
-        if let Some(library) = library {
-            for (path, reason) in library.unwatched()? {
-                warnings.push(format!("{} is not watched: {reason}", path.display()));
-            }
-            if library.lost_events() > 0 {
-                warnings.push(format!(
-                    "the system lost track of changes {} times; everything was scanned again",
-                    library.lost_events()
-                ));
-            }
-            let progress = library.progress();
-            if progress.phase != Phase::Idle {
-                tasks.push(media::scan_progress(&progress));
-            }
-        }
-        Ok(Status {
-            running: self.daemon.is_some(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            home: self.home.data().into(),
-            mount: self.daemon.as_ref().and_then(DaemonSide::mount_now),
-            libraries,
-            projects,
-            items,
-            problems: counts.problems,
-            tasks,
-            warnings,
-        })
-    }
-
-    fn check(&self) -> Result<Check, RpcError> {
-        let reader = self.catalog.reader()?;
-        let mut problems: Vec<Problem> = reader
-            .problems(MOST_PROBLEMS)?
-            .into_iter()
-            .map(|(path, reason)| Problem {
-                path: path.as_path().into(),
-                reason,
-            })
-            .collect();
-        let library = self.library.lock().clone();
-        let mut unwatched = Vec::new();
-        if let Some(library) = library {
-            let left = (MOST_PROBLEMS as usize).saturating_sub(problems.len());
-            problems.extend(
-                library
-                    .problems(left)
-                    .into_iter()
-                    .map(|(path, reason)| Problem {
-                        path: path.as_path().into(),
-                        reason,
-                    }),
-            );
-            unwatched.extend(
-                library
-                    .unwatched()?
-                    .into_iter()
-                    .map(|(path, reason)| Problem {
-                        path: path.as_path().into(),
-                        reason,
-                    }),
-            );
-        }
-        Ok(Check {
-            catalog: self.catalog.check()?,
-            unwatched,
-            problems,
-        })
-    }
-
     fn register(&self, params: &RegisterParams) -> Result<Nothing, RpcError> {
         self.daemon_needed()?.requesters.register(
             params.process(),
@@ -318,15 +217,21 @@ impl Handler for Service {
     ) -> Result<Value, RpcError> {
         match method {
             SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
+            // Connections answer it themselves: here nothing is under way beside it.
+            SessionCancel::NAME => answer::<SessionCancel>(params, |_| Ok(Nothing {})),
             SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
             DriveStatus::NAME => answer::<DriveStatus>(params, |_| self.status()),
             DriveCheck::NAME => answer::<DriveCheck>(params, |_| self.check()),
+            DriveProblems::NAME => answer::<DriveProblems>(params, |params| self.problems(params)),
             MediaGet::NAME => answer::<MediaGet>(params, |params| self.get(&params)),
             MediaSearch::NAME => answer::<MediaSearch>(params, |params| self.search(&params)),
             MediaImport::NAME => {
                 answer::<MediaImport>(params, |params| self.import(&params, caller))
             }
             MediaScan::NAME => answer::<MediaScan>(params, |params| self.scan(&params, caller)),
+            MediaForgetLibrary::NAME => {
+                answer::<MediaForgetLibrary>(params, |params| self.forget_library(&params))
+            }
             MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
             MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
@@ -351,14 +256,6 @@ impl Handler for Service {
             )),
         }
     }
-}
-
-/// The protocol's word for a state.
-fn word<T: serde::Serialize>(state: &T) -> String {
-    serde_json::to_value(state)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 fn cancelled() -> RpcError {

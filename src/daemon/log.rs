@@ -50,6 +50,8 @@ impl Log {
             .with_ansi(false)
             .with_max_level(filter(level))
             .with_writer(to)
+            // To a stderr that is this same file: it would take the daemon along when the disk is full.
+            .log_internal_errors(false)
             .finish();
         // Fails only if there is one already.
         let _ = tracing::subscriber::set_global_default(subscriber);

@@ -249,7 +249,7 @@ fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
         (&row.kind, &seen.entry),
         (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
     );
-    row.present && same_kind && row.evidence == seen.evidence
+    row.is_here() && same_kind && row.evidence == seen.evidence
 }
 
 /// What a file or link is to the catalog, or why it is nothing.
@@ -260,6 +260,8 @@ fn kind_of(path: &Path, handle: &Folder, name: &OsStr, seen: &Seen) -> Result<Pl
             let target = handle.link(name).map_err(|e| e.to_string())?;
             if stays_inside(path, &target) {
                 Ok(PlaceKind::Link(target))
+            } else if Path::new(&target).is_absolute() {
+                Err("an absolute link; only relative ones are followed".to_owned())
             } else {
                 Err("a link that leads outside the library".to_owned())
             }

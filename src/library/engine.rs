@@ -19,6 +19,7 @@ use super::disk::{Folder, NoFolder, RootFolder};
 use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::trust::Judge;
+use crate::storage::Couriers;
 
 /// Where the files of a project that came by copy are, below its folder.
 pub(super) const MEDIA_FOLDER: &str = "Media";
@@ -43,6 +44,8 @@ pub(super) struct Engine {
     pub(super) home: PathBuf,
     pub(super) config: LibraryConfig,
     pub(super) problems: Problems,
+    /// For storage that is not trusted.
+    pub(super) couriers: Couriers,
     judge: Judge,
     watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
     /// Held while a temporary file is made or abandoned ones are removed.
@@ -57,6 +60,8 @@ pub(super) struct Engine {
     works: AtomicU64,
     /// Everything is to end.
     pub(super) stopping: AtomicBool,
+    /// The scan under way is to end: other bases are to be scanned now.
+    pub(super) scan_anew: AtomicBool,
     /// To be read by the watch loop.
     probes: Mutex<Vec<PlaceNo>>,
     lost_events: AtomicU64,
@@ -89,6 +94,7 @@ impl Engine {
             judge: Judge::new(config.trusted.clone()),
             config,
             problems: Problems::default(),
+            couriers: Couriers::default(),
             watcher: RwLock::new(None),
             temporary: Mutex::new(()),
             matching: Mutex::new(()),
@@ -96,6 +102,7 @@ impl Engine {
             busy: AtomicUsize::new(0),
             works: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            scan_anew: AtomicBool::new(false),
             probes: Mutex::new(Vec::new()),
             lost_events: AtomicU64::new(0),
             began: Instant::now(),
@@ -141,7 +148,7 @@ impl Engine {
     }
 
     pub(super) fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// Asks the watch loop to read a file.

@@ -54,11 +54,17 @@ pub enum LibraryError {
     /// A thread could not be started.
     #[error("the system gives no more threads")]
     Thread(#[source] io::Error),
-    /// An id was given for several files.
-    #[error("--id names one file, but {count} were given")]
-    IdForMany {
+    /// An id or a name was given for several files.
+    #[error("an id or a name is for one file, but {count} were given; import that one by itself")]
+    OneForMany {
         /// How many.
         count: usize,
+    },
+    /// An id or a name was given for a folder.
+    #[error("an id or a name is for one file, but {} is a folder; import the file itself, or the folder without", path.display())]
+    OneForFolder {
+        /// Which.
+        path: PathBuf,
     },
     /// No name for an item.
     #[error("{name:?} is no name for a media item; 1 to 4,096 bytes are expected")]

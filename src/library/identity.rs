@@ -73,11 +73,11 @@ pub(super) fn match_moved(
             continue;
         };
         let file = row.kind == PlaceKind::File && row.evidence.size > 0;
-        let settled = row.folder.is_some() && row.present;
+        let settled = row.folder.is_some() && row.is_here();
         if let Some(area) = areas.get(&row.base)
             && file
             && settled
-            && reader.items_at(row.row)?.is_empty()
+            && reader.items_of(row.row)?.is_empty()
         {
             came.entry((row.evidence.size, *area))
                 .or_default()
@@ -96,6 +96,7 @@ pub(super) fn match_moved(
         if went.is_empty() {
             continue;
         }
+        drop_left(engine, &reader, &mut came)?;
         let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
         more |= went.len() > pairs.len();
         if by == By::DiskOrContent {
@@ -133,11 +134,53 @@ fn candidates(
     let mut candidates = Vec::new();
     for row in found.into_values() {
         let possible = row.evidence.size == size && in_area(row.base) && !came.contains(&row.row);
-        if possible && !reader.items_at(row.row)?.is_empty() && is_gone(engine, reader, &row)? {
+        if possible && !reader.items_of(row.row)?.is_empty() && is_gone(engine, reader, &row)? {
             candidates.push(row);
         }
     }
     Ok(candidates)
+}
+
+/// Whether a file without items is, by what the disk says of it, one with items that has left its name.
+pub(super) fn was_elsewhere(
+    engine: &Engine,
+    reader: &Reader,
+    row: &PlaceRow,
+) -> Result<bool, CatalogError> {
+    if !reader.items_of(row.row)?.is_empty() {
+        return Ok(false);
+    }
+    for other in reader.places_of_inode(row.evidence.inode)? {
+        if other.row != row.row
+            && OnDisk::from(&other.evidence) == OnDisk::from(&row.evidence)
+            && !reader.items_of(other.row)?.is_empty()
+            && is_gone(engine, reader, &other)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Of several names at which one file was seen, those that it has left meanwhile do not count.
+fn drop_left(
+    engine: &Engine,
+    reader: &Reader,
+    came: &mut Vec<PlaceRow>,
+) -> Result<(), CatalogError> {
+    let mut seen: HashMap<OnDisk, u32> = HashMap::new();
+    for row in came.iter() {
+        *seen.entry(OnDisk::from(&row.evidence)).or_default() += 1;
+    }
+    let mut kept = Vec::with_capacity(came.len());
+    for row in came.drain(..) {
+        let alone = seen.get(&OnDisk::from(&row.evidence)) == Some(&1);
+        if alone || !is_gone(engine, reader, &row)? {
+            kept.push(row);
+        }
+    }
+    *came = kept;
+    Ok(())
 }
 
 fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
@@ -223,7 +266,7 @@ fn by_content(
 ) -> Result<Vec<(PlaceNo, PlaceNo)>, CatalogError> {
     let mut hashes: HashMap<PlaceNo, ObjectHash> = HashMap::new();
     for row in went {
-        for item in reader.items_at(row.row)? {
+        for item in reader.items_of(row.row)? {
             if let Some(hash) = reader.blake3(item.row)? {
                 hashes.insert(row.row, hash);
             }
@@ -301,7 +344,7 @@ fn apply(engine: &Engine, moves: &[(PlaceNo, PlaceNo)]) -> Result<(), CatalogErr
             let Some(folder) = came.folder else { continue };
             // Whatever happened since the match wins.
             let back = went.present && !is_gone(engine, writer.reader(), &went)?;
-            if back || !came.present || !writer.reader().items_at(*new)?.is_empty() {
+            if back || !came.is_here() || !writer.reader().items_of(*new)?.is_empty() {
                 continue;
             }
             writer.move_place(*old, folder, &came.name, &came.evidence)?;

@@ -12,6 +12,8 @@ mod capsules;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
+mod courier;
+#[cfg(target_os = "linux")]
 mod dirty;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -36,6 +38,10 @@ mod progress;
 #[cfg(target_os = "linux")]
 mod reconcile;
 #[cfg(target_os = "linux")]
+mod renames;
+#[cfg(target_os = "linux")]
+mod roots;
+#[cfg(target_os = "linux")]
 mod scan;
 #[cfg(target_os = "linux")]
 mod sweep;
@@ -48,6 +54,8 @@ mod watch;
 #[cfg(target_os = "linux")]
 mod watching;
 
+#[cfg(target_os = "linux")]
+pub use courier::run_courier;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
 pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError};

@@ -10,15 +10,14 @@ use crossbeam_channel::{Sender, unbounded};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 
-use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, Durability};
-use crate::model::display_name;
+use crate::catalog::{BaseNo, BaseRow, Catalog};
 
 use super::engine::{Engine, WatchFolder};
 use super::error::LibraryError;
 use super::progress::{Progress, ProgressSnapshot};
 use super::scan::{Job, scan};
 use super::watch::Watcher;
-use super::watching::{WatchLoop, active_bases, base_of};
+use super::watching::{WatchLoop, active_bases};
 use super::{background, hash, scan as scanning};
 
 /// How a library behaves.
@@ -122,72 +121,6 @@ impl Library {
         Ok(())
     }
 
-    /// Registers a folder as a library root, named after it, and begins to scan it. A folder that is registered stays
-    /// what it is.
-    ///
-    /// # Errors
-    /// [`LibraryError`], where the folder can't be one.
-    pub fn add_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
-        let base = self.register_root(path)?;
-        self.scan(&Which::One(base.row));
-        Ok(base)
-    }
-
-    pub(super) fn register_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
-        let failed = |source| LibraryError::Folder {
-            path: path.to_owned(),
-            source,
-        };
-        // Before anything touches it: what may hang is told by the tables of the system.
-        let absolute = std::path::absolute(path).map_err(failed)?;
-        self.refuse_untrusted(&absolute)?;
-        let path = std::fs::canonicalize(&absolute).map_err(failed)?;
-        self.refuse_untrusted(&path)?;
-        if !std::fs::metadata(&path).map_err(failed)?.is_dir() {
-            return Err(LibraryError::NotAFolder { path });
-        }
-        if let Some(reason) = self.engine.excluded(&path) {
-            let reason = reason.to_owned();
-            return Err(LibraryError::Excluded { path, reason });
-        }
-        let bases = self.engine.catalog.reader()?.bases()?;
-        let roots = bases
-            .into_iter()
-            .filter(|base| base.kind == BaseKind::Library && base.active);
-        for base in roots {
-            if base.path == path {
-                return Ok(base);
-            }
-            let copies = self.engine.copies();
-            // The folder of copies may lie below, as the home may: a scan leaves both out.
-            if path.starts_with(&base.path) || (base.path.starts_with(&path) && base.path != copies)
-            {
-                return Err(LibraryError::Nested {
-                    path,
-                    root: base.path,
-                });
-            }
-        }
-        let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
-        let name = display_name(name.as_encoded_bytes());
-        Ok(self
-            .engine
-            .write(Durability::Full, |writer| writer.add_library(&name, &path))?)
-    }
-
-    /// The root that is, or holds, the folder `path`; registered if there is none.
-    pub(super) fn root_of(&self, path: &Path) -> Result<BaseRow, LibraryError> {
-        let bases = self.engine.catalog.reader()?.bases()?;
-        let roots: Vec<BaseRow> = bases
-            .into_iter()
-            .filter(|base| base.kind == BaseKind::Library && base.active)
-            .collect();
-        match base_of(&roots, path) {
-            Some((base, _)) => Ok(base.clone()),
-            None => self.register_root(path),
-        }
-    }
-
     /// Scans one base here and now.
     pub(super) fn scan_base(
         &self,
@@ -201,16 +134,6 @@ impl Library {
             progress,
             cancel,
         )?)
-    }
-
-    fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
-        match self.engine.untrusted_now(path) {
-            Some(reason) => Err(LibraryError::Untrusted {
-                path: path.to_owned(),
-                reason,
-            }),
-            None => Ok(()),
-        }
     }
 
     /// Asks for a scan in the background; [`Library::progress`] tells how far it is.
@@ -259,10 +182,17 @@ impl Library {
         self.progress.snapshot()
     }
 
-    /// What could not be taken in, beside the files that the catalog lists: path and reason, by path.
+    /// What could not be taken in, beside the files that the catalog lists: path and reason, by path, without the first
+    /// `known` ones.
     #[must_use]
-    pub fn problems(&self, limit: usize) -> Vec<(PathBuf, String)> {
-        self.engine.problems.all(limit)
+    pub fn problems(&self, known: usize, limit: usize) -> Vec<(PathBuf, String)> {
+        self.engine.problems.all(known, limit)
+    }
+
+    /// Why `path` could not be taken in, if [`Library::problems`] lists it.
+    #[must_use]
+    pub fn problem_at(&self, path: &Path) -> Option<String> {
+        self.engine.problems.at(path)
     }
 
     /// How many of [`Library::problems`] there are.
@@ -316,7 +246,8 @@ impl Library {
 
     /// Ends all threads; what was found stays. Returns when they have ended.
     pub fn stop(&self) {
-        self.engine.stopping.store(true, Ordering::Relaxed);
+        self.engine.stopping.store(true, Ordering::SeqCst);
+        self.engine.scan_anew.store(true, Ordering::SeqCst);
         let _ = self.jobs.send(Job::End);
         if let Some(watcher) = &self.watcher {
             watcher.wake();
@@ -338,6 +269,6 @@ impl Drop for Library {
 }
 
 /// The path without links, where it can be told.
-fn real(path: &Path) -> PathBuf {
+pub(super) fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

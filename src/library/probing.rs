@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::catalog::{
-    CatalogError, Durability, Evidence, Observation, PlaceKind, PlaceNo, ProbeRecord,
-};
+use crate::catalog::{CatalogError, Durability, Observation, PlaceKind, PlaceNo, ProbeRecord};
 
 use super::disk::{RootFolder, evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
+use super::identity::{By, match_moved, was_elsewhere};
 use super::probe::{Probe, ProbeError};
 use super::progress::Progress;
 
@@ -111,28 +110,49 @@ fn record(
     }
 }
 
+/// Records a batch. A file that was moved may be read before the one look that sees where it went has matched it with
+/// where it was: it is matched here then, so that it never becomes another item.
 fn record_batch(engine: &Engine, batch: &[Probed]) -> Result<(), CatalogError> {
-    if batch.is_empty() {
+    let all: Vec<&Probed> = batch.iter().collect();
+    let moved = write_batch(engine, &all, true)?;
+    if moved.is_empty() {
         return Ok(());
+    }
+    let places: Vec<PlaceNo> = moved.iter().map(|probed| probed.place).collect();
+    match_moved(engine, &places, By::Disk, &engine.stopping)?;
+    write_batch(engine, &moved, false).map(drop)
+}
+
+/// Writes what was read; gives those that seem to be files with items that were elsewhere before, if `but_moved`.
+fn write_batch<'b>(
+    engine: &Engine,
+    batch: &[&'b Probed],
+    but_moved: bool,
+) -> Result<Vec<&'b Probed>, CatalogError> {
+    let mut moved = Vec::new();
+    if batch.is_empty() {
+        return Ok(moved);
     }
     let media = |probed: &Probed| matches!(probed.record, ProbeRecord::Media { .. });
     // Only media becomes items with ids of their own.
-    let durability = if batch.iter().any(media) {
+    let durability = if batch.iter().any(|probed| media(probed)) {
         Durability::Full
     } else {
         Durability::Normal
     };
     engine.write(durability, |writer| {
         for probed in batch {
-            let now = writer.reader().place(probed.place)?;
-            let current = now.is_some_and(|row| {
-                row.generation == probed.generation && row.present && row.folder.is_some()
+            let now = writer.reader().place(probed.place)?.filter(|row| {
+                row.generation == probed.generation && row.is_here() && row.folder.is_some()
             });
-            if current {
+            let Some(now) = now else { continue };
+            if but_moved && media(probed) && was_elsewhere(engine, writer.reader(), &now)? {
+                moved.push(*probed);
+            } else {
                 writer.record_probe(probed.place, probed.generation, &probed.record)?;
             }
         }
-        Ok(())
+        Ok(moved)
     })
 }
 
@@ -145,7 +165,7 @@ pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Prob
         };
         let Some(folder) = row
             .folder
-            .filter(|_| row.present && row.kind == PlaceKind::File)
+            .filter(|_| row.is_here() && row.kind == PlaceKind::File)
         else {
             return Ok(None);
         };
@@ -236,12 +256,4 @@ fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
         hasher.update(&part);
     }
     Ok(*hasher.finalize().as_bytes())
-}
-
-/// Whether two looks at a file are at the same bytes on disk, whatever its name: a rename changes the inode's time.
-pub(super) fn same_bytes(one: &Evidence, other: &Evidence) -> bool {
-    one.device == other.device
-        && one.inode == other.inode
-        && one.size == other.size
-        && one.modified == other.modified
 }

@@ -78,8 +78,8 @@ impl Problems {
         }
     }
 
-    /// Up to `limit` of them, by path.
-    pub(super) fn all(&self, limit: usize) -> Vec<(PathBuf, String)> {
+    /// Up to `limit` of them, by path, without the first `known`.
+    pub(super) fn all(&self, known: usize, limit: usize) -> Vec<(PathBuf, String)> {
         let list = self.list.lock();
         let each = list.by_folder.iter().flat_map(|(folder, names)| {
             names.iter().map(move |(name, reason)| {
@@ -91,7 +91,18 @@ impl Problems {
                 (path, reason.clone())
             })
         });
-        each.take(limit).collect()
+        each.skip(known).take(limit).collect()
+    }
+
+    /// What was noted for the file or folder `path`.
+    pub(super) fn at(&self, path: &Path) -> Option<String> {
+        let list = self.list.lock();
+        let of = |folder: &Path, name: &OsStr| list.by_folder.get(folder)?.get(name);
+        let named = path
+            .parent()
+            .zip(path.file_name())
+            .and_then(|(folder, name)| of(folder, name));
+        named.or_else(|| of(path, OsStr::new(""))).cloned()
     }
 
     /// How many are kept.
@@ -116,7 +127,7 @@ mod tests {
         problems.put(Path::new("/a"), OsStr::new("x"), "pipe".to_owned());
         problems.clear_below(Path::new("/a"));
         assert_eq!(
-            problems.all(10),
+            problems.all(0, 10),
             [(PathBuf::from("/ab"), "denied".to_owned())]
         );
         problems.clear(Path::new("/ab"), OsStr::new(""));

@@ -67,7 +67,7 @@ impl Library {
                         Reconciled::Gone
                     }
                     Presence::Unreachable => {
-                        writer.place_gone(place)?;
+                        writer.place_away(place)?;
                         Reconciled::Away
                     }
                 },

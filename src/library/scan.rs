@@ -5,7 +5,7 @@
 //! items batch by batch.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
 
@@ -53,7 +53,11 @@ pub(super) fn run(
                 }
             };
         }
-        if wanted == Job::End || engine.stopping() {
+        if wanted == Job::End {
+            return;
+        }
+        engine.scan_anew.store(false, Ordering::SeqCst);
+        if engine.stopping() {
             return;
         }
         let scanned = active_bases(engine).and_then(|mut bases| {
@@ -65,7 +69,7 @@ pub(super) fn run(
                     watcher.try_again(base.row);
                 }
             }
-            scan(engine, &bases, progress, &engine.stopping)
+            scan(engine, &bases, progress, &engine.scan_anew)
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {

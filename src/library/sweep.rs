@@ -290,7 +290,8 @@ impl<'e> Sweep<'e> {
     }
 }
 
-fn known_folders(
+/// The present folders in a folder.
+pub(super) fn known_folders(
     reader: &Reader,
     folder: FolderNo,
 ) -> Result<HashMap<OsString, FolderRow>, CatalogError> {

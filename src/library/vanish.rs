@@ -107,14 +107,16 @@ impl Sweep<'_> {
                         if matches!(now, Some(Entry::File | Entry::Link)) {
                             continue;
                         }
-                        if !engine.comparable(file, device) {
+                        let away = !engine.comparable(file, device);
+                        if away {
                             engine
                                 .problems
                                 .put(&absolute, OsStr::new(""), COVERED.to_owned());
-                            continue;
                         }
-                        if let Some(place) = present_place(writer.reader(), vanished)? {
-                            writer.place_gone(place)?;
+                        match present_place(writer.reader(), vanished)? {
+                            Some(place) if away => writer.place_away(place)?,
+                            Some(place) => writer.place_gone(place)?,
+                            None => {}
                         }
                     }
                     What::Folder(number) => {
@@ -122,14 +124,16 @@ impl Sweep<'_> {
                             continue;
                         }
                         let file = device_below(writer.reader(), number)?;
-                        if file.is_some_and(|file| !engine.comparable(file, device)) {
+                        let away = file.is_some_and(|file| !engine.comparable(file, device));
+                        if away {
                             engine
                                 .problems
                                 .put(&absolute, &vanished.name, COVERED.to_owned());
-                            continue;
                         }
                         let still = exact_child(writer.reader(), vanished.folder, &vanished.name)?;
-                        if still == Some(number) {
+                        if still == Some(number) && away {
+                            writer.folder_away(number)?;
+                        } else if still == Some(number) {
                             writer.folder_gone(number)?;
                             engine.problems.clear_below(&absolute.join(&vanished.name));
                         }
@@ -223,11 +227,12 @@ fn device_above(path: &Path) -> Option<u64> {
 pub(super) enum Root {
     /// It is there.
     There(RootFolder),
-    /// It is not there, or can't be used; what is known was kept or marked as the case asks for.
+    /// It is not there, or can't be used. What is known of it was kept.
     Away,
 }
 
-/// Opens the root of a base; where it was deleted or moved away, everything in it is gone.
+/// Opens the root of a base. Where it is not there, whatever the reason, everything in it is away: it may come back,
+/// and until then what was last known of it goes on being shown.
 pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, CatalogError> {
     engine.problems.clear(&base.path, OsStr::new(""));
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
@@ -235,6 +240,7 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
     let judged = base.kind != BaseKind::Computer;
     if let Some(reason) = engine.untrusted_now(&base.path).filter(|_| judged) {
         note(reason);
+        all_away(engine, base)?;
         return Ok(Root::Away);
     }
     let error = match RootFolder::open(&base.path) {
@@ -247,38 +253,20 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
     }
     let parent = device_above(&base.path);
     let file = device_below(&engine.catalog.reader()?, base.top)?;
-    match (parent, file) {
-        (Some(parent), Some(file)) if engine.comparable(file, parent) => {
-            note("the folder is not there any more".to_owned());
-            all_gone(engine, base)?;
-        }
-        (_, None) => note("the folder is not there".to_owned()),
-        _ => note(COVERED.to_owned()),
-    }
+    note(match (parent, file) {
+        (Some(parent), Some(file)) if !engine.comparable(file, parent) => COVERED.to_owned(),
+        _ => "the folder is not there; what was in it is shown as it was last known".to_owned(),
+    });
+    all_away(engine, base)?;
     Ok(Root::Away)
 }
 
-fn all_gone(engine: &Engine, base: &BaseRow) -> Result<(), CatalogError> {
+fn all_away(engine: &Engine, base: &BaseRow) -> Result<(), CatalogError> {
     engine.write(Durability::Normal, |writer| {
         // Once more, under the lock: it may be back.
-        if std::fs::symlink_metadata(&base.path).is_ok() {
-            return Ok(());
+        if engine.untrusted(&base.path).is_some() || !base.path.exists() {
+            writer.folder_away(base.top)?;
         }
-        for place in writer.reader().places_of_folder(base.top)? {
-            if place.present {
-                writer.place_gone(place.row)?;
-            }
-        }
-        let mut after = 0;
-        loop {
-            let folders = writer.reader().list_folders(base.top, after, 1000)?;
-            let Some(last) = folders.last() else {
-                return Ok(());
-            };
-            after = last.row.0;
-            for folder in folders {
-                writer.folder_gone(folder.row)?;
-            }
-        }
+        Ok(())
     })
 }

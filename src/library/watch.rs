@@ -81,6 +81,14 @@ impl Watcher {
         self.shared.unwatched.lock().get(&base).cloned()
     }
 
+    /// Watches a folder no more.
+    pub(super) fn forget(&self, folder: &Path) {
+        if let Some(system) = self.system.lock().as_mut() {
+            // One that was not watched, or went, is watched no more already.
+            let _ = system.unwatch(folder);
+        }
+    }
+
     /// Tries again to watch a base, whose folders are about to be listed.
     pub(super) fn try_again(&self, base: BaseNo) {
         self.shared.unwatched.lock().remove(&base);

@@ -6,20 +6,21 @@
 //! are scanned every minute.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, Durability, PlaceNo};
+use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, PlaceNo};
 
-use super::dirty::{Ready, Rename};
-use super::disk::{Entry, RootFolder};
-use super::engine::{Engine, exact_child};
-use super::probing::{probe_places, same_bytes};
+use super::dirty::Ready;
+use super::disk::RootFolder;
+use super::engine::Engine;
+use super::probing::probe_places;
 use super::progress::Progress;
+use super::renames::Renames;
 use super::scan::{Job, settle};
 use super::sweep::Sweep;
 use super::vanish::{Root, open_root};
@@ -40,6 +41,7 @@ pub(super) struct WatchLoop {
     /// Device and inode of each root when it was last looked at.
     roots: HashMap<BaseNo, Option<(u64, u64)>>,
     polled: HashMap<BaseNo, Instant>,
+    renames: Renames,
 }
 
 impl WatchLoop {
@@ -50,6 +52,7 @@ impl WatchLoop {
             jobs,
             roots: HashMap::new(),
             polled: HashMap::new(),
+            renames: Renames::default(),
         }
     }
 
@@ -87,15 +90,16 @@ impl WatchLoop {
         let _ = self.jobs.send(Job::All);
     }
 
-    fn batch(&self, ready: &Ready, mut probes: Vec<PlaceNo>) -> Result<(), CatalogError> {
+    fn batch(&mut self, ready: &Ready, mut probes: Vec<PlaceNo>) -> Result<(), CatalogError> {
         if ready.is_empty() && probes.is_empty() {
             return Ok(());
         }
-        let engine = &*self.engine;
+        let engine = Arc::clone(&self.engine);
+        let engine = &*engine;
         let _busy = engine.busy();
         let bases = active_bases(engine)?;
         for rename in &ready.renames {
-            apply_rename(engine, &bases, rename)?;
+            probes.append(&mut self.renames.apply(engine, &bases, rename)?);
         }
         if ready.lost {
             engine.note_lost_events();
@@ -123,6 +127,7 @@ impl WatchLoop {
             sweeps.push(sweep);
         }
         settle(engine, sweeps, &appeared, &engine.stopping)?;
+        probes.append(&mut self.renames.undo_set_aside(engine)?);
         probes.append(&mut appeared);
         if probes.len() > MOST_AT_ONCE {
             // A library was copied in. Reading it is a scan's work, so that other changes need not wait for it.
@@ -226,99 +231,6 @@ fn by_folder(paths: Paths) -> BTreeMap<PathBuf, Vec<(OsString, bool)>> {
     folders
 }
 
-/// Names under which programs write a file before they give it its own: renamed over another file they are a new
-/// content of that one, not a move.
-fn is_temporary(name: &OsStr) -> bool {
-    let name = name.to_string_lossy().to_ascii_lowercase();
-    let ending = [
-        ".tmp",
-        ".temp",
-        ".part",
-        ".partial",
-        ".crdownload",
-        ".new",
-        ".swp",
-        "~",
-    ];
-    name.starts_with(".goutputstream-")
-        || name.starts_with(".~")
-        || name.starts_with(".tmp")
-        || ending.iter().any(|ending| name.ends_with(ending))
-        // rsync: `.name.ext.AbC123`
-        || (name.starts_with('.') && name.rsplit('.').next().is_some_and(|last| last.len() == 6)
-            && name.matches('.').count() >= 3)
-}
-
-fn apply_rename(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<(), CatalogError> {
-    let (Some((base, from)), Some((other, to))) =
-        (base_of(bases, &rename.from), base_of(bases, &rename.to))
-    else {
-        return Ok(());
-    };
-    // Between two bases the general rules of identity decide.
-    let ours = base.kind == BaseKind::Computer || Engine::takes_new(base, &to);
-    if base.row != other.row || !ours {
-        return Ok(());
-    }
-    let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
-        return Ok(());
-    };
-    let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
-        return Ok(());
-    };
-    let Ok(root) = RootFolder::open(&base.path) else {
-        return Ok(());
-    };
-    engine.write(Durability::Normal, |writer| {
-        let Some(parent) = Engine::find_folder(writer.reader(), base, parent)? else {
-            return Ok(());
-        };
-        let folder = exact_child(writer.reader(), parent, name)?;
-        let place = writer
-            .reader()
-            .child_place(parent, name)?
-            .map(|(row, _)| row);
-        let place = place.filter(|row| row.name == name);
-        if folder.is_none() && place.is_none() {
-            return Ok(());
-        }
-        let Some(target) = Engine::ensure_folder(writer, &root, base, new_parent)? else {
-            return Ok(());
-        };
-        let seen = match root.folder(new_parent).map(|folder| folder.look(new_name)) {
-            Ok(Ok(seen)) => seen,
-            _ => None,
-        };
-        let is_folder = seen.as_ref().map(|seen| seen.entry == Entry::Folder);
-        if let Some(folder) = folder
-            && is_folder.unwrap_or_else(|| place.as_ref().is_none_or(|row| !row.present))
-        {
-            return writer.move_folder(folder, target, new_name);
-        }
-        let Some(place) = place.filter(|_| is_folder != Some(true)) else {
-            return Ok(());
-        };
-        let overwritten = match writer.reader().child_place(target, new_name)? {
-            Some((row, _)) if row.name == new_name && row.row != place.row => {
-                row.present && !writer.reader().items_at(row.row)?.is_empty()
-            }
-            _ => false,
-        };
-        let unknown = writer.reader().items_at(place.row)?.is_empty();
-        if overwritten && (unknown || is_temporary(name)) {
-            return Ok(());
-        }
-        // A rename changes the inode's time and nothing else; anything more is a new content, which the look at
-        // the path finds.
-        let evidence = seen
-            .filter(|seen| same_bytes(&place.evidence, &seen.evidence))
-            .map_or(place.evidence, |seen| seen.evidence);
-        writer
-            .move_place(place.row, target, new_name, &evidence)
-            .map(drop)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,20 +243,5 @@ mod tests {
         let folders = by_folder(paths);
         let names: Vec<_> = folders.values().flatten().map(|(n, _)| n.clone()).collect();
         assert_eq!(names, ["a", "a b", "d"]);
-    }
-
-    #[test]
-    fn temporary_names_are_known() {
-        for name in [
-            ".kick.wav.AbC123",
-            ".goutputstream-X1Y2Z3",
-            "kick.wav.part",
-            "kick.wav~",
-        ] {
-            assert!(is_temporary(OsStr::new(name)), "{name}");
-        }
-        for name in ["kick.wav", ".hidden.wav", "a.b.c.wav", "part"] {
-            assert!(!is_temporary(OsStr::new(name)), "{name}");
-        }
     }
 }

@@ -138,7 +138,7 @@ pub struct MediaItem {
     pub scope: Scope,
     /// What sort of thing.
     pub kind: Kind,
-    /// Its present name with extension, as the views show it (before making it safe).
+    /// Its present name with extension, as text (see [`super::display_name`]); the views show the safe form of it.
     pub name: String,
     /// How it came to be.
     pub origin: Origin,

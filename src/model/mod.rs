@@ -8,6 +8,7 @@ mod format;
 mod id;
 mod item;
 mod name;
+mod path_text;
 mod status;
 mod tag;
 
@@ -15,6 +16,9 @@ pub use descriptor::{Descriptor, Storage};
 pub use format::{Codec, Container, Format};
 pub use id::{InvalidMediaId, MediaId, ObjectHash, ProjectId, Scope};
 pub use item::{Kind, Lifecycle, MediaItem, Origin, Usage, UsageRole};
-pub use name::{compared, display_name, safe_name, split_extension, unsafe_name};
+pub use name::{
+    compared, display_name, name_bytes, safe_name, shown_name, split_extension, unsafe_name,
+};
+pub use path_text::{NoPath, path_from_text, path_text};
 pub use status::{Availability, Playable, Status};
 pub use tag::{Attribute, Confidence, Tag, TagSource};

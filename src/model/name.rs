@@ -1,6 +1,13 @@
-//! Names that are safe on every system, reversibly; and the form in which names are compared.
+//! Names as text, names that are safe on every system, and the form in which names are compared. On Unix a name is any
+//! bytes; none of these forms makes two different names one.
 //!
-//! A safe name escapes what some system cannot keep as `%XX` (two upper-case hexadecimal digits of a byte):
+//! The *text* of a name ([`display_name`]) is what catalog, protocol and people are given: the name itself where it is
+//! UTF-8, else with `%XX` for each byte that is not. (So that this can be taken back, every `%` that would read as an
+//! escape becomes `%25` in it; and so it does in a UTF-8 name that would read as the text of another one, as the seven
+//! characters `x%E9.wav` do.) [`name_bytes`] takes it back. The text of a path is a `file://` URI instead, for it is to
+//! be given back to commands: see [`super::path_text`].
+//!
+//! A *safe* name ([`safe_name`]), by which `by-id/`, `projects/` and library roots are shown, escapes what some system cannot keep as `%XX` (two upper-case hexadecimal digits of a byte):
 //! control characters, `< > : " / \ | ? *`, bytes that are not UTF-8, a trailing dot or space, the first letter
 //! of a reserved device name, and a `%` that would read as an escape. [`unsafe_name`] takes it back. Only a name
 //! that is too long (255 bytes or 255 UTF-16 units) loses its middle to a hash.
@@ -104,7 +111,10 @@ pub fn unsafe_name(name: &str) -> Vec<u8> {
     if name == "%00" {
         return Vec::new();
     }
-    let bytes = name.as_bytes();
+    unescaped(name.as_bytes())
+}
+
+fn unescaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -137,10 +147,65 @@ pub fn compared(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A name of a file as text: unsafe bytes that are not UTF-8 become U+FFFD. For people, not for opening.
+/// A name of a file as text (or a relative path, whose separators stay).
 #[must_use]
 pub fn display_name(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
+    if !is_foreign(name) {
+        // It is UTF-8.
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let mut out = String::with_capacity(name.len());
+    let mut at = 0;
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c == '%' && is_escape(&name[at..]) {
+                escape(&mut out, b'%');
+            } else {
+                out.push(c);
+            }
+            at += c.len_utf8();
+        }
+        for byte in chunk.invalid() {
+            escape(&mut out, *byte);
+            at += 1;
+        }
+    }
+    out
+}
+
+/// The name that [`display_name`] was made from.
+#[must_use]
+pub fn name_bytes(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    if is_foreign(bytes) {
+        unescaped(bytes)
+    } else {
+        bytes.to_vec()
+    }
+}
+
+/// The safe name of a name that is given as text.
+#[must_use]
+pub fn shown_name(text: &str) -> String {
+    safe_name(&name_bytes(text))
+}
+
+/// The name is not UTF-8, or would read as the text of one that is not, or as the text of that one, and so on.
+fn is_foreign(name: &[u8]) -> bool {
+    let mut name = std::borrow::Cow::Borrowed(name);
+    loop {
+        if std::str::from_utf8(&name).is_err() {
+            return true;
+        }
+        if !name.contains(&b'%') {
+            return false;
+        }
+        let inner = unescaped(&name);
+        if inner.len() == name.len() {
+            return false;
+        }
+        name = inner.into();
+    }
 }
 
 /// Stem and extension (without the dot; empty where there is none; a leading dot begins no extension).
@@ -193,7 +258,37 @@ mod tests {
         assert_ne!(one, two);
     }
 
+    #[test]
+    fn the_text_of_a_name_is_the_name_wherever_it_can_be() {
+        for name in ["Kick%20Loud.wav", "100%.wav", "ä%C3%A4.wav", "%41%42", "%"] {
+            assert_eq!(display_name(name.as_bytes()), name);
+            assert_eq!(shown_name(name), safe_name(name.as_bytes()));
+        }
+        assert_eq!(display_name(b"x\xe9.wav"), "x%E9.wav");
+        assert_eq!(display_name(b"x%E9.wav"), "x%25E9.wav");
+        assert_eq!(display_name(b"x%25E9.wav"), "x%2525E9.wav");
+        assert_eq!(display_name(b"x\xe8%20.wav"), "x%E8%2520.wav");
+        assert_eq!(shown_name("x%E9.wav"), safe_name(b"x\xe9.wav"));
+    }
+
+    /// Names that are likely to be taken for one another.
+    fn confusable() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(
+            prop::sample::select(b"%%%25E9Fa\xe9\xff\xc3\xa9".to_vec()),
+            0..12,
+        )
+    }
+
     proptest! {
+        #[test]
+        fn names_as_text_are_reversible(
+            any in prop::collection::vec(any::<u8>(), 0..80),
+            confusable in confusable(),
+        ) {
+            prop_assert_eq!(name_bytes(&display_name(&any)), any);
+            prop_assert_eq!(name_bytes(&display_name(&confusable)), confusable);
+        }
+
         #[test]
         fn safe_names_are_reversible(name in prop::collection::vec(any::<u8>(), 1..80)) {
             let safe = safe_name(&name);

@@ -10,7 +10,7 @@ use super::known::Subject;
 use super::node::{Door, Face, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
-use crate::model::safe_name;
+use crate::model::shown_name;
 
 /// Rows read at first: what a kernel's buffer of 32 KiB holds of entries with names of usual length. More would be read
 /// in vain at each of its requests.
@@ -100,7 +100,7 @@ impl MediaDrive {
                     .map_err(failed)?
                     .ok_or(DriveError::NotFound)?;
                 if resume(after, FIXED) == Some(0) {
-                    let name = OsString::from(safe_name(row.name.as_bytes()));
+                    let name = OsString::from(shown_name(&row.name));
                     self.give_item(&row, name, cursor(FIXED, 1), node, asked, sink);
                 }
                 Ok(())

@@ -9,7 +9,7 @@ use super::known::Subject;
 use super::node::{Door, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemNo, ItemRow, PlaceRow, Reader, Section};
-use crate::model::{MediaId, compared, safe_name, split_extension};
+use crate::model::{MediaId, compared, shown_name, split_extension};
 
 /// Extensions that a host may put behind the name of a sound it knows under another.
 const MEDIA_EXTENSIONS: [&str; 30] = [
@@ -281,7 +281,7 @@ fn is_media_extension(extension: &str) -> bool {
 fn has_extension(reader: &Reader, item: &ItemRow, extension: &str) -> Result<bool, DriveError> {
     let names = reader.names(item.row).map_err(failed)?;
     Ok(names.iter().any(|name| {
-        split_extension(&safe_name(name.as_bytes()))
+        split_extension(&shown_name(name))
             .1
             .eq_ignore_ascii_case(extension)
     }))
@@ -298,7 +298,7 @@ fn has_name(reader: &Reader, item: &ItemRow, name: &OsStr) -> Result<bool, Drive
     let Some(asked) = name.to_str() else {
         return Ok(false);
     };
-    if safe_name(item.name.as_bytes()) == asked {
+    if shown_name(&item.name) == asked {
         return Ok(true);
     }
     let (stem, extension) = split_extension(asked);
@@ -306,7 +306,7 @@ fn has_name(reader: &Reader, item: &ItemRow, name: &OsStr) -> Result<bool, Drive
     let asked = folded(asked);
     let names = reader.names(item.row).map_err(failed)?;
     Ok(names.iter().any(|known| {
-        let known = safe_name(known.as_bytes());
+        let known = shown_name(known);
         let known_stem = folded(split_extension(&known).0);
         folded(&known) == asked || known_stem == asked || asked_stem.as_ref() == Some(&known_stem)
     }))

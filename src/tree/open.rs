@@ -107,6 +107,9 @@ impl MediaDrive {
         if generation_bits(row.generation) != generation {
             return Err(DriveError::Stale);
         }
+        if row.away {
+            return Err(DriveError::Missing);
+        }
         let attributes = self.place_attributes(&row, Door::Plain);
         Source::of(&reader, &row, generation, attributes)?.ok_or(DriveError::Stale)
     }

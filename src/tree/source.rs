@@ -106,7 +106,7 @@ impl Source {
         generation: u16,
         attributes: Attributes,
     ) -> Result<Option<Self>, DriveError> {
-        if !place.present {
+        if !place.is_here() {
             return Ok(None);
         }
         let located = reader.place_path(place.row).map_err(failed)?;

@@ -244,3 +244,192 @@ fn ids_survive_moves_while_scans_and_the_watcher_race() {
         "and the marker's"
     );
 }
+
+/// The id of the item that a base shows at a path.
+fn id_at(house: &House, base: &mediafs::catalog::BaseRow, path: &str) -> Option<String> {
+    let items = house.items(base);
+    items.get(path).map(|item| item.media_id.to_string())
+}
+
+/// A way in which programs save: gets the file and the new content.
+type Save = fn(&Path, &[u8]);
+
+fn pause() {
+    // Long enough for whatever lies about to be taken for a sound.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+}
+
+fn beside(file: &Path, name: &str) -> std::path::PathBuf {
+    file.with_file_name(name)
+}
+
+const SAVES: [(&str, Save); 9] = [
+    ("over it", |file, bytes| put(file, bytes)),
+    ("a known sound renamed over it", |file, bytes| {
+        put(&beside(file, "v-new.wav"), bytes);
+        pause();
+        std::fs::rename(beside(file, "v-new.wav"), file).unwrap();
+    }),
+    ("a temporary file renamed over it at once", |file, bytes| {
+        put(&beside(file, ".v.wav.tmp"), bytes);
+        std::fs::rename(beside(file, ".v.wav.tmp"), file).unwrap();
+    }),
+    ("deleted, then renamed to it", |file, bytes| {
+        put(&beside(file, "v-new.wav"), bytes);
+        pause();
+        std::fs::remove_file(file).unwrap();
+        pause();
+        std::fs::rename(beside(file, "v-new.wav"), file).unwrap();
+    }),
+    ("deleted, then written", |file, bytes| {
+        std::fs::remove_file(file).unwrap();
+        pause();
+        put(file, bytes);
+    }),
+    (
+        "set aside, written, and the old one deleted",
+        |file, bytes| {
+            std::fs::rename(file, beside(file, "v.wav~")).unwrap();
+            put(file, bytes);
+            std::fs::remove_file(beside(file, "v.wav~")).unwrap();
+        },
+    ),
+    ("the same, slowly", |file, bytes| {
+        std::fs::rename(file, beside(file, "v.bak")).unwrap();
+        pause();
+        put(file, bytes);
+        pause();
+        std::fs::remove_file(beside(file, "v.bak")).unwrap();
+    }),
+    ("set aside and written", |file, bytes| {
+        std::fs::rename(file, beside(file, "v-old1.wav")).unwrap();
+        put(file, bytes);
+    }),
+    ("a folder renamed over its like", |file, bytes| {
+        let (folder, new) = (
+            file.parent().unwrap(),
+            file.parent().unwrap().with_extension("new"),
+        );
+        put(&new.join("v.wav"), bytes);
+        pause();
+        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::rename(new, folder).unwrap();
+    }),
+];
+
+#[test]
+fn a_saved_sound_is_a_new_content_of_the_same_item_however_it_is_saved() {
+    let house = House::new();
+    for n in 0..SAVES.len() {
+        let value = i16::try_from(n).unwrap();
+        put(&house.sounds().join(format!("{n}/v.wav")), &wav(value, 64));
+    }
+    let (library, base) = house.watching();
+    house.wait(|house| house.items(&base).len() == SAVES.len());
+    let before = house.items(&base);
+    std::thread::scope(|scope| {
+        for (n, (_, save)) in SAVES.iter().enumerate() {
+            let file = house.sounds().join(format!("{n}/v.wav"));
+            let value = i16::try_from(n).unwrap() + 100;
+            scope.spawn(move || save(&file, &wav(value, 65)));
+        }
+    });
+    for (n, (how, _)) in SAVES.iter().enumerate() {
+        let path = format!("{n}/v.wav");
+        let id = before[&path].media_id.clone();
+        house.wait(|house| house.item(&id).size == 44 + 65 * 2);
+        let now = house.item(&id);
+        assert_eq!(now.generation, 2, "{how}");
+        assert_eq!(now.availability, Availability::Local, "{how}");
+        assert_eq!(now.name, "v.wav", "{how}");
+        assert_eq!(id_at(&house, &base, &path), Some(id.to_string()), "{how}");
+        let whole = house.reader().media_item(now.row).unwrap().unwrap();
+        let resolved = house.sounds().canonicalize().unwrap().join(&path);
+        assert_eq!(whole.resolved_path.as_deref(), resolved.to_str(), "{how}");
+    }
+    // Nor does a scan say otherwise.
+    let saved = |house: &House| {
+        let mut items = house.items(&base);
+        items.retain(|path, _| path.ends_with("/v.wav"));
+        items
+    };
+    let known = saved(&house);
+    assert_eq!(known.len(), SAVES.len());
+    scan(&library);
+    assert_eq!(saved(&house), known);
+}
+
+#[test]
+fn a_set_that_is_moved_to_another_disk_lives_on_there_under_its_ids() {
+    const SOUNDS: i16 = 60;
+    let house = House::new();
+    for n in 0..SOUNDS {
+        put(&house.sounds().join(format!("set/{n}.wav")), &wav(n, 64));
+    }
+    let (library, base) = house.watching();
+    let count = usize::try_from(SOUNDS).unwrap();
+    house.wait(|house| house.items(&base).len() == count);
+    let stop = AtomicBool::new(false);
+    library.hash_now(&stop).unwrap();
+    let before = house.items(&base);
+    // As `mv` does it: all is copied, then all is deleted.
+    for n in 0..SOUNDS {
+        let copy = house.sounds().join(format!("there/{n}.wav"));
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(house.sounds().join(format!("set/{n}.wav")), copy).unwrap();
+    }
+    pause();
+    std::fs::remove_dir_all(house.sounds().join("set")).unwrap();
+    house.wait(|house| !house.items(&base).contains_key("set/0.wav"));
+    library.hash_now(&stop).unwrap();
+    for (path, item) in &before {
+        let now = house.item(&item.media_id);
+        let state = (now.availability, now.playable, now.generation, now.modified);
+        let own = (Availability::Local, Playable::Bytes, 1, item.modified);
+        assert_eq!(state, own, "{path}");
+        let whole = house.reader().media_item(now.row).unwrap().unwrap();
+        let there = path.replace("set/", "there/");
+        assert!(whole.resolved_path.unwrap().ends_with(&there), "{path}");
+        assert_eq!(whole.alternatives.len(), 1, "{path}");
+    }
+    // Back home: each at its own place.
+    std::fs::rename(house.sounds().join("there"), house.sounds().join("set")).unwrap();
+    house.wait(|house| house.items(&base).contains_key("set/0.wav"));
+    for item in before.values() {
+        house.wait(|house| house.item(&item.media_id).availability == Availability::Local);
+    }
+}
+
+#[test]
+fn a_root_that_is_not_there_is_shown_as_it_was_and_comes_back() {
+    let house = House::new();
+    put(&house.sounds().join("kit/a.wav"), &wav(1, 64));
+    put(&house.sounds().join("kit/drumkit.xml"), b"<kit/>");
+    let (library, base) = house.watching();
+    house.wait(|house| house.items(&base).len() == 1);
+    let id = house.items(&base)["kit/a.wav"].media_id.clone();
+    let elsewhere = house.folder.path().join("elsewhere");
+    std::fs::rename(house.sounds(), &elsewhere).unwrap();
+    house.wait(|house| house.playable(&id) == Playable::Silence);
+    let shown = house.places(&base);
+    assert!(shown.contains_key("kit/a.wav") && shown.contains_key("kit/drumkit.xml"));
+    assert!(shown.values().all(|(place, _)| !place.is_here()));
+    assert_eq!(
+        library.problems(0, 10).len(),
+        1,
+        "{:?}",
+        library.problems(0, 10)
+    );
+    std::fs::rename(&elsewhere, house.sounds()).unwrap();
+    house.wait(|house| house.playable(&id) == Playable::Bytes);
+    assert!(
+        house
+            .places(&base)
+            .values()
+            .all(|(place, _)| place.is_here())
+    );
+    assert!(library.problems(0, 10).is_empty());
+    // What is deleted in it while it is there goes from the view.
+    std::fs::remove_file(house.sounds().join("kit/drumkit.xml")).unwrap();
+    house.wait(|house| !house.places(&base).contains_key("kit/drumkit.xml"));
+}

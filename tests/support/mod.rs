@@ -231,11 +231,12 @@ impl Mounted<'_> {
         self.daemon.as_ref().unwrap().id()
     }
 
-    /// Ends the daemon as a crash would.
+    /// Ends the daemon as a crash would: its dead mount stays.
     pub fn kill(mut self) {
         let mut daemon = self.daemon.take().unwrap();
         daemon.kill().unwrap();
         daemon.wait().unwrap();
+        std::mem::forget(self);
     }
 
     /// Ends the daemon as Ctrl-C would; it must end by itself, without error.

@@ -320,8 +320,9 @@ fn what_cannot_be_read_is_listed_and_what_is_no_media_is_not() {
         Observed::Unchanged(text)
     );
     assert_eq!(
-        bench.reader().problems(10).unwrap(),
+        bench.reader().problems(0, 10).unwrap(),
         [(
+            odd,
             "/srv/samples/odd.wav".into(),
             "ends in its header".to_owned()
         )]
@@ -329,7 +330,7 @@ fn what_cannot_be_read_is_listed_and_what_is_no_media_is_not() {
     assert_eq!(bench.reader().counts().unwrap().problems, 1);
     // It was repaired.
     bench.see("odd.wav", evidence(3));
-    assert!(bench.reader().problems(10).unwrap().is_empty());
+    assert!(bench.reader().problems(0, 10).unwrap().is_empty());
     assert!(bench.probe(odd, &sound_record()).is_some());
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alternatives;
 mod files;
 mod identity;
 mod labels;

@@ -56,6 +56,8 @@ struct Known {
     /// Where it is, or was last; `None` when another file took that name.
     at: Option<(usize, usize)>,
     present: bool,
+    /// Where the file is in which it lives while its own is not there.
+    lent: Option<(usize, usize)>,
 }
 
 /// The disk as it was last seen, and the items.
@@ -73,6 +75,15 @@ impl Model {
         let item = found.next().map(|(item, _)| *item);
         assert!(found.next().is_none(), "two items at one place");
         item
+    }
+
+    /// The file there is another one, or gone: who lived in it does not any more.
+    fn evict(&mut self, at: (usize, usize)) {
+        for known in self.items.values_mut() {
+            if known.lent == Some(at) {
+                known.lent = None;
+            }
+        }
     }
 
     fn pick(&self, n: usize) -> Option<ItemNo> {
@@ -118,6 +129,7 @@ impl Run {
                 if let Some(place) = self.place((folder, name)) {
                     self.bench.gone(place.row);
                 }
+                self.model.evict((folder, name));
                 if let Some(item) = self.model.at((folder, name)) {
                     self.model.items.get_mut(&item).unwrap().present = false;
                 }
@@ -179,6 +191,9 @@ impl Run {
                     if known.at.is_some_and(|at| at.0 == folder) {
                         known.present = false;
                     }
+                    if known.lent.is_some_and(|at| at.0 == folder) {
+                        known.lent = None;
+                    }
                 }
                 let name = folder.to_string();
                 let again = self
@@ -210,6 +225,9 @@ impl Run {
             .bench
             .write(|w| w.observe(folder, OsStr::new(NAMES[at.1]), &file(seen)));
         let expected = self.model.at(at);
+        if matches!(observed, Observed::Changed(_)) {
+            self.model.evict(at);
+        }
         if let Some(item) = expected {
             let known = self.model.items.get_mut(&item).unwrap();
             match observed {
@@ -223,6 +241,7 @@ impl Run {
                 known.content = content;
             }
             known.present = true;
+            known.lent = None;
         }
         let item = self.bench.probe(place_of(observed), &sound_record());
         if expected.is_some() {
@@ -241,6 +260,7 @@ impl Run {
             content,
             at: Some(at),
             present: true,
+            lent: None,
         };
         let before = self.model.items.insert(item, known);
         assert!(before.is_none(), "a number was given twice");
@@ -254,15 +274,32 @@ impl Run {
         let content = place.evidence.size;
         let seen = self.fresh(content);
         let folder = self.folders[to.0];
+        let known_there = self.place(to);
         let observed = self
             .bench
             .write(|w| w.move_place(place.row, folder, OsStr::new(NAMES[to.1]), &seen));
         let (moved, target) = (self.model.at(from), self.model.at(to));
-        let saved_over = from != to && moved.is_none() && target.is_some();
+        // Of a place that has only ever had this very file, the items were made by a look that was quicker than the
+        // word of the move.
+        let quick = known_there.is_some_and(|there| {
+            there.generation == 1 && there.evidence.same_bytes(&place.evidence)
+        }) && moved.is_some()
+            && moved < target;
+        let saved_over = from != to && target.is_some() && !quick;
         if saved_over {
             // Another content of what was there, unless this looks the same (here: a link to the same file).
             let item = target.unwrap();
+            if matches!(observed, Observed::Changed(_)) {
+                self.model.evict(to);
+            }
+            self.model.evict(from);
+            if let Some(moved) = moved.filter(|_| place.present) {
+                let known = self.model.items.get_mut(&moved).unwrap();
+                known.present = false;
+                known.lent = Some(to);
+            }
             let known = self.model.items.get_mut(&item).unwrap();
+            known.lent = None;
             if known.content != content {
                 assert!(matches!(observed, Observed::Changed(_)));
                 known.generation += 1;
@@ -273,7 +310,9 @@ impl Run {
             }
             known.content = content;
             known.present = true;
-            self.model.forgotten.remove(&from);
+            if moved.is_none() {
+                self.model.forgotten.remove(&from);
+            }
             assert_eq!(
                 self.bench.probe(place_of(observed), &sound_record()),
                 target
@@ -292,10 +331,17 @@ impl Run {
             if self.model.forgotten.remove(&from) {
                 self.model.forgotten.insert(to);
             }
+            self.model.evict(to);
+            for known in self.model.items.values_mut() {
+                if known.lent == Some(from) {
+                    known.lent = Some(to);
+                }
+            }
             if let Some(target) = target {
                 let known = self.model.items.get_mut(&target).unwrap();
                 known.at = None;
                 known.present = false;
+                known.lent = known.lent.or(Some(to));
             }
         }
         if let Some(moved) = moved {
@@ -306,6 +352,7 @@ impl Run {
             }
             known.at = Some(to);
             known.present = true;
+            known.lent = None;
         }
     }
 
@@ -316,7 +363,7 @@ impl Run {
             assert_eq!(row.media_id, known.id);
             assert_eq!(row.generation, known.generation, "{item:?}");
             assert_eq!(row.size, known.content, "{item:?}");
-            let state = if known.present {
+            let state = if known.present || known.lent.is_some() {
                 (Availability::Local, Playable::Bytes)
             } else {
                 (Availability::Missing, Playable::Silence)
@@ -331,13 +378,18 @@ impl Run {
                 .map(|tag| tag.name)
                 .collect();
             assert_eq!(tags, known.tags);
-            let place = reader.place(row.place.unwrap()).unwrap().unwrap();
-            assert_eq!(place.present, known.present);
-            let at = known.at.map(|at| (self.folders[at.0], NAMES[at.1]));
-            let is = place
-                .folder
-                .map(|folder| (folder, place.name.to_str().unwrap()));
-            assert_eq!(is, at);
+            assert_eq!(row.home.is_some(), known.lent.is_some(), "{item:?}");
+            let named = |place: Option<PlaceNo>| {
+                let place = reader.place(place.unwrap()).unwrap().unwrap();
+                let name = place.name.into_string().unwrap();
+                (place.folder.map(|folder| (folder, name)), place.present)
+            };
+            let at = |at: (usize, usize)| (self.folders[at.0], NAMES[at.1].to_owned());
+            let record = (known.at.map(at), known.present);
+            assert_eq!(named(row.place_of_record()), record, "{item:?}");
+            if known.lent.is_some() {
+                assert_eq!(named(row.place), (known.lent.map(at), true), "{item:?}");
+            }
         }
         let listed = reader.search_numbers("", 0, u32::MAX).unwrap();
         assert_eq!(listed, self.model.items.keys().copied().collect::<Vec<_>>());

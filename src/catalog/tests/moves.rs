@@ -110,38 +110,112 @@ fn a_gone_file_that_is_found_elsewhere_is_local_again() {
     assert_eq!(bench.reader().places_of_folder(folder).unwrap().len(), 1);
 }
 
+/// The item that the library shows at a name.
+fn item_at(bench: &Bench, name: &str) -> Option<ItemNo> {
+    let found = bench.reader().child_place(bench.top(), OsStr::new(name));
+    found.unwrap()?.1.map(|item| item.row)
+}
+
 #[test]
-fn a_file_moved_over_another_takes_its_name_but_not_its_item() {
+fn a_known_sound_renamed_over_another_is_a_change_of_that_and_both_live() {
     let bench = Bench::new();
     let (one, first) = bench.sound("a.wav", evidence(10));
-    let (two, second) = bench.sound("b.wav", evidence(20));
-    move_to(&bench, two, "a.wav", renamed(20));
-    assert_eq!(bench.item(first).availability, Availability::Missing);
-    assert_eq!(bench.place(one).folder, None);
-    // What was recorded of it stays.
-    assert_eq!(path_of(&bench, first), (in_samples("a.wav"), None));
-    let there = bench
-        .reader()
-        .child_place(bench.top(), OsStr::new("a.wav"))
-        .unwrap()
-        .unwrap();
-    assert_eq!(there.1.unwrap().row, second);
-    // The first one turns up elsewhere.
-    assert_eq!(bench.reader().gone_places_of_size(10).unwrap()[0].row, one);
-    move_to(&bench, one, "c.wav", evidence(10));
-    assert_eq!(bench.item(first).availability, Availability::Local);
-    assert_eq!(path_of(&bench, first).0, in_samples("c.wav"));
+    let (two, second) = bench.sound("a-new.wav", evidence(20));
+    assert_eq!(
+        move_to(&bench, two, "a.wav", renamed(20)),
+        Observed::Changed(one)
+    );
+    let row = bench.item(first);
+    assert_eq!((row.generation, row.size), (2, 20));
+    assert_eq!(row.availability, Availability::Local);
+    assert_eq!(item_at(&bench, "a.wav"), Some(first));
+    // The other one has its bytes from there, in the same generation; of record is where it was.
+    let lent = bench.item(second);
+    assert_eq!(
+        (lent.generation, lent.availability),
+        (1, Availability::Local)
+    );
+    assert_eq!((lent.place, lent.home), (Some(one), Some(two)));
+    assert_eq!(
+        path_of(&bench, second),
+        (
+            in_samples("a-new.wav"),
+            Some("/srv/samples/a.wav".to_owned())
+        )
+    );
+    let whole = bench.reader().media_item(second).unwrap().unwrap();
+    assert_eq!(whole.alternatives, [in_samples("a.wav")]);
+    // The next save in that manner.
+    assert_eq!(bench.see("a-new.wav", evidence(30)), Observed::Changed(two));
+    let row = bench.item(second);
+    assert_eq!((row.generation, row.size, row.home), (2, 30, None));
+    move_to(&bench, two, "a.wav", renamed(30));
+    assert_eq!(bench.item(first).generation, 3);
+    assert_eq!(bench.item(second).place, Some(one));
+    assert_eq!(bench.reader().counts().unwrap().items, 2);
+    // Written in place, the bytes of the other one are nowhere any more.
+    bench.see("a.wav", evidence(40));
+    let row = bench.item(second);
+    assert_eq!((row.generation, row.size), (2, 30));
+    assert_eq!(
+        (row.availability, row.place, row.home),
+        (Availability::Missing, Some(two), None)
+    );
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_look_that_was_quicker_than_the_word_of_a_move_makes_no_other_sound() {
+    let bench = Bench::new();
+    let (old, item) = bench.sound("a.wav", evidence(10));
+    let (_, quick) = bench.sound("b.wav", renamed(10));
+    move_to(&bench, old, "b.wav", renamed(10));
+    assert_eq!(item_at(&bench, "b.wav"), Some(item));
+    let row = bench.item(item);
+    assert_eq!((row.generation, row.place), (1, Some(old)));
+    // An id that was given is never forgotten.
+    assert_eq!(bench.item(quick).place, Some(old));
+    assert_eq!(bench.item(quick).availability, Availability::Local);
     assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
 }
 
 #[test]
 fn removing_the_item_of_a_displaced_place_forgets_the_place() {
     let bench = Bench::new();
-    let (one, first) = bench.sound("a.wav", evidence(10));
-    let (two, _) = bench.sound("b.wav", evidence(20));
-    move_to(&bench, two, "a.wav", renamed(20));
-    bench.write(|w| w.remove(first));
-    assert_eq!(bench.reader().place(one).unwrap(), None);
+    let (old, _) = bench.sound("a.wav", evidence(10));
+    let (quick, second) = bench.sound("b.wav", renamed(10));
+    move_to(&bench, old, "b.wav", renamed(10));
+    assert_eq!(bench.place(quick).folder, None);
+    bench.write(|w| w.remove(second));
+    assert_eq!(bench.reader().place(quick).unwrap(), None);
+}
+
+#[test]
+fn a_sound_saved_anew_beside_its_backup_goes_on_at_its_name() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    move_to(&bench, place, "a.wav~", renamed(10));
+    let new = place_of(bench.see("a.wav", evidence(20)));
+    let probe = bench.write(|w| w.move_back(place, new));
+    let backup = *probe.last().unwrap();
+    assert_eq!(probe, [place, backup]);
+    let row = bench.item(item);
+    assert_eq!(
+        (row.name.as_str(), row.generation, row.size, row.place),
+        ("a.wav", 2, 20, Some(place))
+    );
+    let second = bench.probe(backup, &sound_record()).unwrap();
+    assert_eq!(item_at(&bench, "a.wav~"), Some(second));
+    // Where the backup went at once, nothing is made of it.
+    let (place, item) = bench.sound("b.wav", evidence(11));
+    move_to(&bench, place, "b.wav~", renamed(11));
+    bench.gone(place);
+    let new = place_of(bench.see("b.wav", evidence(21)));
+    assert_eq!(bench.write(|w| w.move_back(place, new)), [place]);
+    let row = bench.item(item);
+    assert_eq!((row.generation, row.availability), (2, Availability::Local));
+    assert_eq!(item_at(&bench, "b.wav"), Some(item));
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -236,7 +310,7 @@ fn a_folder_moved_onto_a_gone_one_goes_on_with_its_missing_sounds() {
     let new = folder(&bench, bench.top(), "Kicks 2");
     let new_inner = folder(&bench, new, "Inner");
     let new_both = sound_in(&bench, new, "both.wav", 20);
-    bench.write(|w| w.move_folder(new, bench.top(), OsStr::new("Kicks")));
+    let changed = bench.write(|w| w.move_folder(new, bench.top(), OsStr::new("Kicks")));
 
     let reader = bench.reader();
     let kicks = reader
@@ -244,9 +318,15 @@ fn a_folder_moved_onto_a_gone_one_goes_on_with_its_missing_sounds() {
         .unwrap()
         .unwrap();
     assert_eq!(kicks.row, new);
-    assert_eq!(path_of(&bench, new_both).0, in_samples("Kicks/both.wav"));
-    assert_eq!(bench.item(both).availability, Availability::Missing);
-    assert_eq!(path_of(&bench, both).0, in_samples("Kicks/both.wav"));
+    // What came is another content of the sound that had the name, and both live in it.
+    assert_eq!(changed, [bench.item(both).place.unwrap()]);
+    let row = bench.item(both);
+    assert_eq!((row.generation, row.size), (2, 20));
+    for item in [both, new_both] {
+        assert_eq!(bench.item(item).availability, Availability::Local);
+        let path = Some("/srv/samples/Kicks/both.wav".to_owned());
+        assert_eq!(path_of(&bench, item).1, path);
+    }
     // A sound that comes back to its old path is the old item.
     let back = bench.write(|w| w.observe(new, OsStr::new("old.wav"), &file(evidence(11))));
     assert_eq!(Some(place_of(back)), bench.item(only_old).place);

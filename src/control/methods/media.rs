@@ -149,6 +149,18 @@ pub struct ScanAnswer {
     pub problems: u64,
 }
 
+/// Of `media.forgetLibrary`: one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgetLibraryParams {
+    /// The root by the name that it is shown by. Looked for first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its folder, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
+}
+
 /// Of `media.relink`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -27,9 +27,9 @@ impl From<LibraryError> for RpcError {
     fn from(error: LibraryError) -> Self {
         let reason = match error {
             LibraryError::Catalog(error) => return error.into(),
-            LibraryError::NotAFolder { .. } | LibraryError::IdForMany { .. } => {
-                Reason::InvalidParameter
-            }
+            LibraryError::NotAFolder { .. }
+            | LibraryError::OneForMany { .. }
+            | LibraryError::OneForFolder { .. } => Reason::InvalidParameter,
             LibraryError::Nested { .. }
             | LibraryError::Excluded { .. }
             | LibraryError::Untrusted { .. } => Reason::Refused,

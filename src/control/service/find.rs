@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::Service;
-use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, Reader, Section};
+use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, PlaceRow, Reader, Section};
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
-use crate::model::{MediaId, display_name, unsafe_name};
+use crate::model::{MediaId, path_text};
 use crate::tree::node::Door;
 
 /// Deeper paths are no paths of the drive.
@@ -38,7 +38,7 @@ impl Service {
     ) -> Result<ItemRow, RpcError> {
         let shown = || match id {
             Some(id) => id.to_string(),
-            None => display_name(path.as_os_str().as_encoded_bytes()),
+            None => path_text(path),
         };
         let parts = parts(path).ok_or_else(|| {
             RpcError::new(
@@ -53,13 +53,53 @@ impl Service {
             Some(below) => on_drive(reader, &below)?,
             None => on_disk(reader, path)?,
         };
-        found.ok_or_else(|| unknown(&shown()))
+        match found {
+            Some(Found::Item(item)) => Ok(item),
+            Some(Found::Folder) => Err(RpcError::new(
+                Reason::NotFound,
+                format!("{} is a folder, not a sound", shown()),
+            )
+            .remedy("`mediafs ls WORD` lists those whose folder has that word")),
+            Some(Found::File(file)) => Err(no_sound(&shown(), &file)),
+            None => Err(self.left_out(path).unwrap_or_else(|| unknown(&shown()))),
+        }
+    }
+
+    /// Why something in a library was not taken in.
+    fn left_out(&self, path: &Path) -> Option<RpcError> {
+        let library = self.library.lock().clone()?;
+        let reason = library.problem_at(path)?;
+        Some(RpcError::new(
+            Reason::NotFound,
+            format!("{} is left out: {reason}", path_text(path)),
+        ))
     }
 }
 
 fn unknown(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no sound {what:?}"))
-        .remedy("`mediafs ls` lists all, with their ids")
+        .remedy("`mediafs ls` lists all, with their ids, and `mediafs import` adds files")
+}
+
+/// What a path leads to.
+enum Found {
+    Item(ItemRow),
+    /// A file of a library or project, of which there is no item.
+    File(PlaceRow),
+    /// A folder of one.
+    Folder,
+}
+
+fn no_sound(what: &str, file: &PlaceRow) -> RpcError {
+    match &file.problem {
+        Some(reason) => RpcError::new(
+            Reason::NotFound,
+            format!("{what} cannot be read as a sound: {reason}"),
+        )
+        .remedy("it is shown in library/ as it is, but has no id"),
+        None => RpcError::new(Reason::NotFound, format!("{what} is there, but no sound"))
+            .remedy("`mediafs import` makes one of it, or says why it cannot"),
+    }
 }
 
 /// The names of an absolute path; `None` for any other.
@@ -87,7 +127,7 @@ fn parts_below(of: &[OsString], top: &Path) -> Option<Vec<OsString>> {
 }
 
 /// The way the views of the drive go, as far as they lead to items.
-fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcError> {
+fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<Found>, RpcError> {
     let parts = match parts {
         [first, door, rest @ ..]
             if first == ".as" && Door::NAMED.iter().any(|(name, _)| door == *name) =>
@@ -97,11 +137,11 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
         all => all,
     };
     let text = |name: &OsStr| name.to_str().map(str::to_owned);
-    match parts {
-        [view, id, ..] if view == "by-id" => Ok(match id_of(id) {
+    let item = match parts {
+        [view, id, ..] if view == "by-id" => match id_of(id) {
             Some(id) => reader.item_by_id(&id)?,
             None => None,
-        }),
+        },
         [view, root, rest @ ..] if view == "library" => {
             let Some(base) = text(root)
                 .map(|name| reader.base_named(BaseKind::Library, &name))
@@ -110,8 +150,8 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
             else {
                 return Ok(None);
             };
-            let names: Vec<OsString> = rest.iter().map(|name| on_disk_name(name)).collect();
-            below(reader, &base, &names)
+            // The library's folders are shown under the names they have on disk.
+            return below(reader, &base, rest);
         }
         [view, project, section, name, ..] if view == "projects" => {
             let Some(base) = text(project)
@@ -124,7 +164,7 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
             let section = match section.to_str() {
                 Some("by-id") => {
                     return Ok(match id_of(name) {
-                        Some(id) => reader.item_in_scope(&id, Some(base.row))?,
+                        Some(id) => reader.item_in_scope(&id, Some(base.row))?.map(Found::Item),
                         None => None,
                     });
                 }
@@ -134,12 +174,13 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<ItemRow>, RpcE
                 },
             };
             match text(name) {
-                Some(name) => Ok(reader.shown(base.row, section, &name)?),
-                None => Ok(None),
+                Some(name) => reader.shown(base.row, section, &name)?,
+                None => None,
             }
         }
-        _ => Ok(None),
-    }
+        _ => None,
+    };
+    Ok(item.map(Found::Item))
 }
 
 /// `by-id/<id>` and `by-id/<id>.<ext>`.
@@ -148,25 +189,9 @@ fn id_of(name: &OsStr) -> Option<MediaId> {
     name.split_once('.').map_or(name, |(id, _)| id).parse().ok()
 }
 
-/// The name that a safe name stands for.
-fn on_disk_name(name: &OsStr) -> OsString {
-    let Some(text) = name.to_str() else {
-        return name.to_owned();
-    };
-    let bytes = unsafe_name(text);
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStringExt as _;
-        OsString::from_vec(bytes)
-    }
-    #[cfg(not(unix))]
-    {
-        String::from_utf8(bytes).map_or_else(|_| name.to_owned(), OsString::from)
-    }
-}
-
 /// The item whose file has this path: of an active library or an open project first, the innermost first.
-fn on_disk(reader: &Reader, path: &Path) -> Result<Option<ItemRow>, RpcError> {
+fn on_disk(reader: &Reader, path: &Path) -> Result<Option<Found>, RpcError> {
+    let mut other_than_item = None;
     let mut bases = reader.bases()?;
     bases.retain(|base| path.starts_with(&base.path));
     bases.sort_by_key(|base| {
@@ -183,16 +208,20 @@ fn on_disk(reader: &Reader, path: &Path) -> Result<Option<ItemRow>, RpcError> {
             .components()
             .map(|component| component.as_os_str().to_owned())
             .collect();
-        if let Some(item) = below(reader, &base, &names)? {
-            return Ok(Some(item));
+        match below(reader, &base, &names)? {
+            Some(other @ (Found::File(_) | Found::Folder)) => {
+                other_than_item = other_than_item.or(Some(other))
+            }
+            Some(item) => return Ok(Some(item)),
+            None => {}
         }
     }
-    Ok(None)
+    Ok(other_than_item)
 }
 
-fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<ItemRow>, RpcError> {
+fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<Found>, RpcError> {
     let [folders @ .., file] = names else {
-        return Ok(None);
+        return Ok(Some(Found::Folder));
     };
     let mut at: FolderNo = base.top;
     for name in folders {
@@ -202,9 +231,12 @@ fn below(reader: &Reader, base: &BaseRow, names: &[OsString]) -> Result<Option<I
         }
     }
     match reader.child_place(at, file)? {
-        Some((_, Some(item))) => Ok(Some(item)),
+        Some((_, Some(item))) => Ok(Some(Found::Item(item))),
         // Items of other scopes may have the file.
-        Some((place, None)) => Ok(reader.items_at(place.row)?.into_iter().next()),
-        None => Ok(None),
+        Some((place, None)) => Ok(match reader.items_of(place.row)?.into_iter().next() {
+            Some(item) => Some(Found::Item(item)),
+            None => place.present.then_some(Found::File(place)),
+        }),
+        None => Ok(reader.child_folder(at, file)?.map(|_| Found::Folder)),
     }
 }

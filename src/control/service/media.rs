@@ -1,10 +1,9 @@
 //! What is done with items one at a time: get, search, tag, rename, remove.
 
-use super::{Service, cancelled};
+use super::Service;
 use crate::catalog::{CatalogError, Durability, ItemNo, Reader};
 use crate::control::methods::*;
-use crate::control::{Caller, Reason, RpcError};
-use crate::library::{Phase, ProgressSnapshot};
+use crate::control::{Reason, RpcError};
 use crate::model::{Confidence, MediaItem, Tag, TagSource, split_extension};
 
 impl Service {
@@ -107,64 +106,6 @@ impl Service {
             media_id: item.media_id,
             name: item.name,
         })
-    }
-
-    pub(super) fn scan(
-        &self,
-        params: &ScanParams,
-        caller: &mut dyn Caller,
-    ) -> Result<ScanAnswer, RpcError> {
-        use crate::library::Which as Roots;
-        let library = self.library()?;
-        let roots = match &params.path {
-            None => Roots::All,
-            Some(path) => {
-                let base = self
-                    .catalog
-                    .reader()?
-                    .bases()?
-                    .into_iter()
-                    .find(|base| base.path == path.0 && base.active);
-                let Some(base) = base else {
-                    return Err(RpcError::new(
-                        Reason::NotFound,
-                        format!("{} is no library folder", path.0.display()),
-                    )
-                    .remedy("`mediafs status` lists them"));
-                };
-                Roots::One(base.row)
-            }
-        };
-        let progress = crate::library::Progress::default();
-        super::import::watched(
-            caller,
-            &mut || scan_progress(&progress.snapshot()),
-            |cancel| library.scan_now(&roots, &progress, cancel),
-        )??;
-        if caller.gone() {
-            return Err(cancelled());
-        }
-        let seen = progress.snapshot();
-        Ok(ScanAnswer {
-            files: seen.seen,
-            read: seen.done,
-            problems: seen.failed,
-        })
-    }
-}
-
-/// How far a scan is, in the protocol's words.
-pub(super) fn scan_progress(progress: &ProgressSnapshot) -> TaskProgress {
-    let looking = matches!(progress.phase, Phase::Looking | Phase::Idle);
-    TaskProgress {
-        kind: TaskKind::Scan,
-        subject: "library folders".to_owned(),
-        done: if looking {
-            progress.seen
-        } else {
-            progress.done
-        },
-        total: (!looking).then_some(progress.expected),
     }
 }
 

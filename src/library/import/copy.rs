@@ -23,10 +23,11 @@ use crate::library::probing::read_facts;
 use crate::library::progress::Progress;
 use crate::model::ObjectHash;
 
-use super::Outcome;
-use super::gather::Source;
+use super::gather::{Source, Through};
 use super::record::{Prepared, Way};
+use super::remote::RemoteFile;
 use super::sources::{Origin, Sources};
+use super::{ImportOptions, Outcome};
 
 /// The name that the folder of copies has in the library.
 const COPIES_NAME: &str = "Imported";
@@ -87,6 +88,7 @@ impl Drop for Temporary {
 /// Copies files into the folder of copies of one scope.
 pub(super) struct Copier<'e> {
     engine: &'e Engine,
+    options: &'e ImportOptions,
     pub(super) base: BaseRow,
     root: RootFolder,
     top: PathBuf,
@@ -100,6 +102,7 @@ impl<'e> Copier<'e> {
     pub(super) fn new(
         engine: &'e Engine,
         project: Option<&BaseRow>,
+        options: &'e ImportOptions,
         sources: Sources,
     ) -> Result<Self, LibraryError> {
         let (base, top, is_new) = match project {
@@ -129,6 +132,7 @@ impl<'e> Copier<'e> {
         })?;
         Ok(Self {
             engine,
+            options,
             base,
             root,
             top,
@@ -160,8 +164,9 @@ impl<'e> Copier<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        let (mut source, evidence, mut record) = match read_source(file) {
-            Ok(read) => read,
+        let (mut source, evidence) = match Reading::open(self.engine, file, cancel) {
+            Ok(opened) => opened,
+            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
             Err(outcome) => return Ok(Err(Halt::This(outcome))),
         };
         let mut restores = None;
@@ -171,6 +176,10 @@ impl<'e> Copier<'e> {
             let missing = self.missing(&item)?;
             if origin.unchanged(&evidence) {
                 match missing {
+                    // Its lost copy would come back, under an id that was not wished for.
+                    Some(_) if self.options.conflict(&item).is_some() => {
+                        return Ok(Ok(Copied::Known(item)));
+                    }
                     None => return Ok(Ok(Copied::Known(item))),
                     Some(place) => restores = place,
                 }
@@ -201,9 +210,13 @@ impl<'e> Copier<'e> {
             Ok(None) => return Ok(Err(Halt::Cancelled)),
             Err(error) => return Ok(Err(halt(&error, &self.base.path))),
         };
-        if evidence_of(&source).ok() != Some(evidence) {
+        if !source.is_unchanged(&evidence) {
             return Ok(Err(changed()));
         }
+        let mut record = match source.record(file, &mut temporary.file) {
+            Ok(record) => record,
+            Err(outcome) => return Ok(Err(Halt::This(outcome))),
+        };
         temporary.origin = Origin::new(&file.source, &evidence, hash);
         if let Err(error) = finish(&temporary.file, &evidence) {
             return Ok(Err(halt(&error, &self.base.path)));
@@ -287,7 +300,7 @@ impl<'e> Copier<'e> {
                 .flatten()
                 .filter(|(row, _)| row.name == name);
             if let Some((row, _)) = place {
-                let items = reader.items_at(row.row)?;
+                let items = reader.items_of(row.row)?;
                 // In the library a scan makes an item of whatever it finds.
                 let found = |item: &ItemRow| {
                     self.base.kind == crate::catalog::BaseKind::Library
@@ -372,6 +385,73 @@ fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
     }
 }
 
+/// A source that is read.
+enum Reading<'e> {
+    Here(File, ProbeRecord),
+    There(RemoteFile<'e>),
+}
+
+impl<'e> Reading<'e> {
+    fn open(
+        engine: &'e Engine,
+        file: &'e Source,
+        cancel: &'e AtomicBool,
+    ) -> Result<(Self, Evidence), Outcome> {
+        match file.through {
+            Through::Here => {
+                let (mut opened, evidence, record) = read_source(file)?;
+                opened
+                    .seek(SeekFrom::Start(0))
+                    .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))?;
+                Ok((Self::Here(opened, record), evidence))
+            }
+            Through::Courier => {
+                let remote = RemoteFile::open(engine, file, cancel)?;
+                let evidence = remote.evidence();
+                Ok((Self::There(remote), evidence))
+            }
+        }
+    }
+
+    /// What was read is what was there from the beginning to the end.
+    fn is_unchanged(&self, evidence: &Evidence) -> bool {
+        match self {
+            Self::Here(file, _) => evidence_of(file).ok() == Some(*evidence),
+            Self::There(remote) => remote.is_unchanged(),
+        }
+    }
+
+    /// What it is; of what a courier has read, by its copy.
+    fn record(self, file: &Source, copy: &mut File) -> Result<ProbeRecord, Outcome> {
+        match self {
+            Self::Here(_, record) => Ok(record),
+            Self::There(_) => {
+                let name = file.source.file_name().unwrap_or_default();
+                media(read_facts(copy, name.as_bytes()), file.named)
+            }
+        }
+    }
+}
+
+impl Read for Reading<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Here(file, _) => file.read(into),
+            Self::There(remote) => remote.read(into),
+        }
+    }
+}
+
+/// Refuses what is no media.
+fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Outcome> {
+    match record {
+        ProbeRecord::Problem(reason) => Err(Outcome::Failed(reason)),
+        ProbeRecord::NotMedia if named => Err(Outcome::Failed("not a media file".to_owned())),
+        ProbeRecord::NotMedia => Err(Outcome::Skipped("not a media file".to_owned())),
+        media @ ProbeRecord::Media { .. } => Ok(media),
+    }
+}
+
 /// Opens a source and reads what it is.
 pub(super) fn read_source(file: &Source) -> Result<(File, Evidence, ProbeRecord), Outcome> {
     let failed = |error: io::Error| Outcome::Failed(format!("it cannot be read: {error}"));
@@ -381,23 +461,17 @@ pub(super) fn read_source(file: &Source) -> Result<(File, Evidence, ProbeRecord)
     let (mut opened, evidence) = RootFolder::open(parent)
         .and_then(|root| root.file(Path::new(name)))
         .map_err(failed)?;
-    let record = read_facts(&mut opened, name.as_bytes());
-    match record {
-        ProbeRecord::Problem(reason) => Err(Outcome::Failed(reason)),
-        ProbeRecord::NotMedia if file.named => Err(Outcome::Failed("not a media file".to_owned())),
-        ProbeRecord::NotMedia => Err(Outcome::Skipped("not a media file".to_owned())),
-        media @ ProbeRecord::Media { .. } => Ok((opened, evidence, media)),
-    }
+    let record = media(read_facts(&mut opened, name.as_bytes()), file.named)?;
+    Ok((opened, evidence, record))
 }
 
 /// All bytes from `source` to `target`: their hash and number; `None` when cancelled.
 fn copy_bytes(
-    source: &mut File,
+    source: &mut impl Read,
     target: &mut File,
     progress: &Progress,
     cancel: &AtomicBool,
 ) -> io::Result<Option<(ObjectHash, u64)>> {
-    source.seek(SeekFrom::Start(0))?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; BUFFER];
     let mut length = 0_u64;

@@ -1,13 +1,13 @@
 //! Paths on the drive itself: importing one means the item that it shows.
 
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use mediafs_platform::volume::MountTable;
 
 use crate::catalog::{BaseKind, CatalogError, ItemRow, Reader, Section};
 use crate::library::engine::Engine;
-use crate::model::{MediaId, unsafe_name};
+use crate::model::MediaId;
 
 /// The kind of file system that a mounted drive is.
 const FILE_SYSTEM: &str = "fuse.mediafs";
@@ -20,26 +20,39 @@ pub(super) fn item_on_drive(
     let Some(relative) = on_drive(engine, path) else {
         return Ok(None);
     };
-    let parts: Vec<&str> = relative
+    let parts: Vec<&OsStr> = relative
         .components()
         .filter_map(|part| match part {
-            Component::Normal(name) => name.to_str(),
+            Component::Normal(name) => Some(name),
             _ => None,
         })
         .collect();
     let parts = match parts.as_slice() {
-        [".as", _class, rest @ ..] => rest,
+        [door, _class, rest @ ..] if *door == ".as" => rest,
         all => all,
     };
     let reader = engine.catalog.reader()?;
+    // The library's folders are shown under the names they have on disk, all else under safe names.
     let item = match parts {
-        ["by-id", id, ..] => match id.parse::<MediaId>() {
-            Ok(id) => reader.item_by_id(&id)?,
-            Err(_) => None,
+        [view, base, rest @ ..] if *view == "library" => match base.to_str() {
+            Some(base) => in_library(&reader, base, rest)?,
+            None => None,
         },
-        ["library", base, rest @ ..] => in_library(&reader, base, rest)?,
-        ["projects", project, section, name] => in_project(&reader, project, section, name)?,
-        _ => None,
+        _ => match parts
+            .iter()
+            .map(|part| part.to_str())
+            .collect::<Option<Vec<&str>>>()
+            .as_deref()
+        {
+            Some(["by-id", id, ..]) => match id.parse::<MediaId>() {
+                Ok(id) => reader.item_by_id(&id)?,
+                Err(_) => None,
+            },
+            Some(["projects", project, section, name]) => {
+                in_project(&reader, project, section, name)?
+            }
+            _ => None,
+        },
     };
     Ok(Some(item.ok_or_else(|| {
         "a path of the drive that shows no media item".to_owned()
@@ -61,7 +74,11 @@ fn on_drive(engine: &Engine, path: &Path) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-fn in_library(reader: &Reader, base: &str, rest: &[&str]) -> Result<Option<ItemRow>, CatalogError> {
+fn in_library(
+    reader: &Reader,
+    base: &str,
+    rest: &[&OsStr],
+) -> Result<Option<ItemRow>, CatalogError> {
     let Some(base) = reader.base_named(BaseKind::Library, base)? else {
         return Ok(None);
     };
@@ -70,18 +87,12 @@ fn in_library(reader: &Reader, base: &str, rest: &[&str]) -> Result<Option<ItemR
     };
     let mut at = base.top;
     for folder in folders {
-        match reader.child_folder(at, &on_disk(folder))? {
+        match reader.child_folder(at, folder)? {
             Some(child) => at = child.row,
             None => return Ok(None),
         }
     }
-    Ok(reader
-        .child_place(at, &on_disk(name))?
-        .and_then(|(_, item)| item))
-}
-
-fn on_disk(shown: &str) -> std::ffi::OsString {
-    std::ffi::OsString::from_vec(unsafe_name(shown))
+    Ok(reader.child_place(at, name)?.and_then(|(_, item)| item))
 }
 
 fn in_project(

@@ -11,7 +11,7 @@ use crate::library::error::LibraryError;
 use crate::library::progress::Progress;
 
 use super::drive::item_on_drive;
-use super::{ImportMode, ImportOptions, Imported, Outcome};
+use super::{ImportMode, ImportOptions, Imported, Outcome, remote};
 
 /// One thing to do.
 pub(super) enum Task {
@@ -37,9 +37,20 @@ pub(super) struct Source {
     pub(super) below: PathBuf,
     /// It was named itself, not found in a folder: nothing about it is passed over in silence.
     pub(super) named: bool,
+    /// How it is read.
+    pub(super) through: Through,
 }
 
-/// Makes the list. Nothing on storage that is not trusted is touched.
+/// Who touches a file's storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Through {
+    /// This process: it is trusted.
+    Here,
+    /// A courier: it may hang.
+    Courier,
+}
+
+/// Makes the list. Nothing on storage that is not trusted is touched but by couriers.
 pub(super) fn gather(
     engine: &Engine,
     paths: &[PathBuf],
@@ -73,23 +84,38 @@ fn gather_all(
                 continue;
             }
         };
-        if let Some(answer) = on_drive(engine, &absolute)? {
+        if let Some(answer) = on_drive(engine, &absolute, options)? {
             tasks.push(Task::Answered(answer));
             continue;
         }
-        let real = match real_path(engine, &absolute) {
+        if let Some(reason) = engine.untrusted_now(&absolute) {
+            remote::gather(
+                engine, &absolute, &reason, options, progress, cancel, &mut tasks,
+            );
+            continue;
+        }
+        let real = match real_path(&absolute) {
             Ok(real) => real,
             Err(reason) => {
                 tasks.push(Task::Answered(Imported::failed(path, reason)));
                 continue;
             }
         };
-        if let Some(answer) = on_drive(engine, &real)? {
+        if let Some(answer) = on_drive(engine, &real, options)? {
             tasks.push(Task::Answered(answer));
+            continue;
+        }
+        if let Some(reason) = engine.untrusted_now(&real) {
+            remote::gather(
+                engine, &real, &reason, options, progress, cancel, &mut tasks,
+            );
             continue;
         }
         match std::fs::metadata(&real) {
             Ok(found) if found.is_dir() => {
+                if options.is_for_one() {
+                    return Err(LibraryError::OneForFolder { path: path.clone() });
+                }
                 let reference = match options.mode {
                     ImportMode::Default | ImportMode::Reference => options.project.is_none(),
                     ImportMode::Copy => false,
@@ -106,6 +132,7 @@ fn gather_all(
                     source: real,
                     below: PathBuf::new(),
                     named: true,
+                    through: Through::Here,
                 }));
             }
             Ok(_) => tasks.push(Task::Answered(Imported::failed(
@@ -120,21 +147,18 @@ fn gather_all(
     Ok(tasks)
 }
 
-fn on_drive(engine: &Engine, path: &Path) -> Result<Option<Imported>, LibraryError> {
+fn on_drive(
+    engine: &Engine,
+    path: &Path,
+    options: &ImportOptions,
+) -> Result<Option<Imported>, LibraryError> {
     Ok(item_on_drive(engine, path)?.map(|found| match found {
-        Ok(item) => Imported::item(path, &item, Outcome::Already),
+        Ok(item) => Imported::known(path, &item, options),
         Err(reason) => Imported::failed(path, reason),
     }))
 }
 
-fn real_path(engine: &Engine, path: &Path) -> Result<PathBuf, String> {
-    let refuse = |path: &Path| match engine.untrusted_now(path) {
-        Some(reason) => Err(format!(
-            "{reason}; only trusted local storage is served in this version"
-        )),
-        None => Ok(()),
-    };
-    refuse(path)?;
+fn real_path(path: &Path) -> Result<PathBuf, String> {
     std::fs::canonicalize(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         _ => error.to_string(),
@@ -192,6 +216,7 @@ fn folder(
                         source: path,
                         below: crate::library::sweep::below(&own_name, &relative),
                         named: false,
+                        through: Through::Here,
                     }));
                 }
                 Some(Entry::Link) => tasks.push(skipped(&path, "a symbolic link")),
@@ -207,7 +232,7 @@ fn kind(folder: &Folder, name: &OsStr) -> Option<Entry> {
     folder.look(name).ok().flatten().map(|seen| seen.entry)
 }
 
-fn skipped(path: &Path, what: &str) -> Task {
+pub(super) fn skipped(path: &Path, what: &str) -> Task {
     Task::Answered(Imported::none(path, Outcome::Skipped(what.to_owned())))
 }
 

@@ -10,6 +10,7 @@ mod drive;
 mod gather;
 mod record;
 mod relink;
+mod remote;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Serialize, Serializer};
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, ItemRow};
-use crate::model::{MediaId, safe_name};
+use crate::model::{MediaId, path_text, shown_name};
 
 use super::engine::Engine;
 use super::error::LibraryError;
@@ -57,6 +58,22 @@ pub struct ImportOptions {
     pub id: Option<MediaId>,
     /// The name, with extension, that the item is to have; only with exactly one file. Else the file's.
     pub name: Option<String>,
+}
+
+impl ImportOptions {
+    /// Something was wished that only one file can have.
+    fn is_for_one(&self) -> bool {
+        self.id.is_some() || self.name.is_some()
+    }
+
+    /// Why an item that is known already can't be what was wished for, if so.
+    fn conflict(&self, item: &ItemRow) -> Option<String> {
+        let wished = self.id.as_ref().filter(|id| **id != item.media_id)?;
+        Some(format!(
+            "it is the sound {} already, and an id never changes, so it cannot become {wished}",
+            item.media_id
+        ))
+    }
 }
 
 /// What became of one file.
@@ -109,21 +126,25 @@ impl Serialize for Outcome {
 }
 
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+    serializer.serialize_str(&path_text(path))
 }
 
 impl Imported {
     fn item(source: &Path, item: &ItemRow, outcome: Outcome) -> Self {
-        let path = format!(
-            "by-id/{}/{}",
-            item.media_id,
-            safe_name(item.name.as_bytes())
-        );
+        let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
         Self {
             media_id: Some(item.media_id.clone()),
             source: source.to_owned(),
             path: Some(path),
             outcome,
+        }
+    }
+
+    /// Of a file that is an item already.
+    fn known(source: &Path, item: &ItemRow, options: &ImportOptions) -> Self {
+        match options.conflict(item) {
+            Some(reason) => Self::failed(source, reason),
+            None => Self::item(source, item, Outcome::Already),
         }
     }
 
@@ -158,7 +179,7 @@ impl Library {
     /// before `cancel` said stop; importing again completes it.
     ///
     /// # Errors
-    /// [`LibraryError::IdForMany`], [`LibraryError::NoProject`] before anything is done; [`LibraryError::Catalog`]
+    /// [`LibraryError::OneForMany`], [`LibraryError::OneForFolder`], [`LibraryError::NoProject`] before anything is done; [`LibraryError::Catalog`]
     /// when the catalog fails. What is wrong with single files is told with the file.
     pub fn import(
         &self,
@@ -172,12 +193,11 @@ impl Library {
         progress.restart();
         progress.enter(Phase::Looking);
         let project = project_of(engine, options.project)?;
+        if options.is_for_one() && paths.len() != 1 {
+            return Err(LibraryError::OneForMany { count: paths.len() });
+        }
         let tasks = gather(engine, paths, options, progress, cancel)?;
         let files = tasks.iter().filter(|task| task.is_file()).count();
-        let one = files == 1 && tasks.len() == 1;
-        if (options.id.is_some() || options.name.is_some()) && !one {
-            return Err(LibraryError::IdForMany { count: files });
-        }
         if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
             return Err(LibraryError::InvalidName {
                 name: name.chars().take(80).collect(),
@@ -194,7 +214,10 @@ impl Library {
             done: Vec::new(),
             waiting: Vec::new(),
         };
-        import.run(self, tasks)?;
+        let ran = import.run(self, tasks);
+        // A disk that was imported from can be unplugged.
+        engine.couriers.end_idle();
+        ran?;
         progress.enter(Phase::Idle);
         import.done.sort_by_key(|(task, _)| *task);
         Ok(import.done.into_iter().map(|(_, done)| done).collect())
@@ -261,7 +284,7 @@ impl<'e> Import<'e> {
                     Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, *prepared)),
                     Ok(copy::Copied::Known(item)) => {
                         self.progress.add_done(0);
-                        let known = Imported::item(&file.source, &item, Outcome::Already);
+                        let known = Imported::known(&file.source, &item, self.options);
                         self.done.push((number, known));
                     }
                     Err(Halt::Cancelled) => break,
@@ -289,7 +312,7 @@ impl<'e> Import<'e> {
 
     fn copier(&self) -> Result<Copier<'e>, LibraryError> {
         let sources = Sources::read(self.engine, self.project.as_ref())?;
-        Copier::new(self.engine, self.project.as_ref(), sources)
+        Copier::new(self.engine, self.project.as_ref(), self.options, sources)
     }
 
     fn refuse(&mut self, number: usize, source: &Path, outcome: Outcome) {
@@ -349,6 +372,11 @@ impl<'e> Import<'e> {
             };
             self.done
                 .push((number, Imported::item(&source, &item, outcome)));
+        }
+        let left_out = self.engine.problems.all(0, usize::MAX).into_iter();
+        for (source, reason) in left_out.filter(|(source, _)| source.starts_with(path)) {
+            let skipped = Imported::none(&source, Outcome::Skipped(reason));
+            self.done.push((number, skipped));
         }
         Ok(())
     }

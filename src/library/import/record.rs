@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, NewItem, Observation,
-    Observed, PlaceKind, PlaceNo, ProbeRecord, Writer,
+    Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
 };
 use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
 use crate::library::engine::Engine;
-use crate::library::probing::same_bytes;
 use crate::library::watching::base_of;
 use crate::model::{ObjectHash, Origin, display_name};
 
@@ -74,14 +73,18 @@ pub(super) fn prepare_reference(engine: &Engine, file: &Source) -> Result<Prepar
     let failed = |error: CatalogError| Outcome::Failed(error.to_string());
     let reader = engine.catalog.reader().map_err(failed)?;
     let bases: Vec<BaseRow> = reader.bases().map_err(failed)?;
-    drop(reader);
     // In a root, or in a project's folder: there; else by its absolute path.
-    let homes: Vec<BaseRow> = bases
+    let (homes, others): (Vec<BaseRow>, Vec<BaseRow>) = bases
         .into_iter()
-        .filter(|base| base.active && base.kind != BaseKind::Computer)
-        .collect();
-    let (base, relative) = match base_of(&homes, &file.source) {
-        Some((base, relative)) => (base.clone(), relative),
+        .filter(|base| base.kind != BaseKind::Computer)
+        .partition(|base| base.active);
+    let known = match base_of(&homes, &file.source) {
+        Some((base, relative)) => Some((base.clone(), relative)),
+        None => known_in(&reader, &others, &file.source).map_err(failed)?,
+    };
+    drop(reader);
+    let (base, relative) = match known {
+        Some(known) => known,
         None => {
             let base = engine
                 .write(Durability::Full, Writer::computer)
@@ -98,6 +101,30 @@ pub(super) fn prepare_reference(engine: &Engine, file: &Source) -> Result<Prepar
         base,
         way: Way::Reference(relative),
     })
+}
+
+/// The library root that was forgotten and knows this file as a sound: it stays that one.
+fn known_in(
+    reader: &Reader,
+    bases: &[BaseRow],
+    file: &Path,
+) -> Result<Option<(BaseRow, PathBuf)>, CatalogError> {
+    for base in bases.iter().filter(|base| base.kind == BaseKind::Library) {
+        let Ok(relative) = file.strip_prefix(&base.path) else {
+            continue;
+        };
+        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+            continue;
+        };
+        if let Some(folder) = Engine::find_folder(reader, base, parent)?
+            && let Some((place, _)) = reader.child_place(folder, name)?
+            && place.name == name
+            && !reader.items_of(place.row)?.is_empty()
+        {
+            return Ok(Some((base.clone(), relative.to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 const CHANGED: &str = "it changed while it was read; import it again when nothing writes to it";
@@ -181,11 +208,8 @@ fn enter(
     let before = writer.reader().item_at(place, scope)?;
     let (item, outcome) = match before {
         Some(item) => {
-            if let Some(id) = options.id.as_ref().filter(|id| **id != item.media_id) {
-                return Err(Refusal::This(format!(
-                    "it is {} already, so it can't be {id}",
-                    item.media_id
-                )));
+            if let Some(reason) = options.conflict(&item) {
+                return Err(Refusal::This(reason));
             }
             // Again there, or taken up: new to whoever imports it.
             let outcome = match copied {
@@ -244,7 +268,7 @@ pub(super) fn see_reference(
     let folder = Engine::ensure_folder(writer, root, &prepared.base, parent)?.ok_or_else(gone)?;
     let handle = root.folder(parent).map_err(|_| gone())?;
     let seen = handle.look(name)?.ok_or_else(gone)?;
-    if seen.entry != Entry::File || !same_bytes(&seen.evidence, &prepared.evidence) {
+    if seen.entry != Entry::File || !seen.evidence.same_bytes(&prepared.evidence) {
         return Err(Refusal::This(CHANGED.to_owned()));
     }
     Ok(observe(writer, folder, name, seen.evidence)?)
@@ -285,7 +309,7 @@ fn name_copy(
         let name = numbered(wanted, n);
         let known = writer.reader().child_place(folder, &name)?;
         if let Some((row, _)) = known.filter(|(row, _)| row.name == name)
-            && !writer.reader().items_at(row.row)?.is_empty()
+            && !writer.reader().items_of(row.row)?.is_empty()
         {
             continue;
         }

@@ -13,7 +13,7 @@ use crate::model::Format;
 
 use super::Outcome;
 use super::drive::item_on_drive;
-use super::gather::Source;
+use super::gather::{Source, Through};
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
 
 /// Why an item was not relinked. It is as it was.
@@ -74,6 +74,7 @@ impl Library {
             source,
             below: PathBuf::new(),
             named: true,
+            through: Through::Here,
         };
         let prepared = prepare_reference(engine, &source).map_err(|outcome| match outcome {
             Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
@@ -101,7 +102,7 @@ impl Library {
             Refusal::This(reason) => unusable(reason),
             Refusal::Catalog(error) => error.into(),
         };
-        engine.catalog.write(Durability::Full, |writer| {
+        let left = engine.catalog.write(Durability::Full, |writer| {
             let root = RootFolder::open(&prepared.base.path)
                 .map_err(|error| unusable(error.to_string()))?;
             let place = see_reference(writer, &root, &prepared, relative).map_err(refused)?;
@@ -112,6 +113,9 @@ impl Library {
             writer.record_content(place, generation, &prepared.record)?;
             Ok(writer.relink(item, place)?)
         })?;
+        if let Some(left) = left {
+            engine.probe_soon(left);
+        }
         if prepared.base.kind == BaseKind::Computer
             && let Some(parent) = relative.parent()
         {

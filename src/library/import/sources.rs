@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{BaseRow, CatalogError, Evidence, ItemNo, Writer};
 use crate::library::engine::Engine;
-use crate::model::{Attribute, Confidence, ObjectHash, TagSource};
+use crate::model::{Attribute, Confidence, ObjectHash, TagSource, path_text};
 
 /// The attribute's name.
 const IMPORTED_FROM: &str = "importedFrom";
@@ -29,7 +29,7 @@ pub(super) struct Origin {
 impl Origin {
     pub(super) fn new(source: &Path, evidence: &Evidence, hash: ObjectHash) -> Self {
         Self {
-            path: source.to_string_lossy().into_owned(),
+            path: path_text(source),
             path_hash: key(source),
             size: evidence.size,
             modified_nanoseconds: evidence.modified.0,

@@ -1,0 +1,130 @@
+//! Takes the connections of the control socket, and keeps them few.
+//!
+//! Who connects always gets in: where there are too many connections, the one that has asked nothing for the longest
+//! time is closed for it. One with a request under way never is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mediafs_platform::endpoint::Listener;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Handler;
+use super::server::converse;
+
+/// Connections that are kept, whether they ask something or not.
+const KEPT: usize = 64;
+
+/// Connections at a time, should more than [`KEPT`] have requests under way. Further ones are closed at once.
+const MOST: usize = 4 * KEPT;
+
+/// Pause after the system could not give a connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub struct Activity(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    under_way: usize,
+    since: Instant,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            under_way: 0,
+            since: Instant::now(),
+        }))
+    }
+}
+
+impl Activity {
+    /// A request is under way until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.0.lock().under_way += 1;
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Since when nothing is under way, if so.
+    fn idle_since(&self) -> Option<Instant> {
+        let state = self.0.lock();
+        (state.under_way == 0).then_some(state.since)
+    }
+}
+
+/// A request that is under way.
+pub(super) struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock();
+        state.under_way -= 1;
+        state.since = Instant::now();
+    }
+}
+
+struct Connection {
+    activity: Arc<Activity>,
+    task: JoinHandle<()>,
+}
+
+/// Takes connections until `stop` becomes true.
+pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watch::Receiver<bool>) {
+    let stopped = stop.clone();
+    let take_all = async {
+        let mut open: Vec<Connection> = Vec::new();
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be taken now");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    continue;
+                }
+            };
+            if !make_room(&mut open) {
+                tracing::warn!("a connection is refused: too many have requests under way");
+                continue;
+            }
+            let activity = Arc::new(Activity::default());
+            let talk = converse(
+                stream,
+                Arc::clone(&handler),
+                stopped.clone(),
+                Arc::clone(&activity),
+            );
+            open.push(Connection {
+                activity,
+                task: tokio::spawn(talk),
+            });
+        }
+    };
+    tokio::select! {
+        () = take_all => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Closes the connection that was idle for the longest time if there are too many; false if there is no room for
+/// another one.
+fn make_room(open: &mut Vec<Connection>) -> bool {
+    open.retain(|connection| !connection.task.is_finished());
+    if open.len() < KEPT {
+        return true;
+    }
+    let longest_idle = open
+        .iter()
+        .enumerate()
+        .filter_map(|(at, connection)| Some((connection.activity.idle_since()?, at)))
+        .min();
+    match longest_idle {
+        // Should it be asking something at this moment, that is still answered: only its reading ends.
+        Some((_, at)) => open.swap_remove(at).task.abort(),
+        None => return open.len() < MOST,
+    }
+    true
+}

@@ -1,0 +1,120 @@
+//! Library roots: looked at again, and taken off.
+
+use super::{Service, cancelled};
+use crate::catalog::{BaseKind, BaseRow};
+use crate::control::methods::*;
+use crate::control::{Caller, Reason, RpcError, WirePath};
+use crate::library::{Phase, ProgressSnapshot};
+use crate::model::path_text;
+
+impl Service {
+    pub(super) fn scan(
+        &self,
+        params: &ScanParams,
+        caller: &mut dyn Caller,
+    ) -> Result<ScanAnswer, RpcError> {
+        use crate::library::Which as Roots;
+        let library = self.library()?;
+        let roots = match &params.path {
+            None => Roots::All,
+            Some(path) => {
+                let base = library.base_at(&path.0)?.filter(|base| base.active);
+                Roots::One(base.ok_or_else(|| self.no_root(path))?.row)
+            }
+        };
+        let progress = crate::library::Progress::default();
+        super::import::watched(
+            caller,
+            &mut || scan_progress(&progress.snapshot()),
+            |cancel| library.scan_now(&roots, &progress, cancel),
+        )??;
+        if caller.gone() {
+            return Err(cancelled());
+        }
+        let seen = progress.snapshot();
+        Ok(ScanAnswer {
+            files: seen.seen,
+            read: seen.done,
+            problems: seen.failed,
+        })
+    }
+
+    pub(super) fn forget_library(
+        &self,
+        params: &ForgetLibraryParams,
+    ) -> Result<BaseStatus, RpcError> {
+        let library = self.library()?;
+        let named = match &params.name {
+            Some(name) => self.catalog.reader()?.base_named(BaseKind::Library, name)?,
+            None => None,
+        };
+        let base = match (named, &params.path) {
+            (Some(base), _) => Some(base),
+            (None, Some(path)) => library.base_at(&path.0)?,
+            (None, None) => None,
+        };
+        let base = base
+            .filter(|base| base.kind == BaseKind::Library && base.active)
+            .ok_or_else(|| match (&params.name, &params.path) {
+                (Some(name), _) => no_library(name),
+                (None, Some(path)) => no_library(&path.to_string()),
+                (None, None) => {
+                    RpcError::new(Reason::InvalidParameter, "name a library by name or path")
+                }
+            })?;
+        library.forget_root(&base)?;
+        Ok(BaseStatus::from(BaseRow {
+            active: false,
+            ..base
+        }))
+    }
+}
+
+impl Service {
+    /// What to scan instead of a folder that is no root.
+    fn no_root(&self, path: &WirePath) -> RpcError {
+        let bases = self.catalog.reader().and_then(|reader| reader.bases());
+        let above = bases.unwrap_or_default().into_iter().find(|base| {
+            base.kind != BaseKind::Computer && base.active && path.0.starts_with(&base.path)
+        });
+        match above {
+            Some(base) => RpcError::new(
+                Reason::NotFound,
+                format!("{path} is only a part of a library"),
+            )
+            .remedy(format!("scan the whole of it: {}", path_text(&base.path))),
+            None => no_library(&path.to_string()),
+        }
+    }
+}
+
+fn no_library(what: &str) -> RpcError {
+    RpcError::new(Reason::NotFound, format!("there is no library {what:?}"))
+        .remedy("`mediafs status` lists them, and `mediafs import FOLDER` adds one")
+}
+
+impl From<BaseRow> for BaseStatus {
+    fn from(base: BaseRow) -> Self {
+        Self {
+            name: base.name,
+            path: base.path.as_path().into(),
+            active: base.active,
+            problem: None,
+        }
+    }
+}
+
+/// How far a scan is, in the protocol's words.
+pub(super) fn scan_progress(progress: &ProgressSnapshot) -> TaskProgress {
+    let looking = matches!(progress.phase, Phase::Looking | Phase::Idle);
+    TaskProgress {
+        kind: TaskKind::Scan,
+        subject: "library folders".to_owned(),
+        done: if looking {
+            progress.seen
+        } else {
+            progress.done
+        },
+        total: (!looking).then_some(progress.expected),
+    }
+}

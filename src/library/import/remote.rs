@@ -1,0 +1,246 @@
+//! Files on storage that is not trusted: found and read by a courier, so that an import never hangs with it.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::catalog::Evidence;
+use crate::library::engine::Engine;
+use crate::library::progress::Progress;
+use crate::library::sweep::below;
+use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+
+use super::gather::{Source, Task, Through, skipped};
+use super::{ImportMode, ImportOptions, Imported, Outcome};
+
+/// What a courier's trouble means for whoever named `path`.
+fn trouble(path: &Path, error: &CourierError) -> String {
+    match error {
+        CourierError::Silent | CourierError::Suspended(_) => format!(
+            "{error}: {}; import again when it does",
+            path.parent().unwrap_or(path).display()
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Adds what a path on storage that is not trusted leads to.
+pub(super) fn gather(
+    engine: &Engine,
+    named: &Path,
+    reason: &str,
+    options: &ImportOptions,
+    progress: &Progress,
+    cancel: &AtomicBool,
+    tasks: &mut Vec<Task>,
+) {
+    let mut fail = |why: String| tasks.push(Task::Answered(Imported::failed(named, why)));
+    let copied = match options.mode {
+        ImportMode::Default => options.project.is_some(),
+        ImportMode::Copy => true,
+        ImportMode::Reference => false,
+    };
+    if !copied {
+        return fail(format!(
+            "{reason}, and can't be left there in this version; import it with --copy"
+        ));
+    }
+    let asked = engine
+        .couriers
+        .ask(named, &Question::Resolve(named.into()), cancel);
+    let (real, kind) = match asked {
+        Ok((Reply::Resolved { path, kind }, _)) => (PathBuf::from(path), kind),
+        Ok((Reply::NotFound, _)) => return fail("there is no such file or folder".to_owned()),
+        Ok((Reply::Failed(why), _)) => return fail(why),
+        Ok(_) => return fail(CourierError::Ended.to_string()),
+        Err(CourierError::Cancelled) => return,
+        Err(error) => return fail(trouble(named, &error)),
+    };
+    match kind {
+        Kind::Folder if options.is_for_one() => fail(
+            "an id or a name is for one file, but this is a folder; import the file itself"
+                .to_owned(),
+        ),
+        Kind::Folder => folder(engine, &real, progress, cancel, tasks),
+        Kind::File => {
+            progress.add_seen(1);
+            tasks.push(Task::File(Source {
+                source: real,
+                below: PathBuf::new(),
+                named: true,
+                through: Through::Courier,
+            }));
+        }
+        Kind::Link | Kind::Other(_) => fail("neither a file nor a folder".to_owned()),
+    }
+}
+
+/// Everything below a folder, by name.
+fn folder(
+    engine: &Engine,
+    top: &Path,
+    progress: &Progress,
+    cancel: &AtomicBool,
+    tasks: &mut Vec<Task>,
+) {
+    let own_name = PathBuf::from(top.file_name().unwrap_or_default());
+    let mut stack = vec![PathBuf::new()];
+    while let Some(relative) = stack.pop() {
+        let absolute = below(top, &relative);
+        if cancel.load(Ordering::Relaxed) {
+            return;
+        }
+        if engine.excluded(&absolute).is_some() {
+            continue;
+        }
+        let mut entries = Vec::new();
+        let mut refused = None;
+        let question = Question::List(absolute.as_path().into());
+        let asked = engine
+            .couriers
+            .ask_all(&absolute, &question, cancel, |reply| match reply {
+                Reply::Listed {
+                    entries: mut page,
+                    more,
+                } => {
+                    entries.append(&mut page);
+                    !more
+                }
+                Reply::Failed(why) => {
+                    refused = Some(why);
+                    true
+                }
+                _ => {
+                    refused = Some(CourierError::Ended.to_string());
+                    true
+                }
+            });
+        match asked {
+            Ok(()) => {}
+            Err(CourierError::Cancelled) => return,
+            Err(error) => refused = Some(trouble(&absolute.join("x"), &error)),
+        }
+        if let Some(why) = refused {
+            tasks.push(Task::Answered(Imported::failed(&absolute, why)));
+            continue;
+        }
+        let mut entries: Vec<(std::ffi::OsString, Option<Kind>)> = entries
+            .into_iter()
+            .map(|(name, kind)| (name.into(), kind))
+            .collect();
+        entries.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut folders = Vec::new();
+        for (name, kind) in entries {
+            let path = absolute.join(&name);
+            match kind {
+                Some(Kind::Folder) => folders.push(relative.join(&name)),
+                Some(Kind::File) => {
+                    progress.add_seen(1);
+                    tasks.push(Task::File(Source {
+                        source: path,
+                        below: below(&own_name, &relative),
+                        named: false,
+                        through: Through::Courier,
+                    }));
+                }
+                Some(Kind::Link) => tasks.push(skipped(&path, "a symbolic link")),
+                Some(Kind::Other(what)) => tasks.push(skipped(&path, &what)),
+                None => {}
+            }
+        }
+        // Last in, first out: folders in reverse, so that they come by name.
+        stack.extend(folders.into_iter().rev());
+    }
+}
+
+/// A file that a courier reads, from its start to its end.
+pub(super) struct RemoteFile<'e> {
+    engine: &'e Engine,
+    path: &'e Path,
+    evidence: Evidence,
+    cancel: &'e AtomicBool,
+    offset: u64,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl<'e> RemoteFile<'e> {
+    /// Looks what a file is; the file is to be read if it is a sound.
+    pub(super) fn open(
+        engine: &'e Engine,
+        file: &'e Source,
+        cancel: &'e AtomicBool,
+    ) -> Result<Self, Outcome> {
+        let path = file.source.as_path();
+        let failed = |why: String| Outcome::Failed(format!("it cannot be read: {why}"));
+        let asked = engine
+            .couriers
+            .ask(path, &Question::Probe(path.into()), cancel);
+        let (evidence, verdict) = match asked {
+            Ok((Reply::Probed { evidence, verdict }, _)) => (evidence.into(), verdict),
+            Ok((Reply::NotFound, _)) => return Err(failed("it is not there any more".to_owned())),
+            Ok((Reply::Failed(why), _)) => return Err(failed(why)),
+            Ok(_) => return Err(failed(CourierError::Ended.to_string())),
+            Err(error) => return Err(failed(trouble(path, &error))),
+        };
+        match verdict {
+            Verdict::Media => Ok(Self {
+                engine,
+                path,
+                evidence,
+                cancel,
+                offset: 0,
+                buffer: Vec::new(),
+                used: 0,
+            }),
+            Verdict::Problem(reason) => Err(Outcome::Failed(reason)),
+            Verdict::NotMedia if file.named => Err(Outcome::Failed("not a media file".to_owned())),
+            Verdict::NotMedia => Err(Outcome::Skipped("not a media file".to_owned())),
+        }
+    }
+
+    /// What the disk said of it when it was looked at.
+    pub(super) fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// The disk says the same now.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let question = Question::Look(self.path.into());
+        let seen = self.engine.couriers.ask(self.path, &question, self.cancel);
+        matches!(seen, Ok((Reply::Seen(now), _)) if Evidence::from(now) == self.evidence)
+    }
+}
+
+impl Read for RemoteFile<'_> {
+    /// Ends early where the file has become another one.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.buffer.len() {
+            let question = Question::Read {
+                file: self.path.into(),
+                evidence: self.evidence.into(),
+                offset: self.offset,
+                length: LONGEST_PAYLOAD,
+            };
+            let asked = self.engine.couriers.ask(self.path, &question, self.cancel);
+            self.buffer = match asked {
+                Ok((Reply::Bytes, bytes)) => bytes,
+                Ok((Reply::Changed | Reply::NotFound, _)) => Vec::new(),
+                Ok((Reply::Failed(why), _)) => return Err(io::Error::other(why)),
+                Ok(_) => return Err(io::Error::other(CourierError::Ended.to_string())),
+                Err(CourierError::Cancelled) => {
+                    return Err(io::Error::from(io::ErrorKind::Interrupted));
+                }
+                Err(error) => return Err(io::Error::other(trouble(self.path, &error))),
+            };
+            self.used = 0;
+            let length = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+            self.offset = self.offset.saturating_add(length);
+        }
+        let rest = &self.buffer[self.used..];
+        let length = rest.len().min(into.len());
+        into[..length].copy_from_slice(&rest[..length]);
+        self.used += length;
+        Ok(length)
+    }
+}

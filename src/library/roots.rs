@@ -1,0 +1,190 @@
+//! Library roots: registered, found, forgotten, and registered again with all they had.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::catalog::{
+    BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, PlaceRow, Writer,
+};
+use crate::model::display_name;
+
+use super::engine::Engine;
+use super::error::LibraryError;
+use super::owner::{Library, Which, real};
+use super::sweep::{below, known_folders};
+use super::watching::base_of;
+
+impl Library {
+    /// Registers a folder as a library root, named after it, and begins to scan it. A folder that is registered stays
+    /// what it is.
+    ///
+    /// # Errors
+    /// [`LibraryError`], where the folder can't be one.
+    pub fn add_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let base = self.register_root(path)?;
+        self.scan(&Which::One(base.row));
+        Ok(base)
+    }
+
+    /// As [`Library::add_root`], but does not scan it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let failed = |source| LibraryError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        // Before anything touches it: what may hang is told by the tables of the system.
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        self.refuse_untrusted(&absolute)?;
+        let path = std::fs::canonicalize(&absolute).map_err(failed)?;
+        self.refuse_untrusted(&path)?;
+        if !std::fs::metadata(&path).map_err(failed)?.is_dir() {
+            return Err(LibraryError::NotAFolder { path });
+        }
+        if let Some(reason) = self.engine.excluded(&path) {
+            let reason = reason.to_owned();
+            return Err(LibraryError::Excluded { path, reason });
+        }
+        let bases = self.engine.catalog.reader()?.bases()?;
+        let roots = bases
+            .into_iter()
+            .filter(|base| base.kind == BaseKind::Library && base.active);
+        for base in roots {
+            if base.path == path {
+                return Ok(base);
+            }
+            let copies = self.engine.copies();
+            // The folder of copies may lie below, as the home may: a scan leaves both out.
+            if path.starts_with(&base.path) || (base.path.starts_with(&path) && base.path != copies)
+            {
+                return Err(LibraryError::Nested {
+                    path,
+                    root: base.path,
+                });
+            }
+        }
+        let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
+        let name = display_name(name.as_encoded_bytes());
+        Ok(self.engine.write(Durability::Full, |writer| {
+            let root = writer.add_library(&name, &path)?;
+            adopt(writer, &root)?;
+            Ok(root)
+        })?)
+    }
+
+    /// The library root or project whose folder has the absolute path `path`: an active one, else one that was.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn base_at(&self, path: &Path) -> Result<Option<BaseRow>, LibraryError> {
+        let real = match self.engine.untrusted_now(path) {
+            Some(_) => path.to_owned(),
+            None => real_parent(path),
+        };
+        let bases = self.engine.catalog.reader()?.bases()?.into_iter();
+        let found = bases
+            .filter(|base| base.kind != BaseKind::Computer)
+            .filter(|base| base.path == path || base.path == real);
+        Ok(found.max_by_key(|base| base.active))
+    }
+
+    /// Forgets a library root: it is not scanned, watched or shown any more until it is registered again. Its items
+    /// stay as they are, under their ids.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn forget_root(&self, root: &BaseRow) -> Result<(), LibraryError> {
+        self.engine.write(Durability::Full, |writer| {
+            writer.set_active(root.row, false, false)
+        })?;
+        self.engine.problems.clear_below(&root.path);
+        if let Some(watcher) = self.watcher() {
+            let reader = self.engine.catalog.reader()?;
+            let mut folders = vec![root.top];
+            while let Some(folder) = folders.pop() {
+                if let Some((_, path)) = reader.folder_path(folder)? {
+                    watcher.forget(&below(&root.path, &path));
+                }
+                folders.extend(
+                    known_folders(&reader, folder)?
+                        .into_values()
+                        .map(|row| row.row),
+                );
+            }
+        }
+        // A scan of it that is under way ends; and files in it that are referenced by themselves are watched again.
+        self.engine.scan_anew.store(true, Ordering::SeqCst);
+        self.scan(&Which::All);
+        Ok(())
+    }
+
+    /// The root that is, or holds, the folder `path`; registered if there is none.
+    pub(super) fn root_of(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        let bases = self.engine.catalog.reader()?.bases()?;
+        let roots: Vec<BaseRow> = bases
+            .into_iter()
+            .filter(|base| base.kind == BaseKind::Library && base.active)
+            .collect();
+        match base_of(&roots, path) {
+            Some((base, _)) => Ok(base.clone()),
+            None => self.register_root(path),
+        }
+    }
+
+    fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
+        match self.engine.untrusted_now(path) {
+            Some(reason) => Err(LibraryError::Untrusted {
+                path: path.to_owned(),
+                reason,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What forgotten roots above or below this one know of its folder is this one's: files keep their ids, however the
+/// folders are divided now.
+fn adopt(writer: &mut Writer, root: &BaseRow) -> Result<(), CatalogError> {
+    let forgotten =
+        writer.reader().bases()?.into_iter().filter(|base| {
+            base.kind == BaseKind::Library && !base.active && base.path != root.path
+        });
+    for other in forgotten {
+        if let Ok(inside) = root.path.strip_prefix(&other.path) {
+            if let Some(from) = Engine::find_folder(writer.reader(), &other, inside)? {
+                hand_over(writer, from, root.top)?;
+            }
+        } else if let Ok(inside) = other.path.strip_prefix(&root.path) {
+            let mut into = root.top;
+            for part in inside {
+                // The scan that follows tells when its list was changed.
+                into = writer.folder(into, part, Nanoseconds(0))?;
+            }
+            hand_over(writer, other.top, into)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is known in one folder to another one. Files that are gone stay, and are known again by what they were
+/// should they come back.
+fn hand_over(writer: &mut Writer, from: FolderNo, into: FolderNo) -> Result<(), CatalogError> {
+    for folder in known_folders(writer.reader(), from)?.into_values() {
+        writer.move_folder(folder.row, into, &folder.name)?;
+    }
+    let places = writer.reader().places_of_folder(from)?;
+    for place in places.into_iter().filter(PlaceRow::is_here) {
+        writer.move_place(place.row, into, &place.name, &place.evidence)?;
+    }
+    Ok(())
+}
+
+/// The path without links; where it is not there, that of its folder.
+fn real_parent(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
+    })
+}

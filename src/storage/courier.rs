@@ -1,0 +1,240 @@
+//! A courier: the child process through which one source is touched, seen from both sides.
+//!
+//! The child inherits nothing but one end of a socket pair, as its standard input, so that however it hangs it keeps
+//! nothing of ours alive: not the drive, not the lock of the home. It answers several questions at a time. Who asked
+//! waits for as long as it likes; a courier that is not wanted any more is killed if it can be, else left behind: it
+//! ends when its system call does.
+
+use std::collections::HashMap;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use parking_lot::Mutex;
+
+use super::message::{Frame, Question, Reply, receive, send};
+
+/// How often somebody who waits looks whether to go on.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long the socket may be full. The child's reader touches no storage, so it is never full for long.
+const FULL: Duration = Duration::from_secs(2);
+/// Questions that one courier works on at a time.
+const HANDS: usize = 4;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CourierError {
+    /// It took too long: the storage hangs.
+    #[error("its storage does not answer")]
+    Silent,
+    /// The child ended.
+    #[error("the process that reads its storage has ended")]
+    Ended,
+    /// The child could not be started.
+    #[error("the process that reads its storage cannot be started: {0}")]
+    NotStarted(#[source] std::io::Error),
+    /// Its source was silent a moment ago.
+    #[error("its storage did not answer; it is tried again in {} s", .0.as_secs().max(1))]
+    Suspended(Duration),
+    /// Who asked has changed their mind.
+    #[error("it was called off")]
+    Cancelled,
+}
+
+type Pending = Mutex<HashMap<u64, Sender<Frame<Reply>>>>;
+
+/// The parent's side.
+pub(crate) struct Courier {
+    socket: Mutex<UnixStream>,
+    pending: Arc<Pending>,
+    next: AtomicU64,
+    child: Mutex<Option<Child>>,
+}
+
+/// The answers to one question, as they come.
+pub(crate) struct Answers<'c> {
+    courier: &'c Courier,
+    number: u64,
+    frames: Receiver<Frame<Reply>>,
+}
+
+impl Courier {
+    /// Starts a child.
+    pub(super) fn start() -> Result<Self, CourierError> {
+        let failed = CourierError::NotStarted;
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        ours.set_write_timeout(Some(FULL)).map_err(failed)?;
+        // Not by its path: the binary may have been replaced since this process was started.
+        let child = Command::new("/proc/self/exe")
+            .arg0("mediafs-courier")
+            .arg("courier")
+            .env_clear()
+            .current_dir("/")
+            // What a terminal sends to our group is not for it.
+            .process_group(0)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let pending = Arc::new(Pending::default());
+        let told = Arc::clone(&pending);
+        let mut reader = ours.try_clone().map_err(failed)?;
+        std::thread::Builder::new()
+            .name("courier".to_owned())
+            .spawn(move || {
+                while let Ok(Some(frame)) = receive::<Reply>(&mut reader) {
+                    let waiting = told.lock().get(&frame.number).cloned();
+                    if let Some(waiting) = waiting {
+                        let _ = waiting.send(frame);
+                    }
+                }
+                // Nobody waits for an answer that can't come; nor can the child be asked again.
+                let _ = reader.shutdown(Shutdown::Both);
+                told.lock().clear();
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            socket: Mutex::new(ours),
+            pending,
+            next: AtomicU64::new(0),
+            child: Mutex::new(Some(child)),
+        })
+    }
+
+    /// Asks; the answers come one by one.
+    pub(crate) fn ask(&self, question: &Question) -> Result<Answers<'_>, CourierError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, frames) = unbounded();
+        self.pending.lock().insert(number, sender);
+        let answers = Answers {
+            courier: self,
+            number,
+            frames,
+        };
+        match send(&mut *self.socket.lock(), number, question, &[]) {
+            Ok(()) => Ok(answers),
+            Err(_) => Err(CourierError::Ended),
+        }
+    }
+
+    /// Asks a question that has one answer.
+    pub(crate) fn ask_once(
+        &self,
+        question: &Question,
+        patience: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        self.ask(question)?.next(patience, cancel)
+    }
+}
+
+impl Answers<'_> {
+    /// The next answer; waits for at most `patience`.
+    pub(crate) fn next(
+        &self,
+        patience: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        let since = Instant::now();
+        loop {
+            match self.frames.recv_timeout(GLANCE) {
+                Ok(frame) => return Ok((frame.header, frame.payload)),
+                Err(RecvTimeoutError::Disconnected) => return Err(CourierError::Ended),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if cancel.load(Ordering::Relaxed) {
+                return Err(CourierError::Cancelled);
+            }
+            if since.elapsed() >= patience {
+                return Err(CourierError::Silent);
+            }
+        }
+    }
+}
+
+impl Drop for Answers<'_> {
+    fn drop(&mut self) {
+        self.courier.pending.lock().remove(&self.number);
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        let _ = self.socket.lock().shutdown(Shutdown::Both);
+        let Some(mut child) = self.child.lock().take() else {
+            return;
+        };
+        let _ = child.kill();
+        // One that hangs in a system call is gone when that ends; somebody has to be there then.
+        let reap = move || {
+            let _ = child.wait();
+        };
+        if let Err(error) = std::thread::Builder::new()
+            .name("courier-end".to_owned())
+            .spawn(reap)
+        {
+            tracing::warn!(%error, "nobody waits for a courier that ends");
+        }
+    }
+}
+
+/// What a courier does with a question: gives each answer to `tell`, the last one last.
+pub(crate) trait Work: Send + Sync {
+    fn answer(&self, question: Question, tell: &mut dyn FnMut(Reply, &[u8]));
+    /// Nobody has asked for a second: whatever is open is closed, so that a disk can be unmounted.
+    fn rest(&self);
+}
+
+/// The child's side: answers what comes over `socket` until the other side ends.
+pub(crate) fn serve(socket: UnixStream, work: impl Work) -> std::io::Result<()> {
+    const BREATH: Duration = Duration::from_secs(1);
+    let writer = Mutex::new(socket.try_clone()?);
+    let mut reader = socket;
+    let (sender, questions) = unbounded::<Frame<Question>>();
+    std::thread::scope(|scope| {
+        for _ in 0..HANDS {
+            let questions = questions.clone();
+            let (writer, work) = (&writer, &work);
+            scope.spawn(move || {
+                loop {
+                    match questions.recv_timeout(BREATH) {
+                        Ok(frame) => {
+                            work.answer(frame.header, &mut |reply, payload| {
+                                // Where nobody listens any more, the reader sees the end.
+                                let _ = send(&mut *writer.lock(), frame.number, &reply, payload);
+                            });
+                        }
+                        Err(RecvTimeoutError::Timeout) => work.rest(),
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            });
+        }
+        while let Ok(Some(frame)) = receive::<Question>(&mut reader) {
+            let _ = sender.send(frame);
+        }
+        // A hand may hang in a call that never ends, and would be waited for here.
+        std::process::exit(0)
+    })
+}
+
+/// The socket that the parent has given this process as its standard input.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn inherited_socket() -> std::io::Result<UnixStream> {
+    use std::os::fd::AsFd;
+    let input = std::io::stdin();
+    let fd = input.as_fd().try_clone_to_owned()?;
+    let socket = UnixStream::from(fd);
+    // Anything but a socket has no address.
+    socket.local_addr()?;
+    Ok(socket)
+}

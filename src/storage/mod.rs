@@ -1,0 +1,15 @@
+//! Storage that is not trusted: it can be slow, hang, or go, so nothing in this process ever touches it.
+//!
+//! For each source (one root of storage that lives or hangs as one) there is a [`courier::Courier`], a child process that does
+//! the looking and reading, and that is left behind when it does not answer. [`Couriers`] starts them when they are
+//! needed, and says no at once while a source is suspended. [`courier::serve`] is the child's side.
+//!
+//! Import by copy reads through it so far.
+
+pub(crate) mod courier;
+mod couriers;
+mod message;
+
+pub(crate) use courier::CourierError;
+pub(crate) use couriers::Couriers;
+pub(crate) use message::{Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
