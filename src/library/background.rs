@@ -15,8 +15,8 @@ use super::{capsules, hash};
 
 /// Between two looks for work.
 const IDLE: Duration = Duration::from_secs(2);
-/// What could not be read is tried again after this time.
-const AGAIN: Duration = Duration::from_secs(60);
+/// What could not be read is tried again, after twice as long each time that nothing could, but not after longer.
+const LONGEST_AGAIN: Duration = Duration::from_secs(60);
 /// Lost capsules are looked for at the start, and so often from then on.
 const CAPSULES: Duration = Duration::from_secs(3600);
 /// Memory is given back so long after it was last, where something was done since, and nobody is using the drive.
@@ -36,6 +36,8 @@ pub(super) fn run(engine: &Arc<Engine>) {
         hashed_to: 0,
         round: Instant::now(),
         unread: false,
+        hashed: false,
+        again: IDLE,
         capsules: None,
         tidied: Instant::now(),
         done: engine.activity(),
@@ -62,8 +64,11 @@ struct Work<'e> {
     hashed_to: u32,
     /// When the first item was looked at.
     round: Instant,
-    /// Items of this round could not be read.
+    /// Items of this round could not be read; some could.
     unread: bool,
+    hashed: bool,
+    /// After which time another round is begun where some could not be read.
+    again: Duration,
     /// When lost capsules were last looked for.
     capsules: Option<Instant>,
     /// When memory was last given back, and what had been done by then.
@@ -80,13 +85,20 @@ impl Work<'_> {
             self.engine.note_work();
             self.hashed_to = page.last;
             self.unread |= page.hashed < page.looked_at;
+            self.hashed |= page.hashed > 0;
             return Ok(true);
         }
         // New items have higher numbers, and are seen at once; older ones are looked for from the beginning.
-        if !self.unread || self.round.elapsed() >= AGAIN {
+        if !self.unread || self.round.elapsed() >= self.again {
+            self.again = if self.hashed || !self.unread {
+                IDLE
+            } else {
+                (self.again * 2).min(LONGEST_AGAIN)
+            };
             self.hashed_to = 0;
             self.round = Instant::now();
             self.unread = false;
+            self.hashed = false;
         }
         if self.capsules.is_none_or(|last| last.elapsed() >= CAPSULES) {
             capsules::make_anew(self.engine, &mut pace)?;
