@@ -192,16 +192,10 @@ fn after_a_crash_the_drive_is_taken_away_or_mounted_again() {
     let home = Home::new();
     std::fs::write(home.library().join("a.wav"), wav(1000, 1000)).unwrap();
     let crash = || {
-        home.run([
-            "mount",
-            home.mount_point().to_str().unwrap(),
-            "--background",
-            "--library",
-            home.library().to_str().unwrap(),
-        ]);
+        // In the foreground nobody starts it again.
+        let drive = home.mount();
         home.wait_for_items(1);
-        let pid = home.json(["status"])["pid"].to_string();
-        assert!(program("kill", ["-9", &pid]).status.success());
+        drive.kill();
         wait_until(Duration::from_secs(10), "the daemon is gone", || {
             std::fs::metadata(home.on_drive("README.txt"))
                 .is_err_and(|error| error.raw_os_error() == Some(107))

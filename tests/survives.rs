@@ -7,9 +7,10 @@ mod support;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use support::sounds::wav;
-use support::{Home, path_of, show};
+use support::{Home, path_of, show, wait_until};
 
 const FRAMES: u32 = 44_100 * 60;
 
@@ -113,4 +114,83 @@ fn a_mount_taken_away_from_outside_ends_the_daemon() {
     let drive = home.mount_with(&[]);
     support::detach(&home.mount_point());
     drive.wait();
+}
+
+/// Mounts with `--background`.
+fn mount_in_background(home: &Home) {
+    let output = home
+        .command(["mount", "--background", "--library"])
+        .args([home.library(), home.mount_point()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", show(&output));
+}
+
+fn pid_of_daemon(home: &Home) -> Option<i32> {
+    let output = home.command(["status", "--json"]).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    i32::try_from(status["pid"].as_i64()?).ok()
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn is_there(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn kill(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn a_daemon_that_dies_in_the_background_is_there_again_at_once() {
+    let home = Home::new();
+    let sound = wav(FRAMES, 1);
+    std::fs::write(home.library().join("a.wav"), &sound).unwrap();
+    mount_in_background(&home);
+    let item = home.wait_for_items(1)[0].clone();
+    let path = home.on_drive(path_of(&item));
+    home.run(["tag", item["mediaId"].as_str().unwrap(), "loud"]);
+    let mut pid = pid_of_daemon(&home).unwrap();
+    let supervisor = parent_of(pid).unwrap();
+    for _ in 0..3 {
+        let reader = File::open(&path).unwrap();
+        kill(pid, rustix::process::Signal::KILL);
+        // The deadline of the design is a second; the rest is for a machine that is busy.
+        wait_until(Duration::from_secs(4), "the same path again", || {
+            std::fs::read(&path).is_ok_and(|bytes| bytes == sound)
+        });
+        let mut end = vec![0; 4096];
+        reader
+            .read_exact_at(&mut end, sound.len() as u64 - 4096)
+            .expect("passthrough reads on");
+        wait_until(Duration::from_secs(4), "its socket", || {
+            pid_of_daemon(&home).is_some_and(|new| new != pid)
+        });
+        pid = pid_of_daemon(&home).unwrap();
+        assert_eq!(parent_of(pid), Some(supervisor));
+    }
+    let again = home.json(["show", item["mediaId"].as_str().unwrap()]);
+    assert_eq!(again["tags"][0]["name"], "loud");
+    home.run(["unmount"]);
+    wait_until(Duration::from_secs(5), "the supervisor to end", || {
+        !is_there(supervisor) && !is_there(pid)
+    });
+}
+
+#[test]
+fn a_supervisor_that_is_told_to_end_takes_the_drive_away_first() {
+    let home = Home::new();
+    mount_in_background(&home);
+    let pid = pid_of_daemon(&home).unwrap();
+    let supervisor = parent_of(pid).unwrap();
+    kill(supervisor, rustix::process::Signal::TERM);
+    wait_until(Duration::from_secs(10), "both to end", || {
+        !is_there(supervisor) && !is_there(pid)
+    });
+    assert!(home.on_drive("NOT-MOUNTED.txt").exists());
 }

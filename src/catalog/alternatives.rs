@@ -11,10 +11,12 @@ use super::error::Result;
 use super::reader::Reader;
 use super::rows::{ItemRow, PlaceNo, PlaceRow};
 use super::writer::Writer;
-use crate::model::{Availability, ObjectHash, Playable};
+use crate::model::{Availability, ObjectHash, Playable, compared};
 
 /// Most alternatives that are told of one item.
 const MOST_TOLD: u32 = 100;
+/// Most candidates.
+const MOST_CANDIDATES: u32 = 20;
 
 impl Reader {
     /// Items whose place of record this is, wherever their bytes are now.
@@ -74,6 +76,45 @@ impl Reader {
             twins.extend(self.place(place)?);
         }
         Ok(twins)
+    }
+
+    /// Files that are there and may be an item that is missing, as absolute paths: those with the same size and the same
+    /// ends first, then those of its file's name. Goes through all files.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn candidates(&self, item: &ItemRow) -> Result<Vec<String>> {
+        let place = match item.place_of_record() {
+            Some(place) if item.availability == Availability::Missing => self.place(place)?,
+            _ => None,
+        };
+        let Some(place) = place else {
+            return Ok(Vec::new());
+        };
+        let found = self.db().many(
+            "looking for what may be a missing item",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                " FROM place p JOIN content c ON c.place = p.number AND c.generation = p.generation \
+                 LEFT JOIN content o ON o.place = ?1 WHERE p.number <> ?1 AND p.present = 1 AND p.away = 0 \
+                 AND c.kind = ?2 AND ((p.size = ?3 AND c.fingerprint = o.fingerprint) OR p.key = ?4) \
+                 ORDER BY c.fingerprint = o.fingerprint DESC, p.number LIMIT ?5"
+            ),
+            (
+                place.row.0,
+                item.kind.as_str(),
+                stored(item.size),
+                compared(place.name.as_encoded_bytes()),
+                MOST_CANDIDATES,
+            ),
+            place_row,
+        )?;
+        let mut paths = Vec::with_capacity(found.len());
+        for place in found {
+            paths.extend(self.storage_of(item, &place)?.map(|(_, path)| path));
+        }
+        Ok(paths)
     }
 
     pub(super) fn hash_at(&self, place: PlaceNo) -> Result<Option<ObjectHash>> {

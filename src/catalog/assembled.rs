@@ -95,6 +95,7 @@ impl Reader {
             storage,
             alternatives,
             resolved_path,
+            candidates: Vec::new(),
             format: facts.format,
             size: item.size,
             modified_nanoseconds: item.modified.0,

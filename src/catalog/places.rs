@@ -289,6 +289,23 @@ impl Writer {
         self.place_absent(place, Absence::Away)
     }
 
+    /// As [`Writer::place_away`], of up to `most` files of a folder; says whether there may be more.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn files_away(&mut self, folder: FolderNo, most: usize) -> Result<bool> {
+        let places = self.reader().db().many(
+            "listing files that are away",
+            "SELECT number FROM place WHERE folder = ?1 AND present = 1 AND away = 0 LIMIT ?2",
+            (folder.0, i64::try_from(most).unwrap_or(i64::MAX)),
+            |row| row.get(0).map(PlaceNo),
+        )?;
+        for place in &places {
+            self.place_away(*place)?;
+        }
+        Ok(places.len() == most)
+    }
+
     fn place_absent(&mut self, place: PlaceNo, absence: Absence) -> Result<()> {
         let Some(row) = self.reader().place(place)? else {
             return Ok(());

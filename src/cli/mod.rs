@@ -21,6 +21,7 @@ mod run;
 mod scan;
 mod show;
 mod status;
+mod supervise;
 mod tag;
 mod unmount;
 

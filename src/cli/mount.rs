@@ -1,15 +1,17 @@
 //! `mediafs mount`: start the drive.
 //!
 //! In the foreground the process becomes the daemon. With `--background` it starts itself once more, detached from
-//! the terminal, and waits for the word of that one on a pipe: lines `warning TEXT`, then `ready PATH` or
-//! `failed REASON`.
+//! the terminal, as a supervisor, which starts the daemon and starts it again should it die. Whoever called waits for
+//! the first daemon's word on a pipe: lines `warning TEXT`, then `ready PATH` or `failed REASON`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::output::{Out, plain};
+use super::supervise::supervise;
 use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
@@ -43,9 +45,12 @@ pub(super) struct Arguments {
     /// Write the log to the terminal
     #[arg(short, long, conflicts_with = "background")]
     verbose: bool,
-    /// The background half of `--background`
+    /// The supervisor of `--background`
     #[arg(long, hide = true, conflicts_with = "background")]
     detached: bool,
+    /// The daemon of `--background`
+    #[arg(long, hide = true, conflicts_with_all = ["background", "detached"])]
+    supervised: bool,
 }
 
 /// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
@@ -63,8 +68,15 @@ pub(super) fn default_mountpoint() -> PathBuf {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    if arguments.detached || arguments.supervised {
+        // The kernel has named it after `/proc/self/exe`.
+        let _ = rustix::thread::set_name(c"mediafs");
+    }
     if arguments.detached {
-        return Ok(detached(arguments, context));
+        return detached(arguments, context);
+    }
+    if arguments.supervised {
+        return Ok(supervised(arguments, context));
     }
     if arguments.background {
         return background(arguments, context);
@@ -132,10 +144,24 @@ fn say(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// The half that becomes the daemon.
-fn detached(arguments: &Arguments, context: &Context) -> Done {
+/// The process that starts the daemon, as often as it dies.
+fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     // Out of the session of the terminal, so that its end is not ours. Fails only if that is so already.
     let _ = rustix::process::setsid();
+    let options = options(arguments, context)?;
+    let log = open_log(context)?;
+    log.install(&options.config.log_level);
+    supervise(|| {
+        let mut command = again(context, &options, "--supervised");
+        // The log's own file: what a daemon says as it dies is read there.
+        command.stdin(Stdio::null()).stderr(Stdio::inherit());
+        command
+    })
+    .map_err(|error| CliError::new(format!("the daemon cannot be started: {error}")))
+}
+
+/// The daemon that is started by the supervisor.
+fn supervised(arguments: &Arguments, context: &Context) -> Done {
     let started = options(arguments, context).and_then(|options| {
         open_log(context)?.install(&options.config.log_level);
         let asked = options.mountpoint.clone();
@@ -162,19 +188,15 @@ fn detached(arguments: &Arguments, context: &Context) -> Done {
     }
 }
 
-/// The half that waits.
-fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let options = options(arguments, context)?;
-    let log = open_log(context)?;
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
-    };
-    let program = std::env::current_exe().map_err(|error| failed(&error))?;
-    let mut command = Command::new(program);
+/// This command once more, as another of its parts.
+fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
+    // Not by its path: another version may have been installed there meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("mediafs");
     if let Some(home) = context.home.given() {
         command.arg("--home").arg(home);
     }
-    command.args(["mount", "--detached"]);
+    command.args(["mount", part]);
     for library in &options.libraries {
         command.arg("--library").arg(library);
     }
@@ -184,10 +206,18 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     if !options.passthrough {
         command.arg("--no-passthrough");
     }
-    let mut child = command
-        .arg("--")
-        .arg(&options.mountpoint)
-        .current_dir("/")
+    command.arg("--").arg(&options.mountpoint).current_dir("/");
+    command
+}
+
+/// The half that waits.
+fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    let options = options(arguments, context)?;
+    let log = open_log(context)?;
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
+    };
+    let mut child = again(context, &options, "--detached")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.for_child().map_err(|error| failed(&error))?)

@@ -78,6 +78,11 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
     if let Some(path) = &item.resolved_path {
         facts.push(("file", plain(path)));
     }
+    facts.extend(
+        item.candidates
+            .iter()
+            .map(|path| ("perhaps", format!("{} (relink if it is)", plain(path)))),
+    );
     if let Some(hash) = item.blake3 {
         facts.push(("blake3", hash.to_string()));
     }

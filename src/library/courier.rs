@@ -29,6 +29,7 @@ const PAGE: usize = 1000;
 /// When this process was not started as a courier.
 pub fn run_courier() -> io::Result<()> {
     let socket = inherited_socket()?;
+    let _ = rustix::thread::set_name(c"mediafs-courier");
     super::disk::lower_priority();
     serve(socket, Looker::default())
 }

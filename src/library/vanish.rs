@@ -49,6 +49,9 @@ impl Vanished {
     }
 }
 
+/// Folders that are read from the catalog at once.
+const PAGE_OF_FOLDERS: u32 = 1000;
+
 /// What the user is told where absence is not believed.
 const COVERED: &str = "its files were last seen on another file system that is not here now; they are kept as they \
     were: is its disk mounted?";
@@ -261,12 +264,33 @@ pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, Catalog
     Ok(Root::Away)
 }
 
+/// In many short transactions, as a root may hold any number of files; ends early where it is back.
 fn all_away(engine: &Engine, base: &BaseRow) -> Result<(), CatalogError> {
-    engine.write(Durability::Normal, |writer| {
-        // Once more, under the lock: it may be back.
-        if engine.untrusted(&base.path).is_some() || !base.path.exists() {
-            writer.folder_away(base.top)?;
+    let mut folders = vec![base.top];
+    while let Some(folder) = folders.pop() {
+        let mut after = 0;
+        loop {
+            let page = engine
+                .catalog
+                .reader()?
+                .list_folders(folder, after, PAGE_OF_FOLDERS)?;
+            let Some(last) = page.last() else { break };
+            after = last.row.0;
+            folders.extend(page.iter().map(|row| row.row));
         }
-        Ok(())
-    })
+        let mut more = true;
+        while more {
+            more = engine.write(Durability::Normal, |writer| {
+                // Once more, under the lock.
+                let away = engine.untrusted(&base.path).is_some() || !base.path.exists();
+                if away {
+                    writer.files_away(folder, BATCH)
+                } else {
+                    folders.clear();
+                    Ok(false)
+                }
+            })?;
+        }
+    }
+    Ok(())
 }

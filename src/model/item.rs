@@ -148,6 +148,9 @@ pub struct MediaItem {
     pub alternatives: Vec<Storage>,
     /// Where the bytes are now, if on this machine.
     pub resolved_path: Option<String>,
+    /// Of a missing one that is asked for by itself: files that may be it, to be relinked to; the likeliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
     /// Facts, once the file was read.
     pub format: Option<Format>,
     /// In bytes.

@@ -104,6 +104,43 @@ fn a_missing_sound_is_healed_when_its_bytes_are_found() {
 }
 
 #[test]
+fn what_may_be_a_missing_sound_is_offered() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("q.wav", evidence(10));
+    bench.sound("other.wav", copy_of(11));
+    assert!(
+        bench
+            .reader()
+            .candidates(&bench.item(item))
+            .unwrap()
+            .is_empty()
+    );
+    bench.gone(place);
+    // (Every sound of these tests has the same ends.)
+    bench.sound("same ends.wav", copy_of(10));
+    let kit = bench.write(|w| w.folder(bench.top(), OsStr::new("Kit"), Nanoseconds(1)));
+    bench.write(|w| {
+        let named = place_of(w.observe(kit, OsStr::new("q.wav"), &file(copy_of(12)))?);
+        let ProbeRecord::Media { kind, format, .. } = sound_record() else {
+            unreachable!()
+        };
+        let other_ends = ProbeRecord::Media {
+            kind,
+            format,
+            attributes: Vec::new(),
+            notes: Vec::new(),
+            capsule: None,
+            fingerprint: [1; 32],
+        };
+        w.record_probe(named, 1, &other_ends)
+    });
+    assert_eq!(
+        bench.reader().candidates(&bench.item(item)).unwrap(),
+        ["/srv/samples/same ends.wav", "/srv/samples/Kit/q.wav"]
+    );
+}
+
+#[test]
 fn what_is_away_goes_on_being_shown_and_comes_back() {
     let bench = Bench::new();
     let kit = bench.write(|w| w.folder(bench.top(), OsStr::new("Kit"), Nanoseconds(1)));

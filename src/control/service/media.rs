@@ -10,7 +10,9 @@ impl Service {
     pub(super) fn get(&self, which: &Which) -> Result<MediaItem, RpcError> {
         let reader = self.catalog.reader()?;
         let item = self.find(&reader, which)?;
-        whole(&reader, item.row)
+        let mut whole = whole(&reader, item.row)?;
+        whole.candidates = reader.candidates(&item)?;
+        Ok(whole)
     }
 
     pub(super) fn search(&self, params: &SearchParams) -> Result<SearchPage, RpcError> {
