@@ -211,6 +211,8 @@ pub(crate) enum Coding {
         sample_rate: u32,
         /// 1 or 2.
         channels: u16,
+        /// In a packet.
+        frames: u64,
     },
     /// Moving pictures.
     Video,
@@ -297,6 +299,8 @@ impl Coding {
                 sample_rate: u32::from_le_bytes(rest.get(28..32)?.try_into().ok()?),
                 channels: u16::try_from(u32::from_le_bytes(rest.get(40..44)?.try_into().ok()?))
                     .ok()?,
+                frames: u64::from(u32::from_le_bytes(rest.get(48..52)?.try_into().ok()?))
+                    * u64::from(u32::from_le_bytes(rest.get(56..60)?.try_into().ok()?)),
             }),
             [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..]
             | [b'B', b'B', b'C', b'D', 0, ..]

@@ -86,6 +86,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         Coding::Speex {
             sample_rate,
             channels,
+            ..
         } => ("speex", *sample_rate, *channels),
         Coding::Video | Coding::Other => return Err(ProbeError::NotMedia),
     };
@@ -151,6 +152,8 @@ fn starting_together(
 struct Link {
     /// The granule position at which its sound starts.
     start: u64,
+    /// Frames before granule position 0: what the encoder looked ahead.
+    ahead: u64,
 }
 
 impl Link {
@@ -168,6 +171,7 @@ impl Link {
         let mut modes = None;
         let mut before = None;
         let mut sum = 0;
+        let mut count = 0_u64;
         for _ in 0..HEADER_PAGES {
             let Some(page) = Page::read(window, at)? else {
                 break;
@@ -203,6 +207,7 @@ impl Link {
                     packet = body.iter().copied().take(2).collect();
                 }
                 if part.ends {
+                    count += 1;
                     sum = samples(coding, modes.as_ref(), &packet, &mut before).saturating_add(sum);
                 }
             }
@@ -215,15 +220,22 @@ impl Link {
                 } else {
                     0
                 };
-                return Ok(Some(Self { start }));
+                let ahead = match coding {
+                    Coding::Speex { frames, .. } => frames
+                        .saturating_mul(count)
+                        .saturating_sub(granule)
+                        .min(*frames),
+                    _ => 0,
+                };
+                return Ok(Some(Self { start, ahead }));
             }
         }
-        Ok((packets >= coding.header_packets()).then_some(Self { start: 0 }))
+        Ok((packets >= coding.header_packets()).then_some(Self { start: 0, ahead: 0 }))
     }
 
     /// Frames up to the granule position `last`: all of them, and those that a decoder delivers.
     fn length(&self, last: u64, coding: &Coding) -> (u64, u64) {
-        let all = last.saturating_sub(self.start);
+        let all = last.saturating_sub(self.start).saturating_add(self.ahead);
         match coding {
             Coding::Opus(head) => (all, all.saturating_sub(u64::from(head.pre_skip))),
             _ => (all, all),
@@ -295,7 +307,10 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
         let signs: Vec<u64> = bytes
             .windows(4)
             .enumerate()
-            .filter(|(_, sign)| *sign == b"OggS")
+            .filter(|(index, sign)| {
+                // The version follows.
+                *sign == b"OggS" && bytes.get(index + 4).is_none_or(|version| *version == 0)
+            })
             .map(|(index, _)| start + index as u64)
             .collect();
         for at in signs.into_iter().rev() {
