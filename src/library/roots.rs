@@ -154,14 +154,14 @@ impl Library {
     }
 }
 
-/// What forgotten roots above or below this one know of its folder is this one's: files keep their ids, however the
-/// folders are divided now.
+/// What forgotten roots above or below this one know of its folder is this one's, and so are files in it that were
+/// referenced where they are: files keep their ids, however the folders are divided now.
 fn adopt(writer: &mut Writer, root: &BaseRow) -> Result<(), CatalogError> {
-    let forgotten =
-        writer.reader().bases()?.into_iter().filter(|base| {
-            base.kind == BaseKind::Library && !base.active && base.path != root.path
-        });
-    for other in forgotten {
+    let others = writer.reader().bases()?.into_iter().filter(|base| {
+        let forgotten = base.kind == BaseKind::Library && !base.active;
+        (forgotten && base.path != root.path) || base.kind == BaseKind::Computer
+    });
+    for other in others {
         if let Ok(inside) = root.path.strip_prefix(&other.path) {
             if let Some(from) = Engine::find_folder(writer.reader(), &other, inside)? {
                 hand_over(writer, from, root.top)?;
