@@ -126,8 +126,9 @@ fn open_log(context: &Context) -> Result<Log, CliError> {
     let folder = context.home.log();
     Log::open(&folder).map_err(|error| {
         CliError::new(format!(
-            "the log in {} cannot be written: {error}",
-            folder.display()
+            "the log in {} cannot be written{}: {error}",
+            folder.display(),
+            crate::home::remedy(&error)
         ))
     })
 }

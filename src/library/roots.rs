@@ -11,8 +11,9 @@ use crate::model::display_name;
 use super::engine::Engine;
 use super::error::LibraryError;
 use super::owner::{Library, Which, real};
+use super::progress::Phase;
 use super::sweep::{below, known_folders};
-use super::watching::base_of;
+use super::watching::{active_bases, base_of};
 
 impl Library {
     /// Registers a folder as a library root, named after it, and begins to scan it. A folder that is registered stays
@@ -114,9 +115,18 @@ impl Library {
                 );
             }
         }
-        // A scan of it that is under way ends; and files in it that are referenced by themselves are watched again.
-        self.engine.scan_anew.store(true, Ordering::SeqCst);
-        self.scan(&Which::All);
+        if self.progress().phase != Phase::Idle {
+            // It may be of this root.
+            self.engine.scan_anew.store(true, Ordering::SeqCst);
+            self.scan(&Which::All);
+            return Ok(());
+        }
+        // What else has files in these folders watches them again.
+        for base in active_bases(&self.engine)? {
+            if base.path.starts_with(&root.path) || root.path.starts_with(&base.path) {
+                self.scan(&Which::One(base.row));
+            }
+        }
         Ok(())
     }
 
