@@ -7,7 +7,8 @@
 //!
 //! Without an information frame ffprobe guesses the duration from the file's size, tags and all; here the frames
 //! are counted, so a file without it is read to its end. The two differ by the tags behind the sound (8 ms for
-//! ID3v1 at 128 kbit/s) and, for variable bit rates, by ffprobe's error.
+//! ID3v1 at 128 kbit/s) and, for variable bit rates, by ffprobe's error. The same goes for files put together one behind
+//! the other, of which the first one's information frame tells too little.
 
 use super::tags::Tags;
 use super::{Probe, ProbeError, Source};

@@ -1,6 +1,7 @@
 //! Facts of Ogg: Vorbis, Opus, FLAC, Speex, and which files hold moving pictures.
 //!
 //! The length is that of the last page's granule position less where the first page starts, as ffprobe counts it.
+//! For Speex what the encoder looked ahead counts too; decoders deliver it.
 //! For Opus `duration_seconds` holds the pre-skip too, as ffprobe's does, and `frames`, at 48 kHz, does not: a
 //! decoder drops it. In chained files the links of the first one's coding are added up (ffprobe tells only the
 //! last granule position of such a file); the file is read to its end for them.
