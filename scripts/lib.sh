@@ -23,6 +23,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_tests=(
     python3 attr rsync bindfs btrfs-progs libglib2.0-bin hydrogen-data procps
     ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
+    fluidsynth fluid-soundfont-gm
   )
   packages_bench=(python3 bindfs rclone)
   packages_cross=(rustc-web rust-web-src binutils-mingw-w64-x86-64 pkg-config)

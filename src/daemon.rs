@@ -181,6 +181,7 @@ pub fn run(
         DaemonSide {
             requesters: Arc::clone(&requesters),
             mount: Mutex::new(None),
+            drive: OnceLock::new(),
             shutdown: stop.clone(),
         },
     ));
@@ -203,6 +204,10 @@ pub fn run(
     );
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
+    if let Some(daemon) = service.daemon() {
+        // It is set nowhere else.
+        let _ = daemon.drive.set(Arc::downgrade(&drive));
+    }
     let mounted = mount(drive, &mount_options, runtime.handle().clone())?;
     home.announce_mount(&lock, mounted.path())?;
     if let Some(daemon) = service.daemon() {
@@ -245,6 +250,12 @@ impl Reconcile for LateLibrary {
             );
         }
     }
+
+    fn in_use(&self) {
+        if let Some(library) = self.started.get().and_then(Weak::upgrade) {
+            library.note_use();
+        }
+    }
 }
 
 fn mount_status(mounted: &Mounted) -> MountStatus {
@@ -257,6 +268,8 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
         passthrough: passthrough == Passthrough::InForce,
         passthrough_note: passthrough.to_string(),
         since: since.as_secs(),
+        open_handles: 0,
+        known_files: 0,
     }
 }
 

@@ -69,7 +69,7 @@ pub enum HomeError {
 }
 
 /// What to do about it, where that can be told.
-fn remedy(error: &std::io::Error) -> &'static str {
+pub(crate) fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{
         NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };

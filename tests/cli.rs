@@ -521,7 +521,7 @@ fn what_was_mistaken_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_takes_nothing_along() {
+fn a_full_or_read_only_disk_is_told_and_takes_nothing_along() {
     let home = Home::new();
     let disk = home.path("disk");
     std::fs::create_dir(&disk).unwrap();
@@ -549,14 +549,21 @@ fn a_full_disk_is_told_and_takes_nothing_along() {
     ];
     std::fs::remove_file(disk.join("fill")).unwrap();
     let after = run(&["status"]);
+    support::succeed("mount", ["-o", "remount,ro", disk.to_str().unwrap()]);
+    let read_only = [
+        run(&["status"]),
+        run(&["mount", "--background", mount_point.to_str().unwrap()]),
+    ];
     support::succeed("umount", [&disk]);
     assert!(before.status.success(), "{}", show(&before));
     assert!(fill.is_err());
-    for output in full {
-        assert_eq!(output.status.code(), Some(1), "{}", show(&output));
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(errors.contains("free some space"), "{errors}");
-        assert_eq!(errors.lines().count(), 1, "{errors}");
+    for (outputs, told) in [(full, "free some space"), (read_only, "with --home")] {
+        for output in outputs {
+            assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(errors.contains(told), "{errors}");
+            assert_eq!(errors.lines().count(), 1, "{errors}");
+        }
     }
     assert!(after.status.success(), "{}", show(&after));
 }

@@ -470,3 +470,33 @@ fn idle_connections_hold_nobody_up() {
     drop(idle);
     mounted.stop();
 }
+
+#[test]
+fn a_forgotten_library_stays_so_when_the_daemon_is_started_again() {
+    let home = Home::new();
+    std::fs::write(home.library().join("a.wav"), wav(100, 1)).unwrap();
+    let mut mount = home.command(["mount", "--background", "--library"]);
+    mount.arg(home.library()).arg(home.mount_point());
+    let output = mount.output().unwrap();
+    assert!(output.status.success(), "{}", support::show(&output));
+    home.wait_for_items(1);
+    home.run(["forget-library", "library"]);
+    // While one daemon goes and the next one comes, status may fail.
+    let pid = || {
+        let output = home.command(["status", "--json"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        status["pid"].as_i64()
+    };
+    let first = pid().unwrap();
+    let process = Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
+    kill_process(process, Signal::KILL).unwrap();
+    support::wait_until(Duration::from_secs(20), "another daemon", || {
+        pid().is_some_and(|pid| pid != first)
+    });
+    support::wait_until(Duration::from_secs(20), "the drive", || {
+        home.on_drive("by-id").exists()
+    });
+    assert_eq!(home.json(["status"])["libraries"][0]["active"], false);
+    assert!(!home.on_drive("library/library").exists());
+    home.run(["unmount"]);
+}

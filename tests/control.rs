@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::sounds::wav;
-use support::{Home, program, show, wait_until};
+use support::{Home, path_of, program, show, wait_until};
 
 struct Socket {
     reader: BufReader<UnixStream>,
@@ -378,5 +378,42 @@ fn signals_end_the_daemon_in_order_and_soon() {
         );
         assert!(!is_mounted(&home), "{signal}");
         drop(held);
+    }
+}
+
+#[test]
+fn what_is_open_and_known_is_told_and_forgotten() {
+    let home = Home::new();
+    for seed in 1..=30_u32 {
+        std::fs::write(home.library().join(format!("{seed}.wav")), wav(50, seed)).unwrap();
+    }
+    let _drive = home.mount();
+    let items = home.wait_for_items(30);
+    let load = || {
+        let mount = home.json(["status"])["mount"].clone();
+        let number = |name: &str| mount[name].as_u64().unwrap();
+        (number("openHandles"), number("knownFiles"))
+    };
+    assert_eq!(load(), (0, 0));
+    let open = || -> Vec<std::fs::File> {
+        let paths = items.iter().map(|item| home.on_drive(path_of(item)));
+        paths.map(|p| std::fs::File::open(p).unwrap()).collect()
+    };
+    let (once, twice) = (open(), open());
+    assert_eq!(load(), (60, 30));
+    drop(once);
+    // A file is released a moment after it was closed.
+    wait_until(Duration::from_secs(5), "30 to be released", || {
+        load() == (30, 30)
+    });
+    drop(twice);
+    wait_until(Duration::from_secs(5), "all to be released", || {
+        load().0 == 0
+    });
+    if rustix::process::geteuid().is_root() {
+        wait_until(Duration::from_secs(10), "all to be forgotten", || {
+            std::fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+            load() == (0, 0)
+        });
     }
 }

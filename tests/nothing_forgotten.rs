@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use support::sounds::wav;
+use support::sounds::{tone, wav};
 use support::{Home, SHOWN_WITHIN, path_of, wait_until};
 
 fn id(item: &serde_json::Value) -> String {
@@ -225,4 +225,61 @@ fn a_project_holds_its_sounds() {
         home.on_drive(format!("projects/Song One/by-id/{id}/boom.wav"))
             .exists()
     );
+}
+
+#[test]
+fn placeholders_are_exact_again_after_the_loss_of_all_capsules() {
+    let home = Home::new();
+    let names = ["packed.mp3", "packed.ogg"];
+    for (name, frequency) in names.iter().zip([440, 660]) {
+        tone(&home.library().join(name), frequency);
+    }
+    let away = home.path("away");
+    std::fs::create_dir(&away).unwrap();
+    let silence = || {
+        for name in names {
+            std::fs::rename(home.library().join(name), away.join(name)).unwrap();
+        }
+        wait_until(SHOWN_WITHIN, "both to be missing", || {
+            home.items().iter().all(|i| i["availability"] == "missing")
+        });
+        let read = home.items().into_iter().map(|item| {
+            let path = home.on_drive(".as/player").join(path_of(&item));
+            (id(&item), std::fs::read(path).unwrap())
+        });
+        let read: BTreeMap<String, Vec<u8>> = read.collect();
+        for name in names {
+            std::fs::rename(away.join(name), home.library().join(name)).unwrap();
+        }
+        wait_until(SHOWN_WITHIN, "both to be back", || {
+            home.items().iter().all(|i| i["availability"] == "local")
+        });
+        read
+    };
+    let drive = home.mount();
+    wait_until(SHOWN_WITHIN, "both to be hashed", || {
+        let items = home.items();
+        items.len() == 2 && items.iter().all(|item| !item["blake3"].is_null())
+    });
+    let exact = silence();
+    for item in home.items() {
+        assert_eq!(
+            exact[&id(&item)].len() as u64,
+            item["size"].as_u64().unwrap()
+        );
+    }
+    drive.stop();
+
+    for name in ["capsules.db", "capsules.db-wal", "capsules.db-shm"] {
+        let _ = std::fs::remove_file(home.home().join(name));
+    }
+    let drive = home.mount();
+    let database = home.home().join("capsules.db");
+    wait_until(SHOWN_WITHIN, "both capsules to be made anew", || {
+        let count = rusqlite::Connection::open(&database)
+            .and_then(|c| c.query_row("SELECT count(*) FROM capsule", [], |row| row.get(0)));
+        count == Ok(2)
+    });
+    assert!(silence() == exact, "the silence is another one");
+    drive.stop();
 }

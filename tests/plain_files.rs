@@ -36,13 +36,33 @@ fn odd_names() -> Vec<OsString> {
         "noextension",
         ".hidden.wav",
         "UPPER.WAV",
+        "upper.wav",
         "two.dots.wav",
+        " leading.wav",
+        "trailing dot.wav.",
+        "..two dots.wav",
+        "CON",
+        "NUL.wav",
+        "<pipes>|.wav",
+        "colon:\"quoted\"?.wav",
+        "\n.wav",
+        "\x1b[31mred\x07\x7f.wav",
+        "twin-\u{e9}.wav",
+        "twin-e\u{301}.wav",
+        "\u{202e}right to left.wav",
+        "\u{feff}mark.wav",
+        "by-id",
+        "{curly}[square]$HOME`id`.wav",
     ]
     .iter()
     .map(OsString::from)
     .collect();
     names.push(OsString::from(long));
+    // 255 bytes, in characters of two and of four.
+    names.push(OsString::from("\u{fc}".repeat(125) + "y.wav"));
+    names.push(OsString::from("\u{1f941}".repeat(62) + "abc.wav"));
     names.push(OsString::from_vec(b"latin-\xe9\xff.wav".to_vec()));
+    names.push(OsString::from_vec(b"surrogate-\xed\xa0\x80.wav".to_vec()));
     names
 }
 

@@ -1,4 +1,7 @@
-//! What a process may use: open files, memory held back by the allocator. Called once, when a daemon starts.
+//! What a process may use: open files, memory held back by the allocator and by tables that were large once.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
 
 /// Lets this process open as many files as the system permits it. A sampler that streams its sounds from disk holds
 /// thousands of them open, and each costs the daemon one as well; the usual limit of 1,024 is for programs that use
@@ -15,6 +18,27 @@ pub fn raise_open_files() -> Option<u64> {
             tracing::warn!(%error, "the limit of open files stays as it was");
             before
         }
+    }
+}
+
+/// Gives memory that nothing uses back to the system: the allocator by itself gives back only what lies at the end of
+/// its regions, and after a scan or a thousand opens little does. Takes milliseconds, in which who allocates may wait;
+/// to be called now and then, when there is little to do.
+pub fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: `malloc_trim` works on the C library's allocator under its own locks, and only on pages that are
+        // free; it takes an integer and touches no memory of ours.
+        unsafe { libc::malloc_trim(0) };
+    }
+}
+
+/// Lets go of most of a table's room after it was emptied: what the kernel knew of a large library, say. Costs nothing
+/// where there is little to let go of.
+pub fn shrink_sparse<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
+    const SMALL: usize = 256;
+    if table.capacity() > SMALL && table.len() < table.capacity() / 8 {
+        table.shrink_to((table.len() * 2).max(SMALL / 2));
     }
 }
 
@@ -44,5 +68,18 @@ mod tests {
         assert_eq!(raised, limit.maximum);
         assert_eq!(limit.current, limit.maximum);
         super::share_memory_between_threads();
+        super::give_back_memory();
+    }
+
+    #[test]
+    fn emptied_tables_let_go_of_their_room() {
+        let mut table: std::collections::HashMap<u32, u32> = (0..10_000).map(|n| (n, n)).collect();
+        let full = table.capacity();
+        for number in 0..10_000 {
+            table.remove(&number);
+            super::shrink_sparse(&mut table);
+            assert_eq!(table.len(), 9_999 - number as usize);
+        }
+        assert!(table.capacity() < 512 && full >= 10_000);
     }
 }

@@ -30,7 +30,7 @@ pub struct Process {
     pub name: OsString,
     /// The program; `None` where it can't be read, as for programs with file capabilities or of other users.
     pub executable: Option<PathBuf>,
-    /// The command line, as much as the first 64 KiB hold; empty where it can't be read.
+    /// The command line, at most its first 64 words within its first 64 KiB; empty where it can't be read.
     pub arguments: Vec<OsString>,
 }
 
@@ -174,6 +174,8 @@ mod system {
 
     /// The most that is read of any file of `/proc`.
     const MOST: u64 = 64 * 1024;
+    /// Words of a command line that are kept: processes are remembered, and some are given thousands of files.
+    const MOST_ARGUMENTS: usize = 64;
 
     /// What changes when a thread ends and its number is used again, or when its program is replaced.
     #[derive(Clone, PartialEq, Eq, Debug)]
@@ -269,6 +271,7 @@ mod system {
         }
         bytes
             .split(|byte| *byte == 0)
+            .take(MOST_ARGUMENTS)
             .map(|part| OsString::from_vec(part.to_vec()))
             .collect()
     }

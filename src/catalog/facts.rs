@@ -320,6 +320,23 @@ impl Writer {
         Ok(())
     }
 
+    /// The capsule that was made anew of a place's content, if it still has the content (`generation` of the place)
+    /// that it was made of; `None` where that gives none any more.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn record_capsule(
+        &mut self,
+        place: PlaceNo,
+        generation: u32,
+        capsule: Option<&Capsule>,
+    ) -> Result<()> {
+        match self.reader().place(place)? {
+            Some(row) if row.generation == generation => self.keep_capsule(&row, capsule),
+            _ => Ok(()),
+        }
+    }
+
     fn keep_capsule(&mut self, row: &PlaceRow, capsule: Option<&Capsule>) -> Result<()> {
         self.run(
             "recording a capsule",

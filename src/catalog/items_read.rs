@@ -276,14 +276,27 @@ impl Reader {
     /// # Errors
     /// When SQLite fails on the catalog. A capsule that can't be read is as none.
     pub fn capsule(&self, item: ItemNo) -> Result<Option<Capsule>> {
-        let content = self.db().one(
+        let content = self.present_content(item)?;
+        Ok(content.and_then(|content| self.shared().capsules.get(content)))
+    }
+
+    /// There is a capsule of the item's present content.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn has_capsule(&self, item: ItemNo) -> Result<bool> {
+        let content = self.present_content(item)?;
+        Ok(content.is_some_and(|content| self.shared().capsules.has(content)))
+    }
+
+    fn present_content(&self, item: ItemNo) -> Result<Option<Content>> {
+        self.db().one(
             "reading the place of an item",
             "SELECT p.number, p.generation, p.size, p.modified FROM item i JOIN place p ON p.number = i.place \
              WHERE i.number = ?1",
             [item.0],
             content_row,
-        )?;
-        Ok(content.and_then(|content| self.shared().capsules.get(content)))
+        )
     }
 
     /// The hash of the present content, once it was computed.

@@ -40,8 +40,8 @@ use error::Result;
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,
-    ItemRow, Listener, Nanoseconds, NewItem, Observation, Observed, PlaceKind, PlaceNo, PlaceRow,
-    ProbeRecord, Section,
+    ItemRow, Listener, LostCapsules, Nanoseconds, NewItem, Observation, Observed, PlaceKind,
+    PlaceNo, PlaceRow, ProbeRecord, Section,
 };
 pub use writer::Writer;
 
@@ -127,6 +127,11 @@ impl Catalog {
         }
         durable?;
         Ok(value)
+    }
+
+    /// Lets go of memory that only makes the next questions quicker; for when there are none.
+    pub fn release_memory(&self) {
+        self.shared.release_memory();
     }
 
     /// What had to be done to the capsules' file since the catalog was opened, for people; empty when all is well.

@@ -47,6 +47,26 @@ impl Shared {
         }
     }
 
+    /// Lets idle connections go of the pages that they keep; the system's page cache still has them.
+    pub(super) fn release_memory(&self) {
+        let idle = self.idle.lock().len();
+        for _ in 0..idle {
+            // One at a time, so that whoever needs one meanwhile finds one.
+            let Some(db) = self.take_idle_longest() else {
+                return;
+            };
+            if let Err(error) = db.command("letting go of memory", "PRAGMA shrink_memory") {
+                tracing::debug!(%error, "a reader keeps its memory");
+            }
+            self.give_back(db);
+        }
+    }
+
+    fn take_idle_longest(&self) -> Option<Db> {
+        let mut idle = self.idle.lock();
+        (!idle.is_empty()).then(|| idle.remove(0))
+    }
+
     /// Takes a connection back.
     pub(super) fn give_back(&self, db: Db) {
         // One that is still inside a transaction (its user panicked) is closed.

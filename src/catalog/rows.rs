@@ -342,6 +342,15 @@ pub struct Counts {
     pub unhashed: u64,
 }
 
+/// What a look for lost capsules found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LostCapsules {
+    /// Places whose capsule is to be made anew.
+    pub lost: Vec<PlaceRow>,
+    /// The last place that was looked at; `None` where there are no more.
+    pub last: Option<PlaceNo>,
+}
+
 /// Which analysis of which bytes. A changed file is another object, and so has none.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AnalysisKey {

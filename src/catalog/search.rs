@@ -10,7 +10,7 @@ use super::capsules::Content;
 use super::convert::{Coded, folded, item_columns, item_row, place_columns, place_row};
 use super::error::Result;
 use super::reader::Reader;
-use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, PlaceNo, PlaceRow};
+use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, LostCapsules, PlaceNo};
 use crate::model::{Availability, MediaItem, Playable, display_name};
 
 /// What no row may be, and how such rows are counted.
@@ -204,17 +204,13 @@ impl Reader {
         )
     }
 
-    /// Present places with numbers above `after` whose capsule was made, but is not in its file any more: lost with
-    /// it, or by a power cut. To be probed again, and hashed again where the capsule needs the whole file.
+    /// Looks at up to `limit` present places with numbers above `after` whose capsule was made: which of them are not
+    /// in its file any more, lost with it or by a power cut? They are to be made anew.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn lost_capsules(&self, after: u32, limit: u32) -> Result<Vec<PlaceRow>> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut lost = Vec::new();
-        if limit == 0 {
-            return Ok(lost);
-        }
+    pub fn lost_capsules(&self, after: u32, limit: u32) -> Result<LostCapsules> {
+        let mut found = LostCapsules::default();
         self.db().each(
             "looking for lost capsules",
             concat!(
@@ -222,19 +218,20 @@ impl Reader {
                 place_columns!(),
                 " FROM content c JOIN place p ON p.number = c.place \
                  WHERE c.place > ?1 AND c.capsule = 1 AND c.generation = p.generation AND p.present = 1 \
-                 ORDER BY c.place"
+                 ORDER BY c.place LIMIT ?2"
             ),
-            [after],
+            (after, limit),
             |row| {
                 let place = place_row(row)
                     .map_err(|e| self.db().failed("looking for lost capsules", e))?;
+                found.last = Some(place.row);
                 if !self.shared().capsules.has(Content::of(&place)) {
-                    lost.push(place);
+                    found.lost.push(place);
                 }
-                Ok(lost.len() < limit)
+                Ok(true)
             },
         )?;
-        Ok(lost)
+        Ok(found)
     }
 
     /// What an integrity check says of the catalog, and rows that lead nowhere; empty when all is well.

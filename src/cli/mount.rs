@@ -126,8 +126,9 @@ fn open_log(context: &Context) -> Result<Log, CliError> {
     let folder = context.home.log();
     Log::open(&folder).map_err(|error| {
         CliError::new(format!(
-            "the log in {} cannot be written: {error}",
-            folder.display()
+            "the log in {} cannot be written{}: {error}",
+            folder.display(),
+            crate::home::remedy(&error)
         ))
     })
 }
@@ -151,8 +152,15 @@ fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> 
     let options = options(arguments, context)?;
     let log = open_log(context)?;
     log.install(&options.config.log_level);
-    supervise(|| {
-        let mut command = again(context, &options, "--supervised");
+    // The first one has registered the folders; since then the user may have taken some off.
+    let later = DaemonOptions {
+        libraries: Vec::new(),
+        projects: Vec::new(),
+        ..options.clone()
+    };
+    supervise(|first| {
+        let options = if first { &options } else { &later };
+        let mut command = again(context, options, "--supervised");
         // The log's own file: what a daemon says as it dies is read there.
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         command

@@ -21,8 +21,8 @@ const MOST_STILLBORN: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs `daemon`, and again whenever a signal has ended it, until it ends by itself or this process is told to. The
-/// first one has our standard output, for its first word.
-pub(super) fn supervise(daemon: impl Fn() -> Command) -> std::io::Result<Done> {
+/// first one has our standard output, for its first word; `daemon` is told whether it is that.
+pub(super) fn supervise(daemon: impl Fn(bool) -> Command) -> std::io::Result<Done> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -31,9 +31,11 @@ pub(super) fn supervise(daemon: impl Fn() -> Command) -> std::io::Result<Done> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut output = Stdio::inherit();
         let mut stillborn = 0;
+        let mut first = true;
         loop {
             let begun = Instant::now();
-            let mut command = tokio::process::Command::from(daemon());
+            let mut command = tokio::process::Command::from(daemon(first));
+            first = false;
             let mut child = command.stdout(output).spawn()?;
             output = Stdio::null();
             // The first daemon alone holds the pipe of whoever waits for its word.

@@ -105,13 +105,26 @@ impl AacConfig {
         })
     }
 
-    /// Counts the channels of a layout of its own (program_config_element).
+    /// Counts the channels of a layout of its own.
     fn told_channels(bits: &mut Bits<'_>) -> Option<u16> {
         bits.take(1)?;
         if bits.take(1)? == 1 {
             bits.take(14)?;
         }
         bits.take(1)?;
+        Self::program_channels(bits)
+    }
+
+    /// Counts the channels that the first element of a frame's data tells, where ADTS has no layout.
+    pub(crate) fn frame_channels(data: &[u8]) -> Option<u16> {
+        const PROGRAM: u32 = 5;
+        let mut bits = Bits { bytes: data, at: 0 };
+        (bits.take(3)? == PROGRAM).then_some(())?;
+        Self::program_channels(&mut bits).filter(|channels| *channels > 0)
+    }
+
+    /// program_config_element (4.4.1.1).
+    fn program_channels(bits: &mut Bits<'_>) -> Option<u16> {
         // Tag, object, rate.
         bits.take(4 + 2 + 4)?;
         let elements = bits.take(4)? + bits.take(4)? + bits.take(4)?;

@@ -268,6 +268,10 @@ impl Track {
             None => None,
         };
         let table = media.path(window, &[b"minf", b"stbl"])?;
+        let duration = match &table {
+            Some(table) => told_duration(window, table, duration)?,
+            None => duration,
+        };
         let entry = match &table {
             Some(table) => match table.child(window, b"stsd")? {
                 Some(list) => BoxAt::read(window, list.body + 8, list.end)?,
@@ -301,6 +305,29 @@ fn times(window: &mut Window<'_>, header: &BoxAt) -> io::Result<(u64, u64)> {
         .number(window, duration, count)?
         .filter(|n| *n != unknown);
     Ok((scale, duration.unwrap_or(0)))
+}
+
+/// The media's duration: the header's, unless the samples' own durations say that there is less, or it says nothing.
+fn told_duration(window: &mut Window<'_>, table: &BoxAt, header: u64) -> io::Result<u64> {
+    let Some(times) = table.child(window, b"stts")? else {
+        return Ok(header);
+    };
+    let count = times.number(window, 4, 4)?.unwrap_or(0).min(MOST_ENTRIES);
+    let mut sum = 0_u64;
+    for index in 0..count {
+        let (Some(samples), Some(each)) = (
+            times.number(window, 8 + index * 8, 4)?,
+            times.number(window, 12 + index * 8, 4)?,
+        ) else {
+            break;
+        };
+        sum = sum.saturating_add(samples.saturating_mul(each));
+    }
+    Ok(match (header, sum) {
+        (_, 0) => header,
+        (0, sum) => sum,
+        (header, sum) => header.min(sum),
+    })
 }
 
 fn edits(window: &mut Window<'_>, list: &BoxAt) -> io::Result<Vec<Edit>> {

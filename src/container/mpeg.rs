@@ -9,7 +9,7 @@ use super::id3;
 use super::window::Window;
 
 /// How far junk before the first frame is passed over.
-const JUNK: u64 = 128 * 1024;
+const JUNK: u64 = 1024 * 1024;
 
 /// How many frames in a row prove a stream that does not begin at once.
 const PROOF: usize = 4;
@@ -235,7 +235,7 @@ impl MpegStream {
                 PROOF
             };
             if let Some(header) = header_at(window, at)?
-                && row(window, at, end, &header, needed)?
+                && row(window, at, end, &header, needed, at == tags_end)?
             {
                 let length = usize::try_from(header.length()).unwrap_or(0);
                 let info = InfoFrame::parse(&header, window.at(at, length)?);
@@ -274,7 +274,9 @@ impl MpegStream {
             let found = header_at(window, at)?.filter(|header| header.continues(&self.header));
             // After a gap a header is believed only with a second one behind it.
             let found = match found {
-                Some(header) if lost => row(window, at, self.end, &header, 2)?.then_some(header),
+                Some(header) if lost => {
+                    row(window, at, self.end, &header, 2, false)?.then_some(header)
+                }
                 other => other,
             };
             match found {
@@ -299,17 +301,19 @@ fn header_at(window: &mut Window<'_>, at: u64) -> io::Result<Option<FrameHeader>
     Ok(window.array::<4>(at)?.and_then(FrameHeader::parse))
 }
 
-/// True if `needed` frames of one stream follow each other from `at`, or fewer that end where the stream does.
+/// True if `needed` frames of one stream follow each other from `at`, or fewer that end where the stream does. Where
+/// `cut`, the last of several may be cut off by the end.
 fn row(
     window: &mut Window<'_>,
     at: u64,
     end: u64,
     first: &FrameHeader,
     needed: usize,
+    cut: bool,
 ) -> io::Result<bool> {
     let mut at = at;
-    for _ in 0..needed {
-        if at == end {
+    for found in 0..needed {
+        if at == end || cut && found > 0 && end - at < 4 {
             return Ok(true);
         }
         match header_at(window, at)? {
@@ -317,7 +321,7 @@ fn row(
             _ => return Ok(false),
         }
         if at > end {
-            return Ok(needed == 1);
+            return Ok(needed == 1 || cut && found > 0);
         }
     }
     Ok(true)

@@ -213,6 +213,8 @@ pub(crate) enum Coding {
         channels: u16,
         /// Packets of headers, with the first one.
         headers: usize,
+        /// In a packet.
+        frames: u64,
     },
     /// Moving pictures.
     Video,
@@ -327,6 +329,8 @@ impl Coding {
                 channels: u16::try_from(u32::from_le_bytes(rest.get(40..44)?.try_into().ok()?))
                     .ok()?,
                 headers: 2 + rest.get(60).map_or(0, |more| usize::from(*more)),
+                frames: u64::from(u32::from_le_bytes(rest.get(48..52)?.try_into().ok()?))
+                    * u64::from(u32::from_le_bytes(rest.get(56..60)?.try_into().ok()?)),
             }),
             [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..]
             | [b'B', b'B', b'C', b'D', 0, ..]

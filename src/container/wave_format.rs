@@ -58,7 +58,8 @@ impl WaveFormat {
         // The oldest files end before the bits.
         let bits = short(14).unwrap_or(8);
         let extra = short(16).unwrap_or(0);
-        if tag == EXTENSIBLE && extra >= 22 {
+        let extensible = tag == EXTENSIBLE;
+        if extensible && extra >= 22 {
             let subformat = array::<14>(body, 26).ok_or(SHORT)?;
             if SUBFORMATS.contains(&subformat) {
                 tag = short(24).ok_or(SHORT)?;
@@ -82,25 +83,28 @@ impl WaveFormat {
             frames_per_block: 0,
         };
         match tag {
-            1 | 3 | 6 | 7 => format.set_pcm(align, bits, big_endian)?,
-            _ => format.set_coded(align, short(18).filter(|_| extra >= 2)),
+            1 | 3 | 6 | 7 => format.set_pcm(align, bits, big_endian),
+            // An extensible format has the number of valid bits there.
+            _ => format.set_coded(align, short(18).filter(|_| extra >= 2 && !extensible)),
+        }
+        if format.codec == Some("flac") {
+            // Its STREAMINFO follows.
+            let word = array(body, 18 + 10).map(u64::from_be_bytes);
+            format.bit_depth = word.map(|word| (word >> 36 & 31) as u16 + 1);
         }
         Ok(format)
     }
 
-    fn set_pcm(&mut self, align: u16, bits: u16, big_endian: bool) -> Result<(), &'static str> {
-        if bits == 0 || bits > 64 {
-            return Err("its samples have an impossible number of bits");
-        }
-        // The block decides where it is possible: 24 bits may be kept in 32.
+    fn set_pcm(&mut self, align: u16, bits: u16, big_endian: bool) {
         let least = bits.div_ceil(8);
-        let width = match align.checked_div(self.channels) {
-            Some(width) if align.is_multiple_of(self.channels) && (least..=8).contains(&width) => {
-                width
-            }
+        // 24 bits may be kept in 32, which only the block tells; in all else the bits decide, as programs write
+        // many a wrong block. The logarithmic codings are 8 bits wide, whatever is written.
+        let width = match (self.tag, align.checked_div(self.channels)) {
+            (6 | 7, _) => 1,
+            (1, Some(4)) if least == 3 && align.is_multiple_of(self.channels) => 4,
             _ => least,
         };
-        self.float = self.tag == 3;
+        self.frames_per_block = 1;
         let codec = match (self.tag, width, big_endian) {
             (1, 1, _) => "pcm_u8",
             (1, 2, false) => "pcm_s16le",
@@ -115,20 +119,21 @@ impl WaveFormat {
             (3, 4, true) => "pcm_f32be",
             (3, 8, false) => "pcm_f64le",
             (3, 8, true) => "pcm_f64be",
-            (6, 1, _) => "pcm_alaw",
-            (7, 1, _) => "pcm_mulaw",
-            _ => return Err("its samples have a width that no reader knows"),
+            (6, _, _) => "pcm_alaw",
+            (7, _, _) => "pcm_mulaw",
+            // A width that no reader knows: the block still tells the frames.
+            _ => return,
         };
         self.codec = Some(codec);
+        self.float = self.tag == 3;
         self.bit_depth = Some(width * 8);
         self.block = u64::from(width) * u64::from(self.channels);
-        self.frames_per_block = 1;
-        Ok(())
     }
 
     fn set_coded(&mut self, align: u16, frames_per_block: Option<u16>) {
         let (codec, bit_depth) = match self.tag {
             0x02 => ("adpcm_ms", Some(4)),
+            0x10 | 0x17 => ("adpcm_ima_oki", Some(4)),
             0x11 => ("adpcm_ima_wav", Some(4)),
             0x20 => ("adpcm_yamaha", Some(4)),
             0x31 => ("gsm_ms", None),
@@ -138,11 +143,13 @@ impl WaveFormat {
             0x55 => ("mp3", None),
             0x65 | 0x28f => ("adpcm_g722", Some(4)),
             0xff | 0x1600 => ("aac", None),
+            0x160 => ("wmav1", None),
             0x161 => ("wmav2", None),
             0x270 => ("atrac3", None),
             0x566f => ("vorbis", None),
             0x2000 => ("ac3", None),
             0x2001 => ("dts", None),
+            0xa109 => ("speex", None),
             0xf1ac => ("flac", None),
             _ => return,
         };

@@ -167,6 +167,12 @@ pub struct MountStatus {
     pub passthrough_note: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
+    /// Files that programs have open on it.
+    #[serde(default)]
+    pub open_handles: u64,
+    /// Items and files that the kernel holds nodes of.
+    #[serde(default)]
+    pub known_files: u64,
 }
 
 /// A library root or a project.

@@ -12,7 +12,7 @@ mod libraries;
 mod media;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +25,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::home::{Home, HomeLock};
 use crate::library::Library;
+use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
 pub use cache::LazyStore;
@@ -36,10 +37,24 @@ const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
 pub struct DaemonSide {
     /// Who is what to the drive.
     pub requesters: Arc<Requesters>,
-    /// The drive, once it is mounted.
+    /// The drive, once it is mounted, as it was then.
     pub mount: Mutex<Option<MountStatus>>,
+    /// What the drive holds now.
+    pub drive: OnceLock<Weak<MediaDrive>>,
     /// Set to end the daemon.
     pub shutdown: watch::Sender<bool>,
+}
+
+impl DaemonSide {
+    fn mount_now(&self) -> Option<MountStatus> {
+        let mut status = self.mount.lock().clone()?;
+        if let Some(drive) = self.drive.get().and_then(Weak::upgrade) {
+            let (handles, known) = drive.load();
+            status.open_handles = u64::try_from(handles).unwrap_or(u64::MAX);
+            status.known_files = u64::try_from(known).unwrap_or(u64::MAX);
+        }
+        Some(status)
+    }
 }
 
 /// Answers for one home.

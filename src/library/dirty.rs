@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::limits::shrink_sparse;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 
 /// A file that nobody closed is taken when it has not changed for so long.
@@ -151,6 +152,8 @@ impl Dirty {
             }
             !ready
         });
+        shrink_sparse(&mut self.paths);
+        shrink_sparse(&mut self.halves);
         let renames = std::mem::take(&mut self.renames);
         Ready {
             paths,

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -55,6 +56,8 @@ pub(super) struct Engine {
     devices: Mutex<HashSet<(u64, u64)>>,
     /// Scans, watch batches and imports that run now; background hashing waits for them.
     busy: AtomicUsize,
+    /// How many of them there were, and pages that were hashed.
+    works: AtomicU64,
     /// Everything is to end.
     pub(super) stopping: AtomicBool,
     /// The scan under way is to end: other bases are to be scanned now.
@@ -62,6 +65,16 @@ pub(super) struct Engine {
     /// To be read by the watch loop.
     probes: Mutex<Vec<PlaceNo>>,
     lost_events: AtomicU64,
+    began: Instant,
+    /// When a program last used the drive, in milliseconds since `began`; 0: never.
+    used: AtomicU64,
+}
+
+/// What was done until a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Activity {
+    works: u64,
+    used: u64,
 }
 
 /// While it lives, background hashing pauses.
@@ -87,20 +100,51 @@ impl Engine {
             matching: Mutex::new(()),
             devices: Mutex::new(HashSet::new()),
             busy: AtomicUsize::new(0),
+            works: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             scan_anew: AtomicBool::new(false),
             probes: Mutex::new(Vec::new()),
             lost_events: AtomicU64::new(0),
+            began: Instant::now(),
+            used: AtomicU64::new(0),
         }
     }
 
     pub(super) fn busy(&self) -> Busy<'_> {
         self.busy.fetch_add(1, Ordering::Relaxed);
+        self.note_work();
         Busy(self)
+    }
+
+    /// Something was done that needed memory.
+    pub(super) fn note_work(&self) {
+        self.works.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn note_use(&self) {
+        self.used.store(self.now_millis(), Ordering::Relaxed);
+    }
+
+    /// Differs from what it was where something was done meanwhile.
+    pub(super) fn activity(&self) -> Activity {
+        Activity {
+            works: self.works.load(Ordering::Relaxed),
+            used: self.used.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a program used the drive in the last `time`.
+    pub(super) fn in_use_within(&self, time: Duration) -> bool {
+        let used = self.used.load(Ordering::Relaxed);
+        used != 0 && u128::from(self.now_millis().saturating_sub(used)) < time.as_millis()
+    }
+
+    fn now_millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn stopping(&self) -> bool {

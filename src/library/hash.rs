@@ -1,99 +1,155 @@
-//! BLAKE3 of every item, in the background, when nothing else is to be done.
+//! BLAKE3 of every item.
 //!
-//! One file at a time, read to its end by one thread that yields to everything else; recorded for the generation that
-//! was read, if the file was the same before and after. Where a placeholder needs the whole file, its capsule is made
-//! on the way.
+//! Files are read to their end one after the other, and what was found of many is recorded together: each commit of
+//! the catalog empties the memory of all who read it. A hash is recorded for the generation that was read, if the file
+//! was the same before and after. Where a placeholder needs the whole file, its capsule is made on the way.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow};
-use crate::model::Format;
+use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, PlaceNo, PlaceRow, Reader};
+use crate::model::{Format, ObjectHash};
 use crate::silence::{Capsule, whole_file_capsule};
 
-use super::disk::{RootFolder, evidence_of, lower_priority};
+use super::disk::{RootFolder, evidence_of};
 use super::engine::Engine;
 use super::identity::hash_of;
+use super::pace::Pace;
 
-/// Between two looks for work.
-const IDLE: Duration = Duration::from_secs(2);
-/// Between two files, so that a disk that is in use by others is left to them.
-const BREATH: Duration = Duration::from_millis(5);
 /// Items asked for at once.
-const PAGE: u32 = 200;
+const PAGE: u32 = 500;
+/// Most hashes of one transaction, so that the writer's lock is held for milliseconds only.
+const BATCH: usize = 500;
+/// How long a hash waits for others before it is recorded.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Capsules that wait to be recorded, in bytes.
+const CAPSULE_BYTES: usize = 4 << 20;
 
-/// Hashes until everything is to end.
-pub(super) fn run(engine: &Arc<Engine>) {
-    lower_priority();
-    let mut after = 0;
-    while !engine.stopping() {
-        match page(engine, after) {
-            Ok(Some(last)) => after = last,
-            Ok(None) => {
-                after = 0;
-                rest(engine, IDLE);
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "hashing in the background stopped for a while"
-                );
-                rest(engine, IDLE * 30);
-            }
-        }
-    }
+/// What became of a page of items.
+pub(super) struct Page {
+    /// The last one's number.
+    pub(super) last: u32,
+    pub(super) looked_at: u64,
+    pub(super) hashed: u64,
 }
 
-fn rest(engine: &Engine, time: Duration) {
-    let step = Duration::from_millis(50);
-    let mut left = time;
-    while !left.is_zero() && !engine.stopping() {
-        std::thread::sleep(step);
-        left = left.saturating_sub(step);
-    }
-}
-
-/// Hashes some items after number `after`; the last number looked at, or `None` where there are no more.
-fn page(engine: &Engine, after: u32) -> Result<Option<u32>, CatalogError> {
+/// Hashes items after number `after` that are not hashed yet, until `stop` says so; `None` where there are no more.
+pub(super) fn hash_page(
+    engine: &Engine,
+    after: u32,
+    pace: &mut Pace<'_>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Page>, CatalogError> {
     let items = engine.catalog.reader()?.unhashed(after, PAGE)?;
-    let mut last = None;
-    for item in items {
-        while engine.is_busy() && !engine.stopping() {
-            rest(engine, IDLE / 4);
+    let Some(last) = items.last() else {
+        return Ok(None);
+    };
+    let mut page = Page {
+        last: last.row.0,
+        looked_at: 0,
+        hashed: 0,
+    };
+    let mut batch = Batch::default();
+    for item in &items {
+        if pace.must_wait() {
+            batch.record(engine)?;
+            pace.wait_for_others();
         }
-        if engine.stopping() {
-            return Ok(last);
+        if stop() || engine.stopping() {
+            break;
         }
-        hash_item(engine, &item)?;
-        last = Some(item.row.0);
-        std::thread::sleep(BREATH);
+        page.looked_at += 1;
+        if let Some(hashed) = read_item(engine, item, pace, stop)? {
+            page.hashed += 1;
+            batch.add(hashed);
+        }
+        if batch.is_due() {
+            batch.record(engine)?;
+        }
+        pace.breathe();
     }
-    Ok(last)
+    batch.record(engine)?;
+    Ok(Some(page))
 }
 
 /// Hashes all that was not hashed yet, without pauses; how many were.
 pub(super) fn hash_all(engine: &Engine, cancel: &AtomicBool) -> Result<u64, CatalogError> {
+    let stop = || cancel.load(Ordering::Relaxed);
     let (mut after, mut hashed) = (0, 0);
-    loop {
-        let items = engine.catalog.reader()?.unhashed(after, PAGE)?;
-        let Some(last) = items.last() else {
-            return Ok(hashed);
-        };
-        after = last.row.0;
-        for item in &items {
-            if cancel.load(Ordering::Relaxed) {
-                return Ok(hashed);
-            }
-            hashed += u64::from(hash_item(engine, item)?);
+    let mut pace = Pace::urgent(engine);
+    while let Some(page) = hash_page(engine, after, &mut pace, &stop)? {
+        hashed += page.hashed;
+        after = page.last;
+        if stop() || engine.stopping() {
+            break;
         }
+    }
+    Ok(hashed)
+}
+
+/// What reading one item's file gave.
+struct Hashed {
+    item: ItemNo,
+    generation: u32,
+    place: PlaceNo,
+    hash: ObjectHash,
+    capsule: Option<Capsule>,
+}
+
+/// What waits to be recorded.
+#[derive(Default)]
+struct Batch {
+    hashed: Vec<Hashed>,
+    since: Option<Instant>,
+    capsule_bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, hashed: Hashed) {
+        self.since.get_or_insert_with(Instant::now);
+        self.capsule_bytes += hashed.capsule.as_ref().map_or(0, |c| c.bytes.len());
+        self.hashed.push(hashed);
+    }
+
+    fn is_due(&self) -> bool {
+        self.hashed.len() >= BATCH
+            || self.capsule_bytes >= CAPSULE_BYTES
+            || self.since.is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+
+    fn record(&mut self, engine: &Engine) -> Result<(), CatalogError> {
+        let batch = std::mem::take(self).hashed;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        engine.write(Durability::Normal, |writer| {
+            for hashed in &batch {
+                writer.record_hash(
+                    hashed.item,
+                    hashed.generation,
+                    hashed.hash,
+                    hashed.capsule.as_ref(),
+                )?;
+                // The hash of what was thought to be as it was may show that it is not.
+                let now = writer.reader().item(hashed.item)?;
+                if now.is_some_and(|now| now.generation != hashed.generation) {
+                    engine.probe_soon(hashed.place);
+                }
+            }
+            Ok(())
+        })
     }
 }
 
-/// Hashes one item's file, and makes the capsule that needs all of it; `false` where it can't be read now.
-pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, CatalogError> {
+/// Reads one item's file, and makes the capsule that needs all of it; `None` where it can't be read now.
+fn read_item(
+    engine: &Engine,
+    item: &ItemRow,
+    pace: &mut Pace<'_>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Hashed>, CatalogError> {
     let reader = engine.catalog.reader()?;
     let Some(place) = item
         .place
@@ -101,59 +157,66 @@ pub(super) fn hash_item(engine: &Engine, item: &ItemRow) -> Result<bool, Catalog
         .transpose()?
         .flatten()
     else {
-        return Ok(false);
+        return Ok(None);
     };
-    let Some((base, relative)) = engine.locate(&reader, place.row)? else {
-        return Ok(false);
+    let Some(mut file) = open_as_recorded(engine, &reader, &place)? else {
+        return Ok(None);
     };
-    if engine.untrusted_file(&base.path.join(&relative)).is_some() {
-        return Ok(false);
-    }
-    let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));
-    let (mut file, before) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            tracing::debug!(path = %base.path.join(&relative).display(), %error, "not hashed");
-            return Ok(false);
-        }
-    };
-    if before != place.evidence {
-        return Ok(false);
-    }
-    let hash = match hash_of(&mut file, || engine.stopping()) {
+    let hash = hash_of(&mut file, || {
+        pace.breathe();
+        stop() || engine.stopping()
+    });
+    let hash = match hash {
         Ok(Some(hash)) => hash,
-        Ok(None) => return Ok(false),
+        Ok(None) => return Ok(None),
         Err(error) => {
-            tracing::warn!(path = %base.path.join(&relative).display(), %error, "not hashed");
-            return Ok(false);
+            tracing::warn!(item = item.media_id.as_str(), %error, "not hashed");
+            return Ok(None);
         }
     };
     let capsule = whole_capsule(engine, &reader, item.row, &mut file)?;
-    if evidence_of(&file).ok() != Some(before) {
-        return Ok(false);
+    if evidence_of(&file).ok() != Some(place.evidence) {
+        return Ok(None);
     }
-    drop(reader);
-    let place = place.row;
-    engine.write(Durability::Normal, |writer| {
-        writer.record_hash(item.row, item.generation, hash, capsule.as_ref())?;
-        // The hash of what was thought to be as it was may show that it is not.
-        let now = writer.reader().item(item.row)?;
-        if now.is_some_and(|now| now.generation != item.generation) {
-            engine.probe_soon(place);
+    Ok(Some(Hashed {
+        item: item.row,
+        generation: item.generation,
+        place: place.row,
+        hash,
+        capsule,
+    }))
+}
+
+/// Opens the file of a place on trusted storage, if it is what the catalog says.
+pub(super) fn open_as_recorded(
+    engine: &Engine,
+    reader: &Reader,
+    place: &PlaceRow,
+) -> Result<Option<File>, CatalogError> {
+    let Some((base, relative)) = engine.locate(reader, place.row)? else {
+        return Ok(None);
+    };
+    let path = base.path.join(&relative);
+    if engine.untrusted_file(&path).is_some() {
+        return Ok(None);
+    }
+    match RootFolder::open(&base.path).and_then(|root| root.file(&relative)) {
+        Ok((file, evidence)) => Ok((evidence == place.evidence).then_some(file)),
+        Err(error) => {
+            tracing::debug!(path = %path.display(), %error, "not read in the background");
+            Ok(None)
         }
-        Ok(())
-    })?;
-    Ok(true)
+    }
 }
 
 /// The capsule of a file whose headers alone did not give one.
 fn whole_capsule(
     engine: &Engine,
-    reader: &crate::catalog::Reader,
+    reader: &Reader,
     item: ItemNo,
     file: &mut File,
 ) -> Result<Option<Capsule>, CatalogError> {
-    if reader.capsule(item)?.is_some() {
+    if reader.has_capsule(item)? {
         return Ok(None);
     }
     let Some(format) = reader.format(item)? else {

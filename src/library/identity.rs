@@ -308,10 +308,13 @@ fn hash_place(
 /// BLAKE3 of all that `file` holds from where it stands; `None` when `stop` said so.
 pub(super) fn hash_of(
     file: &mut File,
-    stop: impl Fn() -> bool,
+    mut stop: impl FnMut() -> bool,
 ) -> std::io::Result<Option<ObjectHash>> {
+    const FIRST: usize = 16 * 1024;
+    const NEXT: usize = 256 * 1024;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 256 * 1024];
+    // Most samples are small, and there are many of them.
+    let mut buffer = vec![0; FIRST];
     loop {
         if stop() {
             return Ok(None);
@@ -320,6 +323,9 @@ pub(super) fn hash_of(
             Ok(0) => return Ok(Some(ObjectHash(*hasher.finalize().as_bytes()))),
             Ok(length) => {
                 hasher.update(&buffer[..length]);
+                if length == FIRST {
+                    buffer.resize(NEXT, 0);
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -1,10 +1,14 @@
 //! The user's sounds on disk: probing what they are, scanning and watching folders, identity, import.
 //!
 //! [`Library`] owns it all. It looks at the disk (`disk`), compares with the catalog (`sweep`, `compare`, `vanish`), tells moves
-//! from news (`identity`), reads files for their facts (`probe`, `probing`) and hashes them (`hash`): for whole bases at
-//! the start and on request (`scan`), and for what the system says has changed (`watch`, `dirty`, `watching`). Files
-//! come in by `import`. Everything goes into the catalog, whose listeners tell the tree and the control protocol.
+//! from news (`identity`) and reads files for their facts (`probe`, `probing`): for whole bases at the start and on request
+//! (`scan`), and for what the system says has changed (`watch`, `dirty`, `watching`). Files come in by `import`. When
+//! nothing else is to be done (`background`, `pace`), files are hashed (`hash`), and lost capsules made anew (`capsules`). Everything goes into the catalog, whose listeners tell the tree and the control protocol.
 
+#[cfg(target_os = "linux")]
+mod background;
+#[cfg(target_os = "linux")]
+mod capsules;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
@@ -24,6 +28,8 @@ mod identity;
 mod import;
 #[cfg(target_os = "linux")]
 mod owner;
+#[cfg(target_os = "linux")]
+mod pace;
 pub mod probe;
 #[cfg(target_os = "linux")]
 mod probing;

@@ -18,7 +18,7 @@ use super::progress::{Progress, ProgressSnapshot};
 use super::scan::{Job, scan};
 use super::watch::Watcher;
 use super::watching::{WatchLoop, active_bases};
-use super::{hash, scan as scanning};
+use super::{background, hash, scan as scanning};
 
 /// How a library behaves.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct LibraryConfig {
     pub trusted: DeclaredTrusted,
     /// How often roots that can't be watched are scanned.
     pub poll_interval: Duration,
-    /// Whether items are hashed in the background.
+    /// Whether items are hashed, and lost capsules made anew, in the background.
     pub hash: bool,
 }
 
@@ -106,7 +106,7 @@ impl Library {
         let watch_loop = WatchLoop::new(Arc::clone(&engine), watcher, jobs);
         library.spawn("mediafs-watch", move || watch_loop.run())?;
         if hashes {
-            library.spawn("mediafs-hash", move || hash::run(&engine))?;
+            library.spawn("mediafs-hash", move || background::run(&engine))?;
         }
         library.scan(&Which::All);
         Ok(library)
@@ -169,6 +169,11 @@ impl Library {
     /// When the catalog fails.
     pub fn hash_now(&self, cancel: &AtomicBool) -> Result<u64, LibraryError> {
         Ok(hash::hash_all(&self.engine, cancel)?)
+    }
+
+    /// A program uses the drive now: work in the background gives way for a moment. Costs next to nothing.
+    pub fn note_use(&self) {
+        self.engine.note_use();
     }
 
     /// How far the scan in the background is.

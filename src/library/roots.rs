@@ -11,8 +11,9 @@ use crate::model::display_name;
 use super::engine::Engine;
 use super::error::LibraryError;
 use super::owner::{Library, Which, real};
+use super::progress::Phase;
 use super::sweep::{below, known_folders};
-use super::watching::base_of;
+use super::watching::{active_bases, base_of};
 
 impl Library {
     /// Registers a folder as a library root, named after it, and begins to scan it. A folder that is registered stays
@@ -114,9 +115,18 @@ impl Library {
                 );
             }
         }
-        // A scan of it that is under way ends; and files in it that are referenced by themselves are watched again.
-        self.engine.scan_anew.store(true, Ordering::SeqCst);
-        self.scan(&Which::All);
+        if self.progress().phase != Phase::Idle {
+            // It may be of this root.
+            self.engine.scan_anew.store(true, Ordering::SeqCst);
+            self.scan(&Which::All);
+            return Ok(());
+        }
+        // What else has files in these folders watches them again.
+        for base in active_bases(&self.engine)? {
+            if base.path.starts_with(&root.path) || root.path.starts_with(&base.path) {
+                self.scan(&Which::One(base.row));
+            }
+        }
         Ok(())
     }
 
@@ -144,14 +154,14 @@ impl Library {
     }
 }
 
-/// What forgotten roots above or below this one know of its folder is this one's: files keep their ids, however the
-/// folders are divided now.
+/// What forgotten roots above or below this one know of its folder is this one's, and so are files in it that were
+/// referenced where they are: files keep their ids, however the folders are divided now.
 fn adopt(writer: &mut Writer, root: &BaseRow) -> Result<(), CatalogError> {
-    let forgotten =
-        writer.reader().bases()?.into_iter().filter(|base| {
-            base.kind == BaseKind::Library && !base.active && base.path != root.path
-        });
-    for other in forgotten {
+    let others = writer.reader().bases()?.into_iter().filter(|base| {
+        let forgotten = base.kind == BaseKind::Library && !base.active;
+        (forgotten && base.path != root.path) || base.kind == BaseKind::Computer
+    });
+    for other in others {
         if let Ok(inside) = root.path.strip_prefix(&other.path) {
             if let Some(from) = Engine::find_folder(writer.reader(), &other, inside)? {
                 hand_over(writer, from, root.top)?;

@@ -101,7 +101,7 @@ impl Sound {
             return Some(Self(Coding::Fill(byte)));
         }
         Some(Self(match codec {
-            "mp3" => Coding::Mpeg,
+            "mp1" | "mp2" | "mp3" => Coding::Mpeg,
             "alac" => Coding::Alac(alac::Config::parse(alac_config(cookie)?)?),
             "aac" => match cookie_config(cookie) {
                 Some(config) => Coding::aac(&config)?,

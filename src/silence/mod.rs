@@ -20,7 +20,7 @@
 //! | WAV | G.722, G.726 (from 24 kbit/s on), Windows Media | exact | scan | no |
 //! | | MPEG audio | exact | scan, which reads the file | no |
 //! | | GSM | closest: a sample or two a frame of one step | scan | no |
-//! | | Yamaha ADPCM | closest: its smallest step | scan | no |
+//! | | Yamaha and OKI ADPCM | closest: the smallest step | scan | no |
 //! | | other known codings (AC-3, DTS, …) | closest: zeros, which decoders refuse | scan | no |
 //! | CAF | ALAC, AAC | exact | scan | no |
 //! | | Opus (one or two channels), FLAC, MPEG audio | exact | scan, which reads the file | no |

@@ -46,9 +46,9 @@ const GSM_BLOCK: [u8; 65] = [
 pub(super) fn constant(codec: &str, channels: u16) -> Option<Coding> {
     Some(match codec {
         "gsm_ms" => Coding::Block(&GSM_BLOCK),
-        // Up and down by the smallest difference, as it has no zero; a byte is two frames, or one of two channels.
-        "adpcm_yamaha" if channels == 2 => Coding::Block(&[0, 0x88]),
-        "adpcm_yamaha" => Coding::Fill(0x80),
+        // Up and down by the smallest difference, as they have no zero; a byte is two frames, or one of two channels.
+        "adpcm_yamaha" | "adpcm_ima_oki" if channels == 2 => Coding::Block(&[0, 0x88]),
+        "adpcm_yamaha" | "adpcm_ima_oki" => Coding::Fill(0x80),
         _ => Coding::Fill(silent_byte(codec)?),
     })
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use mediafs_platform::drive::{Attributes, DriveError, HandleId, NodeId};
+use mediafs_platform::limits::shrink_sparse;
 use parking_lot::{Mutex, RwLock};
 
 use crate::silence::Placeholder;
@@ -67,7 +68,13 @@ impl Handles {
     }
 
     pub(super) fn close(&self, handle: HandleId) {
-        let Some(closed) = self.shard(handle).write().remove(&handle) else {
+        let closed = {
+            let mut shard = self.shard(handle).write();
+            let closed = shard.remove(&handle);
+            shrink_sparse(&mut shard);
+            closed
+        };
+        let Some(closed) = closed else {
             return;
         };
         let mut nodes = self.nodes.lock();
@@ -75,6 +82,7 @@ impl Handles {
             *handles -= 1;
             if *handles == 0 {
                 nodes.remove(&closed.node);
+                shrink_sparse(&mut nodes);
             }
         }
     }

@@ -48,6 +48,10 @@ const PUSHED: Duration = Duration::from_secs(3600);
 pub trait Reconcile: Send + Sync + 'static {
     /// Looks at the place now.
     fn reconcile(&self, place: PlaceNo);
+
+    /// A program looks something up, opens or reads it: who works in the background gives way. Called at each such
+    /// request.
+    fn in_use(&self) {}
 }
 
 /// Whose files the drive shows them as.
@@ -243,6 +247,7 @@ impl Drive for MediaDrive {
 
     fn lookup(&self, parent: NodeId, name: &OsStr, by: &Requester) -> Result<Entry, DriveError> {
         let (node, door) = decode(parent)?;
+        self.reconcile.in_use();
         let pushes = self.pushes();
         let mut entry = self.look_up(node, door, name, by)?;
         if self.pushes() != pushes {
@@ -300,6 +305,7 @@ impl Drive for MediaDrive {
         if mode.write || mode.truncate {
             return Answer::Now(Err(DriveError::ReadOnly));
         }
+        self.reconcile.in_use();
         match decode(node) {
             Ok((node, door)) => self.open_node(node, door, by),
             Err(error) => Answer::Now(Err(error)),
@@ -307,6 +313,7 @@ impl Drive for MediaDrive {
     }
 
     fn read(&self, handle: HandleId, offset: u64, length: u32, _by: &Requester) -> Answer<Bytes> {
+        self.reconcile.in_use();
         Answer::Now(self.handles.read(handle, offset, length))
     }
 

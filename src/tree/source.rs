@@ -122,6 +122,40 @@ impl Source {
     }
 }
 
+#[cfg(test)]
+impl Source {
+    /// One that leads nowhere.
+    pub(super) fn of_nothing() -> Self {
+        let time = std::time::SystemTime::UNIX_EPOCH;
+        Self {
+            generation: 1,
+            attributes: Attributes {
+                inode: 0,
+                kind: mediafs_platform::drive::NodeKind::File,
+                size: 0,
+                modified: time,
+                changed: time,
+                born: time,
+                permissions: 0,
+                uid: 0,
+                gid: 0,
+            },
+            place: PlaceNo(0),
+            base: BaseNo(0),
+            path: PathBuf::new(),
+            evidence: Evidence {
+                device: 0,
+                inode: 0,
+                size: 0,
+                modified: Nanoseconds(0),
+                changed: Nanoseconds(0),
+                born: None,
+                permissions: 0,
+            },
+        }
+    }
+}
+
 fn storage_failed(error: &std::io::Error) -> DriveError {
     match error
         .raw_os_error()

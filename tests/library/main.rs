@@ -2,8 +2,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod background;
 mod importing;
 mod projects;
+mod roots;
 mod scanning;
 mod support;
 mod watching;

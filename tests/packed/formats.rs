@@ -297,3 +297,130 @@ fn a_file_of_several_ogg_files_is_as_long_as_all_of_them() {
     assert_eq!(frames("chain.ogg"), sum("a.ogg", "b.ogg"));
     assert_eq!(frames("chain.opus"), sum("a.opus", "b.opus"));
 }
+
+/// What ffprobe says of the first stream of sound of a file in `out`: rate, channels, seconds.
+fn told(folder: &Path, name: &str) -> (u32, u16, f64) {
+    let told = crate::tools::ffprobe(&folder.join("out").join(name)).unwrap();
+    let stream = &told["streams"][0];
+    let seconds = stream["duration"].as_str().unwrap().parse().unwrap();
+    let rate = stream["sample_rate"].as_str().unwrap().parse().unwrap();
+    (rate, stream["channels"].as_u64().unwrap() as u16, seconds)
+}
+
+#[test]
+fn short_cut_and_joined_mpeg_audio_is_as_long_as_its_frames() {
+    let folder = folder(
+        r#"
+        lame --quiet -t -b 128 s44.wav bare.mp3
+        lame --quiet -b 128 s44.wav whole.mp3
+        head -c 1000 bare.mp3 > out/cut.mp3
+        head -c 420 bare.mp3 > out/one.mp3
+        { head -c 300000 /dev/zero; cat bare.mp3; } > out/zeros.mp3
+        cp bare.mp3 whole.mp3 out
+        cat whole.mp3 whole.mp3 > out/joined.mp3
+        "#,
+    );
+    let format = |name: &str| probe_file(&folder.path().join("out").join(name)).format;
+    let frames = |name: &str| format(name).frames.unwrap();
+    assert_eq!(frames("cut.mp3"), 2 * 1152);
+    assert_eq!(frames("one.mp3"), 1152);
+    assert_eq!(frames("zeros.mp3"), frames("bare.mp3"));
+    // The first one's delay is dropped, its padding is not; the second one's information is a frame like others.
+    let coded = format("whole.mp3").duration_seconds.unwrap() * 44_100.0;
+    let joined = format("joined.mp3");
+    let all = 2 * coded.round() as u64 + 1152;
+    assert!((1..=2304).contains(&(all - joined.frames.unwrap())));
+    let (_, _, seconds) = told(folder.path(), "joined.mp3");
+    assert!((joined.duration_seconds.unwrap() - seconds).abs() < 0.05);
+}
+
+/// A header may leave the duration open; the samples' own durations tell it.
+#[test]
+fn mp4_without_a_duration_is_as_long_as_its_samples() {
+    let folder =
+        folder("for c in aac alac; do ffmpeg -v error -i s44.wav -c:a $c out/$c.m4a; done");
+    for codec in ["aac", "alac"] {
+        let path = folder.path().join("out").join(format!("{codec}.m4a"));
+        let whole = probe_file(&path).format;
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(4).position(|kind| kind == b"mdhd").unwrap() + 20;
+        bytes[at..at + 4].fill(0xff);
+        let open = format!("{codec}.open.m4a");
+        let path = folder.path().join("out").join(&open);
+        std::fs::write(&path, bytes).unwrap();
+        let format = probe_file(&path).format;
+        assert_eq!(format, whole);
+        let (_, _, seconds) = told(folder.path(), &open);
+        assert!((format.duration_seconds.unwrap() - seconds).abs() < 0.001);
+    }
+}
+
+/// ADTS has no number for some layouts; the first frame tells the channels then.
+#[test]
+fn adts_of_any_layout_has_its_channels() {
+    let folder = folder(
+        "for c in 1 2 3 4 5 6 7 8; do ffmpeg -v error -i s44.wav -ac $c -c:a aac out/$c.aac; done",
+    );
+    for channels in 1..=8 {
+        let name = format!("{channels}.aac");
+        let format = probe_file(&folder.path().join("out").join(&name)).format;
+        assert_eq!(format.channels, Some(channels));
+        assert_eq!(told(folder.path(), &name).1, channels);
+    }
+}
+
+/// ffprobe counts what the encoder looked ahead, and so do decoders.
+#[test]
+fn speex_is_as_long_as_its_packets() {
+    let folder = folder(
+        "for s in s44 m11 tiny long; do ffmpeg -v error -i $s.wav -c:a libspeex out/$s.spx; done",
+    );
+    for name in ["s44.spx", "m11.spx", "tiny.spx", "long.spx"] {
+        let path = folder.path().join("out").join(name);
+        let format = probe_file(&path).format;
+        let (rate, channels, seconds) = told(folder.path(), name);
+        assert_eq!(
+            (format.sample_rate, format.channels),
+            (Some(rate), Some(channels))
+        );
+        assert!(
+            (format.duration_seconds.unwrap() - seconds).abs() < 0.001,
+            "{name}"
+        );
+        let decoded = crate::tools::decoded(&path).0 / usize::from(channels);
+        assert_eq!(format.frames, Some(decoded as u64), "{name}");
+    }
+}
+
+/// Taggers put ID3v2 before whatever they are given.
+#[test]
+fn tags_before_any_container_change_no_facts() {
+    let folder = folder(
+        "for e in wav aiff caf ogg opus m4a; do ffmpeg -v error -i s44.wav -ar 48000 out/t.$e; done",
+    );
+    for extension in ["wav", "aiff", "caf", "ogg", "opus", "m4a"] {
+        let path = folder.path().join("out").join(format!("t.{extension}"));
+        let plain = probe_file(&path).format;
+        let tagged = folder
+            .path()
+            .join("out")
+            .join(format!("tagged.{extension}"));
+        let mut bytes = b"ID3\x03\0\0\0\0\0\x14".to_vec();
+        bytes.extend([0; 20]);
+        bytes.extend(std::fs::read(&path).unwrap());
+        std::fs::write(&tagged, &bytes).unwrap();
+        let probed = probe_file(&tagged);
+        assert_eq!(probed.format, plain, "{extension}");
+        assert!(probed.capsule.is_none(), "{extension}");
+        let (rate, channels, seconds) = told(folder.path(), &format!("tagged.{extension}"));
+        assert_eq!(
+            (plain.sample_rate, plain.channels),
+            (Some(rate), Some(channels))
+        );
+        assert!(
+            (plain.duration_seconds.unwrap() - seconds).abs() < 0.001,
+            "{extension}"
+        );
+        assert!(crate::judge::exercise(&bytes, extension));
+    }
+}

@@ -113,6 +113,8 @@ fn wave(lines: &mut Vec<String>) {
          ffmpeg -v error -i in/c6.wav -c:a pcm_s24le ff-six.wav
          ffmpeg -v error -i in/c2.wav -c:a adpcm_ms ff-adpcm-ms.wav
          ffmpeg -v error -i in/c2.wav -c:a adpcm_ima_wav ff-adpcm-ima.wav
+         ffmpeg -v error -i in/r96000.wav -c:a adpcm_ima_wav ff-adpcm-ima-ext.wav
+         ffmpeg -v error -i in/r96000.wav -c:a adpcm_ms ff-adpcm-ms-ext.wav
          sox -D in/c2.wav -b 16 -t wav - | cat > sox-pipe.wav
          sndfile-convert -rf64 -pcm24 in/c2.wav sf-rf64.rf64 || sndfile-convert -pcm24 in/c2.wav sf-rf64.rf64
          head -c 30001 sox-s16-2.wav > truncated-s16.wav

@@ -112,6 +112,11 @@ pub(crate) fn write_all(folder: &Path) {
             "odd-last",
             riff(&[stereo(), unpadded(b"data", &noise(4001))]),
         ),
+        (
+            "odd-id-first",
+            riff(&[stereo(), chunk(b"\xff\xfe\x01\x02", b"abcd"), data(4000)]),
+        ),
+        ("zeros-first", riff(&[stereo(), vec![0; 16], data(4000)])),
         ("data-first", riff(&[data(4000), stereo()])),
         ("data-0", with_data_length(plain(), 0)),
         ("data-max", with_data_length(plain(), u32::MAX)),

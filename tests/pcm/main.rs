@@ -8,6 +8,8 @@ mod facts;
 mod handmade;
 mod hostile;
 mod midi;
+mod odd;
 mod shapes;
 mod silence;
+mod slow;
 mod tools;

@@ -29,6 +29,8 @@ enum Order {
 const ONCE_MORE: Duration = Duration::from_millis(100);
 /// Orders that wait for their second turn, at most; of more, the oldest go without.
 const MOST_WAITING: usize = 100_000;
+/// Room that is kept for such orders.
+const USUALLY_WAITING: usize = 1024;
 
 /// The end of the channel that the drive holds.
 pub(super) struct KernelCache {
@@ -99,6 +101,9 @@ fn carry_out(queue: &Receiver<Order>, notifier: &Notifier, ended: &AtomicBool) {
             if let Some((_, order)) = again.pop_front() {
                 tell(notifier, &order);
             }
+        }
+        if again.is_empty() {
+            again.shrink_to(USUALLY_WAITING);
         }
     }
 }

@@ -15,6 +15,7 @@ use fuser::BackingId;
 use parking_lot::Mutex;
 
 use crate::drive::{HandleId, NodeId};
+use crate::limits::shrink_sparse;
 
 /// What the handles of a node that are open now have chosen.
 #[derive(Clone)]
@@ -115,7 +116,9 @@ impl OpenFiles {
         open.handles -= 1;
         if open.handles == 0 {
             table.nodes.remove(&node);
+            shrink_sparse(&mut table.nodes);
         }
+        shrink_sparse(&mut table.handles);
     }
 
     /// How many nodes have a binding handle.

@@ -165,10 +165,10 @@ fn lost_or_damaged_capsules_lose_nothing_else() {
         for item in &items {
             assert_eq!(reader.format(*item).unwrap(), Some(format()));
         }
-        let lost = reader.lost_capsules(0, 1000).unwrap();
+        let lost = reader.lost_capsules(0, 1000).unwrap().lost;
         assert_eq!(lost.len(), 50, "{damage}");
         assert_eq!(
-            reader.lost_capsules(lost[9].row.0, 5).unwrap(),
+            reader.lost_capsules(lost[9].row.0, 5).unwrap().lost,
             lost[10..15]
         );
         // And it works again.
@@ -177,7 +177,10 @@ fn lost_or_damaged_capsules_lose_nothing_else() {
             w.record_probe(place, 1, &record_with(format(), Some(b"new")))
         });
         assert_eq!(kept(&catalog), 1, "{damage}");
-        assert_eq!(reader.lost_capsules(0, 1000).unwrap(), lost[1..]);
+        assert_eq!(reader.lost_capsules(0, 1000).unwrap().lost, lost[1..]);
+        assert_eq!(reader.lost_capsules(0, 1).unwrap().last, Some(lost[0].row));
+        let end = lost[49].row;
+        assert_eq!(reader.lost_capsules(end.0, 1).unwrap().last, None);
         assert_eq!(
             catalog.notes().len(),
             usize::from(damage != "lost"),

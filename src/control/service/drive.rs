@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Service;
+use super::{DaemonSide, Service};
 use crate::catalog::BaseKind;
 use crate::control::RpcError;
 use crate::control::methods::*;
@@ -68,10 +68,7 @@ impl Service {
             pid: self.daemon.is_some().then(std::process::id),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: self.home.data().into(),
-            mount: self
-                .daemon
-                .as_ref()
-                .and_then(|daemon| daemon.mount.lock().clone()),
+            mount: self.daemon.as_ref().and_then(DaemonSide::mount_now),
             libraries,
             projects,
             items,

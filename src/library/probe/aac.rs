@@ -8,23 +8,26 @@ use std::io;
 
 use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
-use crate::container::aac::{AdtsHeader, walk_adts};
+use crate::container::aac::{AacConfig, AdtsHeader, walk_adts};
 use crate::container::{id3, window::Window};
 use crate::model::{Codec, Container, Format, Kind};
 
 /// Frames of a block.
 const BLOCK: u64 = 1024;
 
+/// A layout that the stream tells itself is no longer than this, in bytes.
+const LAYOUT: usize = 64;
+
 /// Reads the facts of a file of `size` bytes that looks like this container.
 pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeError> {
     let mut window = Window::new(source)?;
-    let mut first: Option<AdtsHeader> = None;
+    let mut first: Option<(u64, AdtsHeader)> = None;
     let mut blocks = 0_u64;
-    walk_adts(&mut window, &mut |_, header| {
-        first.get_or_insert(*header);
+    walk_adts(&mut window, &mut |at, header| {
+        first.get_or_insert((at, *header));
         blocks += header.blocks;
     })?;
-    let Some(header) = first else {
+    let Some((at, header)) = first else {
         return Err(ProbeError::Damaged {
             container: "AAC",
             reason: "no frames follow each other in it".to_owned(),
@@ -32,7 +35,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
     };
     let channels = match header.layout {
         7 => Some(8),
-        0 => None,
+        0 => AacConfig::frame_channels(window.at(at + header.header_length(), LAYOUT)?),
         layout => Some(u16::from(layout)),
     };
     let frames = blocks * BLOCK;

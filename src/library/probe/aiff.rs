@@ -97,9 +97,16 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
 
 fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
     let mut found = Vec::new();
+    let mut sound = false;
     let mut at = 12;
     while at < size && found.len() < MOST_CHUNKS {
-        let Some(head) = chunks::head(source, at, Style::Iff)? else {
+        // Behind the sound there may be anything.
+        let head = if sound {
+            chunks::head(source, at, Style::Iff)?
+        } else {
+            chunks::head_or_odd(source, at, size, Style::Iff)?
+        };
+        let Some(head) = head else {
             break;
         };
         let mut announced = head.announced;
@@ -112,6 +119,7 @@ fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
             }
         }
         let chunk = chunks::chunk(source, head, announced, size, Style::Iff)?;
+        sound |= &chunk.id == b"SSND";
         at = chunk.end;
         found.push(chunk);
     }
@@ -140,11 +148,10 @@ impl Common {
         let blocks = u32_be(body, 2).ok_or(SHORT)?;
         let bits = u16_be(body, 6).ok_or(SHORT)?;
         let rate = array::<10>(body, 8).ok_or(SHORT)?;
-        let coding = if compressed {
-            array::<4>(body, 18).ok_or(SHORT)?
-        } else {
-            *b"NONE"
-        };
+        // Some programs write the short chunk of AIFF into AIFC.
+        let coding = array::<4>(body, 18)
+            .filter(|_| compressed)
+            .unwrap_or(*b"NONE");
         if channels == 0 {
             return Err("it has no channels");
         }
@@ -162,10 +169,10 @@ impl Common {
         };
         let width = bits.div_ceil(8);
         let (codec, width) = match (&coding, width) {
-            (b"NONE" | b"twos", 1) => ("pcm_s8", 1),
-            (b"NONE" | b"twos", 2) => ("pcm_s16be", 2),
-            (b"NONE" | b"twos", 3) | (b"in24", _) => ("pcm_s24be", 3),
-            (b"NONE" | b"twos", 4) | (b"in32", _) => ("pcm_s32be", 4),
+            (b"NONE" | b"none" | b"twos", 1) => ("pcm_s8", 1),
+            (b"NONE" | b"none" | b"twos", 2) => ("pcm_s16be", 2),
+            (b"NONE" | b"none" | b"twos", 3) | (b"in24", _) => ("pcm_s24be", 3),
+            (b"NONE" | b"none" | b"twos", 4) | (b"in32", _) => ("pcm_s32be", 4),
             (b"sowt", 1) => ("pcm_s8", 1),
             (b"sowt", 0 | 2) => ("pcm_s16le", 2),
             (b"sowt", 3) | (b"42ni", _) => ("pcm_s24le", 3),
@@ -182,8 +189,12 @@ impl Common {
                 common.frames_per_block = 64;
                 return Ok(common);
             }
-            (b"NONE" | b"twos" | b"sowt", _) => {
+            (b"NONE" | b"none" | b"twos" | b"sowt", _) => {
                 return Err("its samples have an impossible number of bits");
+            }
+            (b"GSM " | b"agsm", _) => {
+                common.codec = Some("gsm");
+                return Ok(common);
             }
             _ => return Ok(common),
         };

@@ -95,8 +95,16 @@ fn read_chunks(source: &mut dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
         let Some(head) = chunks::head(source, at, Style::Caf)? else {
             break;
         };
+        let there = size.saturating_sub(head.body);
         let announced = match (&head.id, head.announced) {
-            (b"data", TO_THE_END) => size.saturating_sub(head.body),
+            (b"data", TO_THE_END) => there,
+            // Never finished: the length was to be filled in later.
+            (b"data", announced @ ..=4)
+                if there > 4
+                    && chunks::head(source, head.body + announced, Style::Caf)?.is_none() =>
+            {
+                there
+            }
             (_, announced) => announced,
         };
         let chunk = chunks::chunk(source, head, announced, size, Style::Caf)?;
@@ -140,9 +148,8 @@ impl Description {
         }
         let (codec, bit_depth) = match &coding {
             b"lpcm" => {
-                let (codec, bits) =
-                    linear(flags, bits).ok_or("its samples have a width that no reader knows")?;
-                (Some(codec), Some(bits))
+                // Whole bytes hold a sample.
+                linear(flags, bits.div_ceil(8).saturating_mul(8)).unzip()
             }
             b"ulaw" => (Some("pcm_mulaw"), Some(8)),
             b"alaw" => (Some("pcm_alaw"), Some(8)),
@@ -153,6 +160,9 @@ impl Description {
             }
             b"aac " => (Some("aac"), None),
             b".mp3" => (Some("mp3"), None),
+            b".mp2" => (Some("mp2"), None),
+            b".mp1" => (Some("mp1"), None),
+            b"ac-3" => (Some("ac3"), None),
             b"opus" => (Some("opus"), None),
             b"flac" => (Some("flac"), None),
             _ => (None, None),
@@ -195,6 +205,8 @@ fn linear(flags: u32, bits: u32) -> Option<(&'static str, u16)> {
         (true, 32, true) => ("pcm_f32le", 32),
         (true, 32, false) => ("pcm_f32be", 32),
         (true, 64, true) => ("pcm_f64le", 64),
+        (false, 64, true) => ("pcm_s64le", 64),
+        (false, 64, false) => ("pcm_s64be", 64),
         (true, 64, false) => ("pcm_f64be", 64),
         _ => return None,
     })

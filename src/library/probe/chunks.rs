@@ -65,6 +65,28 @@ pub(super) struct Chunk {
 
 /// The beginning of the chunk at `at`; `None` where no further chunk fits or its id is none.
 pub(super) fn head(source: &mut dyn Source, at: u64, style: Style) -> io::Result<Option<Head>> {
+    Ok(any_head(source, at, style)?.filter(|head| is_id(&head.id)))
+}
+
+/// As [`head`], but also of a chunk whose id is no text, if one that has an id follows it, and of eight zeros: some
+/// programs leave zeros or their own marks between the chunks.
+pub(super) fn head_or_odd(
+    source: &mut dyn Source,
+    at: u64,
+    size: u64,
+    style: Style,
+) -> io::Result<Option<Head>> {
+    let Some(found) = any_head(source, at, style)? else {
+        return Ok(None);
+    };
+    let next = found.body.saturating_add(found.announced);
+    let believed = is_id(&found.id)
+        || found.id == [0; 4] && found.announced == 0
+        || next < size && head(source, next.saturating_add(next % 2), style)?.is_some();
+    Ok(believed.then_some(found))
+}
+
+fn any_head(source: &mut dyn Source, at: u64, style: Style) -> io::Result<Option<Head>> {
     let mut bytes = [0; 12];
     let filled = read_at(source, at, &mut bytes)?;
     let bytes = &bytes[..filled];
@@ -73,7 +95,7 @@ pub(super) fn head(source: &mut dyn Source, at: u64, style: Style) -> io::Result
         Style::Iff => u32_be(bytes, 4).map(u64::from),
         Style::Caf => u64_be(bytes, 4),
     };
-    let id = array::<4>(bytes, 0).filter(is_id);
+    let id = array::<4>(bytes, 0);
     Ok(id.zip(announced).map(|(id, announced)| Head {
         id,
         start: at,

@@ -4,7 +4,7 @@
 //! Every parser is bounded: it never panics on foreign bytes, never allocates by a length it has not checked,
 //! and never loops without moving on.
 
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::model::{Container, Format, Kind};
 use crate::silence::{Capsule, placeholder, whole_file_capsule};
@@ -30,6 +30,28 @@ mod tags;
 /// Where a probe reads from.
 pub trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
+
+/// The source from `start` on.
+struct Behind<'a> {
+    source: &'a mut dyn Source,
+    start: u64,
+}
+
+impl Read for Behind<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.read(buffer)
+    }
+}
+
+impl Seek for Behind<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => SeekFrom::Start(self.start.saturating_add(at)),
+            other => other,
+        };
+        Ok(self.source.seek(to)?.saturating_sub(self.start))
+    }
+}
 
 /// What a file turned out to be.
 #[derive(Clone, PartialEq, Debug)]
@@ -101,7 +123,20 @@ pub fn probe(source: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> 
     if bytes::read_at(source, 0, &mut head)? == head.len() && head == APPLE_DOUBLE {
         return Err(ProbeError::NotMedia);
     }
-    let Some(container) = sniff::container(source, size, promised)? else {
+    // Some programs put ID3v2 tags before whatever it is. Where such tags belong, the containers' own probes see to them.
+    let mut tags = id3::end(source, size)?;
+    let mut behind = Behind {
+        source: &mut *source,
+        start: tags,
+    };
+    let container = match sniff::marked(&mut behind)? {
+        Some(Container::Flac) | None => {
+            tags = 0;
+            sniff::container(source, size, promised)?
+        }
+        found => found,
+    };
+    let Some(container) = container else {
         return Err(unreadable(match promise {
             Some((_, [])) => "mediafs does not read this format",
             _ => "its first bytes are not those of such a file, nor of any other sound",
@@ -120,15 +155,25 @@ pub fn probe(source: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> 
         Container::Matroska => matroska::probe,
         Container::Avi => avi::probe,
     };
-    let mut probe = match read(source, size) {
+    let mut behind = Behind {
+        source,
+        start: tags,
+    };
+    let mut probe = match read(&mut behind, size - tags) {
         Err(ProbeError::NotMedia) => return Err(unreadable("it holds neither sound nor notes")),
         other => other?,
     };
-    if probe.capsule.is_none()
+    if tags > 0 {
+        // Its offsets are not those of the file.
+        probe.capsule = None;
+        probe
+            .notes
+            .push("has ID3 tags in front, where its format has none".to_owned());
+    } else if probe.capsule.is_none()
         && size <= READ_WHOLE
         && placeholder(&probe.format, size, None).is_err()
     {
-        probe.capsule = whole_file_capsule(&probe.format, source)?;
+        probe.capsule = whole_file_capsule(&probe.format, behind.source)?;
     }
     if promise.is_some() && !promised.contains(&probe.format.container) {
         probe.notes.push(format!(

@@ -7,7 +7,8 @@
 //!
 //! Without an information frame ffprobe guesses the duration from the file's size, tags and all; here the frames
 //! are counted, so a file without it is read to its end. The two differ by the tags behind the sound (8 ms for
-//! ID3v1 at 128 kbit/s) and, for variable bit rates, by ffprobe's error.
+//! ID3v1 at 128 kbit/s) and, for variable bit rates, by ffprobe's error. The same goes for files put together one behind
+//! the other, of which the first one's information frame tells too little.
 
 use super::tags::Tags;
 use super::{Probe, ProbeError, Source};
@@ -26,10 +27,15 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
     };
     let mut notes = Vec::new();
     let info = stream.info.unwrap_or_default();
-    let announced = info.frames.map(u64::from);
-    let missing = info
-        .bytes
-        .map(|bytes| u64::from(bytes).saturating_sub(stream.end - stream.start))
+    let bytes = stream.end - stream.start;
+    let told = info.bytes.map(u64::from);
+    // Files put together one behind the other: the first one's information is of itself alone. Of more bytes than
+    // 32 bits can count it is right about the frames.
+    let joined = told
+        .is_some_and(|told| bytes <= u64::from(u32::MAX) && bytes.saturating_sub(told) > told / 16);
+    let announced = info.frames.map(u64::from).filter(|_| !joined);
+    let missing = told
+        .map(|told| told.saturating_sub(bytes))
         .filter(|bytes| *bytes > 0);
     let there = match (announced, missing) {
         (Some(frames), None) => frames,
@@ -39,6 +45,12 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
             count
         }
     };
+    if joined {
+        notes.push(
+            "is several MP3 files one behind the other, or says that it ends before it does"
+                .to_owned(),
+        );
+    }
     if let Some(missing) = missing {
         notes.push(format!("announces {missing} more bytes than there are"));
     }
@@ -55,7 +67,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         frames: Some(delivered(
             &info,
             there * header.samples(),
-            there < announced,
+            joined || there < announced,
         )),
         duration_seconds: Some((announced * header.samples()) as f64 / sample_rate),
     };
@@ -70,13 +82,13 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
     })
 }
 
-/// Sample frames that are left of `coded` ones when delay and padding are dropped. The end of a truncated file
-/// has no padding.
-fn delivered(info: &InfoFrame, coded: u64, truncated: bool) -> u64 {
+/// Sample frames that are left of `coded` ones when delay and padding are dropped. A stream that ends elsewhere than
+/// the information says has no padding at its end.
+fn delivered(info: &InfoFrame, coded: u64, elsewhere: bool) -> u64 {
     let Some((delay, padding)) = info.padding else {
         return coded;
     };
-    let behind = if truncated {
+    let behind = if elsewhere {
         0
     } else {
         u64::from(padding).saturating_sub(DECODER_DELAY)

@@ -1,6 +1,7 @@
 //! Facts of Ogg: Vorbis, Opus, FLAC, Speex, and which files hold moving pictures.
 //!
 //! The length is that of the last page's granule position less where the first page starts, as ffprobe counts it.
+//! For Speex what the encoder looked ahead counts too; decoders deliver it.
 //! For Opus `duration_seconds` holds the pre-skip too, as ffprobe's does, and `frames`, at 48 kHz, does not: a
 //! decoder drops it. In chained files the links of the first one's coding are added up (ffprobe tells only the
 //! last granule position of such a file); the file is read to its end for them.
@@ -152,6 +153,8 @@ fn starting_together(
 struct Link {
     /// The granule position at which its sound starts.
     start: u64,
+    /// Frames before granule position 0: what the encoder looked ahead.
+    ahead: u64,
 }
 
 impl Link {
@@ -169,6 +172,7 @@ impl Link {
         let mut modes = None;
         let mut before = None;
         let mut sum = 0;
+        let mut count = 0_u64;
         for _ in 0..HEADER_PAGES {
             let Some(page) = Page::read(window, at)? else {
                 break;
@@ -204,6 +208,7 @@ impl Link {
                     packet = body.iter().copied().take(2).collect();
                 }
                 if part.ends {
+                    count += 1;
                     sum = samples(coding, modes.as_ref(), &packet, &mut before).saturating_add(sum);
                 }
             }
@@ -216,15 +221,22 @@ impl Link {
                 } else {
                     0
                 };
-                return Ok(Some(Self { start }));
+                let ahead = match coding {
+                    Coding::Speex { frames, .. } => frames
+                        .saturating_mul(count)
+                        .saturating_sub(granule)
+                        .min(*frames),
+                    _ => 0,
+                };
+                return Ok(Some(Self { start, ahead }));
             }
         }
-        Ok((packets >= coding.header_packets()).then_some(Self { start: 0 }))
+        Ok((packets >= coding.header_packets()).then_some(Self { start: 0, ahead: 0 }))
     }
 
     /// Frames up to the granule position `last`: all of them, and those that a decoder delivers.
     fn length(&self, last: u64, coding: &Coding) -> (u64, u64) {
-        let all = last.saturating_sub(self.start);
+        let all = last.saturating_sub(self.start).saturating_add(self.ahead);
         match coding {
             Coding::Opus(head) => (all, all.saturating_sub(u64::from(head.pre_skip))),
             _ => (all, all),
@@ -296,7 +308,10 @@ fn last_page(window: &mut Window<'_>, streams: &[(u32, Coding)]) -> Result<LastP
         let signs: Vec<u64> = bytes
             .windows(4)
             .enumerate()
-            .filter(|(_, sign)| *sign == b"OggS")
+            .filter(|(index, sign)| {
+                // The version follows.
+                *sign == b"OggS" && bytes.get(index + 4).is_none_or(|version| *version == 0)
+            })
             .map(|(index, _)| start + index as u64)
             .collect();
         for at in signs.into_iter().rev() {

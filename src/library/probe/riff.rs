@@ -98,9 +98,16 @@ impl Wave {
             notes: Vec::new(),
         };
         let mut long = LongSizes::default();
+        let mut sound = false;
         let mut at = 12;
         while at < size && wave.chunks.len() < MOST_CHUNKS {
-            let Some(head) = chunks::head(source, at, style)? else {
+            // Behind the sound there may be anything.
+            let head = if sound {
+                chunks::head(source, at, style)?
+            } else {
+                chunks::head_or_odd(source, at, size, style)?
+            };
+            let Some(head) = head else {
                 break;
             };
             let announced = match &head.id {
@@ -111,6 +118,7 @@ impl Wave {
             if &chunk.id == b"ds64" {
                 long = LongSizes::parse(&chunks::body(source, &chunk, DESCRIPTION)?);
             }
+            sound |= &chunk.id == b"data";
             at = chunk.end;
             wave.chunks.push(chunk);
         }
@@ -128,7 +136,7 @@ impl Wave {
     ) -> io::Result<u64> {
         let announced = long.of(&head.id, head.announced);
         let there = size.saturating_sub(head.body);
-        let open = announced == UNKNOWN && there < UNKNOWN
+        let open = matches!(announced, UNKNOWN | u64::MAX) && there < UNKNOWN
             || announced == 0 && there > 0 && !self.chunks_to_the_end(source, head.body, size)?;
         if !open {
             return Ok(announced);
@@ -210,7 +218,7 @@ fn frames(
     length: u64,
 ) -> io::Result<Option<u64>> {
     if format.frames_per_block == 1 {
-        return Ok(Some(length / format.block));
+        return Ok(length.checked_div(format.block));
     }
     let stated = match wave.find(b"fact") {
         Some(fact) => {
@@ -234,9 +242,12 @@ fn frames(
     let most = length
         .div_ceil(format.block)
         .saturating_mul(format.frames_per_block);
+    // What a `fact` chunk says is of use where it tells how much of the last block is sound, no more: some programs
+    // leave anything there.
+    let least = most.saturating_sub(format.frames_per_block);
     Ok(Some(
         stated
-            .filter(|frames| (1..=most).contains(frames))
+            .filter(|frames| *frames > least && *frames <= most)
             .unwrap_or(whole),
     ))
 }

@@ -21,34 +21,61 @@ pub(super) fn container(
     size: u64,
     promised: &[Container],
 ) -> io::Result<Option<Container>> {
+    match first_bytes(source)? {
+        FirstBytes::Of(container) => Ok(Some(container)),
+        FirstBytes::Foreign => Ok(None),
+        FirstBytes::Box if promised.contains(&Container::Mp4) => Ok(Some(Container::Mp4)),
+        FirstBytes::Box | FirstBytes::Unknown => stream(source, size, promised),
+    }
+}
+
+/// The container whose own mark the source begins with.
+pub(super) fn marked(source: &mut dyn Source) -> io::Result<Option<Container>> {
+    Ok(match first_bytes(source)? {
+        FirstBytes::Of(container) => Some(container),
+        _ => None,
+    })
+}
+
+/// What the first 16 bytes say.
+enum FirstBytes {
+    /// The mark of a container.
+    Of(Container),
+    /// The mark of something else that is like a container.
+    Foreign,
+    /// A box of the sort that old QuickTime files begin with, as much else may.
+    Box,
+    /// No mark.
+    Unknown,
+}
+
+fn first_bytes(source: &mut dyn Source) -> io::Result<FirstBytes> {
+    use FirstBytes::{Box, Foreign, Of, Unknown};
     let mut head = [0; 16];
     let filled = read_at(source, 0, &mut head)?;
     let head = &head[..filled];
     let form = array::<4>(head, 8);
     Ok(match array::<4>(head, 0).as_ref() {
         Some(b"RIFF" | b"RIFX" | b"RF64" | b"BW64") => match form.as_ref() {
-            Some(b"WAVE") => Some(Container::Wav),
-            Some(b"AVI ") => Some(Container::Avi),
-            Some(b"RMID") => Some(Container::Midi),
-            _ => None,
+            Some(b"WAVE") => Of(Container::Wav),
+            Some(b"AVI ") => Of(Container::Avi),
+            Some(b"RMID") => Of(Container::Midi),
+            _ => Foreign,
         },
-        Some(b"FORM") => {
-            matches!(form.as_ref(), Some(b"AIFF" | b"AIFC")).then_some(Container::Aiff)
-        }
-        Some(b"caff") => Some(Container::Caf),
-        Some(b"fLaC") => Some(Container::Flac),
-        Some(b"OggS") => Some(Container::Ogg),
-        Some(b"MThd") => Some(Container::Midi),
-        Some(b"\x1a\x45\xdf\xa3") => Some(Container::Matroska),
+        Some(b"FORM") => match form.as_ref() {
+            Some(b"AIFF" | b"AIFC") => Of(Container::Aiff),
+            _ => Foreign,
+        },
+        Some(b"caff") => Of(Container::Caf),
+        Some(b"fLaC") => Of(Container::Flac),
+        Some(b"OggS") => Of(Container::Ogg),
+        Some(b"MThd") => Of(Container::Midi),
+        Some(b"\x1a\x45\xdf\xa3") => Of(Container::Matroska),
         _ => match array::<4>(head, 4).as_ref() {
-            Some(b"ftyp") => (!form.is_some_and(|brand| PICTURE_BRANDS.contains(&&brand)))
-                .then_some(Container::Mp4),
-            Some(b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot")
-                if promised.contains(&Container::Mp4) =>
-            {
-                Some(Container::Mp4)
-            }
-            _ => stream(source, size, promised)?,
+            Some(b"ftyp") if form.is_some_and(|brand| PICTURE_BRANDS.contains(&&brand)) => Foreign,
+            Some(b"ftyp") => Of(Container::Mp4),
+            Some(b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot") => Box,
+            _ => Unknown,
         },
     })
 }
