@@ -35,6 +35,9 @@ const MOST_STREAMS: usize = 1024;
 /// Of moving pictures so many bytes are kept.
 const KEPT_OF_MOVING: u64 = 64 * 1024;
 
+/// The comments of so many streams are looked at for pictures, which takes a look ahead; those of others are kept.
+const LINKS_LOOKED_AT: usize = 16;
+
 /// Runs of the letter A from this length on are stored as such.
 const FILLED_FROM: usize = 64;
 
@@ -50,6 +53,7 @@ pub(super) fn capsule(
     let mut builder = CapsuleBuilder::new(size);
     let mut streams: Vec<Stream> = Vec::new();
     let mut group = pages::Group::default();
+    let mut links = 0;
     let mut at = 0;
     while at < size {
         let Some(page) = Page::read(&mut window, at)? else {
@@ -65,7 +69,10 @@ pub(super) fn capsule(
         if page.flags & FIRST != 0 {
             let first = page.parts().next().map_or(0, |part| part.length);
             let mut stream = Stream::new(page.serial, &Coding::of(&body[..first]));
-            stream.filled = comments::large(&mut window, &page)?;
+            if links < LINKS_LOOKED_AT {
+                stream.filled = comments::large(&mut window, &page)?;
+            }
+            links += 1;
             streams.retain(|known| known.serial != page.serial);
             if streams.len() == MOST_STREAMS {
                 return Ok(None);
