@@ -136,6 +136,14 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
+            "blocks.mkv",
+            filled(
+                b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff\
+                  \x16\x54\xae\x6b\x93\xae\x91\xd7\x81\x01\x83\x81\x02\x86\x89A_MPEG/L3",
+                b"\xa3\x88\x81\0\0\x80\xff\xfb\x90\0",
+            ),
+        ),
+        (
             "lists.avi",
             filled(b"RIFF\xff\xff\xff\xffAVI ", b"LIST\x04\0\0\0hdrl"),
         ),
