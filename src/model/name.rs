@@ -5,12 +5,13 @@
 //! UTF-8, else with `%XX` for each byte that is not. (So that this can be taken back, every `%` that would read as an
 //! escape becomes `%25` in it; and so it does in a UTF-8 name that would read as the text of another one, as the seven
 //! characters `x%E9.wav` do.) [`name_bytes`] takes it back. The text of a path is a `file://` URI instead, for it is to
-//! be given back to commands: see [`super::path_text`].
+//! be given back to commands: see [`path_text`](fn@super::path_text).
 //!
-//! A *safe* name ([`safe_name`]), by which `by-id/`, `projects/` and library roots are shown, escapes what some system cannot keep as `%XX` (two upper-case hexadecimal digits of a byte):
-//! control characters, `< > : " / \ | ? *`, bytes that are not UTF-8, a trailing dot or space, the first letter
-//! of a reserved device name, and a `%` that would read as an escape. [`unsafe_name`] takes it back. Only a name
-//! that is too long (255 bytes or 255 UTF-16 units) loses its middle to a hash.
+//! A *safe* name ([`safe_name`]), by which `by-id/`, `projects/` and library roots are shown, escapes what some system
+//! cannot keep as `%XX` (two upper-case hexadecimal digits of a byte): control characters, `< > : " / \ | ? *`, bytes
+//! that are not UTF-8, a trailing dot or space, the first letter of a reserved device name, and a `%` that would read as
+//! an escape. [`unsafe_name`] takes it back. Only a name that is too long (255 bytes or 255 UTF-16 units) loses its
+//! middle to a hash.
 
 use unicode_normalization::UnicodeNormalization;
 
