@@ -141,14 +141,98 @@ impl Writer {
         self.forget_place(&new)?;
         self.move_place(old.row, folder, &new.name, &new.evidence)?;
         let mut probe = vec![old.row];
-        if let Some(aside) = old.folder.filter(|_| old.is_here()) {
-            let seen = Observation {
-                kind: old.kind,
-                evidence: old.evidence,
-            };
-            probe.extend(self.observe(aside, &old.name, &seen)?.to_probe());
-        }
+        probe.append(&mut self.see_aside(old)?);
         Ok(probe)
+    }
+
+    /// A file that was set aside, at `place`, and whose old name another file is about to take: what stood for it gets
+    /// its old name back, and the file that was set aside is one of its own. Gives what is to be probed.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn undo_set_aside(
+        &mut self,
+        place: PlaceNo,
+        folder: FolderNo,
+        name: &OsStr,
+    ) -> Result<Vec<PlaceNo>> {
+        let Some(old) = self.reader().place(place)? else {
+            return Ok(Vec::new());
+        };
+        let taken = match self.reader().place_named(folder, name)? {
+            Some(taken) => !self.reader().items_of(taken.row)?.is_empty(),
+            None => false,
+        };
+        if taken {
+            return Ok(Vec::new());
+        }
+        self.move_place(old.row, folder, name, &old.evidence)?;
+        if !old.is_here() {
+            self.place_gone(old.row)?;
+        }
+        self.see_aside(old)
+    }
+
+    /// The file that was set aside is seen as one of its own, if it is there.
+    fn see_aside(&mut self, old: PlaceRow) -> Result<Vec<PlaceNo>> {
+        let Some(aside) = old.folder.filter(|_| old.is_here()) else {
+            return Ok(Vec::new());
+        };
+        let seen = Observation {
+            kind: old.kind,
+            evidence: old.evidence,
+        };
+        let probe = self.observe(aside, &old.name, &seen)?.to_probe();
+        Ok(probe.into_iter().collect())
+    }
+
+    /// Two files have each other's name now: the items go with the files.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn exchange(
+        &mut self,
+        one: PlaceNo,
+        one_is: &Evidence,
+        other: PlaceNo,
+        other_is: &Evidence,
+    ) -> Result<()> {
+        let (Some(one), Some(other)) = (self.reader().place(one)?, self.reader().place(other)?)
+        else {
+            return Ok(());
+        };
+        let (Some(one_at), Some(other_at)) = (one.folder, other.folder) else {
+            return Ok(());
+        };
+        self.without_names(&[one.row])?;
+        self.move_place(other.row, one_at, &one.name, other_is)?;
+        self.move_place(one.row, other_at, &other.name, one_is)
+            .map(drop)
+    }
+
+    /// Files have no names for the moment, because each takes another one's in the same transaction.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn without_names(&mut self, places: &[PlaceNo]) -> Result<()> {
+        for place in places {
+            if let Some(row) = self.reader().place(*place)? {
+                self.take_name(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_name(&mut self, row: &PlaceRow) -> Result<()> {
+        self.run(
+            "taking its name from a file",
+            "UPDATE place SET folder = NULL WHERE number = ?1",
+            [row.row.0],
+        )?;
+        if let Some(folder) = row.folder {
+            self.changes.name(folder, &row.name);
+        }
+        Ok(())
     }
 
     /// Items of the library that had the file's old name get its new one.
@@ -185,14 +269,7 @@ impl Writer {
         if items.is_empty() {
             return self.forget_place(row);
         }
-        self.run(
-            "taking its name from a file",
-            "UPDATE place SET folder = NULL WHERE number = ?1",
-            [row.row.0],
-        )?;
-        if let Some(folder) = row.folder {
-            self.changes.name(folder, &row.name);
-        }
+        self.take_name(row)?;
         self.tell_items_at(row.row, true)
     }
 

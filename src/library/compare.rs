@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::catalog::{
     CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind, PlaceRow,
@@ -11,6 +11,7 @@ use crate::catalog::{
 
 use super::disk::{Entry, Folder, NoFolder, Seen, stays_inside};
 use super::engine::{BATCH, TEMPORARY, modified_of};
+use super::rearranged::Replaced;
 use super::sweep::{Next, Sweep, below};
 use super::vanish::Vanished;
 
@@ -82,7 +83,17 @@ impl Sweep<'_> {
                     if let Some(seen) = &seen {
                         self.engine.met(seen.evidence.device, device);
                     }
-                    difference.looks.push(name);
+                    match (row, seen) {
+                        (Some(row), Some(seen)) if is_another_file(&row, &seen) => {
+                            self.replaced.push(Replaced {
+                                path: path.to_owned(),
+                                folder,
+                                row,
+                                seen: seen.evidence,
+                            });
+                        }
+                        _ => difference.looks.push(name),
+                    }
                 }
             }
         }
@@ -148,6 +159,24 @@ impl Sweep<'_> {
                 return Ok(());
             }
             self.look_again(path, folder, handle, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Records the names whose content was changed by another file that is no known one.
+    pub(super) fn record_replaced(&mut self) -> Result<(), CatalogError> {
+        let mut folders: HashMap<(PathBuf, FolderNo), Vec<OsString>> = HashMap::new();
+        for replaced in self.replaced.drain(..) {
+            let names = folders.entry((replaced.path, replaced.folder)).or_default();
+            names.push(replaced.row.name);
+        }
+        for ((path, folder), names) in folders {
+            let Some(handle) = self.open(&path) else {
+                continue;
+            };
+            for batch in names.chunks(BATCH) {
+                self.look_again(&path, folder, &handle, batch)?;
+            }
         }
         Ok(())
     }
@@ -250,6 +279,12 @@ fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
         (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
     );
     row.is_here() && same_kind && row.evidence == seen.evidence
+}
+
+/// Whether a name that had a file has another one now.
+fn is_another_file(row: &PlaceRow, seen: &Seen) -> bool {
+    let files = row.kind == PlaceKind::File && seen.entry == Entry::File;
+    files && row.evidence.inode != seen.evidence.inode
 }
 
 /// What a file or link is to the catalog, or why it is nothing.

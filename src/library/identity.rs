@@ -25,7 +25,7 @@ use super::vanish::{Presence, presence};
 
 /// What stays the same of a file that is renamed on its file system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct OnDisk {
+pub(super) struct OnDisk {
     device: u64,
     inode: u64,
     modified: Nanoseconds,
@@ -162,6 +162,37 @@ pub(super) fn was_elsewhere(
     Ok(false)
 }
 
+/// Whether a file that was found at one name is, by what the disk says of it, that of items of another name.
+pub(super) fn was_known(
+    engine: &Engine,
+    reader: &Reader,
+    at: PlaceNo,
+    seen: &Evidence,
+) -> Result<bool, CatalogError> {
+    for other in reader.places_of_inode(seen.inode)? {
+        if other.row != at
+            && OnDisk::from(&other.evidence) == OnDisk::from(seen)
+            && !reader.items_of(other.row)?.is_empty()
+            && has_left(engine, reader, &other)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a file is not at its name any more, be the name free or another file's.
+fn has_left(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
+    Ok(match engine.locate(reader, row.row)? {
+        None => true,
+        Some((base, relative)) => match presence(engine, &base, &relative, row.evidence.device) {
+            Presence::There(now) => now.inode != row.evidence.inode,
+            Presence::Gone => true,
+            Presence::Unreachable => false,
+        },
+    })
+}
+
 /// Of several names at which one file was seen, those that it has left meanwhile do not count.
 fn drop_left(
     engine: &Engine,
@@ -183,7 +214,11 @@ fn drop_left(
     Ok(())
 }
 
-fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
+pub(super) fn is_gone(
+    engine: &Engine,
+    reader: &Reader,
+    row: &PlaceRow,
+) -> Result<bool, CatalogError> {
     Ok(match engine.locate(reader, row.row)? {
         // Another file has taken its name.
         None => true,
@@ -196,12 +231,12 @@ fn is_gone(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, Cat
 
 /// Bases between which a move keeps the item: all of the library's are one, each project is one of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Area {
+pub(super) enum Area {
     Library,
     Project(u32),
 }
 
-fn areas(reader: &Reader) -> Result<HashMap<BaseNo, Area>, CatalogError> {
+pub(super) fn areas(reader: &Reader) -> Result<HashMap<BaseNo, Area>, CatalogError> {
     let bases = reader.bases()?.into_iter();
     Ok(bases
         .filter_map(|base| match base.kind {

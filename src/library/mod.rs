@@ -36,6 +36,8 @@ mod probing;
 mod problems;
 mod progress;
 #[cfg(target_os = "linux")]
+mod rearranged;
+#[cfg(target_os = "linux")]
 mod reconcile;
 #[cfg(target_os = "linux")]
 mod renames;

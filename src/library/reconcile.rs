@@ -3,7 +3,8 @@
 use crate::catalog::{CatalogError, Durability, Observation, Observed, PlaceKind, PlaceNo};
 
 use super::error::LibraryError;
-use super::owner::Library;
+use super::identity::was_known;
+use super::owner::{Library, Which};
 use super::vanish::{Presence, presence};
 
 /// What a second look gave. The catalog says the same when this is returned.
@@ -17,6 +18,8 @@ pub enum Reconciled {
     Gone,
     /// Its storage is not there, or can't be read now; its items are missing until a look finds them again.
     Away,
+    /// Another known file has its name; its items are missing until a scan, which has begun, finds them again.
+    Elsewhere,
 }
 
 impl Library {
@@ -48,6 +51,14 @@ impl Library {
             }
             Ok::<_, CatalogError>(
                 match presence(engine, &base, &relative, row.evidence.device) {
+                    // The file of another known name. Which has moved where is for a look at everything to say.
+                    Presence::There(evidence)
+                        if evidence.inode != row.evidence.inode
+                            && was_known(engine, writer.reader(), place, &evidence)? =>
+                    {
+                        writer.place_gone(place)?;
+                        Reconciled::Elsewhere
+                    }
                     Presence::There(evidence) => {
                         let seen = Observation {
                             kind: PlaceKind::File,
@@ -73,6 +84,10 @@ impl Library {
                 },
             )
         })?;
+        if result == Reconciled::Elsewhere {
+            self.scan(&Which::One(base.row));
+            return Ok(result);
+        }
         if let Some(watcher) = self.watcher()
             && result != Reconciled::Same
         {

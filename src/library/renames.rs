@@ -2,11 +2,13 @@
 //!
 //! Renames come from the watch loop in the order in which they happened, and go to the catalog before anything is
 //! looked at. Programs save in three ways: over the file; beside it, and then over it by a rename (the catalog knows that
-//! case by itself: `Writer::move_place`); or by a rename of the file out of the way, and then anew under its name. The
-//! last is seen in full only when the new file is there, so such renames are remembered for a while.
+//! case by itself: `Writer::move_place`); or by a rename of the file out of the way, and then anew under its name, be it
+//! written there or renamed to it. The last is seen in full only when the new file is there, so such renames are
+//! remembered for a while; after a crash the names alone tell (`undo_lost`).
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{BaseKind, BaseRow, CatalogError, Durability, FolderNo, PlaceNo};
@@ -51,7 +53,7 @@ impl Renames {
         bases: &[BaseRow],
         rename: &Rename,
     ) -> Result<Vec<PlaceNo>, CatalogError> {
-        let applied = apply(engine, bases, rename)?;
+        let applied = self.apply_one(engine, bases, rename)?;
         if let Some((name, place)) = applied.left
             && self.aside.len() < MOST
             && is_set_aside(&rename.from, &rename.to)
@@ -90,92 +92,123 @@ impl Renames {
         }
         Ok(probe)
     }
-}
 
-fn apply(engine: &Engine, bases: &[BaseRow], rename: &Rename) -> Result<Applied, CatalogError> {
-    let nothing = Applied::default;
-    let (Some((base, from)), Some((other, to))) =
-        (base_of(bases, &rename.from), base_of(bases, &rename.to))
-    else {
-        return Ok(nothing());
-    };
-    // Between two bases the general rules of identity decide.
-    let ours = base.kind == BaseKind::Computer || Engine::takes_new(base, &to);
-    if base.row != other.row || !ours {
-        return Ok(nothing());
-    }
-    let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
-        return Ok(nothing());
-    };
-    let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
-        return Ok(nothing());
-    };
-    let Ok(root) = RootFolder::open(&base.path) else {
-        return Ok(nothing());
-    };
-    engine.write(Durability::Normal, |writer| {
-        let Some(parent) = Engine::find_folder(writer.reader(), base, parent)? else {
+    fn apply_one(
+        &mut self,
+        engine: &Engine,
+        bases: &[BaseRow],
+        rename: &Rename,
+    ) -> Result<Applied, CatalogError> {
+        let nothing = Applied::default;
+        let (Some((base, from)), Some((other, to))) =
+            (base_of(bases, &rename.from), base_of(bases, &rename.to))
+        else {
             return Ok(nothing());
         };
-        let folder = exact_child(writer.reader(), parent, name)?;
-        let place = writer
-            .reader()
-            .child_place(parent, name)?
-            .map(|(row, _)| row);
-        let place = place.filter(|row| row.name == name);
-        if folder.is_none() && place.is_none() {
+        // Between two bases the general rules of identity decide.
+        let ours = base.kind == BaseKind::Computer || Engine::takes_new(base, &to);
+        if base.row != other.row || !ours {
             return Ok(nothing());
         }
-        let Some(target) = Engine::ensure_folder(writer, &root, base, new_parent)? else {
+        let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
             return Ok(nothing());
         };
-        let seen = match root.folder(new_parent).map(|folder| folder.look(new_name)) {
-            Ok(Ok(seen)) => seen,
-            _ => None,
-        };
-        let is_folder = seen.as_ref().map(|seen| seen.entry == Entry::Folder);
-        if let Some(folder) = folder
-            && is_folder.unwrap_or_else(|| place.as_ref().is_none_or(|row| !row.present))
-        {
-            let probe = writer.move_folder(folder, target, new_name)?;
-            return Ok(Applied { probe, left: None });
-        }
-        let Some(place) = place.filter(|_| is_folder != Some(true)) else {
+        let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
             return Ok(nothing());
         };
-        // A rename changes the inode's time and nothing else; anything more is a new content, which the look at
-        // the path finds.
-        let evidence = seen
-            .filter(|seen| place.evidence.same_bytes(&seen.evidence))
-            .map(|seen| seen.evidence);
-        let known = match writer.reader().child_place(target, new_name)? {
-            Some((row, _)) => {
-                row.name == new_name
-                    && row.row != place.row
-                    && !writer.reader().items_of(row.row)?.is_empty()
+        let Ok(root) = RootFolder::open(&base.path) else {
+            return Ok(nothing());
+        };
+        engine.write(Durability::Normal, |writer| {
+            let from_parent = parent;
+            let Some(parent) = Engine::find_folder(writer.reader(), base, parent)? else {
+                return Ok(nothing());
+            };
+            let folder = exact_child(writer.reader(), parent, name)?;
+            let place = writer
+                .reader()
+                .child_place(parent, name)?
+                .map(|(row, _)| row);
+            let place = place.filter(|row| row.name == name);
+            if folder.is_none() && place.is_none() {
+                return Ok(nothing());
             }
-            None => false,
-        };
-        // What came is not what is there now: it is for the look at the path to say what that is.
-        if known && evidence.is_none() {
-            return Ok(nothing());
-        }
-        let has_items = !writer.reader().items_of(place.row)?.is_empty();
-        let evidence = evidence.unwrap_or(place.evidence);
-        let probe = writer
-            .move_place(place.row, target, new_name, &evidence)?
-            .to_probe();
-        let left = (has_items && !known).then(|| ((parent, name.to_owned()), place.row));
-        Ok(Applied {
-            probe: probe.into_iter().collect(),
-            left,
+            let Some(target) = Engine::ensure_folder(writer, &root, base, new_parent)? else {
+                return Ok(nothing());
+            };
+            let seen = match root.folder(new_parent).map(|folder| folder.look(new_name)) {
+                Ok(Ok(seen)) => seen,
+                _ => None,
+            };
+            let is_folder = seen.as_ref().map(|seen| seen.entry == Entry::Folder);
+            if let Some(folder) = folder
+                && is_folder.unwrap_or_else(|| place.as_ref().is_none_or(|row| !row.present))
+            {
+                let probe = writer.move_folder(folder, target, new_name)?;
+                return Ok(Applied { probe, left: None });
+            }
+            let Some(place) = place.filter(|_| is_folder != Some(true)) else {
+                return Ok(nothing());
+            };
+            // What the catalog has under the old name is still there: it knows of this already, as of the second half of an
+            // exchange of two names.
+            let left_behind = root.folder(from_parent).map(|folder| folder.look(name));
+            let left_behind = match left_behind {
+                Ok(Ok(Some(left))) if left.entry == Entry::File => Some(left.evidence),
+                _ => None,
+            };
+            if left_behind.is_some_and(|left| left.same_bytes(&place.evidence)) {
+                return Ok(nothing());
+            }
+            // A new file comes to the name that another one left when it was set aside.
+            let mut probe = Vec::new();
+            if let Some(aside) = self.aside.remove(&(target, new_name.to_owned()))
+                && aside.place != place.row
+            {
+                probe = writer.undo_set_aside(aside.place, target, new_name)?;
+            }
+            // A rename changes the inode's time and nothing else; anything more is a new content, which the look at
+            // the path finds.
+            let evidence = seen
+                .filter(|seen| place.evidence.same_bytes(&seen.evidence))
+                .map(|seen| seen.evidence);
+            let known = writer
+                .reader()
+                .child_place(target, new_name)?
+                .map(|(row, _)| row)
+                .filter(|row| row.name == new_name && row.row != place.row);
+            let known = match known {
+                Some(row) if !writer.reader().items_of(row.row)?.is_empty() => Some(row),
+                _ => None,
+            };
+            // Both files are there, each under the other's name.
+            if let (Some(known), Some(evidence), Some(left)) = (&known, evidence, left_behind)
+                && left.same_bytes(&known.evidence)
+            {
+                writer.exchange(place.row, &evidence, known.row, &left)?;
+                return Ok(nothing());
+            }
+            let known = known.is_some();
+            // What came is not what is there now: it is for the look at the path to say what that is.
+            if known && evidence.is_none() {
+                return Ok(Applied { probe, left: None });
+            }
+            let has_items = !writer.reader().items_of(place.row)?.is_empty();
+            let evidence = evidence.unwrap_or(place.evidence);
+            probe.extend(
+                writer
+                    .move_place(place.row, target, new_name, &evidence)?
+                    .to_probe(),
+            );
+            let left = (has_items && !known).then(|| ((parent, name.to_owned()), place.row));
+            Ok(Applied { probe, left })
         })
-    })
+    }
 }
 
 /// Whether a rename looks as programs set a file aside before they write it anew, or delete it: `a.wav~`, `a.wav.bak`,
 /// `a.bak`, `a-old1.wav`, `.a.wav.tmp`, …, in the same folder.
-fn is_set_aside(from: &std::path::Path, to: &std::path::Path) -> bool {
+pub(super) fn is_set_aside(from: &Path, to: &Path) -> bool {
     const ENDINGS: [&str; 9] = [
         "bak", "backup", "old", "orig", "original", "save", "sav", "tmp", "temp",
     ];

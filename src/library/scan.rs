@@ -16,6 +16,7 @@ use super::engine::Engine;
 use super::identity::{By, match_moved};
 use super::probing::probe_places;
 use super::progress::{Phase, Progress};
+use super::rearranged::{rearrange, undo_lost};
 use super::sweep::Sweep;
 use super::vanish::{Root, open_root};
 use super::watch::Watcher;
@@ -109,20 +110,27 @@ pub(super) fn scan(
     for base in bases {
         unread.append(&mut unprobed(engine, base.row)?);
     }
-    settle(engine, sweeps, &unread, cancel)?;
+    unread.append(&mut settle(engine, sweeps, &unread, cancel)?);
+    unread.sort_unstable();
+    unread.dedup();
     progress.enter(Phase::Probing);
     progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
     probe_places(engine, &unread, true, progress, cancel)
 }
 
-/// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing; then what
-/// is gone; and then once more, now by content too.
+/// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing or taken for
+/// another content; then what is gone; and then once more, now by content too. Gives what is to be read beside what came.
 pub(super) fn settle(
     engine: &Engine,
-    sweeps: Vec<Sweep<'_>>,
+    mut sweeps: Vec<Sweep<'_>>,
     came: &[PlaceNo],
     cancel: &AtomicBool,
-) -> Result<(), CatalogError> {
+) -> Result<Vec<PlaceNo>, CatalogError> {
+    let mut probe = rearrange(engine, &mut sweeps, came)?;
+    for sweep in &mut sweeps {
+        sweep.record_replaced()?;
+        probe.append(&mut sweep.changed);
+    }
     let mut more = match_moved(engine, came, By::Disk, cancel)?;
     for mut sweep in sweeps {
         more |= !sweep.vanished.is_empty();
@@ -131,7 +139,8 @@ pub(super) fn settle(
     if more {
         match_moved(engine, came, By::DiskOrContent, cancel)?;
     }
-    Ok(())
+    probe.append(&mut undo_lost(engine, came)?);
+    Ok(probe)
 }
 
 /// Files of a base whose present content was not read yet, of this scan or of one that was cut short.

@@ -21,6 +21,7 @@ use crate::catalog::{
 use super::disk::{Entry, Folder, NoFolder, RootFolder};
 use super::engine::{Engine, MEDIA_FOLDER, exact_child, no_folder_reason};
 use super::progress::Progress;
+use super::rearranged::Replaced;
 use super::vanish::Vanished;
 
 /// A sweep under way.
@@ -35,6 +36,8 @@ pub(super) struct Sweep<'e> {
     /// With another content than before.
     pub(super) changed: Vec<PlaceNo>,
     pub(super) vanished: Vec<Vanished>,
+    /// Known names that have other files than before, not recorded yet.
+    pub(super) replaced: Vec<Replaced>,
 }
 
 /// A folder to be looked into.
@@ -70,6 +73,7 @@ impl<'e> Sweep<'e> {
             appeared: Vec::new(),
             changed: Vec::new(),
             vanished: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 

@@ -123,10 +123,9 @@ impl WatchLoop {
                 sweep.names(&folder, &names)?;
             }
             appeared.append(&mut sweep.appeared);
-            probes.append(&mut sweep.changed);
             sweeps.push(sweep);
         }
-        settle(engine, sweeps, &appeared, &engine.stopping)?;
+        probes.append(&mut settle(engine, sweeps, &appeared, &engine.stopping)?);
         probes.append(&mut self.renames.undo_set_aside(engine)?);
         probes.append(&mut appeared);
         if probes.len() > MOST_AT_ONCE {

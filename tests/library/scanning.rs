@@ -465,3 +465,121 @@ fn an_empty_mount_point_is_no_deletion() {
     scan(&library);
     assert!(!house.items(&base).contains_key("b.wav"));
 }
+
+/// Renames while nobody watches: what was where, by value, and what is where.
+#[track_caller]
+fn renamed_unseen(values: &[(&str, i16)], rename: impl Fn(&std::path::Path), now: &[(&str, i16)]) {
+    let house = House::new();
+    for (path, value) in values {
+        put(&house.sounds().join(path), &wav(*value, 64));
+    }
+    let (library, base) = house.scanned();
+    let before = house.items(&base);
+    rename(&house.sounds());
+    scan(&library);
+    let after = house.items(&base);
+    for (path, value) in now {
+        assert_eq!(
+            std::fs::read(house.sounds().join(path)).unwrap(),
+            wav(*value, 64)
+        );
+        let was = values.iter().find(|(_, of)| of == value).unwrap().0;
+        assert_eq!(
+            after[*path].media_id, before[was].media_id,
+            "{was} is {path} now"
+        );
+        assert_eq!(after[*path].generation, 1, "{path}");
+    }
+    assert_eq!(house.reader().counts().unwrap().items, before.len() as u64);
+    scan(&library);
+    assert_eq!(house.items(&base), after);
+}
+
+#[test]
+fn ids_follow_files_that_take_each_others_names_unseen() {
+    let mv = |folder: &std::path::Path, from: &str, to: &str| {
+        std::fs::rename(folder.join(from), folder.join(to)).unwrap();
+    };
+    renamed_unseen(
+        &[("x.wav", 1), ("y.wav", 2)],
+        |at| {
+            mv(at, "x.wav", "t");
+            mv(at, "y.wav", "x.wav");
+            mv(at, "t", "y.wav");
+        },
+        &[("x.wav", 2), ("y.wav", 1)],
+    );
+    renamed_unseen(
+        &[("r1.wav", 1), ("r2.wav", 2), ("r3.wav", 3), ("r4.wav", 4)],
+        |at| {
+            for n in (1..=4).rev() {
+                mv(at, &format!("r{n}.wav"), &format!("r{}.wav", n + 1));
+            }
+        },
+        &[("r2.wav", 1), ("r3.wav", 2), ("r4.wav", 3), ("r5.wav", 4)],
+    );
+    // Over folders, and folders themselves.
+    renamed_unseen(
+        &[("A/a.wav", 1), ("A/b.wav", 2), ("B/a.wav", 3), ("c.wav", 4)],
+        |at| {
+            mv(at, "A", "A old");
+            mv(at, "B", "A");
+            mv(at, "c.wav", "t.wav");
+            mv(at, "A old/b.wav", "c.wav");
+        },
+        &[
+            ("A old/a.wav", 1),
+            ("A/a.wav", 3),
+            ("c.wav", 2),
+            ("t.wav", 4),
+        ],
+    );
+}
+
+#[test]
+fn a_sound_that_was_saved_unseen_keeps_its_id() {
+    let house = House::new();
+    for (number, name) in ["v", "w", "x"].into_iter().enumerate() {
+        put(&house.sounds().join(format!("{name}.wav")), &wav(1, 60));
+        let value = i16::try_from(number).unwrap() + 10;
+        put(
+            &house.sounds().join(format!("{name}.new.wav")),
+            &wav(value, 64),
+        );
+    }
+    let (library, base) = house.scanned();
+    let before = house.items(&base);
+    let mv = |from: &str, to: &str| {
+        std::fs::rename(house.sounds().join(from), house.sounds().join(to)).unwrap();
+    };
+    mv("v.new.wav", "v.wav");
+    mv("w.wav", "w.wav~");
+    mv("w.new.wav", "w.wav");
+    mv("x.wav", "x.wav~");
+    put(&house.sounds().join("x.wav"), &wav(7, 64));
+    std::fs::remove_file(house.sounds().join("x.wav~")).unwrap();
+    scan(&library);
+    let after = house.items(&base);
+    for name in ["v.wav", "w.wav", "x.wav"] {
+        assert_eq!(after[name].media_id, before[name].media_id, "{name}");
+        assert_eq!(after[name].generation, 2, "{name}");
+    }
+}
+
+#[test]
+fn a_crash_between_the_steps_of_a_save_loses_no_id() {
+    let house = House::new();
+    put(&house.sounds().join("v.wav"), &wav(1, 60));
+    let (library, base) = house.scanned();
+    let id = house.items(&base)["v.wav"].media_id.clone();
+    // The watcher's word of the first rename was written down, then the daemon died.
+    std::fs::rename(house.sounds().join("v.wav"), house.sounds().join("v.wav~")).unwrap();
+    scan(&library);
+    assert_eq!(house.items(&base)["v.wav~"].media_id, id);
+    put(&house.sounds().join("v.wav"), &wav(2, 64));
+    std::fs::remove_file(house.sounds().join("v.wav~")).unwrap();
+    scan(&library);
+    assert_eq!(house.items(&base)["v.wav"].media_id, id);
+    assert_eq!(house.item(&id).generation, 2);
+    assert_eq!(house.item(&id).name, "v.wav");
+}

@@ -259,11 +259,16 @@ fn pause() {
     std::thread::sleep(std::time::Duration::from_millis(1500));
 }
 
+fn exchange(one: &Path, other: &Path) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+}
+
 fn beside(file: &Path, name: &str) -> std::path::PathBuf {
     file.with_file_name(name)
 }
 
-const SAVES: [(&str, Save); 9] = [
+const SAVES: [(&str, Save); 12] = [
     ("over it", |file, bytes| put(file, bytes)),
     ("a known sound renamed over it", |file, bytes| {
         put(&beside(file, "v-new.wav"), bytes);
@@ -301,6 +306,32 @@ const SAVES: [(&str, Save); 9] = [
         pause();
         std::fs::remove_file(beside(file, "v.bak")).unwrap();
     }),
+    (
+        "set aside, and a known sound renamed to it",
+        |file, bytes| {
+            put(&beside(file, "v.tmp.wav"), bytes);
+            pause();
+            std::fs::rename(file, beside(file, "v.wav~")).unwrap();
+            std::fs::rename(beside(file, "v.tmp.wav"), file).unwrap();
+            std::fs::remove_file(beside(file, "v.wav~")).unwrap();
+        },
+    ),
+    ("the same, and the old one kept", |file, bytes| {
+        put(&beside(file, "v.tmp"), bytes);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::fs::rename(file, beside(file, "v.bak")).unwrap();
+        std::fs::rename(beside(file, "v.tmp"), file).unwrap();
+    }),
+    (
+        "exchanged with a known sound that is deleted then",
+        |file, bytes| {
+            let other = beside(file, "v-new.wav");
+            put(&other, bytes);
+            pause();
+            exchange(file, &other);
+            std::fs::remove_file(other).unwrap();
+        },
+    ),
     ("set aside and written", |file, bytes| {
         std::fs::rename(file, beside(file, "v-old1.wav")).unwrap();
         put(file, bytes);
@@ -432,4 +463,27 @@ fn a_root_that_is_not_there_is_shown_as_it_was_and_comes_back() {
     // What is deleted in it while it is there goes from the view.
     std::fs::remove_file(house.sounds().join("kit/drumkit.xml")).unwrap();
     house.wait(|house| !house.places(&base).contains_key("kit/drumkit.xml"));
+}
+
+#[test]
+fn two_sounds_whose_names_are_exchanged_keep_their_ids() {
+    let house = House::new();
+    put(&house.sounds().join("p.wav"), &wav(1, 64));
+    put(&house.sounds().join("q.wav"), &wav(2, 64));
+    let (_library, base) = house.watching();
+    house.wait(|house| house.items(&base).len() == 2);
+    let before = house.items(&base);
+    exchange(&house.sounds().join("p.wav"), &house.sounds().join("q.wav"));
+    house.wait(|house| house.items(&base)["p.wav"].media_id == before["q.wav"].media_id);
+    pause();
+    let now = house.items(&base);
+    for (name, other) in [("p.wav", "q.wav"), ("q.wav", "p.wav")] {
+        assert_eq!(now[name].media_id, before[other].media_id);
+        assert_eq!(now[name].generation, 1);
+    }
+    assert_eq!(
+        house.reader().counts().unwrap().items,
+        3,
+        "with the marker's"
+    );
 }
