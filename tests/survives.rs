@@ -182,6 +182,42 @@ fn a_daemon_that_dies_in_the_background_is_there_again_at_once() {
     });
 }
 
+/// A small disk of its own for a home, gone at the end.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn new(path: std::path::PathBuf) -> Self {
+        let place = path.to_str().unwrap();
+        support::succeed("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", place]);
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = support::program("umount", ["-l", self.0.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_full_disk_of_the_home_does_not_keep_the_drive_away_after_a_crash() {
+    let home = Home::new();
+    let _disk = SmallDisk::new(home.home());
+    let sound = wav(44_100, 1);
+    std::fs::write(home.library().join("a.wav"), &sound).unwrap();
+    mount_in_background(&home);
+    let item = home.wait_for_items(1)[0].clone();
+    let path = home.on_drive(path_of(&item));
+    // Until nothing more fits.
+    let mut fill = File::create(home.home().join("fill")).unwrap();
+    while std::io::Write::write_all(&mut fill, &[0; 4096]).is_ok() {}
+    kill(pid_of_daemon(&home).unwrap(), rustix::process::Signal::KILL);
+    wait_until(Duration::from_secs(4), "the same path again", || {
+        std::fs::read(&path).is_ok_and(|bytes| bytes == sound)
+    });
+    home.run(["unmount"]);
+}
+
 #[test]
 fn a_supervisor_that_is_told_to_end_takes_the_drive_away_first() {
     let home = Home::new();

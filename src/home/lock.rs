@@ -4,6 +4,7 @@
 //! its socket and its mount, which stays after a crash: so the next command knows what to clear away.
 
 use std::fs::File;
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -130,13 +131,18 @@ impl Home {
         // Paths that are no text can't be said; who has the same environment finds the socket all the same.
         let text = serde_json::to_vec(&announced).unwrap_or_default();
         let next = path.with_extension("json.new");
-        std::fs::write(&next, text)
-            .and_then(|()| std::fs::rename(&next, &path))
-            .map_err(|source| HomeError::Unusable {
+        match std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &path)) {
+            // A full disk never stops playback: who has the same environment finds the socket all the same.
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => {
+                let _ = std::fs::remove_file(&next);
+                tracing::warn!(%error, "the home's disk is full: not said who its daemon is");
+            }
+            other => other.map_err(|source| HomeError::Unusable {
                 path: path.clone(),
                 doing: "saying who its daemon is",
                 source,
-            })?;
+            })?,
+        }
         Ok(path)
     }
 
