@@ -68,7 +68,7 @@ impl Writer {
         // Its storage follows from its place again.
         self.run(
             "moving an item",
-            "UPDATE item SET recorded = NULL WHERE place = ?1 AND recorded IS NOT NULL",
+            "UPDATE item SET recorded = NULL WHERE place = ?1 AND home IS NULL AND recorded IS NOT NULL",
             [place.0],
         )?;
         self.tell_items_at(place, false)?;

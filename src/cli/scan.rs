@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         out.json(&seen)?;
     } else {
         out.line(&format!(
-            "{} there, {} new or changed, {} of them unreadable",
+            "{} there; of {} new or changed, {} cannot be read",
             counted(seen.files, "file is", "files are"),
             seen.read,
             seen.problems

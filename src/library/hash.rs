@@ -187,7 +187,7 @@ fn read_item(
     }))
 }
 
-/// Opens the file of a place on trusted storage, if it is what the catalog says.
+/// Opens the file of a place on trusted storage, if it is what the catalog says; else asks for a look at it.
 pub(super) fn open_as_recorded(
     engine: &Engine,
     reader: &Reader,
@@ -201,7 +201,12 @@ pub(super) fn open_as_recorded(
         return Ok(None);
     }
     match RootFolder::open(&base.path).and_then(|root| root.file(&relative)) {
-        Ok((file, evidence)) => Ok((evidence == place.evidence).then_some(file)),
+        Ok((file, evidence)) if evidence == place.evidence => Ok(Some(file)),
+        Ok(_) => {
+            // Of a new link to a file the system tells nobody who watches the folder of the old one.
+            engine.look_soon(&path);
+            Ok(None)
+        }
         Err(error) => {
             tracing::debug!(path = %path.display(), %error, "not read in the background");
             Ok(None)

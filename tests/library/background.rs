@@ -107,3 +107,29 @@ fn lost_capsules_are_made_anew() {
     house.wait(|house| capsules(house) == before);
     library.stop();
 }
+
+#[test]
+fn a_file_that_was_linked_after_it_was_seen_is_hashed_and_lives_on_in_its_link() {
+    let house = House::new();
+    let (library, base) = house.watching();
+    let (file, link) = (house.sounds().join("a.wav"), house.sounds().join("b.wav"));
+    put(&file, &wav(5, 40));
+    house.wait(|house| house.items(&base).contains_key("a.wav"));
+    // Nobody is told of what this does to the first name's file.
+    std::fs::hard_link(&file, &link).unwrap();
+    house.wait(|house| house.items(&base).contains_key("b.wav"));
+    let id = house.items(&base)["a.wav"].media_id.clone();
+    house.wait(|house| {
+        library.hash_now(&AtomicBool::new(false)).unwrap();
+        // The look that this asks for waits until nobody asks again.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        house
+            .reader()
+            .blake3(house.item(&id).row)
+            .unwrap()
+            .is_some()
+    });
+    std::fs::remove_file(&file).unwrap();
+    house.wait(|house| !house.items(&base).contains_key("a.wav"));
+    assert_eq!(house.playable(&id), mediafs::model::Playable::Bytes);
+}

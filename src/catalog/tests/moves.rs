@@ -173,9 +173,14 @@ fn a_look_that_was_quicker_than_the_word_of_a_move_makes_no_other_sound() {
     assert_eq!(item_at(&bench, "b.wav"), Some(item));
     let row = bench.item(item);
     assert_eq!((row.generation, row.place), (1, Some(old)));
-    // An id that was given is never forgotten.
+    // An id that was given is never forgotten, nor where it was.
     assert_eq!(bench.item(quick).place, Some(old));
     assert_eq!(bench.item(quick).availability, Availability::Local);
+    move_to(&bench, old, "c.wav", renamed(10));
+    assert_eq!(
+        path_of(&bench, quick),
+        (in_samples("b.wav"), Some("/srv/samples/c.wav".to_owned()))
+    );
     assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
 }
 
