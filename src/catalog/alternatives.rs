@@ -52,7 +52,8 @@ impl Reader {
                 place_columns!(),
                 " FROM content c JOIN place p ON p.number = c.place JOIN base b ON b.number = p.base \
                  WHERE c.blake3 = ?1 AND p.number <> ?2 AND p.present = 1 AND p.away = 0 AND p.link IS NULL \
-                 AND p.folder IS NOT NULL ORDER BY b.active DESC, p.number LIMIT ?3"
+                 AND p.folder IS NOT NULL AND NOT EXISTS \
+                 (SELECT 1 FROM item i WHERE i.place = p.number AND i.hashed = 0) ORDER BY b.active DESC, p.number LIMIT ?3"
             ),
             (hash.0, but.0, limit),
             place_row,
@@ -117,10 +118,22 @@ impl Reader {
         Ok(paths)
     }
 
+    /// The places of record of items that live in the file at this place, though it is not theirs.
+    pub(super) fn homes_in(&self, place: PlaceNo) -> Result<Vec<PlaceNo>> {
+        self.db().many(
+            "listing the items that live in a file",
+            "SELECT DISTINCT home FROM item WHERE place = ?1 AND home IS NOT NULL",
+            [place.0],
+            |row| row.get(0).map(PlaceNo),
+        )
+    }
+
+    /// The hash of a place's content, if nothing makes it doubtful.
     pub(super) fn hash_at(&self, place: PlaceNo) -> Result<Option<ObjectHash>> {
         self.db().one(
             "reading a hash",
-            "SELECT blake3 FROM content WHERE place = ?1 AND blake3 IS NOT NULL",
+            "SELECT blake3 FROM content WHERE place = ?1 AND blake3 IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM item i WHERE i.place = ?1 AND i.hashed = 0)",
             [place.0],
             |row| row.get(0).map(ObjectHash),
         )
@@ -141,6 +154,13 @@ impl Writer {
 
     /// The items of a place that is not there live on in the file at `there`, which has the same bytes.
     pub(super) fn lend_to(&mut self, home: PlaceNo, there: PlaceNo) -> Result<()> {
+        // A hash that is in doubt must not be believed when the item is back.
+        self.run(
+            "forgetting a doubtful hash",
+            "UPDATE content SET blake3 = NULL WHERE place = ?1 AND blake3 IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM item WHERE place = ?1 AND hashed = 0)",
+            [home.0],
+        )?;
         let lent = self.run(
             "lending a file to an item",
             "UPDATE item SET place = ?2, home = ?1, availability = ?3, playable = ?4, \
@@ -173,13 +193,7 @@ impl Writer {
     /// The file at `there` is about to be another one, or went: items of other places that live in it go back to
     /// their own, which are not there, and from there to where the same bytes are, if they are anywhere.
     pub(super) fn send_home(&mut self, there: PlaceNo) -> Result<()> {
-        let homes = self.reader().db().many(
-            "listing the items that live in a file",
-            "SELECT DISTINCT home FROM item WHERE place = ?1 AND home IS NOT NULL",
-            [there.0],
-            |row| row.get(0).map(PlaceNo),
-        )?;
-        for home in homes {
+        for home in self.reader().homes_in(there)? {
             self.bring_home(home)?;
             if let Some(row) = self.reader().place(home)? {
                 self.items_are_missing(&row)?;
@@ -200,7 +214,8 @@ impl Writer {
             "looking for missing items with the same bytes",
             "SELECT c.place FROM content c JOIN place p ON p.number = c.place \
              WHERE c.blake3 = ?1 AND p.size = ?2 AND (p.present = 0 OR p.away = 1) AND p.number <> ?3 \
-             AND EXISTS (SELECT 1 FROM item i WHERE i.place = p.number AND i.home IS NULL)",
+             AND EXISTS (SELECT 1 FROM item i WHERE i.place = p.number AND i.home IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM item i WHERE i.place = p.number AND i.hashed = 0)",
             (hash.0, stored(row.evidence.size), there.0),
             |row| row.get(0).map(PlaceNo),
         )?;

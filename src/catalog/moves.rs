@@ -111,12 +111,17 @@ impl Writer {
         target: &PlaceRow,
         seen: &Observation,
     ) -> Result<Observed> {
+        let mut living = self.reader().homes_in(came.row)?;
+        living.push(came.row);
         self.place_gone(came.row)?;
         let observed = self.see(target, seen, Look::Scan)?;
+        if came.is_here() && came.evidence.same_bytes(&seen.evidence) {
+            for home in living {
+                self.lend_to(home, target.row)?;
+            }
+        }
         if self.reader().items_of(came.row)?.is_empty() {
             self.forget_place(came)?;
-        } else if came.is_here() && came.evidence.same_bytes(&seen.evidence) {
-            self.lend_to(came.row, target.row)?;
         }
         Ok(observed)
     }
@@ -138,6 +143,8 @@ impl Writer {
         if old.row == new.row || !self.reader().items_of(new.row)?.is_empty() {
             return Ok(Vec::new());
         }
+        // Whoever lives in it has to leave first.
+        self.place_gone(new.row)?;
         self.forget_place(&new)?;
         self.move_place(old.row, folder, &new.name, &new.evidence)?;
         let mut probe = vec![old.row];

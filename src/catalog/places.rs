@@ -152,11 +152,19 @@ impl Writer {
         // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
         // those is for the hash to say: see `put_hash`.
         if look == Look::Scan && (old.changed != new.changed || old.inode != new.inode) {
-            self.run(
+            let doubted = self.run(
                 "doubting a hash",
                 "UPDATE item SET hashed = 0 WHERE place = ?1",
                 [row.row.0],
             )?;
+            if doubted == 0 {
+                // There is nobody for whom it would be computed again.
+                self.run(
+                    "forgetting a hash",
+                    "UPDATE content SET blake3 = NULL WHERE place = ?1 AND blake3 IS NOT NULL",
+                    [row.row.0],
+                )?;
+            }
         }
         if !was_here || old.permissions != new.permissions || old.born != new.born {
             self.record_attributes(row.row, new)?;

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Done;
 
@@ -27,29 +27,31 @@ pub(super) fn supervise(daemon: impl Fn(bool) -> Command) -> std::io::Result<Don
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut output = Stdio::inherit();
+        let mut told = Told {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        let nowhere = std::fs::File::options().write(true).open("/dev/null")?;
+        let mut child = tokio::process::Command::from(daemon(true))
+            .stdout(Stdio::inherit())
+            .spawn()?;
+        // The first daemon alone holds the pipe of whoever waits for its word.
+        rustix::stdio::dup2_stdout(nowhere)?;
         let mut stillborn = 0;
-        let mut first = true;
         loop {
             let begun = Instant::now();
-            let mut command = tokio::process::Command::from(daemon(first));
-            first = false;
-            let mut child = command.stdout(output).spawn()?;
-            output = Stdio::null();
-            // The first daemon alone holds the pipe of whoever waits for its word.
-            rustix::stdio::dup2_stdout(std::fs::File::options().write(true).open("/dev/null")?)?;
+            let mut stop = false;
             let ended = loop {
                 tokio::select! {
                     ended = child.wait() => break ended?,
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+                    () = told.asked_to_end() => {
+                        stop = true;
+                        pass_on(&child);
+                    }
                 }
-                pass_on(&child);
             };
-            if !was_killed(ended) {
-                return Ok(if ended.success() {
+            if stop || !was_killed(ended) {
+                return Ok(if ended.success() || stop {
                     Done::Well
                 } else {
                     Done::Badly
@@ -60,16 +62,49 @@ pub(super) fn supervise(daemon: impl Fn(bool) -> Command) -> std::io::Result<Don
             } else {
                 0
             };
-            if stillborn >= MOST_STILLBORN {
-                tracing::error!(%ended, "the daemon died {stillborn} times in a row; it is not started again");
-                return Ok(Done::Badly);
-            }
             tracing::error!(%ended, "the daemon died; it is started again");
-            if stillborn > 1 {
-                tokio::time::sleep(PAUSE).await;
-            }
+            child = loop {
+                if stillborn >= MOST_STILLBORN {
+                    tracing::error!(
+                        "the daemon died {stillborn} times in a row; it is not started again"
+                    );
+                    return Ok(Done::Badly);
+                }
+                if stillborn > 1 {
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        () = told.asked_to_end() => return Ok(Done::Well),
+                    }
+                }
+                match tokio::process::Command::from(daemon(false))
+                    .stdout(Stdio::null())
+                    .spawn()
+                {
+                    Ok(child) => break child,
+                    // What took the memory that killed it may have it still.
+                    Err(error) => {
+                        tracing::error!(%error, "the daemon cannot be started again now");
+                        stillborn += 1;
+                    }
+                }
+            };
         }
     })
+}
+
+/// The ways in which this process is told to end.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    async fn asked_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// The daemon takes its drive away in an orderly manner when it is told to.

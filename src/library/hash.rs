@@ -126,6 +126,14 @@ impl Batch {
         }
         engine.write(Durability::Normal, |writer| {
             for hashed in &batch {
+                // The item may have its bytes from elsewhere since: this is no hash of those.
+                let item = writer.reader().item(hashed.item)?;
+                let place = writer.reader().place(hashed.place)?;
+                let there = item.is_some_and(|item| item.place == Some(hashed.place))
+                    && place.is_some_and(|place| place.is_here());
+                if !there {
+                    continue;
+                }
                 writer.record_hash(
                     hashed.item,
                     hashed.generation,

@@ -28,6 +28,7 @@ use super::vanish::{Presence, presence};
 pub(super) struct OnDisk {
     device: u64,
     inode: u64,
+    size: u64,
     modified: Nanoseconds,
     born: Option<Nanoseconds>,
 }
@@ -37,6 +38,7 @@ impl From<&Evidence> for OnDisk {
         Self {
             device: evidence.device,
             inode: evidence.inode,
+            size: evidence.size,
             modified: evidence.modified,
             born: evidence.born,
         }

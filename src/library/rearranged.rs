@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
     BaseNo, CatalogError, Durability, Evidence, FolderNo, PlaceNo, PlaceRow, Reader,
@@ -16,8 +17,8 @@ use crate::catalog::{
 use super::disk::RootFolder;
 use super::engine::Engine;
 use super::identity::{Area, OnDisk, areas, is_gone};
-use super::renames::is_set_aside;
-use super::sweep::Sweep;
+use super::renames::{is_set_aside, may_be_set_aside};
+use super::sweep::{Sweep, below};
 
 /// A known name that has another file than before.
 pub(super) struct Replaced {
@@ -59,16 +60,23 @@ pub(super) fn rearrange(
     if moving.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(probe) = write(engine, &moving)? else {
-        return Ok(Vec::new());
-    };
+    let probe = write(engine, &moving)?;
     let done: HashSet<PlaceNo> = moving.iter().map(|(_, name)| name.place).collect();
     for sweep in sweeps {
+        if probe.is_none() {
+            // One of them has moved on: what is known stays as it was, and all of them are looked at again.
+            for replaced in &sweep.replaced {
+                if done.contains(&replaced.row.row) {
+                    let name = replaced.path.join(&replaced.row.name);
+                    engine.look_soon(&below(&sweep.base.path, &name));
+                }
+            }
+        }
         sweep
             .replaced
             .retain(|replaced| !done.contains(&replaced.row.row));
     }
-    Ok(probe)
+    Ok(probe.unwrap_or_default())
 }
 
 /// By file: the one known or new name at which it was found.
@@ -232,11 +240,18 @@ fn write(
 
 /// After a crash nobody remembers what was set aside: where a new file has a name that a sound of the same folder had
 /// before its file, which is gone now, got the name of a backup, the sound stands for the new file.
-pub(super) fn undo_lost(engine: &Engine, came: &[PlaceNo]) -> Result<Vec<PlaceNo>, CatalogError> {
+pub(super) fn undo_lost(
+    engine: &Engine,
+    came: &[PlaceNo],
+    cancel: &AtomicBool,
+) -> Result<Vec<PlaceNo>, CatalogError> {
     let reader = engine.catalog.reader()?;
     let mut gone: HashMap<FolderNo, Vec<PlaceRow>> = HashMap::new();
     let mut back = Vec::new();
     for place in came {
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
         let Some(row) = reader.place(*place)?.filter(PlaceRow::is_here) else {
             continue;
         };
@@ -245,7 +260,8 @@ pub(super) fn undo_lost(engine: &Engine, came: &[PlaceNo]) -> Result<Vec<PlaceNo
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 let places = reader.places_of_folder(folder)?.into_iter();
-                vacant.insert(places.filter(|place| !place.present).collect())
+                let aside = |place: &PlaceRow| !place.present && may_be_set_aside(&place.name);
+                vacant.insert(places.filter(aside).collect())
             }
         };
         for old in gone {

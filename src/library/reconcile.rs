@@ -85,7 +85,7 @@ impl Library {
             )
         })?;
         if result == Reconciled::Elsewhere {
-            self.scan(&Which::One(base.row));
+            self.scan(&Which::All);
             return Ok(result);
         }
         if let Some(watcher) = self.watcher()

@@ -20,6 +20,13 @@ use super::watching::base_of;
 
 /// A file that was set aside is waited for so long, from the rename until the new one is whole.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// A program renames the new file to the name of the one that it has set aside at once; a person who gives it to another
+/// known sound takes longer.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// What programs put into the names of files that they set aside.
+const MARKS: [&str; 9] = [
+    "bak", "backup", "old", "orig", "original", "save", "sav", "tmp", "temp",
+];
 /// More than these are not remembered: no program saves so many files at once.
 const MOST: usize = 10_000;
 
@@ -162,8 +169,10 @@ impl Renames {
             }
             // A new file comes to the name that another one left when it was set aside.
             let mut probe = Vec::new();
+            let has_items = !writer.reader().items_of(place.row)?.is_empty();
             if let Some(aside) = self.aside.remove(&(target, new_name.to_owned()))
                 && aside.place != place.row
+                && (!has_items || aside.since.elapsed() < AT_ONCE)
             {
                 probe = writer.undo_set_aside(aside.place, target, new_name)?;
             }
@@ -193,7 +202,6 @@ impl Renames {
             if known && evidence.is_none() {
                 return Ok(Applied { probe, left: None });
             }
-            let has_items = !writer.reader().items_of(place.row)?.is_empty();
             let evidence = evidence.unwrap_or(place.evidence);
             probe.extend(
                 writer
@@ -206,12 +214,17 @@ impl Renames {
     }
 }
 
+/// Whether a name may be one that [`is_set_aside`] knows, whatever it was before.
+pub(super) fn may_be_set_aside(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_lowercase();
+    name.starts_with(['.', '_'])
+        || name.contains(['~', '#'])
+        || MARKS.iter().any(|mark| name.contains(mark))
+}
+
 /// Whether a rename looks as programs set a file aside before they write it anew, or delete it: `a.wav~`, `a.wav.bak`,
 /// `a.bak`, `a-old1.wav`, `.a.wav.tmp`, …, in the same folder.
 pub(super) fn is_set_aside(from: &Path, to: &Path) -> bool {
-    const ENDINGS: [&str; 9] = [
-        "bak", "backup", "old", "orig", "original", "save", "sav", "tmp", "temp",
-    ];
     if from.parent() != to.parent() {
         return false;
     }
@@ -248,7 +261,7 @@ pub(super) fn is_set_aside(from: &Path, to: &Path) -> bool {
         .chars()
         .all(|c| c == '~' || c == '.' || c == '#' || c.is_ascii_digit())
         && rest.contains(['~', '#']);
-    separated && (ENDINGS.contains(&word) || marked)
+    separated && (MARKS.contains(&word) || marked)
 }
 
 #[cfg(test)]

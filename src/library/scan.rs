@@ -139,7 +139,7 @@ pub(super) fn settle(
     if more {
         match_moved(engine, came, By::DiskOrContent, cancel)?;
     }
-    probe.append(&mut undo_lost(engine, came)?);
+    probe.append(&mut undo_lost(engine, came, cancel)?);
     Ok(probe)
 }
 

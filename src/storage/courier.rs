@@ -144,13 +144,13 @@ impl Answers<'_> {
     ) -> Result<(Reply, Vec<u8>), CourierError> {
         let since = Instant::now();
         loop {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(CourierError::Cancelled);
+            }
             match self.frames.recv_timeout(GLANCE) {
                 Ok(frame) => return Ok((frame.header, frame.payload)),
                 Err(RecvTimeoutError::Disconnected) => return Err(CourierError::Ended),
                 Err(RecvTimeoutError::Timeout) => {}
-            }
-            if cancel.load(Ordering::Relaxed) {
-                return Err(CourierError::Cancelled);
             }
             if since.elapsed() >= patience {
                 return Err(CourierError::Silent);

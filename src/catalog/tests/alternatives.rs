@@ -198,3 +198,61 @@ fn a_file_that_a_relink_left_is_a_sound_of_its_own_again() {
     assert_eq!((row.home, row.place, row.generation), (None, Some(new), 1));
     assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
 }
+
+#[test]
+fn a_hash_in_doubt_lends_nothing() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("q.wav", evidence(10));
+    let (copy, second) = bench.sound("copy.wav", copy_of(10));
+    hash(&bench, item, HASH);
+    hash(&bench, second, HASH);
+    // Somebody wrote to it and put its time back, or only changed its mode: nobody knows yet.
+    let touched = Evidence {
+        changed: Nanoseconds(1_900_000_000_000_000_000),
+        ..evidence(10)
+    };
+    bench.see("q.wav", touched);
+    bench.gone(place);
+    assert_eq!(bench.item(item).availability, Availability::Missing);
+    bench.see("q.wav", touched);
+    hash(&bench, item, HASH);
+    bench.gone(place);
+    assert_eq!(bench.item(item).place, Some(copy));
+    // The same of the file that would be lent.
+    bench.see("q.wav", touched);
+    bench.see(
+        "copy.wav",
+        Evidence {
+            changed: touched.changed,
+            ..copy_of(10)
+        },
+    );
+    bench.gone(place);
+    assert_eq!(bench.item(item).availability, Availability::Missing);
+    hash(&bench, second, HASH);
+    assert_eq!(bench.item(item).place, Some(copy));
+}
+
+#[test]
+fn who_lives_in_a_file_goes_where_that_is_renamed_to() {
+    let bench = Bench::new();
+    let (one, first) = bench.sound("a.wav", evidence(10));
+    let (two, second) = bench.sound("b.wav", evidence(20));
+    let (three, third) = bench.sound("c.wav", evidence(30));
+    let renamed = |size| Evidence {
+        changed: Nanoseconds(1_900_000_000_000_000_000),
+        ..evidence(size)
+    };
+    // None of them was hashed yet.
+    bench.write(|w| w.move_place(one, bench.top(), OsStr::new("b.wav"), &renamed(10)));
+    assert_eq!(bench.item(first).place, Some(two));
+    bench.write(|w| w.move_place(two, bench.top(), OsStr::new("c.wav"), &renamed(10)));
+    for item in [first, second, third] {
+        assert_eq!(lives_at(&bench, item).unwrap(), "/srv/samples/c.wav");
+    }
+    assert_eq!(bench.item(first).home, Some(one));
+    assert_eq!(bench.item(second).home, Some(two));
+    assert_eq!(bench.item(third).place, Some(three));
+    assert_eq!(bench.item(third).home, None);
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}

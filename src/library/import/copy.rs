@@ -203,7 +203,9 @@ impl<'e> Copier<'e> {
             file: target,
             named: std::cell::Cell::new(false),
         };
-        let copied = copy_bytes(&mut source, &mut temporary.file, progress, cancel);
+        // One that goes on beyond its own size has changed, or never ends.
+        let mut whole = source.by_ref().take(evidence.size.saturating_add(1));
+        let copied = copy_bytes(&mut whole, &mut temporary.file, progress, cancel);
         let hash = match copied {
             Ok(Some((hash, length))) if length == evidence.size => hash,
             Ok(Some(_)) => return Ok(Err(changed())),
@@ -241,7 +243,7 @@ impl<'e> Copier<'e> {
     /// `Some` if the item's file is not there; with its place, where it still has one.
     fn missing(&self, item: &ItemRow) -> Result<Option<Option<PlaceNo>>, CatalogError> {
         let reader = self.engine.catalog.reader()?;
-        let Some(place) = item.place else {
+        let Some(place) = item.place_of_record() else {
             return Ok(Some(None));
         };
         let Some((base, path)) = self.engine.locate(&reader, place)? else {

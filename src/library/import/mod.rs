@@ -20,6 +20,7 @@ use serde::{Serialize, Serializer};
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, ItemRow};
 use crate::model::{MediaId, path_text, shown_name};
+use crate::storage::Couriers;
 
 use super::engine::Engine;
 use super::error::LibraryError;
@@ -190,6 +191,8 @@ impl Library {
     ) -> Result<Vec<Imported>, LibraryError> {
         let engine = &*self.engine;
         let _busy = engine.busy();
+        // However it ends: a disk that was imported from can be unplugged.
+        let _couriers = EndCouriers(&engine.couriers);
         progress.restart();
         progress.enter(Phase::Looking);
         let project = project_of(engine, options.project)?;
@@ -214,13 +217,19 @@ impl Library {
             done: Vec::new(),
             waiting: Vec::new(),
         };
-        let ran = import.run(self, tasks);
-        // A disk that was imported from can be unplugged.
-        engine.couriers.end_idle();
-        ran?;
+        import.run(self, tasks)?;
         progress.enter(Phase::Idle);
         import.done.sort_by_key(|(task, _)| *task);
         Ok(import.done.into_iter().map(|(_, done)| done).collect())
+    }
+}
+
+/// Ends couriers that nobody needs any more when it is dropped.
+struct EndCouriers<'e>(&'e Couriers);
+
+impl Drop for EndCouriers<'_> {
+    fn drop(&mut self) {
+        self.0.end_idle();
     }
 }
 

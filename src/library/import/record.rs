@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{
-    BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, NewItem, Observation,
-    Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
+    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, NewItem,
+    Observation, Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
 };
 use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
 use crate::library::engine::Engine;
@@ -282,7 +282,7 @@ fn see_copy(
     unclaimed: Option<&OsStr>,
 ) -> Result<PlaceNo, Refusal> {
     let failed = || Refusal::This("the folder of copies is gone".to_owned());
-    if let Some(place) = restored(writer, root, temporary)? {
+    if let Some(place) = restored(writer, prepared.base.row, root, temporary)? {
         return Ok(place);
     }
     let path = &temporary.folder_path;
@@ -328,6 +328,7 @@ fn name_copy(
 /// Puts the copy of an item whose file was lost back to its place, if that is free.
 fn restored(
     writer: &mut Writer,
+    base: BaseNo,
     root: &RootFolder,
     temporary: &Temporary,
 ) -> Result<Option<PlaceNo>, Refusal> {
@@ -344,7 +345,7 @@ fn restored(
         return Ok(None);
     };
     // A copy that was moved to another folder since: then this is a new one.
-    if parent != temporary.folder_path {
+    if row.base != base || parent != temporary.folder_path {
         return Ok(None);
     }
     let Ok(handle) = root.folder(parent) else {

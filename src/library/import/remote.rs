@@ -13,6 +13,9 @@ use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, Verdi
 use super::gather::{Source, Task, Through, skipped};
 use super::{ImportMode, ImportOptions, Imported, Outcome};
 
+/// More entries of one folder than these are given up: a list that never ends must not fill the memory.
+const MOST_ENTRIES: usize = 1_000_000;
+
 /// What a courier's trouble means for whoever named `path`.
 fn trouble(path: &Path, error: &CourierError) -> String {
     match error {
@@ -104,7 +107,10 @@ fn folder(
                     more,
                 } => {
                     entries.append(&mut page);
-                    !more
+                    if more && entries.len() > MOST_ENTRIES {
+                        refused = Some("too many files in one folder".to_owned());
+                    }
+                    !more || refused.is_some()
                 }
                 Reply::Failed(why) => {
                     refused = Some(why);
