@@ -22,8 +22,14 @@ pub(crate) fn generate(folder: &Path) -> Vec<PathBuf> {
 
 /// The real sounds of the Debian package hydrogen-data.
 pub(crate) fn hydrogen() -> Vec<PathBuf> {
+    // Other packages put hundreds more beside them, each of which costs several programs a start.
+    let own = ["GMRockKit", "TR808EmulationKit"];
     let sounds: Vec<_> = files_below(Path::new("/usr/share/hydrogen/data"))
         .into_iter()
+        .filter(|path| {
+            path.iter().all(|part| part != "drumkits")
+                || path.iter().any(|part| own.iter().any(|kit| part == *kit))
+        })
         .filter(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "wav" || extension == "flac")
