@@ -149,50 +149,46 @@ pub(super) fn was_elsewhere(
     reader: &Reader,
     row: &PlaceRow,
 ) -> Result<bool, CatalogError> {
-    if !reader.items_of(row.row)?.is_empty() {
-        return Ok(false);
-    }
-    for other in reader.places_of_inode(row.evidence.inode)? {
-        if other.row != row.row
-            && OnDisk::from(&other.evidence) == OnDisk::from(&row.evidence)
-            && !reader.items_of(other.row)?.is_empty()
-            && is_gone(engine, reader, &other)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(reader.items_of(row.row)?.is_empty()
+        && is_of_another(reader, row.row, &row.evidence, |other| {
+            is_gone(engine, reader, other)
+        })?)
 }
 
-/// Whether a file that was found at one name is, by what the disk says of it, that of items of another name.
+/// Whether a file that was found at one name is, by what the disk says of it, that of items of another name, be that
+/// free now or another file's.
 pub(super) fn was_known(
     engine: &Engine,
     reader: &Reader,
     at: PlaceNo,
     seen: &Evidence,
 ) -> Result<bool, CatalogError> {
-    for other in reader.places_of_inode(seen.inode)? {
+    is_of_another(reader, at, seen, |other| {
+        Ok(match whereabouts(engine, reader, other)? {
+            None | Some(Presence::Gone) => true,
+            Some(Presence::There(now)) => now.inode != other.evidence.inode,
+            Some(Presence::Unreachable) => false,
+        })
+    })
+}
+
+/// Whether another place than `at` has items and had this very file, and has lost it.
+fn is_of_another(
+    reader: &Reader,
+    at: PlaceNo,
+    file: &Evidence,
+    has_lost: impl Fn(&PlaceRow) -> Result<bool, CatalogError>,
+) -> Result<bool, CatalogError> {
+    for other in reader.places_of_inode(file.inode)? {
         if other.row != at
-            && OnDisk::from(&other.evidence) == OnDisk::from(seen)
+            && OnDisk::from(&other.evidence) == OnDisk::from(file)
             && !reader.items_of(other.row)?.is_empty()
-            && has_left(engine, reader, &other)?
+            && has_lost(&other)?
         {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-/// Whether a file is not at its name any more, be the name free or another file's.
-fn has_left(engine: &Engine, reader: &Reader, row: &PlaceRow) -> Result<bool, CatalogError> {
-    Ok(match engine.locate(reader, row.row)? {
-        None => true,
-        Some((base, relative)) => match presence(engine, &base, &relative, row.evidence.device) {
-            Presence::There(now) => now.inode != row.evidence.inode,
-            Presence::Gone => true,
-            Presence::Unreachable => false,
-        },
-    })
 }
 
 /// Of several names at which one file was seen, those that it has left meanwhile do not count.
@@ -221,14 +217,18 @@ pub(super) fn is_gone(
     reader: &Reader,
     row: &PlaceRow,
 ) -> Result<bool, CatalogError> {
-    Ok(match engine.locate(reader, row.row)? {
-        // Another file has taken its name.
-        None => true,
-        Some((base, relative)) => matches!(
-            presence(engine, &base, &relative, row.evidence.device),
-            Presence::Gone
-        ),
-    })
+    let found = whereabouts(engine, reader, row)?;
+    Ok(matches!(found, None | Some(Presence::Gone)))
+}
+
+/// What is at a place's name now; `None` where another file has taken the name.
+fn whereabouts(
+    engine: &Engine,
+    reader: &Reader,
+    row: &PlaceRow,
+) -> Result<Option<Presence>, CatalogError> {
+    let located = engine.locate(reader, row.row)?;
+    Ok(located.map(|(base, relative)| presence(engine, &base, &relative, row.evidence.device)))
 }
 
 /// Bases between which a move keeps the item: all of the library's are one, each project is one of its own.
