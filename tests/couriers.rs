@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::sounds::wav;
-use support::{Home, detach, path_of, program, show, wait_until};
+use support::{Home, Mounted, detach, path_of, program, show, wait_until};
 
 /// How long a source may be silent, and a little more.
 const SILENT: Duration = Duration::from_secs(20);
@@ -95,6 +95,14 @@ fn outcomes(imported: &serde_json::Value) -> Vec<&str> {
         .collect()
 }
 
+/// A drive with a sound on trusted storage, which must go on being read.
+fn with_a_sound(home: &Home) -> (Mounted<'_>, serde_json::Value) {
+    std::fs::write(home.library().join("own.wav"), wav(44_100, 3)).unwrap();
+    let drive = home.mount();
+    let own = home.wait_for_items(1)[0].clone();
+    (drive, own)
+}
+
 /// Processes that are couriers of a daemon.
 fn couriers_of(daemon: u32) -> Vec<String> {
     let found = program(
@@ -156,9 +164,7 @@ fn an_import_from_storage_that_hangs_ends_and_harms_nobody() {
     let disk = Disk::new();
     let kit = disk.kit();
     let home = Home::new();
-    std::fs::write(home.library().join("own.wav"), wav(44_100, 3)).unwrap();
-    let drive = home.mount();
-    let own = home.wait_for_items(1)[0].clone();
+    let (drive, own) = with_a_sound(&home);
 
     let hung = disk.hang();
     let begun = Instant::now();
@@ -216,9 +222,7 @@ fn a_daemon_killed_while_its_courier_hangs_leaves_its_drive_and_home_free() {
     let disk = Disk::new();
     let kit = disk.kit();
     let home = Home::new();
-    std::fs::write(home.library().join("own.wav"), wav(44_100, 3)).unwrap();
-    let drive = home.mount();
-    let own = home.wait_for_items(1)[0].clone();
+    let (drive, own) = with_a_sound(&home);
 
     let _hung = disk.hang();
     let arguments = [OsStr::new("import"), "--copy".as_ref(), kit.as_os_str()];
