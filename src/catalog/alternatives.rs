@@ -154,6 +154,10 @@ impl Writer {
 
     /// The items of a place that is not there live on in the file at `there`, which has the same bytes.
     pub(super) fn lend_to(&mut self, home: PlaceNo, there: PlaceNo) -> Result<()> {
+        // A file that came back to its own name by way of another one's.
+        if home == there {
+            return Ok(());
+        }
         // A hash that is in doubt must not be believed when the item is back.
         self.run(
             "forgetting a doubtful hash",

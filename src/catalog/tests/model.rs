@@ -292,7 +292,12 @@ impl Run {
             if matches!(observed, Observed::Changed(_)) {
                 self.model.evict(to);
             }
-            self.model.evict(from);
+            // Who lived in the file that came lives on in it, under its new name.
+            for known in self.model.items.values_mut() {
+                if known.lent == Some(from) {
+                    known.lent = place.present.then_some(to);
+                }
+            }
             if let Some(moved) = moved.filter(|_| place.present) {
                 let known = self.model.items.get_mut(&moved).unwrap();
                 known.present = false;

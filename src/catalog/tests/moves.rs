@@ -165,6 +165,25 @@ fn a_known_sound_renamed_over_another_is_a_change_of_that_and_both_live() {
 }
 
 #[test]
+fn a_sound_that_was_renamed_over_another_and_back_is_at_home_again() {
+    let bench = Bench::new();
+    let (one, first) = bench.sound("kick.wav", evidence(10));
+    let (two, second) = bench.sound("snare.wav", evidence(20));
+    move_to(&bench, one, "snare.wav", renamed(10));
+    assert_eq!(
+        move_to(&bench, two, "kick.wav", renamed(10)),
+        Observed::Returned(one)
+    );
+    let row = bench.item(first);
+    assert_eq!((row.place, row.home), (Some(one), None));
+    assert_eq!(row.availability, Availability::Local);
+    assert_eq!(item_at(&bench, "kick.wav"), Some(first));
+    assert_eq!(bench.item(second).availability, Availability::Local);
+    assert_eq!(bench.reader().counts().unwrap().items, 2);
+    assert_eq!(bench.catalog.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn a_look_that_was_quicker_than_the_word_of_a_move_makes_no_other_sound() {
     let bench = Bench::new();
     let (old, item) = bench.sound("a.wav", evidence(10));
