@@ -11,7 +11,7 @@ use super::error::Result;
 use super::reader::Reader;
 use super::rows::{ItemRow, PlaceNo, PlaceRow};
 use super::writer::Writer;
-use crate::model::{Availability, ObjectHash, Playable, compared};
+use crate::model::{Availability, ObjectHash, compared};
 
 /// Most alternatives that are told of one item.
 const MOST_TOLD: u32 = 100;
@@ -24,7 +24,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn items_of(&self, place: PlaceNo) -> Result<Vec<ItemRow>> {
-        self.db().many(
+        let found = self.db().many(
             "listing the items of a file",
             concat!(
                 "SELECT ",
@@ -35,7 +35,8 @@ impl Reader {
             ),
             [place.0],
             item_row,
-        )
+        )?;
+        self.all_as_they_are(found)
     }
 
     /// Files that are there and have these bytes, other than `but`.
@@ -53,7 +54,7 @@ impl Reader {
                 " FROM content c JOIN place p ON p.number = c.place JOIN base b ON b.number = p.base \
                  WHERE c.blake3 = ?1 AND p.number <> ?2 AND p.present = 1 AND p.away = 0 AND p.link IS NULL \
                  AND p.folder IS NOT NULL AND NOT EXISTS \
-                 (SELECT 1 FROM item i WHERE i.place = p.number AND i.hashed = 0) ORDER BY b.active DESC, p.number LIMIT ?3"
+                 (SELECT 1 FROM item i WHERE i.place = p.number AND i.hashed = 0) ORDER BY b.source IS NOT NULL, b.active DESC, p.number LIMIT ?3"
             ),
             (hash.0, but.0, limit),
             place_row,
@@ -165,17 +166,16 @@ impl Writer {
              AND EXISTS (SELECT 1 FROM item WHERE place = ?1 AND hashed = 0)",
             [home.0],
         )?;
+        let Some(lender) = self.reader().place(there)? else {
+            return Ok(());
+        };
+        let (availability, playable) = self.recorded_here(&lender)?;
         let lent = self.run(
             "lending a file to an item",
             "UPDATE item SET place = ?2, home = ?1, availability = ?3, playable = ?4, \
              hashed = EXISTS (SELECT 1 FROM content WHERE place = ?2 AND blake3 IS NOT NULL) \
              WHERE place = ?1 AND home IS NULL",
-            (
-                home.0,
-                there.0,
-                Availability::Local.code(),
-                Playable::Bytes.code(),
-            ),
+            (home.0, there.0, availability.code(), playable.code()),
         )?;
         if lent > 0 {
             self.tell_items_at(there, true)?;

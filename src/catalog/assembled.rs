@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::rows::{AnalysisKey, BaseKind, ItemNo, ItemRow, PlaceRow};
 use crate::model::{
     Attribute, Availability, Confidence, Format, Lifecycle, MediaItem, ObjectHash, Origin, Scope,
-    Storage, Tag, TagSource, Usage, display_name, path_text, shown_name,
+    SourceKind, Storage, Tag, TagSource, Usage, display_name, path_text, shown_name,
 };
 
 /// What only the row itself says.
@@ -160,7 +160,11 @@ impl Reader {
             return Ok((recorded.unwrap_or_else(unknown), None));
         };
         let derived = self.storage_of(item, place)?;
-        let here = place.is_here() && item.availability == Availability::Local;
+        let here = place.is_here()
+            && matches!(
+                item.availability,
+                Availability::Local | Availability::ExternalOnline
+            );
         let resolved = derived
             .as_ref()
             .filter(|_| here)
@@ -190,6 +194,24 @@ impl Reader {
             return Ok(None);
         };
         let absolute = path_text(&base.path.join(&relative));
+        if let Some(source) = base.source
+            && let Some(source) = self.source(source)?
+        {
+            let path = relative_text(&base.inside.join(&relative));
+            let storage = match source.kind {
+                SourceKind::Cloud => Storage::Cloud {
+                    root: source.name,
+                    path,
+                    remote_id: None,
+                    remote_url: None,
+                },
+                SourceKind::Volume | SourceKind::Network => Storage::Volume {
+                    volume: source.identity,
+                    path,
+                },
+            };
+            return Ok(Some((storage, absolute)));
+        }
         let storage = match base.kind {
             BaseKind::Library => Storage::Reference {
                 root: Some(base.name),
@@ -198,7 +220,7 @@ impl Reader {
             BaseKind::Project if item.project == Some(base.row) => Storage::Project {
                 path: relative_text(&relative),
             },
-            BaseKind::Project | BaseKind::Computer => Storage::Reference {
+            BaseKind::Project | BaseKind::Computer | BaseKind::Source => Storage::Reference {
                 root: None,
                 path: absolute.clone(),
             },

@@ -144,7 +144,7 @@ impl Writer {
         })
     }
 
-    fn insert_base(
+    pub(super) fn insert_base(
         &mut self,
         kind: BaseKind,
         name: &str,

@@ -11,13 +11,14 @@ use super::rows::{
     PlaceKind, PlaceNo, PlaceRow, Section,
 };
 use crate::model::{
-    Availability, Container, Kind, Lifecycle, MediaId, ObjectHash, Playable, ProjectId, TagSource,
+    Availability, Container, Kind, Lifecycle, MediaId, ObjectHash, Playable, ProjectId, SourceKind,
+    SourceNo, TagSource,
 };
 
 /// Columns of [`base_row`].
 macro_rules! base_columns {
     () => {
-        "b.number, b.kind, b.name, b.path, b.top, b.project_id, b.active, b.focused"
+        "b.number, b.kind, b.name, b.path, b.top, b.project_id, b.active, b.focused, b.source, b.inside"
     };
 }
 /// Columns of [`folder_row`].
@@ -30,11 +31,11 @@ macro_rules! folder_columns {
 macro_rules! place_columns {
     () => {
         "p.number, p.base, p.folder, p.name, p.link, p.device, p.inode, p.size, p.modified, p.changed, p.born, \
-         p.permissions, p.generation, p.present, p.problem, p.away"
+         p.permissions, p.generation, p.present, p.problem, p.away, p.online_only"
     };
 }
 /// How many columns [`place_columns`] are.
-pub(super) const PLACE_WIDTH: usize = 16;
+pub(super) const PLACE_WIDTH: usize = 17;
 /// Columns of [`item_row`]; how many they are: [`ITEM_WIDTH`].
 macro_rules! item_columns {
     () => {
@@ -71,7 +72,10 @@ pub(super) trait Coded: Sized + Copy + PartialEq + 'static {
 }
 
 impl Coded for BaseKind {
-    const WORDS: &'static [Self] = &[Self::Library, Self::Project, Self::Computer];
+    const WORDS: &'static [Self] = &[Self::Library, Self::Project, Self::Computer, Self::Source];
+}
+impl Coded for SourceKind {
+    const WORDS: &'static [Self] = &[Self::Volume, Self::Network, Self::Cloud];
 }
 impl Coded for Section {
     const WORDS: &'static [Self] = &[Self::Audio, Self::Midi, Self::Video, Self::Analysis];
@@ -203,6 +207,11 @@ pub(super) fn base_row(row: &Row<'_>) -> Read<BaseRow> {
         project: row.get::<_, Option<String>>(5)?.map(ProjectId),
         active: row.get(6)?,
         focused: row.get(7)?,
+        source: row.get::<_, Option<u32>>(8)?.map(SourceNo),
+        inside: row
+            .get::<_, Option<Vec<u8>>>(9)?
+            .map(|inside| name_of(inside).into())
+            .unwrap_or_default(),
     })
 }
 
@@ -241,6 +250,7 @@ pub(super) fn place_row(row: &Row<'_>) -> Read<PlaceRow> {
         present: row.get(13)?,
         problem: row.get(14)?,
         away: row.get(15)?,
+        online_only: row.get(16)?,
     })
 }
 

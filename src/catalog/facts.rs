@@ -4,12 +4,20 @@ use super::capsules::{CapsuleChange, Content};
 use super::convert::{bytes_of, container_word, kind_of};
 use super::error::{CatalogError, Result};
 use super::items::Fresh;
-use super::rows::{BaseKind, BaseRow, ItemNo, Observation, PlaceNo, PlaceRow, ProbeRecord};
+use super::rows::{BaseKind, BaseNo, BaseRow, ItemNo, Observation, PlaceNo, PlaceRow, ProbeRecord};
 use super::writer::Writer;
 use crate::model::{
     Attribute, Confidence, Format, Kind, MediaId, ObjectHash, Origin, TagSource, display_name,
 };
 use crate::silence::Capsule;
+
+/// The scope of items that files of a base become by themselves.
+fn scope_of(base: &BaseRow) -> Option<BaseNo> {
+    match base.kind {
+        BaseKind::Project => Some(base.row),
+        BaseKind::Library | BaseKind::Computer | BaseKind::Source => None,
+    }
+}
 
 impl Writer {
     /// What probing a place gave, if it still has the content (`generation` of the place) that was probed; else
@@ -27,30 +35,53 @@ impl Writer {
         let Some((row, base)) = self.record_content(place, generation, record)? else {
             return Ok(None);
         };
-        if let ProbeRecord::Media { kind, .. } = record
-            && base.kind == BaseKind::Library
-            && row.folder.is_some()
-            && self.reader().item_at(place, None)?.is_none()
-            && !self.forgotten(place)?
-        {
-            let name = display_name(bytes_of(&row.name));
-            let item = self.insert_item(
-                &row,
-                &Fresh {
-                    media_id: MediaId::new(),
-                    project: None,
-                    kind: kind.clone(),
-                    name,
-                    origin: Origin::Reference,
-                },
-            )?;
-            return Ok(Some(item));
+        if let ProbeRecord::Media { kind, .. } = record {
+            return self.item_of(&row, &base, kind);
         }
-        let scope = match base.kind {
-            BaseKind::Project => Some(base.row),
-            BaseKind::Library | BaseKind::Computer => None,
-        };
+        let scope = scope_of(&base);
         Ok(self.reader().item_at(place, scope)?.map(|item| item.row))
+    }
+
+    /// A file whose bytes are online only, so that nobody reads it: by its name it is media of this kind, and becomes an
+    /// item as by [`Writer::record_probe`], of which nothing else is known. It is probed when its bytes are here.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn record_unread(&mut self, place: PlaceNo, kind: &Kind) -> Result<Option<ItemNo>> {
+        let Some(row) = self.reader().place(place)? else {
+            return Ok(None);
+        };
+        let Some(base) = self.reader().base(row.base)? else {
+            return Ok(None);
+        };
+        self.run(
+            "recording that a file was not read",
+            "UPDATE place SET problem = NULL, probed = generation WHERE number = ?1",
+            [place.0],
+        )?;
+        self.look_again_at_missing(&row)?;
+        self.item_of(&row, &base, kind)
+    }
+
+    /// The item of a media file; of a library it is made at the first call, unless the user has removed it.
+    fn item_of(&mut self, row: &PlaceRow, base: &BaseRow, kind: &Kind) -> Result<Option<ItemNo>> {
+        let known = self.reader().item_at(row.row, scope_of(base))?;
+        let makes = base.kind == BaseKind::Library && row.folder.is_some();
+        if known.is_some() || !makes || self.forgotten(row.row)? {
+            return Ok(known.map(|item| item.row));
+        }
+        let name = display_name(bytes_of(&row.name));
+        self.insert_item(
+            row,
+            &Fresh {
+                media_id: MediaId::new(),
+                project: None,
+                kind: kind.clone(),
+                name,
+                origin: Origin::Reference,
+            },
+        )
+        .map(Some)
     }
 
     /// As [`Writer::record_probe`], but makes no item: for an import, which makes its own, with an id that may have
@@ -188,10 +219,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Of items whose place is gone already, what a player gets depends on what is known now.
+    /// Of items whose place is gone already, or not on trusted storage, what a player gets depends on what is known now.
     fn look_again_at_missing(&mut self, row: &PlaceRow) -> Result<()> {
-        if row.present {
-            Ok(())
+        if row.is_here() {
+            self.items_are_here(row)
         } else {
             self.items_are_missing(row)
         }

@@ -4,7 +4,7 @@ use super::convert::{Coded, stored};
 use super::error::{CatalogError, Result, cut};
 use super::rows::{BaseKind, BaseNo, ItemNo, ItemRow, NewItem, PlaceNo, PlaceRow};
 use super::writer::Writer;
-use crate::model::{Availability, Kind, Lifecycle, MediaId, Origin, Playable, Status};
+use crate::model::{Kind, Lifecycle, MediaId, Origin, Status};
 
 /// Longest name of an item, in bytes. Views shorten names further where a system needs it.
 const LONGEST_NAME: usize = 4096;
@@ -77,6 +77,7 @@ impl Writer {
     pub(super) fn insert_item(&mut self, place: &PlaceRow, fresh: &Fresh) -> Result<ItemNo> {
         let evidence = &place.evidence;
         let hashed = self.is_hashed(place.row)?;
+        let (availability, playable) = self.recorded_here(place)?;
         self.run(
             "making an item",
             "INSERT INTO item (media_id, scope, kind, name, origin, lifecycle, generation, size, modified, born, \
@@ -93,8 +94,8 @@ impl Writer {
                 evidence.modified.0,
                 evidence.born.map(|born| born.0),
                 evidence.permissions,
-                Availability::Local.code(),
-                Playable::Bytes.code(),
+                availability.code(),
+                playable.code(),
                 place.row.0,
                 hashed,
             ),
@@ -108,8 +109,12 @@ impl Writer {
             self.own_names(project, &fresh.media_id, Some(item))?;
             self.show(project, item, &fresh.media_id, &fresh.kind, &fresh.name)?;
         }
-        let (_, attributes) = self.media_at(place)?;
-        self.sync_file_attributes(item, &attributes)?;
+        match self.media_at(place) {
+            Ok((_, attributes)) => self.sync_file_attributes(item, &attributes)?,
+            // Online only: nobody has read it.
+            Err(CatalogError::NotMedia { .. }) => {}
+            Err(error) => return Err(error),
+        }
         self.changes.item(item, &fresh.media_id, true);
         if let Some(folder) = place.folder {
             self.changes.name(folder, &place.name);

@@ -51,7 +51,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn item(&self, item: ItemNo) -> Result<Option<ItemRow>> {
-        self.db().one(
+        let found = self.db().one(
             "reading an item",
             concat!(
                 "SELECT ",
@@ -60,7 +60,8 @@ impl Reader {
             ),
             [item.0],
             item_row,
-        )
+        )?;
+        self.one_as_it_is(found)
     }
 
     /// The item that `by-id/<id>` leads to: of the focused open project, other open ones, the library, closed ones.
@@ -68,7 +69,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn item_by_id(&self, id: &MediaId) -> Result<Option<ItemRow>> {
-        self.db().one(
+        let found = self.db().one(
             "looking for an item",
             concat!(
                 "SELECT ",
@@ -79,7 +80,8 @@ impl Reader {
             ),
             [id.as_str()],
             item_row,
-        )
+        )?;
+        self.one_as_it_is(found)
     }
 
     /// The items of all scopes that have this id, oldest first.
@@ -87,7 +89,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn items_with_id(&self, id: &MediaId) -> Result<Vec<ItemRow>> {
-        self.db().many(
+        let found = self.db().many(
             "looking for items",
             concat!(
                 "SELECT ",
@@ -96,7 +98,8 @@ impl Reader {
             ),
             [id.as_str()],
             item_row,
-        )
+        )?;
+        self.all_as_they_are(found)
     }
 
     /// The item of one scope (`None`: the library) that has this id.
@@ -104,7 +107,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn item_in_scope(&self, id: &MediaId, project: Option<BaseNo>) -> Result<Option<ItemRow>> {
-        self.db().one(
+        let found = self.db().one(
             "looking for an item",
             concat!(
                 "SELECT ",
@@ -113,7 +116,8 @@ impl Reader {
             ),
             (id.as_str(), project.map_or(0, |base| base.0)),
             item_row,
-        )
+        )?;
+        self.one_as_it_is(found)
     }
 
     /// The oldest item of one scope (`None`: the library) that has this place of record, and its bytes from there.
@@ -121,7 +125,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn item_at(&self, place: PlaceNo, project: Option<BaseNo>) -> Result<Option<ItemRow>> {
-        self.db().one(
+        let found = self.db().one(
             "looking for the item of a file",
             concat!(
                 "SELECT ",
@@ -130,7 +134,8 @@ impl Reader {
             ),
             (place.0, project.map_or(0, |base| base.0)),
             item_row,
-        )
+        )?;
+        self.one_as_it_is(found)
     }
 
     /// Every name the item ever had, the present one first, then the latest (not made safe).
@@ -179,7 +184,7 @@ impl Reader {
         after: u32,
         limit: u32,
     ) -> Result<Vec<ItemRow>> {
-        self.db().many(
+        let found = self.db().many(
             "listing a project's items",
             concat!(
                 "SELECT ",
@@ -188,7 +193,8 @@ impl Reader {
             ),
             (project.0, after, limit),
             item_row,
-        )
+        )?;
+        self.all_as_they_are(found)
     }
 
     /// A name ever shown in a project's section (safe name, NFC, without regard to case), and the item it belongs
@@ -197,7 +203,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn shown(&self, project: BaseNo, section: Section, name: &str) -> Result<Option<ItemRow>> {
-        self.db().one(
+        let found = self.db().one(
             "looking for a project's item",
             concat!(
                 "SELECT ",
@@ -207,7 +213,8 @@ impl Reader {
             ),
             (project.0, section.code(), folded(name)),
             item_row,
-        )
+        )?;
+        self.one_as_it_is(found)
     }
 
     /// Present shown names of a section: (number for `after`, safe name, item), in order of the numbers.
@@ -221,7 +228,7 @@ impl Reader {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(u32, String, ItemRow)>> {
-        self.db().many(
+        let found = self.db().many(
             "listing a project's section",
             concat!(
                 "SELECT ",
@@ -235,7 +242,11 @@ impl Reader {
                 let (number, name) = (row.get(ITEM_WIDTH)?, row.get(ITEM_WIDTH + 1)?);
                 Ok((number, name, item_row_at(row, 0)?))
             },
-        )
+        )?;
+        found
+            .into_iter()
+            .map(|(number, name, item)| Ok((number, name, self.as_it_is(item)?)))
+            .collect()
     }
 
     /// Where a project shows an item at present: section and safe name. `None` for items of the library.

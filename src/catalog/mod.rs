@@ -26,6 +26,7 @@ mod rows;
 mod schema;
 mod search;
 mod shown;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -40,9 +41,10 @@ use error::Result;
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,
-    ItemRow, Listener, LostCapsules, Nanoseconds, NewItem, Observation, Observed, PlaceKind,
-    PlaceNo, PlaceRow, ProbeRecord, Section,
+    ItemRow, Listener, LostCapsules, Nanoseconds, NewItem, NewSource, Observation, Observed,
+    PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
 };
+pub use sources::{AtHand, HasObject};
 pub use writer::Writer;
 
 /// Name of the catalog's file in the home.
@@ -78,6 +80,7 @@ impl Catalog {
         let db = db::Db::open_writer(&path)?;
         let capsules = capsules::Capsules::open(home.join(CAPSULES_FILE));
         let shared = Arc::new(pool::Shared::new(path, capsules));
+        shared.sources.reload(&Reader::pooled(&shared)?)?;
         Ok(Arc::new(Self {
             writer: Mutex::new(Writer::new(db, &shared)),
             shared,

@@ -228,6 +228,13 @@ impl Writer {
             [row.row.0],
         )?;
         self.send_home(row.row)?;
+        // Facts of the new content are not known yet, so there is no silence of its shape either.
+        let changed = PlaceRow {
+            generation: row.generation.saturating_add(1),
+            evidence: *evidence,
+            ..row.clone()
+        };
+        let (availability, playable) = self.recorded_here(&changed)?;
         self.run(
             "recording a changed item",
             "UPDATE item SET generation = generation + 1, size = ?2, modified = ?3, born = ?4, permissions = ?5, \
@@ -238,8 +245,8 @@ impl Writer {
                 evidence.modified.0,
                 evidence.born.map(|born| born.0),
                 evidence.permissions,
-                Availability::Local.code(),
-                Playable::Bytes.code(),
+                availability.code(),
+                playable.code(),
             ),
         )?;
         self.tell_items_at(row.row, true)?;
@@ -267,10 +274,14 @@ impl Writer {
 
     /// The bytes of a place's items are on this machine, and so are those of missing ones with the same bytes.
     pub(super) fn items_are_back(&mut self, place: PlaceNo) -> Result<()> {
+        let Some(row) = self.reader().place(place)? else {
+            return Ok(());
+        };
+        let (availability, playable) = self.recorded_here(&row)?;
         self.run(
             "recording that an item is back",
             "UPDATE item SET availability = ?2, playable = ?3 WHERE place = ?1",
-            (place.0, Availability::Local.code(), Playable::Bytes.code()),
+            (place.0, availability.code(), playable.code()),
         )?;
         self.tell_items_at(place, true)?;
         match self.reader().hash_at(place)? {

@@ -88,7 +88,7 @@ impl Reader {
         name: &OsStr,
     ) -> Result<Option<(PlaceRow, Option<ItemRow>)>> {
         let name = bytes_of(name);
-        self.db().one(
+        let found = self.db().one(
             "looking for a file",
             concat!(
                 "SELECT ",
@@ -101,7 +101,8 @@ impl Reader {
             ),
             (folder.0, compared(name), name),
             place_with_item,
-        )
+        )?;
+        found.map(|found| self.place_as_it_is(found)).transpose()
     }
 
     /// The place of exactly these bytes.
@@ -167,7 +168,7 @@ impl Reader {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(PlaceRow, Option<ItemRow>)>> {
-        self.db().many(
+        let found = self.db().many(
             "listing files",
             concat!(
                 "SELECT ",
@@ -180,7 +181,11 @@ impl Reader {
             ),
             (folder.0, after, limit),
             place_with_item,
-        )
+        )?;
+        found
+            .into_iter()
+            .map(|found| self.place_as_it_is(found))
+            .collect()
     }
 
     /// Every place of one folder, present or gone, for the scanner to compare with the disk.
@@ -287,7 +292,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn items_at(&self, place: PlaceNo) -> Result<Vec<ItemRow>> {
-        self.db().many(
+        let found = self.db().many(
             "listing the items of a file",
             concat!(
                 "SELECT ",
@@ -296,7 +301,8 @@ impl Reader {
             ),
             [place.0],
             item_row,
-        )
+        )?;
+        self.all_as_they_are(found)
     }
 
     /// Candidates for a moved file: places of this size that are gone.

@@ -11,6 +11,7 @@ use super::capsules::Capsules;
 use super::db::Db;
 use super::error::Result;
 use super::rows::{BaseNo, FolderNo};
+use super::sources::Sources;
 
 /// Connections kept while nobody uses them. More than dispatch threads usually are; more are opened when needed.
 const IDLE_CONNECTIONS: usize = 6;
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) capsules: Capsules,
     /// Paths of folders.
     pub(super) paths: FolderPaths,
+    /// How the sources are.
+    pub(super) sources: Sources,
 }
 
 impl Shared {
@@ -35,6 +38,7 @@ impl Shared {
             idle: Mutex::new(Vec::new()),
             capsules,
             paths: FolderPaths::default(),
+            sources: Sources::default(),
         }
     }
 

@@ -8,7 +8,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::model::{Availability, Format, Kind, MediaId, ObjectHash, Origin, Playable, ProjectId};
+use crate::model::{
+    Availability, Format, Kind, MediaId, ObjectHash, Origin, Playable, ProjectId, SourceKind,
+    SourceNo, SourceState,
+};
 
 macro_rules! row_numbers {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {
@@ -100,6 +103,8 @@ pub enum BaseKind {
     Project,
     /// The computer's root folder, for references by absolute path. There is one.
     Computer,
+    /// The root of a source, for references to files on it. There is one for each source.
+    Source,
 }
 
 /// A base.
@@ -121,6 +126,44 @@ pub struct BaseRow {
     pub active: bool,
     /// Of several open projects the one that the host works in.
     pub focused: bool,
+    /// What it lies on, where that is not trusted storage.
+    pub source: Option<SourceNo>,
+    /// Where it lies below the root of its source.
+    pub inside: PathBuf,
+}
+
+/// A source: storage that is not trusted, and lives or hangs as one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceRow {
+    /// Its number.
+    pub row: SourceNo,
+    /// What it is.
+    pub kind: SourceKind,
+    /// By what it is known again; the text of `mediafs_platform::volume::VolumeIdentity`, or the root of a cloud.
+    pub identity: String,
+    /// For people.
+    pub name: String,
+    /// Who manages a cloud root, or serves a file system.
+    pub provider: Option<String>,
+    /// Where its root was seen last.
+    pub path: PathBuf,
+    /// When that was.
+    pub seen: Nanoseconds,
+}
+
+/// What a source is made known with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSource {
+    /// What it is.
+    pub kind: SourceKind,
+    /// By what it is known again.
+    pub identity: String,
+    /// For people.
+    pub name: String,
+    /// Who manages or serves it.
+    pub provider: Option<String>,
+    /// Where its root is.
+    pub path: PathBuf,
 }
 
 /// A folder.
@@ -170,6 +213,8 @@ pub struct PlaceRow {
     pub away: bool,
     /// Why it is no item although its name or bytes promise one.
     pub problem: Option<String>,
+    /// Its bytes are not on this machine: reading it would make a provider fetch it.
+    pub online_only: bool,
 }
 
 impl PlaceRow {
@@ -398,6 +443,13 @@ pub enum Change {
     Base {
         /// Which.
         row: BaseNo,
+    },
+    /// A source came, went, or does not answer; so what is true of all items on it is another now.
+    Source {
+        /// Which.
+        row: SourceNo,
+        /// How it is now.
+        state: SourceState,
     },
 }
 

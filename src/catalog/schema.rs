@@ -15,7 +15,7 @@ use super::error::{CatalogError, Result, failed};
 const APPLICATION_ID: i32 = 0x6d64_6673;
 
 /// One entry for each version, oldest first. Entries are never changed, only added.
-const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND), M::up(THIRD)];
+const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND), M::up(THIRD), M::up(FOURTH)];
 
 const FIRST: &str = "
 -- Library roots, projects' folders, the computer.
@@ -211,6 +211,25 @@ const THIRD: &str = "
 ALTER TABLE item ADD COLUMN home INTEGER;
 CREATE INDEX item_home ON item (home) WHERE home IS NOT NULL;
 ALTER TABLE place ADD COLUMN away INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Storage that is not trusted: its sources, which bases lie on one (`inside`: where, below its root), and which files
+/// are online only. Of items on a source `availability` and `playable` are what holds while it is there and nothing of
+/// it is in the cache; what holds now is worked out when they are read.
+const FOURTH: &str = "
+CREATE TABLE source (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    identity TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    provider TEXT,
+    path BLOB NOT NULL,
+    seen INTEGER NOT NULL
+) STRICT;
+ALTER TABLE base ADD COLUMN source INTEGER;
+ALTER TABLE base ADD COLUMN inside BLOB;
+CREATE INDEX base_source ON base (source) WHERE source IS NOT NULL;
+ALTER TABLE place ADD COLUMN online_only INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The newest version that is known here.

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::capsules::Content;
-use super::convert::{Coded, folded, item_columns, item_row, place_columns, place_row};
+use super::convert::{folded, item_columns, item_row, place_columns, place_row};
 use super::error::Result;
 use super::reader::Reader;
 use super::rows::{BaseNo, Counts, FolderNo, ItemNo, ItemRow, LostCapsules, PlaceNo};
-use crate::model::{Availability, MediaItem, Playable, display_name};
+use crate::model::{MediaItem, display_name};
 
 /// What no row may be, and how such rows are counted.
 const DANGLING: &[(&str, &str)] = &[
@@ -186,22 +186,24 @@ impl Reader {
         })
     }
 
-    /// Items whose content was not hashed yet and whose place is present, with numbers above `after`.
+    /// Items on trusted storage whose content was not hashed yet and whose place is present, with numbers above `after`.
     ///
     /// # Errors
     /// When SQLite fails.
     pub fn unhashed(&self, after: u32, limit: u32) -> Result<Vec<ItemRow>> {
-        self.db().many(
+        let found = self.db().many(
             "listing what is to be hashed",
             concat!(
                 "SELECT ",
                 item_columns!(),
-                " FROM item i JOIN place p ON p.number = i.place \
-                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 AND p.away = 0 ORDER BY i.number LIMIT ?2"
+                " FROM item i JOIN place p ON p.number = i.place JOIN base b ON b.number = p.base \
+                 WHERE i.hashed = 0 AND i.number > ?1 AND p.present = 1 AND p.away = 0 AND b.source IS NULL \
+                 ORDER BY i.number LIMIT ?2"
             ),
             (after, limit),
             item_row,
-        )
+        )?;
+        self.all_as_they_are(found)
     }
 
     /// Looks at up to `limit` present places with numbers above `after` whose capsule was made: which of them are not
@@ -217,6 +219,7 @@ impl Reader {
                 "SELECT ",
                 place_columns!(),
                 " FROM content c JOIN place p ON p.number = c.place \
+                 JOIN base b ON b.number = p.base AND b.source IS NULL \
                  WHERE c.place > ?1 AND c.capsule = 1 AND c.generation = p.generation AND p.present = 1 \
                  ORDER BY c.place LIMIT ?2"
             ),
@@ -295,18 +298,7 @@ impl Reader {
     /// When SQLite fails.
     pub fn counts(&self) -> Result<Counts> {
         self.snapshot(|reader| {
-            let states = reader.db().many(
-                "counting items",
-                "SELECT availability, playable, count(*) FROM item GROUP BY 1, 2 ORDER BY 1, 2",
-                [],
-                |row| {
-                    Ok((
-                        Availability::column(row, 0)?,
-                        Playable::column(row, 1)?,
-                        super::convert::unsigned(row, 2)?,
-                    ))
-                },
-            )?;
+            let states = reader.states()?;
             let number = |sql: &str| -> Result<u64> {
                 let found = reader
                     .db()
@@ -320,7 +312,10 @@ impl Reader {
                 problems: number(
                     "SELECT count(*) FROM place WHERE problem IS NOT NULL AND present = 1",
                 )?,
-                unhashed: number("SELECT count(*) FROM item WHERE hashed = 0")?,
+                unhashed: number(
+                    "SELECT count(*) FROM item i WHERE i.hashed = 0 AND NOT EXISTS (SELECT 1 FROM place p \
+                     JOIN base b ON b.number = p.base WHERE p.number = i.place AND b.source IS NOT NULL)",
+                )?,
             })
         })
     }

@@ -28,6 +28,8 @@ pub struct Writer {
     pub(super) durable: bool,
     /// Folders have moved: remembered paths are wrong.
     pub(super) folders_moved: bool,
+    /// Bases lie on other sources than before.
+    pub(super) bases_changed: bool,
     /// A statement failed, so nothing of this can be committed.
     broken: bool,
     synchronous: &'static str,
@@ -42,6 +44,7 @@ impl Writer {
             capsules: Vec::new(),
             durable: false,
             folders_moved: false,
+            bases_changed: false,
             broken: false,
             synchronous: "FULL",
         }
@@ -88,6 +91,9 @@ impl Writer {
         if self.folders_moved {
             self.reader.shared().paths.forget();
         }
+        if self.bases_changed {
+            self.reader.shared().sources.reload(&self.reader)?;
+        }
         Ok(self.changes.take())
     }
 
@@ -119,6 +125,7 @@ impl Writer {
         self.capsules.clear();
         self.durable = false;
         self.folders_moved = false;
+        self.bases_changed = false;
         self.broken = false;
     }
 

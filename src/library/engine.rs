@@ -224,7 +224,7 @@ impl Engine {
         match base.kind {
             BaseKind::Library => true,
             BaseKind::Project => relative.starts_with(MEDIA_FOLDER),
-            BaseKind::Computer => false,
+            BaseKind::Computer | BaseKind::Source => false,
         }
     }
 

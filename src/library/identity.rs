@@ -245,7 +245,7 @@ pub(super) fn areas(reader: &Reader) -> Result<HashMap<BaseNo, Area>, CatalogErr
             BaseKind::Library => Some((base.row, Area::Library)),
             BaseKind::Project => Some((base.row, Area::Project(base.row.0))),
             // Files referenced where they are belong to no folder of ours: another path is another place.
-            BaseKind::Computer => None,
+            BaseKind::Computer | BaseKind::Source => None,
         })
         .collect())
 }

@@ -83,6 +83,30 @@ impl Status {
         }
     }
 
+    /// What is true of an item now. `recorded` is what the catalog keeps, which is what holds while its source is there
+    /// (so of an item on a source it is [`Availability::ExternalOnline`] or [`Availability::RemoteFetching`]); `online`
+    /// says whether its source is there, `at_hand` whether the same bytes are in the cache or on trusted storage.
+    #[must_use]
+    pub fn now(recorded: (Availability, Playable), online: bool, at_hand: bool) -> Self {
+        use Availability::{ExternalOffline, ExternalOnline, RemoteFetching, RemoteOffline};
+        let (availability, playable) = recorded;
+        let availability = match availability {
+            ExternalOnline if !online => ExternalOffline,
+            RemoteFetching if !online => RemoteOffline,
+            other => other,
+        };
+        let playable = match playable {
+            _ if at_hand => Playable::Bytes,
+            // Only what arrives plays in part.
+            Playable::Partial if availability != ExternalOnline => Playable::Silence,
+            other => other,
+        };
+        Self::new(availability, playable).unwrap_or(Self {
+            availability,
+            playable: Playable::Error,
+        })
+    }
+
     /// Where the original is.
     #[must_use]
     pub fn availability(self) -> Availability {
@@ -93,5 +117,58 @@ impl Status {
     #[must_use]
     pub fn playable(self) -> Playable {
         self.playable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const AVAILABILITY: [Availability; 6] = [
+        Availability::Local,
+        Availability::RemoteFetching,
+        Availability::RemoteOffline,
+        Availability::ExternalOnline,
+        Availability::ExternalOffline,
+        Availability::Missing,
+    ];
+    const PLAYABLE: [Playable; 4] = [
+        Playable::Bytes,
+        Playable::Partial,
+        Playable::Silence,
+        Playable::Error,
+    ];
+
+    #[test]
+    fn what_is_true_now_is_always_legal() {
+        let recorded = AVAILABILITY
+            .into_iter()
+            .flat_map(|a| PLAYABLE.into_iter().map(move |p| (a, p)))
+            .filter(|(a, p)| Status::new(*a, *p).is_some());
+        for (availability, playable) in recorded {
+            for (online, at_hand) in [(false, false), (false, true), (true, false), (true, true)] {
+                let now = Status::now((availability, playable), online, at_hand);
+                let legal = Status::new(now.availability, now.playable);
+                assert_eq!(legal, Some(now), "{availability:?} {playable:?} {online}");
+                if at_hand {
+                    assert_eq!(now.playable, Playable::Bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unplugged_disk_plays_what_is_cached_and_silence_else() {
+        let recorded = (Availability::ExternalOnline, Playable::Partial);
+        let now = |online, at_hand| {
+            let now = Status::now(recorded, online, at_hand);
+            (now.availability(), now.playable())
+        };
+        assert_eq!(now(true, false), recorded);
+        let offline = Availability::ExternalOffline;
+        assert_eq!(now(false, false), (offline, Playable::Silence));
+        assert_eq!(now(false, true), (offline, Playable::Bytes));
     }
 }

@@ -144,6 +144,14 @@ pub fn whole_file_capsule(format: &Format, source: &mut dyn Source) -> io::Resul
     })
 }
 
+/// Whether the silence of a sound has its samples where the original has them, so that some ranges of a file can be
+/// sound and others silence: what was made of the file's own headers or packets, but not FLAC, whose silent frames are
+/// others, nor MIDI, which is no sound.
+#[must_use]
+pub fn shares_layout(format: &Format, capsule: bool) -> bool {
+    capsule && !matches!(format.container, Container::Flac | Container::Midi)
+}
+
 /// The best placeholder for what is recorded: by the capsule where there is one, else by the facts. A capsule
 /// that is damaged, or belongs to a file of another size, counts as none.
 ///

@@ -211,6 +211,8 @@ impl MediaDrive {
                     self.forget_name(Node::Section(*project, *section), OsStr::new(name));
                     self.forget_list(Node::Section(*project, *section));
                 }
+                // What the kernel keeps is at hand whatever becomes of its source; all else is looked up each time.
+                Change::Source { .. } => {}
                 Change::Base { row } => {
                     self.roots.forget(*row);
                     if let Ok(Some(base)) =

@@ -10,6 +10,7 @@ mod lists;
 mod model;
 mod moves;
 mod projects;
+mod sources;
 
 use std::ffi::OsStr;
 use std::path::Path;

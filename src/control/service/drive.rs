@@ -23,7 +23,7 @@ impl Service {
             let list = match base.kind {
                 BaseKind::Library => &mut libraries,
                 BaseKind::Project => &mut projects,
-                BaseKind::Computer => continue,
+                BaseKind::Computer | BaseKind::Source => continue,
             };
             let problem = library
                 .as_ref()
