@@ -3,6 +3,7 @@
 //! Read once at start. Values go to the requester classes, the tree, the cache and the log.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -47,8 +48,12 @@ pub struct Config {
     pub requesters: RequesterConfig,
     /// How much the cache may take.
     pub cache: CacheConfig,
+    /// How long who waits.
+    pub deadlines: Deadlines,
     /// Folders that count as trusted storage whatever they lie on; absolute.
     pub trusted: Vec<PathBuf>,
+    /// Folders that a sync client manages.
+    pub clouds: Vec<CloudConfig>,
     /// How much is written down: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
 }
@@ -70,6 +75,73 @@ pub struct RequesterConfig {
     pub hosts: Vec<String>,
 }
 
+/// How long who waits for bytes that are not on trusted storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deadlines {
+    /// A player, for one read; after it, silence.
+    pub player: Duration,
+    /// A loader, for all of a sound; after it, silence.
+    pub loader: Duration,
+    /// A copier, without a byte coming; after it, an error.
+    pub copier: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            player: Duration::from_millis(20),
+            loader: Duration::from_secs(10),
+            copier: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A folder that a sync client manages, as the user names it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudConfig {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Whose.
+    pub provider: Provider,
+}
+
+/// Who keeps a cloud folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Dropbox.
+    Dropbox,
+    /// Microsoft OneDrive.
+    Onedrive,
+    /// Apple iCloud Drive.
+    Icloud,
+    /// Nextcloud or ownCloud.
+    Nextcloud,
+    /// Google Drive.
+    GoogleDrive,
+    /// A mount of rclone.
+    Rclone,
+    /// Any other.
+    Generic,
+}
+
+impl Provider {
+    /// The word of the configuration and the protocol.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dropbox => "dropbox",
+            Self::Onedrive => "onedrive",
+            Self::Icloud => "icloud",
+            Self::Nextcloud => "nextcloud",
+            Self::GoogleDrive => "google-drive",
+            Self::Rclone => "rclone",
+            Self::Generic => "generic",
+        }
+    }
+}
+
 /// Limits of the cache, in bytes. `None`: what the cache derives from the size of its disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CacheConfig {
@@ -88,7 +160,11 @@ struct File {
     #[serde(default)]
     cache: CacheTable,
     #[serde(default)]
+    deadlines: DeadlinesTable,
+    #[serde(default)]
     storage: StorageTable,
+    #[serde(default)]
+    cloud: Vec<CloudConfig>,
     #[serde(default)]
     log: LogTable,
 }
@@ -115,6 +191,14 @@ struct RequestersTable {
 struct CacheTable {
     quota_gb: Option<u32>,
     free_floor_gb: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct DeadlinesTable {
+    player_ms: Option<u32>,
+    loader_seconds: Option<u32>,
+    copier_seconds: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -182,7 +266,9 @@ impl Config {
                 hosts: requesters.hosts,
             },
             cache: CacheConfig::default(),
+            deadlines: Deadlines::default(),
             trusted: file.storage.trusted,
+            clouds: file.cloud,
             log_level: file
                 .log
                 .level
@@ -241,6 +327,48 @@ impl Config {
         if let Some(gb) = file.cache.free_floor_gb {
             self.cache.free_floor = Some(u64::from(gb) * GIGABYTE);
         }
+        let DeadlinesTable {
+            player_ms,
+            loader_seconds,
+            copier_seconds,
+        } = file.deadlines;
+        for (value, most, deadline, unit) in [
+            (
+                player_ms,
+                1000,
+                &mut self.deadlines.player,
+                Duration::from_millis(1),
+            ),
+            (
+                loader_seconds,
+                600,
+                &mut self.deadlines.loader,
+                Duration::from_secs(1),
+            ),
+            (
+                copier_seconds,
+                600,
+                &mut self.deadlines.copier,
+                Duration::from_secs(1),
+            ),
+        ] {
+            match value {
+                None => {}
+                Some(value) if value <= most => *deadline = unit * value,
+                Some(value) => {
+                    return Err(invalid(format!(
+                        "a deadline of {value} is too long; at most 1000 ms for players, 600 s for others"
+                    )));
+                }
+            }
+        }
+        if let Some(cloud) = file.cloud.iter().find(|cloud| !cloud.path.is_absolute()) {
+            return Err(invalid(format!(
+                "a cloud has the path {}; an absolute one is expected",
+                cloud.path.display()
+            )));
+        }
+        self.clouds.extend(file.cloud);
         if let Some(path) = file.storage.trusted.iter().find(|path| !path.is_absolute()) {
             return Err(invalid(format!(
                 "storage.trusted has {}; absolute paths are expected",
@@ -362,6 +490,25 @@ mod tests {
             "nonsense",
         ] {
             assert!(over(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn deadlines_and_clouds_are_read() {
+        let config = over(
+            "[deadlines]\nplayer_ms = 5\n[[cloud]]\npath = \"/home/a/Dropbox\"\nprovider = \"google-drive\"",
+        )
+        .unwrap();
+        assert_eq!(config.deadlines.player, Duration::from_millis(5));
+        assert_eq!(config.deadlines.copier, Duration::from_secs(60));
+        assert_eq!(config.clouds[0].provider, Provider::GoogleDrive);
+        assert_eq!(config.clouds[0].provider.word(), "google-drive");
+        for bad in [
+            "[deadlines]\nplayer_ms = 2000",
+            "[[cloud]]\npath = \"Dropbox\"\nprovider = \"dropbox\"",
+            "[[cloud]]\npath = \"/a\"\nprovider = \"megadrive\"",
+        ] {
+            assert!(over(bad).is_err(), "{bad}");
         }
     }
 

@@ -21,6 +21,19 @@ pub fn raise_open_files() -> Option<u64> {
     }
 }
 
+/// How long the kernel waits for the answer to a request before it takes the whole mount away; `None` where it waits for
+/// ever (`fs.fuse.default_request_timeout` and `fs.fuse.max_request_timeout`, both in seconds, 0 for none).
+#[must_use]
+pub fn request_timeout() -> Option<std::time::Duration> {
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/fs/fuse/{name}")).ok()?;
+        text.trim().parse().ok().filter(|seconds| *seconds > 0)
+    };
+    let timeouts = ["default_request_timeout", "max_request_timeout"];
+    let shortest = timeouts.into_iter().filter_map(read).min()?;
+    Some(std::time::Duration::from_secs(shortest))
+}
+
 /// Gives memory that nothing uses back to the system: the allocator by itself gives back only what lies at the end of
 /// its regions, and after a scan or a thousand opens little does. Takes milliseconds, in which who allocates may wait;
 /// to be called now and then, when there is little to do.
