@@ -9,6 +9,7 @@ mod id;
 mod item;
 mod name;
 mod path_text;
+mod source;
 mod status;
 mod tag;
 
@@ -20,5 +21,6 @@ pub use name::{
     compared, display_name, name_bytes, safe_name, shown_name, split_extension, unsafe_name,
 };
 pub use path_text::{NoPath, path_from_text, path_text};
+pub use source::SourceNo;
 pub use status::{Availability, Playable, Status};
 pub use tag::{Attribute, Confidence, Tag, TagSource};
