@@ -10,6 +10,7 @@ mod container;
 pub mod control;
 pub mod daemon;
 pub mod home;
+pub mod hydrate;
 pub mod library;
 pub mod model;
 #[cfg(target_os = "linux")]
