@@ -130,6 +130,14 @@ impl Reader {
     }
 
     /// The hash of a place's content, if nothing makes it doubtful.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn hash_of_place(&self, place: PlaceNo) -> Result<Option<ObjectHash>> {
+        self.hash_at(place)
+    }
+
+    /// As [`Reader::hash_of_place`].
     pub(super) fn hash_at(&self, place: PlaceNo) -> Result<Option<ObjectHash>> {
         self.db().one(
             "reading a hash",

@@ -12,13 +12,13 @@ use super::{MediaDrive, PUSHED, failed};
 use crate::catalog::{FolderRow, ItemRow, PlaceKind, PlaceRow};
 use crate::model::{Availability, Playable};
 
-/// The node of an item's present generation with a face.
-pub(super) fn item_node(item: &ItemRow, face: Face) -> Node {
+/// The node of an item's present generation with a face; see `stream` for epochs.
+pub(super) fn item_node(item: &ItemRow, face: Face, epoch: u8) -> Node {
     Node::Item {
         item: item.row,
         generation: generation_bits(item.generation),
         face,
-        epoch: 0,
+        epoch,
     }
 }
 
@@ -48,7 +48,8 @@ pub(super) fn face_for(item: &ItemRow, class: impl FnOnce() -> Class) -> Face {
         return Face::Bytes;
     }
     match (class(), item.playable) {
-        (Class::Player | Class::Loader, Playable::Silence | Playable::Partial) => Face::Silence,
+        (Class::Player | Class::Loader, Playable::Partial) => Face::Stream,
+        (Class::Player | Class::Loader, Playable::Silence) => Face::Silence,
         _ => Face::Withheld,
     }
 }
@@ -94,7 +95,7 @@ impl MediaDrive {
     pub(super) fn item_attributes(&self, item: &ItemRow, door: Door) -> Attributes {
         let modified = SystemTime::from(item.modified);
         Attributes {
-            inode: item_node(item, Face::Bytes).id(door).0,
+            inode: item_node(item, Face::Bytes, 0).id(door).0,
             kind: NodeKind::File,
             size: item.size,
             modified,
@@ -114,7 +115,7 @@ impl MediaDrive {
             _ => Duration::ZERO,
         };
         Entry {
-            node: item_node(item, face).id(door),
+            node: item_node(item, face, self.epoch_of(item, face)).id(door),
             attributes: self.item_attributes(item, door),
             entry_ttl: kept,
             attribute_ttl: kept,

@@ -9,6 +9,7 @@ mod names;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 use mediafs_platform::drive::Requester;
@@ -190,6 +191,12 @@ impl Requesters {
             (None, None) if under_by_id => Class::Player,
             (None, None) => Class::Copier,
         }
+    }
+
+    /// The process of whoever asks, where that can be seen.
+    #[must_use]
+    pub fn process_of(&self, by: &Requester) -> Option<Arc<Process>> {
+        self.processes.of_thread(by.thread)
     }
 
     /// What the process, or the nearest of its ancestors, is registered as; and whether it is the process itself.

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use mediafs_cache::OpenObject;
 use mediafs_platform::drive::{Attributes, DriveError, HandleId, NodeId};
 use mediafs_platform::limits::shrink_sparse;
+use mediafs_platform::process::Process;
 use parking_lot::{Mutex, RwLock};
 
+use super::bringing::{StreamHandle, WaitingHandle};
+use crate::catalog::ItemNo;
 use crate::silence::Placeholder;
 
 /// Where a handle's bytes come from.
@@ -17,10 +21,22 @@ use crate::silence::Placeholder;
 pub(super) enum Shown {
     /// A file on trusted storage.
     File(Arc<File>),
-    /// Silence.
-    Silence(Arc<dyn Placeholder>),
+    /// An object of the cache, which stays there as long as this.
+    Object(Arc<OpenObject>),
+    /// Silence, and who hears it.
+    Silence(Arc<dyn Placeholder>, Arc<Hears>),
+    /// What has arrived, with silence where it came too late.
+    Stream(Arc<StreamHandle>),
+    /// The true bytes, once they have come.
+    Waiting(Arc<WaitingHandle>),
     /// A text that the drive itself wrote.
     Text(&'static str),
+}
+
+/// Who hears the silence of a handle.
+pub(super) struct Hears {
+    pub(super) item: ItemNo,
+    pub(super) process: Option<Arc<Process>>,
 }
 
 const SHARDS: usize = 8;
@@ -99,26 +115,35 @@ impl Handles {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    /// Up to `length` bytes at `offset`; fewer only at the end.
-    pub(super) fn read(
-        &self,
-        handle: HandleId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Bytes, DriveError> {
-        let shown = self
-            .shard(handle)
+    /// What a handle shows.
+    pub(super) fn shown(&self, handle: HandleId) -> Result<Shown, DriveError> {
+        self.shard(handle)
             .read()
             .get(&handle)
             .map(|h| h.shown.clone())
-            .ok_or(DriveError::NotFound)?;
-        let length = length.min(LONGEST_READ) as usize;
+            .ok_or(DriveError::NotFound)
+    }
+}
+
+/// How much of what is asked for is given at once, in bytes.
+pub(super) fn given(length: u32) -> usize {
+    length.min(LONGEST_READ) as usize
+}
+
+impl Shown {
+    /// Up to `length` bytes at `offset`, fewer only at the end, of what never waits; `None` of what may.
+    pub(super) fn read(&self, offset: u64, length: u32) -> Result<Option<Bytes>, DriveError> {
+        let length = given(length);
         let mut buffer = BytesMut::zeroed(length);
-        let filled = match shown {
+        let filled = match self {
+            Shown::Stream(_) | Shown::Waiting(_) => return Ok(None),
             Shown::File(file) => {
-                read_file(&file, &mut buffer, offset).map_err(|_| DriveError::Io)?
+                read_file(file, &mut buffer, offset).map_err(|_| DriveError::Io)?
             }
-            Shown::Silence(placeholder) => placeholder.read_at(offset, &mut buffer),
+            Shown::Object(object) => {
+                read_file(object.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
+            }
+            Shown::Silence(placeholder, _) => placeholder.read_at(offset, &mut buffer),
             Shown::Text(text) => {
                 let rest = usize::try_from(offset)
                     .ok()
@@ -130,7 +155,7 @@ impl Handles {
             }
         };
         buffer.truncate(filled);
-        Ok(buffer.freeze())
+        Ok(Some(buffer.freeze()))
     }
 }
 
@@ -197,12 +222,14 @@ mod tests {
         let handles = Handles::default();
         let node = NodeId(9);
         let handle = handles.open(node, attributes(), Shown::Text("0123456789"));
-        assert_eq!(&handles.read(handle, 0, 4).unwrap()[..], b"0123");
-        assert_eq!(&handles.read(handle, 8, 100).unwrap()[..], b"89");
-        assert!(handles.read(handle, 10, 1).unwrap().is_empty());
-        assert!(handles.read(handle, u64::MAX, u32::MAX).unwrap().is_empty());
+        let shown = handles.shown(handle).unwrap();
+        let read = |offset, length| shown.read(offset, length).unwrap().unwrap();
+        assert_eq!(&read(0, 4)[..], b"0123");
+        assert_eq!(&read(8, 100)[..], b"89");
+        assert!(read(10, 1).is_empty());
+        assert!(read(u64::MAX, u32::MAX).is_empty());
         handles.close(handle);
-        assert_eq!(handles.read(handle, 0, 1), Err(DriveError::NotFound));
+        assert_eq!(handles.shown(handle).err(), Some(DriveError::NotFound));
         assert_eq!(handles.len(), 0);
     }
 }

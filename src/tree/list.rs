@@ -305,7 +305,7 @@ impl MediaDrive {
         let listed = Listed {
             name,
             cursor: at,
-            inode: item_node(item, Face::Bytes).id(asked.door).0,
+            inode: item_node(item, Face::Bytes, 0).id(asked.door).0,
             kind: NodeKind::File,
             entry,
         };

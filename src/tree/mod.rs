@@ -11,13 +11,18 @@ pub mod class;
 pub mod node;
 
 mod attributes;
+mod away;
+mod bringing;
+mod deal;
 mod handles;
 mod known;
 mod list;
 mod lookup;
 mod open;
 mod readme;
+mod silenced;
 mod source;
+mod stream;
 mod xattr;
 
 use std::ffi::{OsStr, OsString};
@@ -33,10 +38,12 @@ use mediafs_platform::drive::{
 };
 use tracing::warn;
 
+pub use self::bringing::{Bringing, OnBrake, OpenCached};
 use self::class::{Class, Requesters};
 use self::handles::Handles;
 use self::known::{KnownTable, Subject};
 use self::node::{Door, Node};
+pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
 use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
 
@@ -73,8 +80,10 @@ pub struct MediaDrive {
     home: PathBuf,
     started: SystemTime,
     known: KnownTable,
-    handles: Handles,
+    handles: Arc<Handles>,
     roots: Roots,
+    /// For sounds that are not on trusted storage; without it they are as if their sources were away.
+    bringing: OnceLock<Arc<Bringing>>,
     kernel: OnceLock<Arc<dyn Invalidate>>,
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
@@ -101,8 +110,9 @@ impl MediaDrive {
             home,
             started: SystemTime::now(),
             known: KnownTable::default(),
-            handles: Handles::default(),
+            handles: Arc::default(),
             roots: Roots::default(),
+            bringing: OnceLock::new(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
@@ -114,6 +124,18 @@ impl MediaDrive {
             }
         }));
         drive
+    }
+
+    /// From now on sounds that are not on trusted storage are brought. Only the first call counts.
+    pub fn bring(&self, bringing: Arc<Bringing>) {
+        let _ = self.bringing.set(bringing);
+    }
+
+    /// Which sounds whom was given silence of, the longest silence first.
+    #[must_use]
+    pub fn silenced(&self) -> Vec<Silence> {
+        let bringing = self.bringing.get();
+        bringing.map_or_else(Vec::new, |bringing| bringing.silenced.all())
     }
 
     /// Open handles, and items and files whose nodes the kernel holds.
@@ -194,6 +216,7 @@ impl MediaDrive {
                 } => {
                     if *swapped || *removed {
                         self.forget_names_of(Subject::Item(row.0));
+                        self.look_whether_restored(*row);
                     }
                     if *removed {
                         self.forget_name(Node::ById, OsStr::new(media_id.as_str()));
@@ -212,7 +235,7 @@ impl MediaDrive {
                     self.forget_list(Node::Section(*project, *section));
                 }
                 // What the kernel keeps is at hand whatever becomes of its source; all else is looked up each time.
-                Change::Source { .. } => {}
+                Change::Source { row, state } => self.source_changed(*row, *state),
                 Change::Base { row } => {
                     self.roots.forget(*row);
                     if let Ok(Some(base)) =
@@ -314,9 +337,12 @@ impl Drive for MediaDrive {
         }
     }
 
-    fn read(&self, handle: HandleId, offset: u64, length: u32, _by: &Requester) -> Answer<Bytes> {
+    fn read(&self, handle: HandleId, offset: u64, length: u32, by: &Requester) -> Answer<Bytes> {
         self.reconcile.in_use();
-        Answer::Now(self.handles.read(handle, offset, length))
+        match self.handles.shown(handle) {
+            Ok(shown) => self.read_shown(&shown, offset, length, by),
+            Err(error) => Answer::Now(Err(error)),
+        }
     }
 
     fn release(&self, handle: HandleId) {

@@ -1,4 +1,4 @@
-//! Opening: who gets the bytes, who gets silence, who gets an error.
+//! Opening what is at hand: files on trusted storage. What is not is opened in `away`.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -6,16 +6,13 @@ use std::sync::Arc;
 use mediafs_platform::drive::{Answer, Attributes, Content, DriveError, NodeId, Opened, Requester};
 
 use super::attributes::at_hand;
-use super::class::Class;
 use super::handles::Shown;
 use super::known::Subject;
 use super::node::{Door, Face, Node, generation_bits};
 use super::readme::README;
-use super::source::{NotThere, Source};
+use super::source::{NotThere, Place, Source};
 use super::{MediaDrive, failed};
-use crate::catalog::{ItemNo, ItemRow, PlaceNo};
-use crate::model::{Availability, Playable};
-use crate::silence::placeholder;
+use crate::catalog::{AtHand, ItemNo, ItemRow, PlaceNo, PlaceRow};
 
 impl MediaDrive {
     pub(super) fn open_node(&self, node: Node, door: Door, by: &Requester) -> Answer<Opened> {
@@ -39,32 +36,37 @@ impl MediaDrive {
                 self.item_source(item, generation)
             }),
             Node::Place { place, generation } => {
-                self.open_bytes(node.id(door), generation, Subject::Place(place.0), || {
-                    self.place_source(place, generation)
-                })
+                self.open_place(node.id(door), door, place, generation, by)
             }
             Node::Item {
                 item,
                 generation,
                 face: Face::Silence,
                 ..
-            } => Answer::Now(self.open_silence(node, door, item, generation, by)),
+            } => self.open_silence(node.id(door), door, item, generation, by),
             Node::Item {
                 item,
                 generation,
                 face: Face::Withheld,
                 ..
-            } => Answer::Now(self.open_withheld(door, item, generation, by)),
+            } => Answer::Now(self.open_withheld(node.id(door), door, item, generation, by)),
             Node::Item {
-                face: Face::Stream, ..
-            } => Answer::Now(Err(DriveError::Stale)),
+                item,
+                generation,
+                face: Face::Stream,
+                epoch,
+            } => Answer::Now(self.open_stream(node.id(door), door, item, generation, epoch, by)),
             Node::Link { .. } => Answer::Now(Err(DriveError::Invalid)),
             _ => Answer::Now(Err(DriveError::IsFolder)),
         }
     }
 
     /// The catalog's row of the generation that a node was given for; another generation is another node.
-    fn generation_of(&self, item: ItemNo, generation: u16) -> Result<ItemRow, DriveError> {
+    pub(super) fn generation_of(
+        &self,
+        item: ItemNo,
+        generation: u16,
+    ) -> Result<ItemRow, DriveError> {
         let row = self
             .reader()?
             .item(item)
@@ -78,7 +80,7 @@ impl MediaDrive {
     }
 
     /// `Stale` where the item's bytes are not at hand (any more): a look-up gives each class its own face.
-    fn item_source(&self, item: ItemNo, generation: u16) -> Result<Source, DriveError> {
+    fn item_source(&self, item: ItemNo, generation: u16) -> Result<Place, DriveError> {
         let row = self.generation_of(item, generation)?;
         if !at_hand(&row) {
             return Err(DriveError::Stale);
@@ -95,23 +97,56 @@ impl MediaDrive {
             .map(|place| Source::of(&reader, &place, generation, attributes))
             .transpose()?
             .flatten();
-        source.ok_or(DriveError::Stale)
+        if let Some(source) = source {
+            return Ok(Place::File(source));
+        }
+        match reader.at_hand(&row).map_err(failed)? {
+            Some(AtHand::Object(hash)) => Ok(Place::Object(hash)),
+            Some(AtHand::Twin(twin)) => Source::of(&reader, &twin, generation, attributes)?
+                .map(Place::File)
+                .ok_or(DriveError::Stale),
+            None => Err(DriveError::Stale),
+        }
     }
 
-    fn place_source(&self, place: PlaceNo, generation: u16) -> Result<Source, DriveError> {
+    fn place_source(&self, place: PlaceNo, generation: u16) -> Result<Place, DriveError> {
         let reader = self.reader()?;
-        let row = reader
-            .place(place)
-            .map_err(failed)?
-            .ok_or(DriveError::Stale)?;
-        if generation_bits(row.generation) != generation {
-            return Err(DriveError::Stale);
-        }
+        let row = self.place_of(place, generation)?;
         if row.away {
             return Err(DriveError::Missing);
         }
         let attributes = self.place_attributes(&row, Door::Plain);
-        Source::of(&reader, &row, generation, attributes)?.ok_or(DriveError::Stale)
+        Source::of(&reader, &row, generation, attributes)?
+            .map(Place::File)
+            .ok_or(DriveError::Stale)
+    }
+
+    pub(super) fn place_of(&self, place: PlaceNo, generation: u16) -> Result<PlaceRow, DriveError> {
+        let reader = self.reader()?;
+        let row = reader.place(place).map_err(failed)?;
+        row.filter(|row| generation_bits(row.generation) == generation)
+            .ok_or(DriveError::Stale)
+    }
+
+    fn open_place(
+        &self,
+        id: NodeId,
+        door: Door,
+        place: PlaceNo,
+        generation: u16,
+        by: &Requester,
+    ) -> Answer<Opened> {
+        // What was opened just now is on trusted storage, and needs no question.
+        if self.known.source(Subject::Place(place.0)).is_none() {
+            match self.open_place_away(id, door, place, generation, by) {
+                Ok(None) => {}
+                Ok(Some(opened)) => return Answer::Now(Ok(opened)),
+                Err(error) => return Answer::Now(Err(error)),
+            }
+        }
+        self.open_bytes(id, generation, Subject::Place(place.0), || {
+            self.place_source(place, generation)
+        })
     }
 
     fn open_bytes(
@@ -119,7 +154,7 @@ impl MediaDrive {
         id: NodeId,
         generation: u16,
         subject: Subject,
-        find: impl Fn() -> Result<Source, DriveError>,
+        find: impl Fn() -> Result<Place, DriveError>,
     ) -> Answer<Opened> {
         let kept = self
             .known
@@ -133,7 +168,8 @@ impl MediaDrive {
             self.known.set_source(subject, None);
         }
         let source = match find() {
-            Ok(source) => Arc::new(source),
+            Ok(Place::File(source)) => Arc::new(source),
+            Ok(Place::Object(hash)) => return Answer::Now(self.open_object(id, subject, hash)),
             Err(error) => return Answer::Now(Err(error)),
         };
         match self.roots.open(&source, || self.reader()) {
@@ -172,69 +208,5 @@ impl MediaDrive {
             handle,
             content: Content::File(file),
         }
-    }
-
-    fn open_silence(
-        &self,
-        node: Node,
-        door: Door,
-        item: ItemNo,
-        generation: u16,
-        by: &Requester,
-    ) -> Result<Opened, DriveError> {
-        let row = self.generation_of(item, generation)?;
-        if at_hand(&row) || row.playable != Playable::Silence {
-            return Err(DriveError::Stale);
-        }
-        // Nobody who is known for something else than playing is given silence, whoever looked the name up.
-        if !matches!(self.class(door, by, true), Class::Player | Class::Loader) {
-            return Err(DriveError::Stale);
-        }
-        let reader = self.reader()?;
-        let format = reader
-            .format(item)
-            .map_err(failed)?
-            .ok_or(DriveError::Missing)?;
-        let capsule = reader.capsule(item).map_err(failed)?;
-        let silence =
-            placeholder(&format, row.size, capsule.as_ref()).map_err(|_| DriveError::Missing)?;
-        let attributes = self.item_attributes(&row, door);
-        let handle = self.handles.open(
-            node.id(door),
-            attributes,
-            Shown::Silence(Arc::from(silence)),
-        );
-        Ok(Opened {
-            handle,
-            content: Content::Direct,
-        })
-    }
-
-    /// The true bytes or an error. When they have come back meanwhile, a look-up leads to them.
-    fn open_withheld(
-        &self,
-        door: Door,
-        item: ItemNo,
-        generation: u16,
-        by: &Requester,
-    ) -> Result<Opened, DriveError> {
-        let row = self.generation_of(item, generation)?;
-        if at_hand(&row) {
-            return Err(DriveError::Stale);
-        }
-        // Asked as outside `by-id/`: who is unknown there is a copier, and this node was given to copiers only.
-        let class = self.class(door, by, false);
-        if row.playable == Playable::Silence && matches!(class, Class::Player | Class::Loader) {
-            return Err(DriveError::Stale);
-        }
-        Err(match (row.availability, class) {
-            (Availability::Missing | Availability::Local, _) => DriveError::Missing,
-            (_, Class::Indexer) => DriveError::NotNow,
-            (Availability::ExternalOffline, _) => DriveError::NoMedium,
-            (Availability::RemoteOffline, _) => DriveError::Unreachable,
-            (Availability::RemoteFetching | Availability::ExternalOnline, _) => {
-                DriveError::TimedOut
-            }
-        })
     }
 }

@@ -14,8 +14,17 @@ use parking_lot::Mutex;
 
 use super::failed;
 use crate::catalog::{BaseNo, Evidence, Nanoseconds, PlaceNo, PlaceRow, Reader};
+use crate::model::ObjectHash;
 
-/// A place, resolved for one generation.
+/// Where the bytes of an item or file can be had at once.
+pub(super) enum Place {
+    /// In a file on trusted storage.
+    File(Source),
+    /// In the cache.
+    Object(ObjectHash),
+}
+
+/// A place on trusted storage, resolved for one generation.
 #[derive(Debug)]
 pub(super) struct Source {
     /// The generation whose bytes these are. The table of what the kernel knows keeps one source an item, but a node of
@@ -58,7 +67,8 @@ impl Roots {
         if let Some(root) = self.open.lock().get(&base) {
             return Ok(Some(Arc::clone(root)));
         }
-        let Some(row) = reader()?.base(base).map_err(failed)? else {
+        let row = reader()?.base(base).map_err(failed)?;
+        let Some(row) = row.filter(|row| row.source.is_none()) else {
             return Ok(None);
         };
         let Ok(root) = Root::open(&row.path, Links::Beneath) else {
@@ -106,7 +116,8 @@ impl Source {
         generation: u16,
         attributes: Attributes,
     ) -> Result<Option<Self>, DriveError> {
-        if !place.is_here() {
+        // What is not on trusted storage is not touched from here, whatever the catalog says of it.
+        if !place.is_here() || reader.source_of(place.base).is_some() {
             return Ok(None);
         }
         let located = reader.place_path(place.row).map_err(failed)?;

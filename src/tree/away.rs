@@ -1,0 +1,454 @@
+//! Opening and reading what is not on trusted storage: from the cache, as a stream, as silence, or by waiting; who gets
+//! what is the table "What an open gives".
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mediafs_platform::drive::{Answer, Attributes, Content, DriveError, NodeId, Opened, Requester};
+use mediafs_platform::process::Process;
+use parking_lot::Mutex;
+
+use super::attributes::at_hand;
+use super::bringing::{Bringing, Holder, Of, StreamHandle, WaitingHandle};
+use super::class::Class;
+use super::deal::wait;
+use super::handles::{Hears, Shown, given};
+use super::known::Subject;
+use super::node::{Door, Face, generation_bits};
+use super::stream::StreamNode;
+use super::{MediaDrive, failed};
+use crate::catalog::{AtHand, ItemNo, ItemRow, PlaceNo, PlaceRow};
+use crate::hydrate::{Priority, Wanted};
+use crate::model::{Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState};
+use crate::silence::{Placeholder, placeholder};
+
+impl MediaDrive {
+    fn holder(&self, class: Class, by: &Requester) -> Holder {
+        Holder {
+            class,
+            process: self.requesters.process_of(by),
+        }
+    }
+
+    /// Which stream node of an item is opened now.
+    pub(super) fn epoch_of(&self, item: &ItemRow, face: Face) -> u8 {
+        let bringing = self.bringing.get().filter(|_| face == Face::Stream);
+        bringing.map_or(0, |bringing| {
+            bringing
+                .epochs
+                .current(item.row, generation_bits(item.generation))
+        })
+    }
+
+    fn open_handle(&self, id: NodeId, attributes: Attributes, shown: Shown) -> Opened {
+        Opened {
+            handle: self.handles.open(id, attributes, shown),
+            content: Content::Direct,
+        }
+    }
+
+    /// Opens an object of the cache. `Stale` if it was evicted just now.
+    pub(super) fn open_object(
+        &self,
+        id: NodeId,
+        subject: Subject,
+        hash: ObjectHash,
+    ) -> Result<Opened, DriveError> {
+        let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
+        let (object, file) = bringing.object(hash).ok_or(DriveError::Stale)?;
+        let attributes = match subject {
+            Subject::Item(item) => {
+                let row = self.reader()?.item(ItemNo(item)).map_err(failed)?;
+                self.item_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain)
+            }
+            Subject::Place(place) => {
+                let row = self.reader()?.place(PlaceNo(place)).map_err(failed)?;
+                self.place_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain)
+            }
+        };
+        // The kernel reads as far as the file goes, and was told another size.
+        if object.size() != attributes.size {
+            return Err(DriveError::Io);
+        }
+        let attributes = Attributes {
+            inode: id.0,
+            ..attributes
+        };
+        let handle = self.handles.open(id, attributes, Shown::Object(object));
+        Ok(Opened {
+            handle,
+            content: Content::File(file),
+        })
+    }
+
+    /// What is to be brought for a place, and the kind of its source; `None` where that is trusted storage.
+    fn wanted(&self, place: &PlaceRow) -> Result<Option<(Wanted, SourceKind)>, DriveError> {
+        let reader = self.reader()?;
+        let Some(source) = reader.source_of(place.base) else {
+            return Ok(None);
+        };
+        let kind = reader.source(source).map_err(failed)?.map(|row| row.kind);
+        let wanted = Wanted {
+            place: place.row,
+            generation: place.generation,
+            source,
+            size: place.evidence.size,
+            expected: reader.hash_of_place(place.row).map_err(failed)?,
+        };
+        Ok(Some((wanted, kind.unwrap_or(SourceKind::Volume))))
+    }
+
+    fn wanted_of(&self, item: &ItemRow) -> Result<Option<(Wanted, SourceKind)>, DriveError> {
+        let place = match item.place {
+            Some(place) => self.reader()?.place(place).map_err(failed)?,
+            None => None,
+        };
+        place.map_or(Ok(None), |place| self.wanted(&place))
+    }
+
+    fn silence_of(&self, item: &ItemRow) -> Result<Arc<dyn Placeholder>, DriveError> {
+        let reader = self.reader()?;
+        let format = reader
+            .format(item.row)
+            .map_err(failed)?
+            .ok_or(DriveError::Missing)?;
+        let capsule = reader.capsule(item.row).map_err(failed)?;
+        placeholder(&format, item.size, capsule.as_ref())
+            .map(Arc::from)
+            .map_err(|_| DriveError::Missing)
+    }
+
+    /// A `stream` node: for players and loaders of what is connected and has its silence in the same places.
+    pub(super) fn open_stream(
+        &self,
+        id: NodeId,
+        door: Door,
+        item: ItemNo,
+        generation: u16,
+        epoch: u8,
+        by: &Requester,
+    ) -> Result<Opened, DriveError> {
+        let row = self.generation_of(item, generation)?;
+        if at_hand(&row) || row.playable != Playable::Partial {
+            return Err(DriveError::Stale);
+        }
+        let class = self.class(door, by, true);
+        // Nobody who is known for something else than playing is given silence, whoever looked the name up.
+        if !matches!(class, Class::Player | Class::Loader) {
+            return Err(DriveError::Stale);
+        }
+        let bringing = self.bringing.get().ok_or(DriveError::NoMedium)?;
+        let (wanted, _) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
+        let holder = self.holder(class, by);
+        let node = bringing.epochs.node(item, generation, epoch, || {
+            let silence = self.silence_of(&row)?;
+            let stream = bringing.begin(&wanted, &holder)?;
+            Ok(StreamNode::new(stream, silence))
+        })?;
+        // It was spoiled just now.
+        if node.is_spoiled() {
+            return Err(DriveError::Stale);
+        }
+        let handle = StreamHandle {
+            node,
+            of: Of { item, generation },
+            source: wanted.source,
+            holder,
+            patience: Mutex::new(bringing.deals.loader()),
+        };
+        let attributes = self.item_attributes(&row, door);
+        Ok(self.open_handle(id, attributes, Shown::Stream(Arc::new(handle))))
+    }
+
+    /// A `silence` node: for players and loaders of what is away, or comes whole or not at all.
+    pub(super) fn open_silence(
+        &self,
+        id: NodeId,
+        door: Door,
+        item: ItemNo,
+        generation: u16,
+        by: &Requester,
+    ) -> Answer<Opened> {
+        match self.silence_for(id, door, item, generation, by) {
+            Ok(Silent { opened, coming }) => match coming {
+                None => Answer::Now(Ok(opened)),
+                Some(coming) => Answer::Later(Box::pin(coming.or_silence(
+                    opened,
+                    Arc::clone(&self.handles),
+                    by.thread,
+                ))),
+            },
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
+    fn silence_for(
+        &self,
+        id: NodeId,
+        door: Door,
+        item: ItemNo,
+        generation: u16,
+        by: &Requester,
+    ) -> Result<Silent, DriveError> {
+        let row = self.generation_of(item, generation)?;
+        if at_hand(&row) || row.playable != Playable::Silence {
+            return Err(DriveError::Stale);
+        }
+        let class = self.class(door, by, true);
+        if !matches!(class, Class::Player | Class::Loader) {
+            return Err(DriveError::Stale);
+        }
+        let silence = self.silence_of(&row)?;
+        let holder = self.holder(class, by);
+        let coming = self.coming(&row, &holder)?;
+        let hears = Arc::new(Hears {
+            item,
+            process: holder.process.clone(),
+        });
+        let attributes = self.item_attributes(&row, door);
+        let opened = self.open_handle(id, attributes, Shown::Silence(silence, hears));
+        Ok(Silent { opened, coming })
+    }
+
+    /// Hydration of what can be reached, for a player or loader that is to get it whole if it comes in time.
+    fn coming(&self, row: &ItemRow, holder: &Holder) -> Result<Option<Coming>, DriveError> {
+        let reached = matches!(
+            row.availability,
+            Availability::ExternalOnline | Availability::RemoteFetching
+        );
+        let Some(bringing) = self.bringing.get().filter(|_| reached) else {
+            return Ok(None);
+        };
+        let Some((wanted, _)) = self.wanted_of(row)? else {
+            return Ok(None);
+        };
+        // A player that is braked gets silence, and no error.
+        let Ok(stream) = bringing.begin(&wanted, holder) else {
+            return Ok(None);
+        };
+        Ok(Some(Coming {
+            bringing: Arc::clone(bringing),
+            wanted,
+            stream,
+            holder: holder.clone(),
+        }))
+    }
+
+    /// The true bytes or an error. When they have come back meanwhile, a look-up leads to them.
+    pub(super) fn open_withheld(
+        &self,
+        id: NodeId,
+        door: Door,
+        item: ItemNo,
+        generation: u16,
+        by: &Requester,
+    ) -> Result<Opened, DriveError> {
+        let row = self.generation_of(item, generation)?;
+        if at_hand(&row) {
+            return Err(DriveError::Stale);
+        }
+        // Asked as outside `by-id/`: who is unknown there is a copier; and who is unknown under `by-id/` was given this
+        // node only because nothing is known to make silence from.
+        let class = self.class(door, by, row.playable == Playable::Error);
+        let plays = matches!(class, Class::Player | Class::Loader);
+        if plays && matches!(row.playable, Playable::Silence | Playable::Partial) {
+            return Err(DriveError::Stale);
+        }
+        match (row.availability, class) {
+            (Availability::Missing | Availability::Local, _) => return Err(DriveError::Missing),
+            (_, Class::Indexer) => return Err(DriveError::NotNow),
+            (Availability::ExternalOffline, _) => return Err(DriveError::NoMedium),
+            (Availability::RemoteOffline, _) => return Err(DriveError::Unreachable),
+            (Availability::RemoteFetching | Availability::ExternalOnline, _) => {}
+        }
+        let holder = self.holder(class, by);
+        if class == Class::Player {
+            // Never a guess; but next time it may be there.
+            drop(self.coming(&row, &holder)?);
+            return Err(DriveError::Missing);
+        }
+        let (wanted, kind) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
+        let attributes = self.item_attributes(&row, door);
+        Ok(self.open_waiting(id, attributes, wanted, kind, holder))
+    }
+
+    fn open_waiting(
+        &self,
+        id: NodeId,
+        attributes: Attributes,
+        wanted: Wanted,
+        kind: SourceKind,
+        holder: Holder,
+    ) -> Opened {
+        let offline = absent(kind);
+        let waiting = WaitingHandle::new(wanted, holder, offline);
+        self.open_handle(id, attributes, Shown::Waiting(Arc::new(waiting)))
+    }
+
+    /// A file that is no item, where it is not on trusted storage; `None` where it is. There is no silence of it, so
+    /// everybody waits, each as long as its class does.
+    pub(super) fn open_place_away(
+        &self,
+        id: NodeId,
+        door: Door,
+        place: PlaceNo,
+        generation: u16,
+        by: &Requester,
+    ) -> Result<Option<Opened>, DriveError> {
+        let row = self.place_of(place, generation)?;
+        let Some((wanted, kind)) = self.wanted(&row)? else {
+            return Ok(None);
+        };
+        let reader = self.reader()?;
+        match reader.place_at_hand(place).map_err(failed)? {
+            Some(AtHand::Object(hash)) => {
+                let opened = self.open_object(id, Subject::Place(place.0), hash);
+                return opened.map(Some);
+            }
+            // Of the same bytes, but it may go at any time, and this node has no other face.
+            Some(AtHand::Twin(_)) | None => {}
+        }
+        let class = self.class(door, by, false);
+        if class == Class::Indexer {
+            return Err(DriveError::NotNow);
+        }
+        if !row.present || !reader.source_state(wanted.source).is_online() {
+            return Err(absent(kind));
+        }
+        let attributes = Attributes {
+            inode: id.0,
+            ..self.place_attributes(&row, door)
+        };
+        let holder = self.holder(class, by);
+        Ok(Some(
+            self.open_waiting(id, attributes, wanted, kind, holder),
+        ))
+    }
+
+    pub(super) fn read_shown(
+        &self,
+        shown: &Shown,
+        offset: u64,
+        length: u32,
+        by: &Requester,
+    ) -> Answer<Bytes> {
+        match (shown, self.bringing.get()) {
+            (Shown::Stream(handle), Some(bringing)) => {
+                bringing.read_stream(Arc::clone(handle), offset, given(length), by.thread)
+            }
+            (Shown::Waiting(handle), Some(bringing)) => {
+                bringing.read_waiting(Arc::clone(handle), offset, given(length), by.thread)
+            }
+            _ => Answer::Now(match shown.read(offset, length) {
+                Ok(Some(bytes)) => {
+                    if let (Shown::Silence(_, hears), Some(bringing)) = (shown, self.bringing.get())
+                    {
+                        self.note(bringing, hears, &bytes);
+                    }
+                    Ok(bytes)
+                }
+                // Only with `bringing` is there anything that waits.
+                Ok(None) => Err(DriveError::NotFound),
+                Err(error) => Err(error),
+            }),
+        }
+    }
+
+    fn note(&self, bringing: &Bringing, hears: &Hears, bytes: &Bytes) {
+        let process: Option<&Process> = hears.process.as_deref();
+        let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        bringing.note_silence(hears.item, process, bytes);
+    }
+
+    /// The bytes of an item may be back.
+    pub(super) fn look_whether_restored(&self, item: ItemNo) {
+        let Some(bringing) = self.bringing.get() else {
+            return;
+        };
+        if !bringing.silenced.has(item) {
+            return;
+        }
+        let row = self.reader().and_then(|r| r.item(item).map_err(failed));
+        match row {
+            Ok(Some(row)) if !at_hand(&row) => {}
+            Ok(_) => bringing.restored(item),
+            Err(_) => {}
+        }
+    }
+
+    /// A source came or went. What the kernel keeps is at hand whatever becomes of it; all else is looked up each time.
+    pub(super) fn source_changed(&self, source: SourceNo, state: SourceState) {
+        let Some(bringing) = self.bringing.get() else {
+            return;
+        };
+        if !state.is_online() {
+            return;
+        }
+        bringing.deals.answered(source);
+        let Ok(reader) = self.reader() else { return };
+        for item in bringing.silenced.items() {
+            let back = reader
+                .item(item)
+                .is_ok_and(|row| row.is_some_and(|row| plays(&row)));
+            if back {
+                bringing.restored(item);
+            }
+        }
+    }
+}
+
+/// A player gets sound of it, at least as it comes.
+fn plays(row: &ItemRow) -> bool {
+    matches!(row.playable, Playable::Bytes | Playable::Partial)
+}
+
+/// What an absent source is to a program.
+fn absent(kind: SourceKind) -> DriveError {
+    match kind {
+        SourceKind::Volume | SourceKind::Network => DriveError::NoMedium,
+        SourceKind::Cloud => DriveError::Unreachable,
+    }
+}
+
+/// Silence that was opened, and the sound, if that is on its way.
+struct Silent {
+    opened: Opened,
+    coming: Option<Coming>,
+}
+
+/// A sound on its way.
+struct Coming {
+    bringing: Arc<Bringing>,
+    wanted: Wanted,
+    stream: crate::hydrate::Stream,
+    holder: Holder,
+}
+
+impl Coming {
+    /// Waits for all of it: `Stale` if it comes in time, as its name leads to the sound then; else the silence.
+    async fn or_silence(
+        self,
+        silence: Opened,
+        handles: Arc<super::handles::Handles>,
+        thread: Option<u32>,
+    ) -> Result<Opened, DriveError> {
+        let source = self.wanted.source;
+        let plays = self.holder.class == Class::Player;
+        let (patience, priority) = if plays {
+            let key = self.holder.key();
+            (self.bringing.deals.player(source, key), Priority::Player)
+        } else {
+            (self.bringing.deals.loader(), Priority::Copier)
+        };
+        let whole = self.bringing.whole(&self.stream, priority);
+        let arrived = wait(whole, patience, thread.filter(|_| !plays)).await;
+        if matches!(arrived, Ok(true)) {
+            handles.close(silence.handle);
+            return Err(DriveError::Stale);
+        }
+        if plays && arrived.is_err() {
+            self.bringing.deals.missed(source, self.holder.key());
+        }
+        Ok(silence)
+    }
+}
