@@ -260,6 +260,35 @@ impl Writer {
         self.tell_items_at(place.row, false)
     }
 
+    /// The bytes of a place's content (of generation `generation` of the place) have come into the cache: their hash, and
+    /// the capsule, where making it needed the whole file. False if the place has another content by now.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn record_arrival(
+        &mut self,
+        place: PlaceNo,
+        generation: u32,
+        hash: ObjectHash,
+        capsule: Option<&Capsule>,
+    ) -> Result<bool> {
+        let current = |row: &PlaceRow| row.generation == generation;
+        let Some(row) = self.reader().place(place)?.filter(current) else {
+            return Ok(false);
+        };
+        self.put_hash(place, hash)?;
+        // Other bytes than its hash promised are another generation.
+        if self.reader().place(place)?.filter(current).is_none() {
+            return Ok(false);
+        }
+        if capsule.is_some() {
+            self.keep_capsule(&row, capsule)?;
+            self.look_again_at_missing(&row)?;
+        }
+        self.tell_items_at(place, true)?;
+        Ok(true)
+    }
+
     /// The hash of the present content of a place, for all its items. Where it differs from what it was, the content
     /// was changed and its time put back: that is another generation.
     pub(super) fn put_hash(&mut self, place: PlaceNo, hash: ObjectHash) -> Result<()> {
