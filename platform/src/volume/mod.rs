@@ -3,25 +3,51 @@
 //! *Trusted storage* is a local disk that is not removable, not remote and not under a sync client: storage that
 //! answers at once or not at all. Only it may be touched by the daemon itself. [`Classifier`] tells, and goes
 //! by the mount table and sysfs before it looks at any path, so that a hung share is never touched.
+//!
+//! A *volume* is known again by its [`VolumeIdentity`], which a catalog keeps as text: [`identify`] tells it of disks,
+//! in a courier, [`identity_from_table`] of shares and programs' file systems. [`MountWatch`] tells when mounts change,
+//! and [`Classifier::sort`] what sort of storage a mount is.
 
 #[cfg(target_os = "linux")]
 mod cloud;
 #[cfg(target_os = "linux")]
 mod device;
+#[cfg(target_os = "linux")]
+mod foreign;
+#[cfg(target_os = "linux")]
+mod identify;
+#[cfg(unix)]
+mod identity;
+#[cfg(target_os = "linux")]
+mod kind;
 mod reason;
+#[cfg(target_os = "linux")]
+mod superblock;
 #[cfg(target_os = "linux")]
 mod table;
 #[cfg(target_os = "linux")]
 mod trust;
+#[cfg(target_os = "linux")]
+mod watch;
 
 #[cfg(unix)]
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+pub use foreign::{Provider, Reach, identity_from_table};
+#[cfg(target_os = "linux")]
+pub use identify::{Identified, identify};
+#[cfg(unix)]
+pub use identity::{DiskIdentity, Likeness, MountIdentity, NotAnIdentity, VolumeIdentity};
+#[cfg(target_os = "linux")]
+pub use kind::StorageSort;
 pub use reason::{Bus, Reason, Trust};
 #[cfg(target_os = "linux")]
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};
 #[cfg(target_os = "linux")]
 pub use trust::{Classifier, DeclaredTrusted};
+#[cfg(target_os = "linux")]
+pub use watch::MountWatch;
 
 /// Room in a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

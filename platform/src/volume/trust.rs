@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::cloud::{self, CloudRoot};
 use super::device::Devices;
+use super::kind::{self, StorageSort};
 use super::reason::{Reason, Trust};
 use super::table::{DeviceNumber, MountEntry, MountTable};
 
@@ -83,6 +84,15 @@ impl Classifier {
         match self.judge(path) {
             Ok(()) => Trust::Trusted,
             Err(reason) => Trust::Untrusted(reason),
+        }
+    }
+
+    /// What sort of storage a mount is. Touches no storage.
+    #[must_use]
+    pub fn sort(&self, mount: &MountEntry) -> StorageSort {
+        match self.class_of(mount, MOST_OVERLAYS) {
+            Class::Trusted | Class::Harmless(_) => StorageSort::Local,
+            Class::Foreign(reason) => kind::sort_of(mount, &reason, &self.devices),
         }
     }
 

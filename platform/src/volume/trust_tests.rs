@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::super::device::tests::FakeSysfs;
+use super::super::reason::Bus;
 use super::*;
 
 /// A classifier over real folders: what the table calls `/x` lies in a temporary folder, as paths are followed
@@ -110,6 +111,57 @@ fn the_kind_of_file_system_and_the_disk_decide() {
     }
     let relative = machine.classifier().trust(Path::new("a/b"));
     assert_eq!(relative, Trust::Untrusted(Reason::NotAbsolute));
+}
+
+#[test]
+fn the_sort_of_a_mount_says_where_its_bytes_are() {
+    let mut machine = Machine::new();
+    machine.mount("usb", "8:16", "ext4", "/dev/sdb", "rw");
+    machine.mount("camera", "8:16", "vfat", "/dev/sdb", "rw");
+    machine.mount("windows", "8:1", "fuseblk", "/dev/sda", "rw");
+    machine.mount("stick", "8:16", "fuseblk", "/dev/sdb", "rw");
+    machine.mount("boot", "8:1", "vfat", "/dev/sda", "rw");
+    machine.mount("share", "0:50", "cifs", "//nas/x", "rw");
+    machine.mount("cloud", "0:51", "fuse.rclone", "remote:", "rw");
+    machine.mount("program", "0:52", "fuse.newthing", "x", "rw");
+    machine.mount("memory", "0:53", "tmpfs", "none", "rw");
+    machine.mount("image", "7:0", "ext4", "/dev/loop0", "rw");
+    machine.mount("new", "0:54", "newfs", "x", "rw");
+    machine.mount("lost", "8:99", "xfs", "/dev/sdz", "rw");
+    let layers = format!("rw,lowerdir={}", machine.path("usb").display());
+    machine.mount("layers", "0:60", "overlay", "overlay", &layers);
+    let removable = StorageSort::Removable;
+    for (below, expected) in [
+        ("usb", removable(Bus::Usb)),
+        ("camera", removable(Bus::Usb)),
+        ("windows", StorageSort::Local),
+        ("stick", removable(Bus::Usb)),
+        ("boot", StorageSort::Local),
+        ("share", StorageSort::Network),
+        ("program", StorageSort::Foreign { provider: None }),
+        ("memory", StorageSort::Local),
+        ("image", removable(Bus::Loop)),
+        ("new", StorageSort::Foreign { provider: None }),
+        ("lost", removable(Bus::Virtual)),
+        ("layers", removable(Bus::Usb)),
+    ] {
+        let classifier = machine.classifier();
+        let mount = classifier.table.at(&machine.path(below)).unwrap();
+        assert_eq!(classifier.sort(mount), expected, "{below}");
+    }
+    let classifier = machine.classifier();
+    let cloud = classifier.table.at(&machine.path("cloud")).unwrap();
+    let StorageSort::Foreign {
+        provider: Some(provider),
+    } = classifier.sort(cloud)
+    else {
+        panic!("{:?}", classifier.sort(cloud));
+    };
+    assert_eq!(provider.name, "rclone");
+    machine.declared.devices = vec![PathBuf::from("/dev/loop0")];
+    let classifier = machine.classifier();
+    let image = classifier.table.at(&machine.path("image")).unwrap();
+    assert_eq!(classifier.sort(image), StorageSort::Local, "declared");
 }
 
 #[test]
