@@ -256,6 +256,7 @@ impl Writer {
             "DELETE FROM attribute WHERE item = ?1",
             "DELETE FROM alternative WHERE item = ?1",
             "DELETE FROM usage WHERE item = ?1",
+            "DELETE FROM pin WHERE item = ?1",
             "DELETE FROM former_name WHERE item = ?1",
             "DELETE FROM item WHERE number = ?1",
         ] {

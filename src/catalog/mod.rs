@@ -18,6 +18,7 @@ mod items;
 mod items_read;
 mod labels;
 mod moves;
+mod pins;
 mod places;
 mod places_read;
 mod pool;
@@ -38,6 +39,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use error::CatalogError;
 use error::Result;
+pub use pins::USER;
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,

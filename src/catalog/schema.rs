@@ -214,7 +214,7 @@ ALTER TABLE place ADD COLUMN away INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Storage that is not trusted: its sources, which bases lie on one (`inside`: where, below its root), and which files
-/// are online only. Of items on a source `availability` and `playable` are what holds while it is there and nothing of
+/// are online only; and what is to stay in the cache. Of items on a source `availability` and `playable` are what holds while it is there and nothing of
 /// it is in the cache; what holds now is worked out when they are read.
 const FOURTH: &str = "
 CREATE TABLE source (
@@ -230,6 +230,13 @@ ALTER TABLE base ADD COLUMN source INTEGER;
 ALTER TABLE base ADD COLUMN inside BLOB;
 CREATE INDEX base_source ON base (source) WHERE source IS NOT NULL;
 ALTER TABLE place ADD COLUMN online_only INTEGER NOT NULL DEFAULT 0;
+-- Whose bytes are to stay in the cache, and for whom.
+CREATE TABLE pin (
+    item INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (item, owner)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pin_owner ON pin (owner);
 ";
 
 /// The newest version that is known here.

@@ -9,7 +9,10 @@
 pub(crate) mod courier;
 mod couriers;
 mod message;
+mod sources;
 
 pub(crate) use courier::CourierError;
 pub(crate) use couriers::Couriers;
 pub(crate) use message::{Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+#[allow(unused_imports)]
+pub(crate) use sources::{Found, MountedVolume, SourceError, Sources, Stamp};

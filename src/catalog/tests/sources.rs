@@ -292,3 +292,41 @@ fn files_referenced_on_a_source_are_of_a_base_of_its_own() {
     assert_eq!(again.row, base.row);
     assert_eq!(bench.reader().source_of(base.row), Some(source));
 }
+
+#[test]
+fn pins_are_wishes_that_follow_the_bytes() {
+    let (bench, _) = bench_on(SourceKind::Volume);
+    let (_, item) = bench.sound("a.wav", evidence(10));
+    assert!(bench.write(|w| w.pin(item, USER)));
+    assert!(!bench.write(|w| w.pin(item, USER)));
+    assert!(bench.write(|w| w.pin(item, "project:1")));
+    let reader = bench.reader();
+    assert_eq!(reader.pins_of(item).unwrap(), ["project:1", USER]);
+    assert_eq!(reader.pinned(0, 9).unwrap().len(), 1);
+    assert!(reader.pinned_hashes(USER).unwrap().is_empty());
+    bench.write(|w| w.record_arrival(bench.item(item).place.unwrap(), 1, HASH, None));
+    assert_eq!(reader.pinned_hashes(USER).unwrap(), [HASH]);
+    assert_eq!(reader.owners_of_bytes(HASH).unwrap(), ["project:1", USER]);
+    assert!(bench.write(|w| w.unpin(item, USER)));
+    assert!(!bench.write(|w| w.unpin(item, USER)));
+    assert_eq!(reader.pin_owners().unwrap(), ["project:1"]);
+    bench.write(|w| w.remove(item));
+    assert!(reader.pin_owners().unwrap().is_empty());
+    assert!(
+        !bench.write(|w| w.pin(item, USER)),
+        "what is removed is not pinned"
+    );
+}
+
+#[test]
+fn what_arrives_of_an_older_content_counts_for_nothing() {
+    let (bench, source) = bench_on(SourceKind::Volume);
+    cache_of(&bench).lock().insert(HASH);
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    bench.catalog.set_source_state(source, SourceState::Online);
+    bench.see("a.wav", evidence(20));
+    assert!(!bench.write(|w| w.record_arrival(place, 1, HASH, None)));
+    assert_eq!(state(&bench, item).1, Playable::Error);
+    assert!(bench.write(|w| w.record_arrival(place, 2, HASH, None)));
+    assert_eq!(state(&bench, item).1, Playable::Bytes);
+}

@@ -1,0 +1,624 @@
+//! Which sources are there: mounts are matched with what the catalog knows, and it is told how each source is.
+//!
+//! Goes by the system's mount table, which touches no storage; only a disk that is new is asked for its identity, by a
+//! courier. A source is *online* while it is mounted, answers, and was not ejected. Where a source returns elsewhere, the
+//! bases on it follow. The folder in which a source used to be mounted is nothing to it: an empty mount point is no
+//! deletion.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use mediafs_platform::volume::{
+    Classifier, DeclaredTrusted, Likeness, MountEntry, MountId, MountTable, MountWatch, Reason,
+    StorageSort, Trust, VolumeIdentity, identity_from_table,
+};
+use parking_lot::Mutex;
+
+use crate::catalog::{
+    BaseRow, Catalog, CatalogError, Durability, Nanoseconds, NewSource, SourceRow,
+};
+use crate::config::CloudConfig;
+use crate::model::{SourceKind, SourceNo, SourceState};
+
+/// Asks, by a courier, what the disk of a mount is: its identity and its name for people.
+pub(crate) type Identify =
+    Box<dyn Fn(&MountEntry) -> Option<(VolumeIdentity, Option<String>)> + Send + Sync>;
+
+/// How long a cloud that could not be reached counts as offline, before its next file may try again.
+const UNREACHABLE: Duration = Duration::from_secs(15);
+
+/// The sources of this machine.
+pub(crate) struct Sources {
+    catalog: Arc<Catalog>,
+    declared: DeclaredTrusted,
+    clouds: Vec<CloudConfig>,
+    identify: Identify,
+    known: Mutex<Known>,
+    /// One look at the mounts after the other.
+    looking: Mutex<()>,
+    watch: Mutex<Option<MountWatch>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Disks that were asked for their identity; `None` while a courier asks, or where it could not be told.
+    disks: HashMap<MountKey, Option<Disk>>,
+    /// Where each source is mounted.
+    mounted: HashMap<SourceNo, MountKey>,
+    ejected: HashMap<SourceNo, MountKey>,
+    suspended: HashSet<SourceNo>,
+    /// Clouds that could not be reached, and until when that is believed.
+    unreachable: HashMap<SourceNo, Instant>,
+}
+
+/// A mount, told from a later one of the same number.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct MountKey {
+    id: MountId,
+    point: PathBuf,
+    device: (u32, u32),
+}
+
+impl MountKey {
+    fn of(entry: &MountEntry) -> Self {
+        Self {
+            id: entry.id,
+            point: entry.mount_point.clone(),
+            device: (entry.device.major, entry.device.minor),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Disk {
+    identity: VolumeIdentity,
+    label: Option<String>,
+}
+
+/// What a path lies on, where that is not trusted storage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) source: SourceRow,
+    /// Below the root of the source.
+    pub(crate) inside: PathBuf,
+}
+
+/// A mounted file system that is, or may be, a source; for `mediafs volumes`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MountedVolume {
+    pub(crate) point: PathBuf,
+    pub(crate) kind: SourceKind,
+    pub(crate) name: String,
+    pub(crate) identity: Option<String>,
+    pub(crate) source: Option<SourceNo>,
+    pub(crate) read_only: bool,
+    pub(crate) fs_type: String,
+}
+
+/// Proof that a source is still what it was when this was taken: compared before absence is believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Stamp(MountKey);
+
+/// Why a path cannot be told what it lies on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The system's tables can't be read.
+    #[error("the mounts of this machine cannot be read")]
+    Mounts(#[from] std::io::Error),
+    /// The catalog can't be read or written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Its disk does not answer.
+    #[error(
+        "the disk mounted at {} does not say what it is; is it plugged in and well?",
+        .0.display()
+    )]
+    NoAnswer(PathBuf),
+}
+
+impl Sources {
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        declared: DeclaredTrusted,
+        clouds: Vec<CloudConfig>,
+        identify: Identify,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            catalog,
+            declared,
+            clouds,
+            identify,
+            known: Mutex::default(),
+            looking: Mutex::default(),
+            watch: Mutex::default(),
+        })
+    }
+
+    /// Looks at the mounts now, and whenever they change from now on. Returns at once: a disk that hangs is waited for by
+    /// a thread of its own.
+    ///
+    /// # Errors
+    /// When the system tells nothing of its mounts.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), SourceError> {
+        let sources: Weak<Self> = Arc::downgrade(self);
+        let watch = MountWatch::start(move |table| {
+            if let Some(sources) = sources.upgrade() {
+                sources.look_at(table);
+            }
+        })?;
+        *self.watch.lock() = Some(watch);
+        self.look_at(&MountTable::read()?);
+        Ok(())
+    }
+
+    /// Stops watching.
+    pub(crate) fn stop(&self) {
+        let watch = self.watch.lock().take();
+        drop(watch);
+    }
+
+    /// Looks at the mounts now.
+    pub(crate) fn look(self: &Arc<Self>) {
+        match MountTable::read() {
+            Ok(table) => self.look_at(&table),
+            Err(error) => tracing::warn!(%error, "the mounts cannot be read"),
+        }
+    }
+
+    fn look_at(self: &Arc<Self>, table: &MountTable) {
+        let _one = self.looking.lock();
+        if let Err(error) = self.compare(table) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "mounts could not be compared with the catalog"
+            );
+        }
+    }
+
+    fn compare(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
+        let rows = self.catalog.reader()?.sources()?;
+        let there: HashSet<MountKey> = table.entries().iter().map(MountKey::of).collect();
+        {
+            let mut known = self.known.lock();
+            known.disks.retain(|key, _| there.contains(key));
+            known.ejected.retain(|_, key| there.contains(key));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let classifier = Classifier::read(self.declared.clone())?;
+        let volumes = rows.iter().any(|row| row.kind == SourceKind::Volume);
+        let mut found: Vec<(VolumeIdentity, &MountEntry)> = Vec::new();
+        for entry in table.entries() {
+            if is_ours(entry) || !is_seen(table, entry) {
+                continue;
+            }
+            match sort(&classifier, entry) {
+                Some(SourceKind::Volume) if volumes => {
+                    found.extend(self.disk(entry).map(|disk| (disk.identity, entry)));
+                }
+                Some(SourceKind::Network) => {
+                    found.extend(identity_from_table(entry).map(|identity| (identity, entry)));
+                }
+                _ => {}
+            }
+        }
+        for row in &rows {
+            let entry = match row.kind {
+                SourceKind::Cloud => table.holding(&row.path),
+                _ => mount_of(row, &found),
+            };
+            self.found(row, entry)?;
+        }
+        Ok(())
+    }
+
+    /// A source is at this mount now, or nowhere.
+    fn found(&self, row: &SourceRow, entry: Option<&MountEntry>) -> Result<(), SourceError> {
+        let Some(entry) = entry else {
+            let mut known = self.known.lock();
+            known.mounted.remove(&row.row);
+            known.suspended.remove(&row.row);
+            drop(known);
+            self.catalog.set_source_state(row.row, SourceState::Absent);
+            return Ok(());
+        };
+        let key = MountKey::of(entry);
+        let root = match row.kind {
+            SourceKind::Cloud => row.path.clone(),
+            _ => entry.mount_point.clone(),
+        };
+        let news = {
+            let mut known = self.known.lock();
+            let before = known.mounted.insert(row.row, key.clone());
+            let news = before.as_ref() != Some(&key);
+            if news {
+                known.suspended.remove(&row.row);
+            }
+            news
+        };
+        if news || root != row.path {
+            self.catalog.write(Durability::Normal, |writer| {
+                writer.source_seen(row.row, &root, now())
+            })?;
+        }
+        self.tell(row.row);
+        Ok(())
+    }
+
+    /// Tells the catalog how a source is that is mounted.
+    fn tell(&self, source: SourceNo) {
+        let state = {
+            let mut known = self.known.lock();
+            known.unreachable.retain(|_, until| *until > Instant::now());
+            match known.mounted.get(&source).cloned() {
+                None => SourceState::Absent,
+                Some(key) if known.ejected.get(&source) == Some(&key) => SourceState::Ejected,
+                Some(_)
+                    if known.suspended.contains(&source)
+                        || known.unreachable.contains_key(&source) =>
+                {
+                    SourceState::Suspended
+                }
+                Some(_) => SourceState::Online,
+            }
+        };
+        self.catalog.set_source_state(source, state);
+    }
+
+    /// The disk of a mount, if that is known; else it is asked, and the mounts are looked at again when it has answered.
+    fn disk(self: &Arc<Self>, entry: &MountEntry) -> Option<Disk> {
+        let key = MountKey::of(entry);
+        {
+            let mut known = self.known.lock();
+            if let Some(disk) = known.disks.get(&key) {
+                return disk.clone();
+            }
+            known.disks.insert(key.clone(), None);
+        }
+        let (sources, entry) = (Arc::downgrade(self), entry.clone());
+        let asking = std::thread::Builder::new()
+            .name("identify".to_owned())
+            .spawn(move || {
+                let Some(sources) = sources.upgrade() else {
+                    return;
+                };
+                if sources.ask_disk(&key, &entry).is_some() {
+                    sources.look();
+                }
+            });
+        if let Err(error) = asking {
+            tracing::warn!(%error, "a disk could not be asked what it is");
+        }
+        None
+    }
+
+    fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
+        let (identity, label) = (self.identify)(entry)?;
+        let disk = Disk { identity, label };
+        let mut known = self.known.lock();
+        known.disks.insert(key.clone(), Some(disk.clone()));
+        Some(disk)
+    }
+
+    /// What `path` lies on, made known to the catalog; `None` where that is trusted storage. May wait for a disk that is
+    /// asked what it is.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<Found>, SourceError> {
+        let table = MountTable::read()?;
+        let classifier = Classifier::read(self.declared.clone())?;
+        let reason = match classifier.trust(path) {
+            Trust::Untrusted(reason) => Some(reason),
+            Trust::Trusted => None,
+        };
+        if let Some((root, provider)) = self.cloud_of(path, reason.as_ref()) {
+            let new = NewSource {
+                kind: SourceKind::Cloud,
+                identity: format!("cloud:{provider}:{}", crate::model::path_text(&root)),
+                name: root.file_name().map_or_else(
+                    || provider.clone(),
+                    |name| name.to_string_lossy().into_owned(),
+                ),
+                provider: Some(provider),
+                path: root.clone(),
+            };
+            return self.made_known(&new, path, table.holding(&root)).map(Some);
+        }
+        if reason.is_none() {
+            return Ok(None);
+        }
+        let Some(entry) = table.holding(path) else {
+            return Ok(None);
+        };
+        let kind = sort(&classifier, entry).unwrap_or(SourceKind::Volume);
+        let from_table = match kind {
+            SourceKind::Volume => None,
+            _ => identity_from_table(entry),
+        };
+        let (identity, label) = match from_table {
+            Some(identity) => (identity, None),
+            None => {
+                let key = MountKey::of(entry);
+                let known = self.known.lock().disks.get(&key).cloned().flatten();
+                let disk = known.or_else(|| self.ask_disk(&key, entry));
+                let disk = disk.ok_or_else(|| SourceError::NoAnswer(entry.mount_point.clone()))?;
+                (disk.identity, disk.label)
+            }
+        };
+        // What is known of this disk already, perhaps with another serial.
+        let rows = self.catalog.reader()?.sources()?;
+        let found = [(identity.clone(), entry)];
+        let known = rows
+            .iter()
+            .filter(|row| row.kind == kind)
+            .find(|row| mount_of(row, &found).is_some());
+        let new = NewSource {
+            kind,
+            identity: known.map_or_else(|| recorded(&identity, entry), |row| row.identity.clone()),
+            name: name_of(entry, label),
+            provider: None,
+            path: entry.mount_point.clone(),
+        };
+        self.made_known(&new, path, Some(entry)).map(Some)
+    }
+
+    fn made_known(
+        &self,
+        new: &NewSource,
+        path: &Path,
+        entry: Option<&MountEntry>,
+    ) -> Result<Found, SourceError> {
+        let source = self
+            .catalog
+            .write(Durability::Full, |writer| writer.add_source(new, now()))?;
+        self.found(&source, entry)?;
+        let inside = path.strip_prefix(&new.path).unwrap_or(Path::new(""));
+        Ok(Found {
+            source,
+            inside: inside.to_owned(),
+        })
+    }
+
+    /// The cloud folder that holds `path`, by the user's word or the client's own signs; and whose it is.
+    fn cloud_of(&self, path: &Path, reason: Option<&Reason>) -> Option<(PathBuf, String)> {
+        let named = self
+            .clouds
+            .iter()
+            .filter(|cloud| path.starts_with(&cloud.path))
+            .max_by_key(|cloud| cloud.path.components().count());
+        if let Some(cloud) = named {
+            return Some((cloud.path.clone(), cloud.provider.word().to_owned()));
+        }
+        match reason {
+            Some(Reason::Cloud { provider, root }) => Some((root.clone(), provider.to_lowercase())),
+            _ => None,
+        }
+    }
+
+    /// A base is, or is not any more, on storage that is not trusted: the catalog is told what it lies on.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub(crate) fn assign(self: &Arc<Self>, base: &BaseRow) -> Result<Option<Found>, SourceError> {
+        let found = self.of_path(&base.path)?;
+        let same = match &found {
+            None => base.source.is_none(),
+            Some(found) => base.source == Some(found.source.row) && base.inside == found.inside,
+        };
+        if !same {
+            self.catalog.write(Durability::Full, |writer| {
+                writer.set_base_source(
+                    base.row,
+                    found
+                        .as_ref()
+                        .map(|found| (found.source.row, found.inside.as_path())),
+                )
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Proof that a source is where it is, taken from the system's table of this moment.
+    pub(crate) fn stamp(&self, source: SourceNo) -> Option<Stamp> {
+        let key = self.known.lock().mounted.get(&source).cloned()?;
+        let table = MountTable::read().ok()?;
+        let entry = table.by_id(key.id)?;
+        (MountKey::of(entry) == key && is_seen(&table, entry)).then_some(Stamp(key))
+    }
+
+    /// A courier has found out that whatever hangs at `root` does not answer, or answers again.
+    pub(crate) fn answers(&self, root: &Path, answers: bool) {
+        let Ok(rows) = self.catalog.reader().and_then(|reader| reader.sources()) else {
+            return;
+        };
+        for row in rows.iter().filter(|row| row.path == root) {
+            {
+                let mut known = self.known.lock();
+                if answers {
+                    known.suspended.remove(&row.row);
+                } else {
+                    known.suspended.insert(row.row);
+                }
+            }
+            self.tell(row.row);
+        }
+    }
+
+    /// A cloud can't be reached just now.
+    pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
+        let until = Instant::now() + UNREACHABLE;
+        self.known.lock().unreachable.insert(source, until);
+        self.tell(source);
+        let sources = Arc::downgrade(self);
+        let waiting = std::thread::Builder::new()
+            .name("unreachable".to_owned())
+            .spawn(move || {
+                std::thread::sleep(UNREACHABLE);
+                if let Some(sources) = sources.upgrade() {
+                    sources.tell(source);
+                }
+            });
+        if let Err(error) = waiting {
+            tracing::warn!(%error, "a cloud is looked at again with the next change of mounts");
+        }
+    }
+
+    /// A source has given bytes.
+    pub(crate) fn reached(&self, source: SourceNo) {
+        let was = self.known.lock().unreachable.remove(&source);
+        if was.is_some() {
+            self.tell(source);
+        }
+    }
+
+    /// Lets go of a source until it is mounted anew. False if it is not mounted.
+    pub(crate) fn eject(&self, source: SourceNo) -> bool {
+        {
+            let mut known = self.known.lock();
+            let Some(key) = known.mounted.get(&source).cloned() else {
+                return false;
+            };
+            known.ejected.insert(source, key);
+        }
+        self.tell(source);
+        true
+    }
+
+    /// Where a source is mounted.
+    pub(crate) fn mounted_at(&self, source: SourceNo) -> Option<PathBuf> {
+        let known = self.known.lock();
+        known.mounted.get(&source).map(|key| key.point.clone())
+    }
+
+    /// All mounted file systems that are not trusted storage, for people.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub(crate) fn mounted_volumes(self: &Arc<Self>) -> Result<Vec<MountedVolume>, SourceError> {
+        let table = MountTable::read()?;
+        let classifier = Classifier::read(self.declared.clone())?;
+        let mut volumes = Vec::new();
+        for entry in table.entries() {
+            if is_ours(entry) || !is_seen(&table, entry) {
+                continue;
+            }
+            let Some(kind) = sort(&classifier, entry) else {
+                continue;
+            };
+            let disk = match kind {
+                SourceKind::Volume => self.disk(entry),
+                _ => None,
+            };
+            let identity = match (&disk, kind) {
+                (Some(disk), _) => Some(recorded(&disk.identity, entry)),
+                (None, SourceKind::Volume) => None,
+                (None, _) => identity_from_table(entry).map(|id| recorded(&id, entry)),
+            };
+            let key = MountKey::of(entry);
+            let source = self
+                .known
+                .lock()
+                .mounted
+                .iter()
+                .find(|(_, at)| **at == key)
+                .map(|(source, _)| *source);
+            volumes.push(MountedVolume {
+                point: entry.mount_point.clone(),
+                kind,
+                name: name_of(entry, disk.and_then(|disk| disk.label)),
+                identity,
+                source,
+                read_only: is_read_only(entry),
+                fs_type: entry.fs_type.clone(),
+            });
+        }
+        Ok(volumes)
+    }
+}
+
+fn now() -> Nanoseconds {
+    Nanoseconds::from(SystemTime::now())
+}
+
+/// What sort of source a mount is; `None` where it is trusted, or the kernel's own.
+fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<SourceKind> {
+    match classifier.sort(entry) {
+        StorageSort::Removable(_) => Some(SourceKind::Volume),
+        StorageSort::Network | StorageSort::Foreign { .. } => Some(SourceKind::Network),
+        StorageSort::Local => None,
+    }
+}
+
+fn is_ours(entry: &MountEntry) -> bool {
+    entry.fs_type == mediafs_platform::mount::FS_TYPE
+}
+
+/// Nothing is mounted over it.
+fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
+    table
+        .at(&entry.mount_point)
+        .is_some_and(|top| top.id == entry.id)
+}
+
+fn is_read_only(entry: &MountEntry) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    [&entry.options, &entry.super_options]
+        .into_iter()
+        .any(|options| options.as_bytes().split(|b| *b == b',').any(|o| o == b"ro"))
+}
+
+fn name_of(entry: &MountEntry, label: Option<String>) -> String {
+    let last = || {
+        let name = entry.mount_point.file_name();
+        name.map(|name| name.to_string_lossy().into_owned())
+    };
+    label
+        .filter(|label| !label.is_empty())
+        .or_else(last)
+        .unwrap_or_else(|| "volume".to_owned())
+}
+
+/// What the catalog keeps of an identity. Of a bind mount or subvolume also which part of the file system it is.
+fn recorded(identity: &VolumeIdentity, entry: &MountEntry) -> String {
+    let root = crate::model::path_text(&entry.root);
+    match (identity, root.as_str()) {
+        (VolumeIdentity::Mount(_), _) | (_, "/") => identity.to_string(),
+        (_, root) => format!("{identity}#{root}"),
+    }
+}
+
+/// The mount that is this source. Of several (clones, bind mounts) the one where it was last, else the first; one that
+/// is only perhaps the same counts if there is no better.
+fn mount_of<'t>(
+    row: &SourceRow,
+    found: &[(VolumeIdentity, &'t MountEntry)],
+) -> Option<&'t MountEntry> {
+    let (text, root) = match row.identity.split_once('#') {
+        Some((text, root)) => (text, root),
+        None => (row.identity.as_str(), "/"),
+    };
+    let identity: VolumeIdentity = text.parse().ok()?;
+    let like = |wanted: Likeness| {
+        let mut alike = found
+            .iter()
+            .filter(|(other, entry)| {
+                let part = matches!(other, VolumeIdentity::Mount(_))
+                    || crate::model::path_text(&entry.root) == root;
+                part && identity.compare(other) == wanted
+            })
+            .map(|(_, entry)| *entry);
+        let first = alike.clone().next();
+        alike.find(|entry| entry.mount_point == row.path).or(first)
+    };
+    like(Likeness::Same).or_else(|| {
+        let perhaps = like(Likeness::Perhaps)?;
+        let others = found
+            .iter()
+            .filter(|(other, _)| identity.compare(other) == Likeness::Perhaps);
+        (others.count() == 1).then_some(perhaps)
+    })
+}
