@@ -117,7 +117,7 @@ mod tests {
                 bit_depth: Some(24),
                 float: false,
                 frames: Some(7),
-                duration_seconds: Some(0.1 + 0.2),
+                duration_seconds: Some(0.061_224_489_795_918_366),
             },
             attributes: vec![("bpm".to_owned(), serde_json::json!({"a": [1, null, "x"]}))],
             notes: vec!["odd".to_owned()],
