@@ -5,13 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{
-    CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind, PlaceRow,
-    Writer,
+    CatalogError, Durability, FolderNo, FolderRow, Observation, Observed, PlaceKind, PlaceNo,
+    PlaceRow, Writer,
 };
 
-use super::disk::{Entry, Folder, NoFolder, Seen, stays_inside};
+use super::disk::{Entry, NoFolder, Seen, stays_inside};
 use super::engine::{BATCH, TEMPORARY, modified_of};
+use super::folder::Folder;
 use super::rearranged::Replaced;
+use super::residency::Residency;
 use super::sweep::{Next, Sweep, below};
 use super::vanish::Vanished;
 
@@ -70,6 +72,9 @@ impl Sweep<'_> {
                 _ => {
                     let row = places.remove(&name);
                     self.progress.add_seen(1);
+                    if let Some(row) = &row {
+                        self.note_residency(row.row, handle, &name);
+                    }
                     if let (Some(row), Some(seen)) = (&row, &seen) {
                         let same_bytes = row.evidence.size == seen.evidence.size
                             && row.evidence.modified == seen.evidence.modified;
@@ -84,7 +89,10 @@ impl Sweep<'_> {
                         self.engine.met(seen.evidence.device, device);
                     }
                     match (row, seen) {
-                        (Some(row), Some(seen)) if is_another_file(&row, &seen) => {
+                        // (Nobody can look at both names at once where couriers look.)
+                        (Some(row), Some(seen))
+                            if !self.root.is_there() && is_another_file(&row, &seen) =>
+                        {
                             self.replaced.push(Replaced {
                                 path: path.to_owned(),
                                 folder,
@@ -125,8 +133,8 @@ impl Sweep<'_> {
             if self.engine.excluded(&absolute.join(name)).is_some() {
                 continue;
             }
-            match handle.folder(name, false) {
-                Ok(found) => fresh.push((name, modified_of(&found))),
+            match handle.inner_modified(name) {
+                Ok(modified) => fresh.push((name, modified)),
                 Err(NoFolder::OtherFileSystem) => {
                     if let Some(found) = self.open(&inside) {
                         fresh.push((name, modified_of(&found)));
@@ -209,7 +217,7 @@ impl Sweep<'_> {
                 match kind {
                     Ok((kind, evidence)) => {
                         let seen = Observation { kind, evidence };
-                        observed.push(writer.observe(folder, name, &seen)?);
+                        observed.push((name.clone(), writer.observe(folder, name, &seen)?));
                     }
                     Err(reason) => {
                         engine.problems.put(&absolute, name, reason);
@@ -226,7 +234,12 @@ impl Sweep<'_> {
             }
             Ok(observed)
         })?;
-        for what in observed {
+        for (name, what) in observed {
+            let (Observed::New(place)
+            | Observed::Changed(place)
+            | Observed::Unchanged(place)
+            | Observed::Returned(place)) = what;
+            self.note_residency(place, handle, &name);
             match what {
                 Observed::New(place) => self.appeared.push(place),
                 Observed::Changed(place) => self.changed.push(place),
@@ -234,6 +247,15 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    fn note_residency(&self, place: PlaceNo, handle: &Folder, name: &OsStr) {
+        let residency = if handle.is_online_only(name) {
+            Residency::OnlineOnly
+        } else {
+            Residency::Here
+        };
+        self.engine.record_residency(place, residency);
     }
 
     /// Whether the folder has this path still. Asked under the writer's lock: the watcher may have moved it since it
@@ -284,7 +306,8 @@ fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
 /// Whether a name that had a file has another one now.
 fn is_another_file(row: &PlaceRow, seen: &Seen) -> bool {
     let files = row.kind == PlaceKind::File && seen.entry == Entry::File;
-    files && row.evidence.inode != seen.evidence.inode
+    // (0: it was on storage whose numbers say nothing.)
+    files && row.evidence.inode != 0 && row.evidence.inode != seen.evidence.inode
 }
 
 /// What a file or link is to the catalog, or why it is nothing.

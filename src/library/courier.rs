@@ -4,6 +4,8 @@
 //! bytes. It uses the same ways of looking and probing as the rest of the library, so the same rules hold; and a file
 //! that breaks the probing breaks this process, not the daemon.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -14,14 +16,17 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
 use crate::storage::courier::{Work, inherited_socket, serve};
-use crate::storage::{Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 
-use super::disk::{Entry, NoFolder, RootFolder, evidence_of};
-use super::engine::no_folder_reason;
+use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
+use super::file_system::FileSystems;
 use super::probing::read_facts;
+use super::residency::{Residency, by_attributes, stands_for};
+use super::wire_facts;
 
-/// Entries of a folder in one answer.
+/// Most entries of a folder in one answer, and the most bytes of their names.
 const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 512 * 1024;
 
 /// Answers what comes over the standard input until the other side ends.
 ///
@@ -38,28 +43,37 @@ pub fn run_courier() -> io::Result<()> {
 #[derive(Default)]
 struct Looker {
     last: Mutex<Option<(PathBuf, Evidence, File)>>,
+    file_systems: FileSystems,
 }
 
+type Tell<'t> = &'t mut dyn FnMut(Reply, &[u8]);
+
 impl Work for Looker {
-    fn answer(&self, question: Question, tell: &mut dyn FnMut(Reply, &[u8])) {
+    fn answer(&self, question: Question, tell: Tell<'_>) {
         match question {
             Question::Resolve(path) => tell(resolve(&PathBuf::from(path)), &[]),
-            Question::List(folder) => list(&PathBuf::from(folder), tell),
-            Question::Look(file) => tell(
-                open(&PathBuf::from(file))
-                    .map_or_else(failed, |(_, seen)| Reply::Seen(seen.into())),
-                &[],
-            ),
-            Question::Probe(file) => tell(probe(&PathBuf::from(file)), &[]),
+            Question::List {
+                root,
+                below,
+                crossing,
+            } => self.list(&PathBuf::from(root), &PathBuf::from(below), crossing, tell),
+            Question::Look(file) => {
+                let opened = self.open(&PathBuf::from(file));
+                tell(
+                    opened.map_or_else(|no| no, |(_, seen)| Reply::Seen(seen.into())),
+                    &[],
+                );
+            }
+            Question::Probe(file) => tell(self.probe(&PathBuf::from(file)), &[]),
+            Question::Facts(file) => self.facts(&PathBuf::from(file), tell),
             Question::Read {
                 file,
                 evidence,
                 offset,
                 length,
             } => match self.read(&PathBuf::from(file), evidence.into(), offset, length) {
-                Ok(Some(bytes)) => tell(Reply::Bytes, &bytes),
-                Ok(None) => tell(Reply::Changed, &[]),
-                Err(error) => tell(failed(error), &[]),
+                Ok(bytes) => tell(Reply::Bytes, &bytes),
+                Err(no) => tell(no, &[]),
             },
         }
     }
@@ -70,20 +84,50 @@ impl Work for Looker {
 }
 
 impl Looker {
+    /// What lasts of what is seen.
+    fn lasting(&self, seen: &Seen) -> Evidence {
+        self.file_systems.of(seen).lasting(&seen.evidence)
+    }
+
+    fn evidence_of(&self, file: &File) -> Result<Evidence, Reply> {
+        let seen = super::disk::seen_in(file).map_err(failed)?;
+        Ok(self.lasting(&seen))
+    }
+
+    /// Opens a file to read it, unless that would fetch it from somewhere.
+    fn open(&self, path: &Path) -> Result<(File, Evidence), Reply> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Reply::Failed("not a file".to_owned()));
+        };
+        let folder = LocalRoot::open(parent)
+            .map_err(failed)?
+            .folder(Path::new(""))
+            .map_err(no_folder)?;
+        let of_folder = folder.seen().map_err(failed)?;
+        if self.file_systems.of(&of_folder).has_attributes
+            && by_attributes(&folder, name).0 == Residency::OnlineOnly
+        {
+            return Err(Reply::OnlineOnly);
+        }
+        let (file, _) = folder.file(name).map_err(failed)?;
+        let evidence = self.evidence_of(&file)?;
+        Ok((file, evidence))
+    }
+
     fn read(
         &self,
         path: &Path,
         evidence: Evidence,
         offset: u64,
         length: u32,
-    ) -> io::Result<Option<Vec<u8>>> {
+    ) -> Result<Vec<u8>, Reply> {
         let kept = self.last.lock().take();
         let file = match kept {
             Some((at, seen, file)) if at == path && seen == evidence => file,
             _ => {
-                let (file, seen) = open(path)?;
+                let (file, seen) = self.open(path)?;
                 if seen != evidence {
-                    return Ok(None);
+                    return Err(Reply::Changed);
                 }
                 file
             }
@@ -96,30 +140,184 @@ impl Looker {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(failed(error)),
             }
         }
         bytes.truncate(filled);
-        if evidence_of(&file)? != evidence {
-            return Ok(None);
+        if self.evidence_of(&file)? != evidence {
+            return Err(Reply::Changed);
         }
         *self.last.lock() = Some((path.to_owned(), evidence, file));
-        Ok(Some(bytes))
+        Ok(bytes)
+    }
+
+    fn probe(&self, path: &Path) -> Reply {
+        let (mut file, evidence) = match self.open(path) {
+            Ok(opened) => opened,
+            Err(no) => return no,
+        };
+        let name = path.file_name().unwrap_or_default();
+        let verdict = match read_facts(&mut file, name.as_bytes()) {
+            ProbeRecord::Media { .. } => Verdict::Media,
+            ProbeRecord::NotMedia => Verdict::NotMedia,
+            ProbeRecord::Problem(reason) => Verdict::Problem(reason),
+        };
+        Reply::Probed {
+            evidence: evidence.into(),
+            verdict,
+        }
+    }
+
+    fn facts(&self, path: &Path, tell: Tell<'_>) {
+        let (mut file, evidence) = match self.open(path) {
+            Ok(opened) => opened,
+            Err(no) => return tell(no, &[]),
+        };
+        let name = path.file_name().unwrap_or_default();
+        let record = read_facts(&mut file, name.as_bytes());
+        match self.evidence_of(&file) {
+            Ok(after) if after == evidence => {}
+            Ok(_) => return tell(Reply::Changed, &[]),
+            Err(no) => return tell(no, &[]),
+        }
+        let (facts, capsule) = wire_facts::encode(record);
+        if let Some(capsule) = &capsule {
+            for part in capsule.bytes.chunks(LONGEST_PAYLOAD as usize) {
+                tell(Reply::CapsulePart, part);
+            }
+        }
+        tell(
+            Reply::Facts {
+                evidence: evidence.into(),
+                facts,
+                has_capsule: capsule.is_some(),
+            },
+            &[],
+        );
+    }
+
+    fn list(&self, root: &Path, below: &Path, crossing: bool, tell: Tell<'_>) {
+        let folder = LocalRoot::open(root).map_err(failed).and_then(|root| {
+            let folder = if crossing {
+                root.folder(below)
+            } else {
+                root.folder_here(below)
+            };
+            folder.map_err(no_folder)
+        });
+        let listed = folder.and_then(|folder| {
+            let seen = folder.seen().map_err(failed)?;
+            let entries = folder.entries().map_err(failed)?;
+            Ok((folder, seen, entries))
+        });
+        let (folder, of_folder, entries) = match listed {
+            Ok(listed) => listed,
+            Err(no) => return tell(no, &[]),
+        };
+        let names: HashSet<OsString> = entries.iter().map(|(name, _)| name.clone()).collect();
+        let mut asks = self.file_systems.of(&of_folder).has_attributes;
+        let evidence = self.lasting(&of_folder).into();
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (name, _) in entries {
+            let seen = match folder.look(&name) {
+                Ok(Some(seen)) => seen,
+                // It went meanwhile.
+                Ok(None) => continue,
+                Err(error) => {
+                    page.push(Found {
+                        name: name.into(),
+                        seen: FoundSeen::Failed(error.to_string()),
+                    });
+                    continue;
+                }
+            };
+            let Some(found) = self.found(&folder, &of_folder, &names, &mut asks, name, &seen)
+            else {
+                continue;
+            };
+            bytes += found.length();
+            page.push(found);
+            if page.len() >= PAGE || bytes >= PAGE_BYTES {
+                bytes = 0;
+                let entries = std::mem::take(&mut page);
+                let more = Reply::Listed {
+                    folder: evidence,
+                    entries,
+                    more: true,
+                };
+                tell(more, &[]);
+            }
+        }
+        let last = Reply::Listed {
+            folder: evidence,
+            entries: page,
+            more: false,
+        };
+        tell(last, &[]);
+    }
+
+    /// What is to be told of one entry; `None` where it stands for one that is there.
+    fn found(
+        &self,
+        folder: &LocalFolder,
+        of_folder: &Seen,
+        names: &HashSet<OsString>,
+        asks: &mut bool,
+        mut name: OsString,
+        seen: &Seen,
+    ) -> Option<Found> {
+        let mut residency = Residency::Here;
+        let mut link = None;
+        let kind = match &seen.entry {
+            _ if seen.mount != of_folder.mount => {
+                Kind::Other("the place of another file system".to_owned())
+            }
+            Entry::Folder => Kind::Folder,
+            Entry::File => {
+                if let Some(plain) = stands_for(&name, seen.evidence.size) {
+                    if names.contains(&plain) {
+                        return None;
+                    }
+                    residency = Residency::OnlineOnly;
+                    name = plain;
+                } else if *asks {
+                    (residency, *asks) = by_attributes(folder, &name);
+                }
+                Kind::File
+            }
+            Entry::Link => {
+                link = folder.link(&name).ok().map(Into::into);
+                Kind::Link
+            }
+            Entry::Other(what) => Kind::Other(what.clone().into_owned()),
+        };
+        Some(Found {
+            name: name.into(),
+            seen: FoundSeen::There {
+                kind,
+                evidence: self.lasting(seen).into(),
+                link,
+                online_only: residency == Residency::OnlineOnly,
+            },
+        })
     }
 }
 
 fn failed(error: io::Error) -> Reply {
     match error.kind() {
         io::ErrorKind::NotFound => Reply::NotFound,
+        io::ErrorKind::NotADirectory => Reply::NotAFolder,
         _ => Reply::Failed(error.to_string()),
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, Evidence)> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
-    };
-    RootFolder::open(parent)?.file(Path::new(name))
+fn no_folder(reason: NoFolder) -> Reply {
+    match reason {
+        NoFolder::Absent => Reply::NotFound,
+        NoFolder::NotAFolder => Reply::NotAFolder,
+        NoFolder::OtherFileSystem => Reply::OtherFileSystem,
+        NoFolder::Failed(error) => failed(error),
+    }
 }
 
 fn resolve(path: &Path) -> Reply {
@@ -139,66 +337,5 @@ fn resolve(path: &Path) -> Reply {
                 Kind::Other("neither a file nor a folder".to_owned())
             },
         },
-    }
-}
-
-fn list(path: &Path, tell: &mut dyn FnMut(Reply, &[u8])) {
-    let listed = RootFolder::open(path)
-        .map_err(NoFolder::Failed)
-        .and_then(|root| root.folder_here(Path::new("")))
-        .and_then(|folder| {
-            let entries = folder.entries().map_err(NoFolder::Failed)?;
-            Ok((folder, entries))
-        });
-    let (folder, entries) = match listed {
-        Ok(listed) => listed,
-        Err(reason) => return tell(Reply::Failed(no_folder_reason(&reason)), &[]),
-    };
-    let mut left = entries.len();
-    let mut page = Vec::with_capacity(PAGE.min(left));
-    for (name, entry) in entries {
-        let entry = entry.or_else(|| folder.look(&name).ok().flatten().map(|seen| seen.entry));
-        let kind = entry.map(|entry| match entry {
-            Entry::Folder => Kind::Folder,
-            Entry::File => Kind::File,
-            Entry::Link => Kind::Link,
-            Entry::Other(what) => Kind::Other(what.to_owned()),
-        });
-        page.push((name.into(), kind));
-        left -= 1;
-        if page.len() == PAGE && left > 0 {
-            let entries = std::mem::take(&mut page);
-            tell(
-                Reply::Listed {
-                    entries,
-                    more: true,
-                },
-                &[],
-            );
-        }
-    }
-    tell(
-        Reply::Listed {
-            entries: page,
-            more: false,
-        },
-        &[],
-    );
-}
-
-fn probe(path: &Path) -> Reply {
-    let (mut file, evidence) = match open(path) {
-        Ok(opened) => opened,
-        Err(error) => return failed(error),
-    };
-    let name = path.file_name().unwrap_or_default();
-    let verdict = match read_facts(&mut file, name.as_bytes()) {
-        ProbeRecord::Media { .. } => Verdict::Media,
-        ProbeRecord::NotMedia => Verdict::NotMedia,
-        ProbeRecord::Problem(reason) => Verdict::Problem(reason),
-    };
-    Reply::Probed {
-        evidence: evidence.into(),
-        verdict,
     }
 }

@@ -1,13 +1,15 @@
-//! Looking at a base's files without leaving it: folders, files and links beneath its root.
+//! Looking at files on trusted storage without leaving their base: folders, files and links beneath its root.
 //!
 //! Everything is opened relative to the root's own descriptor and never through a symbolic link or into another file
 //! system by accident, so what is listed is what lies in the folder the user named. Gives plain facts to the sweep,
-//! the prober, the hasher and the import; writes nothing.
+//! the prober, the hasher and the import; writes nothing. `folder` puts this and what couriers tell behind one type: only
+//! couriers themselves, and who knows that a folder is on trusted storage, take these types as they are.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +29,7 @@ pub(super) enum Entry {
     /// A symbolic link.
     Link,
     /// A FIFO, socket or device, in words.
-    Other(&'static str),
+    Other(Cow<'static, str>),
 }
 
 impl From<FileType> for Entry {
@@ -36,10 +38,10 @@ impl From<FileType> for Entry {
             FileType::Directory => Self::Folder,
             FileType::RegularFile => Self::File,
             FileType::Symlink => Self::Link,
-            FileType::Fifo => Self::Other("a named pipe"),
-            FileType::Socket => Self::Other("a socket"),
-            FileType::CharacterDevice | FileType::BlockDevice => Self::Other("a device"),
-            FileType::Unknown => Self::Other("neither a file nor a folder"),
+            FileType::Fifo => Self::Other("a named pipe".into()),
+            FileType::Socket => Self::Other("a socket".into()),
+            FileType::CharacterDevice | FileType::BlockDevice => Self::Other("a device".into()),
+            FileType::Unknown => Self::Other("neither a file nor a folder".into()),
         }
     }
 }
@@ -51,22 +53,24 @@ pub(super) struct Seen {
     pub(super) entry: Entry,
     /// Its evidence.
     pub(super) evidence: Evidence,
+    /// The number of the mount that it is on; 0 where the system can't tell.
+    pub(super) mount: u64,
 }
 
 /// The folder at the top of a base.
 #[derive(Debug)]
-pub(super) struct RootFolder(Folder);
+pub(super) struct LocalRoot(LocalFolder);
 
 /// An open folder.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct LocalFolder {
     fd: OwnedFd,
 }
 
 /// What stands in the way of a folder below a root.
 #[derive(Debug)]
 pub(super) enum NoFolder {
-    /// There is none of that name.
+    /// There is nothing of that name.
     Absent,
     /// Something else has that name.
     NotAFolder,
@@ -90,11 +94,11 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
 
-impl RootFolder {
+impl LocalRoot {
     /// Opens the folder at the absolute path `path`; `NotFound` where it is not there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let fd = rustix::fs::open(path, FOLDER, Mode::empty())?;
-        Ok(Self(Folder { fd }))
+        Ok(Self(LocalFolder { fd }))
     }
 
     /// What the disk says of the root itself.
@@ -103,12 +107,12 @@ impl RootFolder {
     }
 
     /// The folder at `relative`, which was vetted part by part before: mounts within are crossed.
-    pub(super) fn folder(&self, relative: &Path) -> Result<Folder, NoFolder> {
+    pub(super) fn folder(&self, relative: &Path) -> Result<LocalFolder, NoFolder> {
         open_folder(&self.0.fd, relative, BENEATH)
     }
 
     /// The folder at `relative`, if all of the way to it is on the root's own file system.
-    pub(super) fn folder_here(&self, relative: &Path) -> Result<Folder, NoFolder> {
+    pub(super) fn folder_here(&self, relative: &Path) -> Result<LocalFolder, NoFolder> {
         open_folder(&self.0.fd, relative, BENEATH.union(ResolveFlags::NO_XDEV))
     }
 
@@ -118,10 +122,37 @@ impl RootFolder {
     }
 }
 
-impl Folder {
+impl LocalFolder {
     /// What the disk says of the folder itself.
     pub(super) fn evidence(&self) -> io::Result<Evidence> {
-        Ok(seen_of(&statx(&self.fd, OsStr::new(""), AtFlags::EMPTY_PATH)?).evidence)
+        Ok(self.seen()?.evidence)
+    }
+
+    /// The same, with all that is seen.
+    pub(super) fn seen(&self) -> io::Result<Seen> {
+        Ok(seen_of(&statx(
+            &self.fd,
+            OsStr::new(""),
+            AtFlags::EMPTY_PATH,
+        )?))
+    }
+
+    /// An extended attribute of `name` in it, at most some of it; `None` where it has none of that name. Links are not
+    /// followed, and the file is not opened.
+    pub(super) fn attribute(&self, name: &OsStr, attribute: &str) -> io::Result<Option<Vec<u8>>> {
+        use rustix::io::Errno;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd())).join(name);
+        let mut value = vec![0; 4096];
+        match rustix::fs::lgetxattr(&path, attribute, &mut value[..]) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA) => Ok(None),
+            // Longer than any that is known.
+            Err(Errno::RANGE) => Ok(Some(Vec::new())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The folder `name` in it, on the same file system unless `crossing`.
@@ -235,7 +266,11 @@ impl Folder {
     }
 }
 
-fn open_folder(from: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<Folder, NoFolder> {
+fn open_folder(
+    from: &OwnedFd,
+    path: &Path,
+    resolve: ResolveFlags,
+) -> Result<LocalFolder, NoFolder> {
     use rustix::io::Errno;
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
@@ -243,7 +278,7 @@ fn open_folder(from: &OwnedFd, path: &Path, resolve: ResolveFlags) -> Result<Fol
         path
     };
     match rustix::fs::openat2(from, path, FOLDER, Mode::empty(), resolve) {
-        Ok(fd) => Ok(Folder { fd }),
+        Ok(fd) => Ok(LocalFolder { fd }),
         Err(Errno::NOENT) => Err(NoFolder::Absent),
         Err(Errno::NOTDIR | Errno::LOOP) => Err(NoFolder::NotAFolder),
         Err(Errno::XDEV) => Err(NoFolder::OtherFileSystem),
@@ -269,7 +304,7 @@ fn statx(
     name: &OsStr,
     flags: AtFlags,
 ) -> io::Result<rustix::fs::Statx> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
     Ok(rustix::fs::statx(from, name, flags, wanted)?)
 }
 
@@ -293,7 +328,13 @@ fn seen_of(found: &rustix::fs::Statx) -> Seen {
             born: born.then(|| nanoseconds(&found.stx_btime)),
             permissions: found.stx_mode & 0o7777,
         },
+        mount: found.stx_mnt_id,
     }
+}
+
+/// What the disk says of an open file, with all that is seen.
+pub(super) fn seen_in(file: &File) -> io::Result<Seen> {
+    Ok(seen_of(&statx(file, OsStr::new(""), AtFlags::EMPTY_PATH)?))
 }
 
 /// What the disk says of an open file.
@@ -358,7 +399,7 @@ mod tests {
         std::fs::write(outer.path().join("secret.wav"), b"x")?;
         std::fs::create_dir(outer.path().join("root"))?;
         std::os::unix::fs::symlink("../secret.wav", outer.path().join("root/link.wav"))?;
-        let root = RootFolder::open(&outer.path().join("root"))?;
+        let root = LocalRoot::open(&outer.path().join("root"))?;
         assert!(root.file(Path::new("link.wav")).is_err());
         assert!(root.file(Path::new("../secret.wav")).is_err());
         assert!(matches!(

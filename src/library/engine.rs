@@ -15,11 +15,14 @@ use crate::catalog::{
     Reader, Writer,
 };
 
-use super::disk::{Folder, NoFolder, RootFolder};
+use super::apart::Apart;
+use super::disk::{LocalRoot, NoFolder};
+use super::folder::Folder;
 use super::owner::LibraryConfig;
 use super::problems::Problems;
-use super::trust::Judge;
-use crate::storage::Couriers;
+use super::residency::Residency;
+use super::trust::{Judge, Untrusted};
+use crate::storage::{Couriers, SourceKey};
 
 /// Where the files of a project that came by copy are, below its folder.
 pub(super) const MEDIA_FOLDER: &str = "Media";
@@ -45,7 +48,11 @@ pub(super) struct Engine {
     pub(super) config: LibraryConfig,
     pub(super) problems: Problems,
     /// For storage that is not trusted.
-    pub(super) couriers: Couriers,
+    pub(super) couriers: Arc<Couriers>,
+    /// Looks at such storage, each source by itself.
+    pub(super) apart: Apart,
+    /// Places whose bytes were with a cloud provider only when they were last looked at.
+    online_only: Mutex<HashSet<PlaceNo>>,
     judge: Judge,
     watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
     /// Held while a temporary file is made or abandoned ones are removed.
@@ -92,9 +99,14 @@ impl Engine {
             catalog,
             home,
             judge: Judge::new(config.trusted.clone()),
+            couriers: Arc::new(match &config.courier_program {
+                Some(program) => Couriers::of_program(program.clone()),
+                None => Couriers::default(),
+            }),
             config,
             problems: Problems::default(),
-            couriers: Couriers::default(),
+            apart: Apart::default(),
+            online_only: Mutex::new(HashSet::new()),
             watcher: RwLock::new(None),
             temporary: Mutex::new(()),
             matching: Mutex::new(()),
@@ -204,19 +216,57 @@ impl Engine {
         None
     }
 
-    /// Why the storage that holds `path` is not served, if so.
+    /// Why only couriers touch the storage that holds `path`, if so.
     pub(super) fn untrusted(&self, path: &Path) -> Option<String> {
-        self.judge.reason(path)
+        self.judge.untrusted(path).map(|untrusted| untrusted.reason)
     }
 
     /// As [`Engine::untrusted`], of the folder that holds `file`.
     pub(super) fn untrusted_file(&self, file: &Path) -> Option<String> {
-        self.judge.reason_of_file(file)
+        self.untrusted(file.parent().unwrap_or(file))
     }
 
-    /// As [`Engine::untrusted`], by the mounts of this moment: before a folder is entered for the first time.
-    pub(super) fn untrusted_now(&self, path: &Path) -> Option<String> {
-        self.judge.reason_now(path)
+    /// As [`Engine::untrusted`], with the source, by the mounts of this moment: before a folder is entered for the first
+    /// time.
+    pub(super) fn untrusted_now(&self, path: &Path) -> Option<Untrusted> {
+        self.judge.untrusted_now(path)
+    }
+
+    /// The source that holds `path`, where only couriers touch it.
+    pub(super) fn source(&self, path: &Path) -> Option<SourceKey> {
+        self.judge.untrusted(path).map(|untrusted| untrusted.source)
+    }
+
+    /// The folder at the absolute path `path` on trusted storage: beside `vanish::open_root`, the one way from a path to
+    /// a folder. `NotFound` where it is not there; an error on storage that only couriers touch.
+    pub(super) fn root_here(&self, path: &Path) -> std::io::Result<LocalRoot> {
+        match self.source(path) {
+            Some(_) => Err(super::folder::not_here()),
+            None => LocalRoot::open(path),
+        }
+    }
+
+    /// Notes where the bytes of a place are. The catalog does not keep it yet, so it is known of what was looked at since
+    /// the start.
+    pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) {
+        let mut online_only = self.online_only.lock();
+        match residency {
+            Residency::OnlineOnly => {
+                online_only.insert(place);
+            }
+            Residency::Here => {
+                online_only.remove(&place);
+            }
+        }
+    }
+
+    /// Where the bytes of a place were when it was last looked at.
+    pub(super) fn residency(&self, place: PlaceNo) -> Residency {
+        if self.online_only.lock().contains(&place) {
+            Residency::OnlineOnly
+        } else {
+            Residency::Here
+        }
     }
 
     /// Whether new names below `relative` of this base are taken in, or only known ones looked at.
@@ -281,7 +331,7 @@ impl Engine {
     /// The folder at `relative`, made known part by part where the disk has it.
     pub(super) fn ensure_folder(
         writer: &mut Writer,
-        root: &RootFolder,
+        root: &LocalRoot,
         base: &BaseRow,
         relative: &Path,
     ) -> Result<Option<FolderNo>, CatalogError> {
@@ -290,7 +340,7 @@ impl Engine {
         for part in relative {
             path.push(part);
             let modified = match root.folder(&path) {
-                Ok(folder) => modified_of(&folder),
+                Ok(folder) => folder.evidence().map_or(Nanoseconds(0), |e| e.modified),
                 Err(_) => return Ok(None),
             };
             at = writer.folder(at, part, modified)?;

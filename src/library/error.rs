@@ -43,8 +43,8 @@ pub enum LibraryError {
         /// Why.
         reason: String,
     },
-    /// It is on storage that may hang or be pulled.
-    #[error("{} is {reason}; only trusted local storage is served in this version", path.display())]
+    /// It is on storage that can't be used for this.
+    #[error("{} is {reason}, which cannot be used for this", path.display())]
     Untrusted {
         /// What was to be used.
         path: PathBuf,

@@ -13,7 +13,7 @@ use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, PlaceNo, PlaceRo
 use crate::model::{Format, ObjectHash};
 use crate::silence::{Capsule, whole_file_capsule};
 
-use super::disk::{RootFolder, evidence_of};
+use super::disk::evidence_of;
 use super::engine::Engine;
 use super::identity::hash_of;
 use super::pace::Pace;
@@ -208,7 +208,10 @@ pub(super) fn open_as_recorded(
     if engine.untrusted_file(&path).is_some() {
         return Ok(None);
     }
-    match RootFolder::open(&base.path).and_then(|root| root.file(&relative)) {
+    let opened = engine
+        .root_here(&base.path)
+        .and_then(|root| root.file(&relative));
+    match opened {
         Ok((file, evidence)) if evidence == place.evidence => Ok(Some(file)),
         Ok(_) => {
             // Of a new link to a file the system tells nobody who watches the folder of the old one.

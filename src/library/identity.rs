@@ -19,7 +19,7 @@ use crate::catalog::{
 };
 use crate::model::ObjectHash;
 
-use super::disk::{RootFolder, evidence_of};
+use super::disk::evidence_of;
 use super::engine::{BATCH, Engine};
 use super::vanish::{Presence, presence};
 
@@ -33,15 +33,16 @@ pub(super) struct OnDisk {
     born: Option<Nanoseconds>,
 }
 
-impl From<&Evidence> for OnDisk {
-    fn from(evidence: &Evidence) -> Self {
-        Self {
+impl OnDisk {
+    /// `None` on file systems that number their files anew at each mount: there nothing says that two are the same.
+    pub(super) fn of(evidence: &Evidence) -> Option<Self> {
+        (evidence.inode != 0).then_some(Self {
             device: evidence.device,
             inode: evidence.inode,
             size: evidence.size,
             modified: evidence.modified,
             born: evidence.born,
-        }
+        })
     }
 }
 
@@ -99,7 +100,7 @@ pub(super) fn match_moved(
             continue;
         }
         drop_left(engine, &reader, &mut came)?;
-        let mut pairs = pair(&went, &came, |row| Some(OnDisk::from(&row.evidence)), true);
+        let mut pairs = pair(&went, &came, |row| OnDisk::of(&row.evidence), true);
         more |= went.len() > pairs.len();
         if by == By::DiskOrContent {
             drop_paired(&pairs, &mut went, &mut came);
@@ -127,7 +128,7 @@ fn candidates(
     for row in reader.gone_places_of_size(size)? {
         found.insert(row.row, row);
     }
-    for row in came {
+    for row in came.iter().filter(|row| row.evidence.inode != 0) {
         for same in reader.places_of_inode(row.evidence.inode)? {
             found.insert(same.row, same);
         }
@@ -179,9 +180,12 @@ fn is_of_another(
     file: &Evidence,
     has_lost: impl Fn(&PlaceRow) -> Result<bool, CatalogError>,
 ) -> Result<bool, CatalogError> {
+    let Some(on_disk) = OnDisk::of(file) else {
+        return Ok(false);
+    };
     for other in reader.places_of_inode(file.inode)? {
         if other.row != at
-            && OnDisk::from(&other.evidence) == OnDisk::from(file)
+            && OnDisk::of(&other.evidence) == Some(on_disk)
             && !reader.items_of(other.row)?.is_empty()
             && has_lost(&other)?
         {
@@ -198,12 +202,13 @@ fn drop_left(
     came: &mut Vec<PlaceRow>,
 ) -> Result<(), CatalogError> {
     let mut seen: HashMap<OnDisk, u32> = HashMap::new();
-    for row in came.iter() {
-        *seen.entry(OnDisk::from(&row.evidence)).or_default() += 1;
+    for file in came.iter().filter_map(|row| OnDisk::of(&row.evidence)) {
+        *seen.entry(file).or_default() += 1;
     }
     let mut kept = Vec::with_capacity(came.len());
     for row in came.drain(..) {
-        let alone = seen.get(&OnDisk::from(&row.evidence)) == Some(&1);
+        let file = OnDisk::of(&row.evidence);
+        let alone = file.is_none_or(|file| seen.get(&file) == Some(&1));
         if alone || !is_gone(engine, reader, &row)? {
             kept.push(row);
         }
@@ -217,6 +222,12 @@ pub(super) fn is_gone(
     reader: &Reader,
     row: &PlaceRow,
 ) -> Result<bool, CatalogError> {
+    // Where nobody but a courier can look, what its last look settled counts: this is asked under the catalog's lock.
+    if let Some((base, relative)) = engine.locate(reader, row.row)?
+        && engine.untrusted_file(&base.path.join(relative)).is_some()
+    {
+        return Ok(!row.present);
+    }
     let found = whereabouts(engine, reader, row)?;
     Ok(matches!(found, None | Some(Presence::Gone)))
 }
@@ -330,7 +341,9 @@ fn hash_place(
     let Some((base, relative)) = engine.locate(reader, row.row)? else {
         return Ok(None);
     };
-    let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));
+    let opened = engine
+        .root_here(&base.path)
+        .and_then(|root| root.file(&relative));
     let Ok((mut file, evidence)) = opened else {
         return Ok(None);
     };

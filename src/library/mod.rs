@@ -6,6 +6,8 @@
 //! nothing else is to be done (`background`, `pace`), files are hashed (`hash`), and lost capsules made anew (`capsules`). Everything goes into the catalog, whose listeners tell the tree and the control protocol.
 
 #[cfg(target_os = "linux")]
+mod apart;
+#[cfg(target_os = "linux")]
 mod background;
 #[cfg(target_os = "linux")]
 mod capsules;
@@ -20,6 +22,10 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod engine;
 mod error;
+#[cfg(target_os = "linux")]
+mod file_system;
+#[cfg(target_os = "linux")]
+mod folder;
 #[cfg(target_os = "linux")]
 mod hash;
 #[cfg(target_os = "linux")]
@@ -40,7 +46,11 @@ mod rearranged;
 #[cfg(target_os = "linux")]
 mod reconcile;
 #[cfg(target_os = "linux")]
+mod remote;
+#[cfg(target_os = "linux")]
 mod renames;
+#[cfg(target_os = "linux")]
+mod residency;
 #[cfg(target_os = "linux")]
 mod roots;
 #[cfg(target_os = "linux")]
@@ -55,6 +65,8 @@ mod vanish;
 mod watch;
 #[cfg(target_os = "linux")]
 mod watching;
+#[cfg(target_os = "linux")]
+mod wire_facts;
 
 #[cfg(target_os = "linux")]
 pub use courier::run_courier;
@@ -66,3 +78,5 @@ pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 #[cfg(target_os = "linux")]
 pub use reconcile::Reconciled;
+#[cfg(target_os = "linux")]
+pub use residency::Residency;

@@ -10,11 +10,13 @@ use crossbeam_channel::{Sender, unbounded};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 
-use crate::catalog::{BaseNo, BaseRow, Catalog};
+use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, PlaceNo};
+use crate::storage::SourceChange;
 
 use super::engine::{Engine, WatchFolder};
 use super::error::LibraryError;
-use super::progress::{Progress, ProgressSnapshot};
+use super::progress::{Phase, Progress, ProgressSnapshot};
+use super::residency::Residency;
 use super::scan::{Job, scan};
 use super::watch::Watcher;
 use super::watching::{WatchLoop, active_bases};
@@ -31,6 +33,8 @@ pub struct LibraryConfig {
     pub poll_interval: Duration,
     /// Whether items are hashed, and lost capsules made anew, in the background.
     pub hash: bool,
+    /// The program that is started to look at storage that is not trusted; this one itself where it is `None`.
+    pub courier_program: Option<PathBuf>,
 }
 
 impl Default for LibraryConfig {
@@ -40,6 +44,7 @@ impl Default for LibraryConfig {
             trusted: DeclaredTrusted::default(),
             poll_interval: Duration::from_secs(60),
             hash: true,
+            courier_program: None,
         }
     }
 }
@@ -88,6 +93,14 @@ impl Library {
     ) -> Result<Self, LibraryError> {
         let hashes = config.hash;
         let engine = Arc::new(Engine::new(catalog, real(home), config));
+        let told = Arc::downgrade(&engine);
+        engine.couriers.on_change(move |source, change| {
+            if let Some(engine) = told.upgrade()
+                && change == SourceChange::Answers
+            {
+                engine.look_at_source(source);
+            }
+        });
         let watcher = Arc::new(Watcher::new());
         engine.set_watcher(Some(Arc::clone(&watcher) as Arc<dyn WatchFolder>));
         let progress = Arc::new(Progress::default());
@@ -179,7 +192,28 @@ impl Library {
     /// How far the scan in the background is.
     #[must_use]
     pub fn progress(&self) -> ProgressSnapshot {
-        self.progress.snapshot()
+        let here = self.progress.snapshot();
+        match here.phase {
+            Phase::Idle => self.engine.progress_apart().unwrap_or(here),
+            _ => here,
+        }
+    }
+
+    /// Where the bytes of a place were when it was last looked at: with a cloud provider only, or on the disk.
+    #[must_use]
+    pub fn residency(&self, place: PlaceNo) -> Residency {
+        self.engine.residency(place)
+    }
+
+    /// Lets go of the source that holds the absolute `path`, so that it can be unmounted: what looks at it is broken off
+    /// and its courier is ended, at once. The next question starts another one. `false` on trusted storage.
+    pub fn release_source(&self, path: &Path) -> bool {
+        let Some(source) = self.engine.source(path) else {
+            return false;
+        };
+        self.engine.break_off(&source);
+        self.engine.couriers.release(&source);
+        true
     }
 
     /// What could not be taken in, beside the files that the catalog lists: path and reason, by path, without the first
@@ -204,7 +238,9 @@ impl Library {
     /// Why the storage under the absolute `path` is not served, if so. Touches no storage that is not trusted.
     #[must_use]
     pub fn untrusted(&self, path: &Path) -> Option<String> {
-        self.engine.untrusted_now(path)
+        self.engine
+            .untrusted_now(path)
+            .map(|untrusted| untrusted.reason)
     }
 
     /// The catalog that it keeps.
@@ -224,7 +260,11 @@ impl Library {
         };
         let bases = active_bases(&self.engine)?.into_iter();
         let notes = bases.filter_map(|base| {
-            let reason = watcher.unwatched(base.row)?;
+            let untrusted = match base.kind {
+                BaseKind::Computer => None,
+                BaseKind::Library | BaseKind::Project => self.engine.untrusted(&base.path),
+            };
+            let reason = untrusted.or_else(|| watcher.unwatched(base.row))?;
             let every = self.engine.config.poll_interval.as_secs();
             Some((
                 base.path,
@@ -252,6 +292,7 @@ impl Library {
         if let Some(watcher) = &self.watcher {
             watcher.wake();
         }
+        self.engine.end_apart();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {

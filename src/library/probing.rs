@@ -1,22 +1,32 @@
 //! Reading files for their facts, by a few threads, and recording what they are in batches.
 //!
 //! A file is opened beneath its base's root, must be what the catalog saw (size, times, inode) before and after it is
-//! read, and is recorded for that generation only.
+//! read, and is recorded for that generation only. On storage that is not trusted the source's courier reads it: a file
+//! over which that breaks down twice, the second time while nothing else is read, has a problem; one whose storage does
+//! not answer is left for the next scan.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use parking_lot::Mutex;
 
-use crate::catalog::{CatalogError, Durability, Observation, PlaceKind, PlaceNo, ProbeRecord};
+use crate::catalog::{
+    BaseRow, CatalogError, Durability, Evidence, Nanoseconds, Observation, PlaceKind, PlaceNo,
+    ProbeRecord,
+};
+use crate::storage::{CourierError, SourceKey};
 
-use super::disk::{RootFolder, evidence_of, lower_priority};
+use super::disk::{evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
 use super::identity::{By, match_moved, was_elsewhere};
 use super::probe::{Probe, ProbeError};
 use super::progress::Progress;
+use super::remote::{self, Facts};
+use super::residency::Residency;
 
 /// How long a result waits for others before it is recorded.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -46,13 +56,33 @@ pub(super) fn probe_places(
         1..8 => 1,
         _ => 2,
     };
+    let again = pass(engine, places, threads, background, progress, cancel)?;
+    // Which of those that were read at the same time was too much for the courier is found out one by one.
+    if !again.is_empty() {
+        pass(engine, &again, 0, background, progress, cancel)?;
+    }
+    Ok(())
+}
+
+/// Reads the files at `places` with so many threads; 0: each alone. Gives those over which a courier ended, among others.
+fn pass(
+    engine: &Engine,
+    places: &[PlaceNo],
+    threads: usize,
+    background: bool,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Vec<PlaceNo>, CatalogError> {
     let next = AtomicUsize::new(0);
-    let stop = || cancel.load(Ordering::Relaxed) || engine.stopping();
+    let lost = AtomicBool::new(false);
+    let again = Mutex::new(Vec::new());
+    let stop =
+        || cancel.load(Ordering::Relaxed) || engine.stopping() || lost.load(Ordering::Relaxed);
     let (sender, receiver) = bounded(BATCH);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..threads.max(1) {
             let sender = sender.clone();
-            let next = &next;
+            let (next, lost, again) = (&next, &lost, &again);
             scope.spawn(move || {
                 if background {
                     lower_priority();
@@ -61,10 +91,20 @@ pub(super) fn probe_places(
                     if stop() {
                         return;
                     }
-                    let result = probe_place(engine, *place);
-                    if let Some(result) = result.transpose()
-                        && sender.send(result).is_err()
-                    {
+                    let result = match probe_place(engine, *place, threads == 0, cancel) {
+                        Ok(Probing::Nothing) => continue,
+                        Ok(Probing::Again) => {
+                            again.lock().push(*place);
+                            continue;
+                        }
+                        Ok(Probing::Lost) => {
+                            lost.store(true, Ordering::Relaxed);
+                            return;
+                        }
+                        Ok(Probing::Read(probed)) => Ok(*probed),
+                        Err(error) => Err(error),
+                    };
+                    if sender.send(result).is_err() {
                         return;
                     }
                 }
@@ -72,7 +112,8 @@ pub(super) fn probe_places(
         }
         drop(sender);
         record(engine, &receiver, progress)
-    })
+    })?;
+    Ok(again.into_inner())
 }
 
 /// Takes results until the threads end; a failing catalog ends the threads, as nobody receives any more.
@@ -156,54 +197,85 @@ fn write_batch<'b>(
     })
 }
 
-/// Reads what is at a place; `None` where there is nothing to be read.
-pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Probed>, CatalogError> {
+/// What became of reading one file.
+enum Probing {
+    /// There is nothing to be read.
+    Nothing,
+    /// This.
+    Read(Box<Probed>),
+    /// Its courier ended over it, or over another one.
+    Again,
+    /// Its storage does not answer.
+    Lost,
+}
+
+/// What one try to read a file gave.
+enum Try {
+    /// It was this before and after.
+    Read(Evidence, Box<ProbeRecord>),
+    /// It changed meanwhile.
+    Changed,
+    /// The sweep that is due finds out what became of it.
+    Nothing,
+    /// See [`Probing`].
+    Again,
+    Lost,
+}
+
+/// Reads what is at a place.
+fn probe_place(
+    engine: &Engine,
+    place: PlaceNo,
+    alone: bool,
+    cancel: &AtomicBool,
+) -> Result<Probing, CatalogError> {
     for _ in 0..TRIES {
         let reader = engine.catalog.reader()?;
         let Some(row) = reader.place(place)? else {
-            return Ok(None);
+            return Ok(Probing::Nothing);
         };
         let Some(folder) = row
             .folder
             .filter(|_| row.is_here() && row.kind == PlaceKind::File)
         else {
-            return Ok(None);
+            return Ok(Probing::Nothing);
         };
         let Some((base, relative)) = engine.locate(&reader, place)? else {
-            return Ok(None);
+            return Ok(Probing::Nothing);
         };
         drop(reader);
-        let probed = |record| {
-            Some(Probed {
+        let path = base.path.join(&relative);
+        let tried = match engine.source(path.parent().unwrap_or(&path)) {
+            None => read_here(engine, &base, &relative, row.name.as_encoded_bytes()),
+            Some(source) if engine.residency(place) == Residency::Here => {
+                read_there(engine, &source, &path, place, alone, cancel)
+            }
+            Some(_) => Try::Nothing,
+        };
+        let (evidence, record) = match tried {
+            Try::Read(evidence, record) => (evidence, *record),
+            Try::Changed => continue,
+            Try::Nothing => return Ok(Probing::Nothing),
+            Try::Again => return Ok(Probing::Again),
+            Try::Lost => return Ok(Probing::Lost),
+        };
+        // What can't be opened says nothing of itself.
+        if evidence == row.evidence || evidence == NO_EVIDENCE {
+            return Ok(Probing::Read(Box::new(Probed {
                 place,
                 generation: row.generation,
                 record,
                 size: row.evidence.size,
-            })
-        };
-        let opened = RootFolder::open(&base.path).and_then(|root| root.file(&relative));
-        let (mut file, evidence) = match opened {
-            Ok(opened) => opened,
-            // The sweep that is due finds out what became of it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                let reason = format!("the file cannot be opened: {error}");
-                return Ok(probed(ProbeRecord::Problem(reason)));
-            }
-        };
-        if evidence == row.evidence {
-            let record = read_facts(&mut file, row.name.as_encoded_bytes());
-            match evidence_of(&file) {
-                Ok(after) if after == evidence => return Ok(probed(record)),
-                _ => {}
-            }
+            })));
         }
         // It is another one than the catalog saw: say so, then read that.
-        let root = RootFolder::open(&base.path);
         engine.write(Durability::Normal, |writer| {
-            let Some((_, evidence)) = root.and_then(|root| root.file(&relative)).ok() else {
-                return Ok(());
+            let now = match engine.root_here(&base.path) {
+                Ok(root) => root.file(&relative).ok().map(|(_, evidence)| evidence),
+                Err(_) if engine.source(&path).is_some() => Some(evidence),
+                Err(_) => None,
             };
+            let Some(evidence) = now else { return Ok(()) };
             let seen = Observation {
                 kind: PlaceKind::File,
                 evidence,
@@ -215,8 +287,71 @@ pub(super) fn probe_place(engine: &Engine, place: PlaceNo) -> Result<Option<Prob
             Ok(())
         })?;
     }
-    Ok(None)
+    Ok(Probing::Nothing)
 }
+
+fn read_here(engine: &Engine, base: &BaseRow, relative: &Path, name: &[u8]) -> Try {
+    let opened = engine
+        .root_here(&base.path)
+        .and_then(|root| root.file(relative));
+    let (mut file, evidence) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Try::Nothing,
+        Err(error) => return cannot_open(&error),
+    };
+    let record = read_facts(&mut file, name);
+    match evidence_of(&file) {
+        Ok(after) if after == evidence => Try::Read(evidence, Box::new(record)),
+        _ => Try::Changed,
+    }
+}
+
+fn read_there(
+    engine: &Engine,
+    source: &SourceKey,
+    path: &Path,
+    place: PlaceNo,
+    alone: bool,
+    cancel: &AtomicBool,
+) -> Try {
+    match remote::facts(engine, source, path, cancel) {
+        Ok(Facts::Read(evidence, record)) => Try::Read(evidence, record),
+        Ok(Facts::Changed) => Try::Changed,
+        Ok(Facts::NotFound) => Try::Nothing,
+        Ok(Facts::OnlineOnly) => {
+            engine.record_residency(place, Residency::OnlineOnly);
+            Try::Nothing
+        }
+        Ok(Facts::Failed(why)) => cannot_open(&io::Error::other(why)),
+        Err(CourierError::TooLong) => {
+            cannot("it took too long to read, so it was given up".to_owned())
+        }
+        Err(CourierError::Ended) if alone => {
+            cannot("the process that read it broke down over it".to_owned())
+        }
+        Err(CourierError::Ended) => Try::Again,
+        Err(_) => Try::Lost,
+    }
+}
+
+fn cannot_open(error: &io::Error) -> Try {
+    cannot(format!("the file cannot be opened: {error}"))
+}
+
+fn cannot(reason: String) -> Try {
+    Try::Read(NO_EVIDENCE, Box::new(ProbeRecord::Problem(reason)))
+}
+
+/// Of what could not be opened.
+const NO_EVIDENCE: Evidence = Evidence {
+    device: 0,
+    inode: 0,
+    size: 0,
+    modified: Nanoseconds(0),
+    changed: Nanoseconds(0),
+    born: None,
+    permissions: 0,
+};
 
 /// What the open file is, as the catalog takes it.
 pub(super) fn read_facts(file: &mut File, name: &[u8]) -> ProbeRecord {

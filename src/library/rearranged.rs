@@ -14,7 +14,6 @@ use crate::catalog::{
     BaseNo, CatalogError, Durability, Evidence, FolderNo, PlaceNo, PlaceRow, Reader,
 };
 
-use super::disk::RootFolder;
 use super::engine::Engine;
 use super::identity::{Area, OnDisk, areas, is_gone};
 use super::renames::{is_set_aside, may_be_set_aside};
@@ -88,16 +87,16 @@ fn names_found(
     let mut found: HashMap<OnDisk, Vec<Name>> = HashMap::new();
     for sweep in sweeps {
         for replaced in &sweep.replaced {
-            found
-                .entry(OnDisk::from(&replaced.seen))
-                .or_default()
-                .push(Name {
-                    place: replaced.row.row,
-                    base: sweep.base.row,
-                    folder: replaced.folder,
-                    name: replaced.row.name.clone(),
-                    evidence: replaced.seen,
-                });
+            let Some(file) = OnDisk::of(&replaced.seen) else {
+                continue;
+            };
+            found.entry(file).or_default().push(Name {
+                place: replaced.row.row,
+                base: sweep.base.row,
+                folder: replaced.folder,
+                name: replaced.row.name.clone(),
+                evidence: replaced.seen,
+            });
         }
     }
     for place in came {
@@ -105,18 +104,16 @@ fn names_found(
             continue;
         };
         if let Some(folder) = row.folder
+            && let Some(file) = OnDisk::of(&row.evidence)
             && reader.items_of(row.row)?.is_empty()
         {
-            found
-                .entry(OnDisk::from(&row.evidence))
-                .or_default()
-                .push(Name {
-                    place: row.row,
-                    base: row.base,
-                    folder,
-                    name: row.name,
-                    evidence: row.evidence,
-                });
+            found.entry(file).or_default().push(Name {
+                place: row.row,
+                base: row.base,
+                folder,
+                name: row.name,
+                evidence: row.evidence,
+            });
         }
     }
     // Links to one file are no move.
@@ -141,7 +138,7 @@ fn moving(
     let replaced: HashMap<PlaceNo, OnDisk> = sweeps
         .iter()
         .flat_map(|sweep| &sweep.replaced)
-        .map(|replaced| (replaced.row.row, OnDisk::from(&replaced.seen)))
+        .filter_map(|replaced| Some((replaced.row.row, OnDisk::of(&replaced.seen)?)))
         .collect();
     let mut standing = HashSet::new();
     for place in replaced.keys() {
@@ -153,7 +150,7 @@ fn moving(
     for (file, name) in names {
         let mut known = Vec::new();
         for row in reader.places_of_inode(name.evidence.inode)? {
-            let other = row.row != name.place && OnDisk::from(&row.evidence) == *file;
+            let other = row.row != name.place && OnDisk::of(&row.evidence) == Some(*file);
             if other
                 && area(row.base).is_some()
                 && area(row.base) == area(name.base)
@@ -172,7 +169,7 @@ fn moving(
     loop {
         let taken: HashSet<OnDisk> = moving
             .values()
-            .map(|(row, _)| OnDisk::from(&row.evidence))
+            .filter_map(|(row, _)| OnDisk::of(&row.evidence))
             .collect();
         let before = moving.len();
         let stay: Vec<PlaceNo> = moving
@@ -220,7 +217,8 @@ fn write(
             let Some(base) = writer.reader().base(number)? else {
                 return Ok(None);
             };
-            let now = RootFolder::open(&base.path)
+            let now = engine
+                .root_here(&base.path)
                 .and_then(|root| root.file(&folder.join(&name.name)))
                 .map(|(_, evidence)| evidence);
             if !now.is_ok_and(|now| now.same_bytes(&name.evidence)) {

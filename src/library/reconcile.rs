@@ -18,6 +18,9 @@ pub enum Reconciled {
     Gone,
     /// Its storage is not there, or can't be read now; its items are missing until a look finds them again.
     Away,
+    /// It is on storage that is not trusted, which nobody waits for: it is looked at soon, and the catalog says what it
+    /// said.
+    Later,
     /// Another known file has its name; its items are missing until a scan, which has begun, finds them again.
     Elsewhere,
 }
@@ -42,6 +45,10 @@ impl Library {
         let (Some(folder), Some((base, relative))) = (row.folder, located) else {
             return Ok(Reconciled::Gone);
         };
+        if engine.source(&base.path.join(&relative)).is_some() {
+            engine.look_soon(&base.path.join(&relative));
+            return Ok(Reconciled::Later);
+        }
         // Looked at under the writer's lock, so that no other look is overtaken.
         let result = engine.write(Durability::Normal, |writer| {
             let now = writer.reader().place(place)?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::{BaseKind, BaseRow, CatalogError, Durability, FolderNo, PlaceNo};
 
 use super::dirty::Rename;
-use super::disk::{Entry, RootFolder};
+use super::disk::Entry;
 use super::engine::{Engine, exact_child};
 use super::watching::base_of;
 
@@ -123,7 +123,7 @@ impl Renames {
         let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
             return Ok(nothing());
         };
-        let Ok(root) = RootFolder::open(&base.path) else {
+        let Ok(root) = engine.root_here(&base.path) else {
             return Ok(nothing());
         };
         engine.write(Durability::Normal, |writer| {

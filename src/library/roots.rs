@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use mediafs_platform::volume::MountTable;
+
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, PlaceRow, Writer,
 };
 use crate::model::display_name;
+use crate::storage::{CourierError, Kind, Question, Reply, SourceKey};
 
 use super::engine::Engine;
 use super::error::LibraryError;
@@ -36,14 +39,8 @@ impl Library {
             path: path.to_owned(),
             source,
         };
-        // Before anything touches it: what may hang is told by the tables of the system.
         let absolute = std::path::absolute(path).map_err(failed)?;
-        self.refuse_untrusted(&absolute)?;
-        let path = std::fs::canonicalize(&absolute).map_err(failed)?;
-        self.refuse_untrusted(&path)?;
-        if !std::fs::metadata(&path).map_err(failed)?.is_dir() {
-            return Err(LibraryError::NotAFolder { path });
-        }
+        let path = self.resolve_folder(&absolute)?;
         if let Some(reason) = self.engine.excluded(&path) {
             let reason = reason.to_owned();
             return Err(LibraryError::Excluded { path, reason });
@@ -80,13 +77,20 @@ impl Library {
     /// # Errors
     /// When the catalog fails.
     pub fn base_at(&self, path: &Path) -> Result<Option<BaseRow>, LibraryError> {
+        let bases = self.engine.catalog.reader()?.bases()?.into_iter();
+        let bases: Vec<BaseRow> = bases
+            .filter(|base| base.kind != BaseKind::Computer)
+            .collect();
         let real = match self.engine.untrusted_now(path) {
-            Some(_) => path.to_owned(),
+            // Where it is one as it is written, nobody need be asked.
+            Some(_) if bases.iter().any(|base| base.path == path) => path.to_owned(),
+            Some(_) => self
+                .resolve_folder(path)
+                .unwrap_or_else(|_| path.to_owned()),
             None => real_parent(path),
         };
-        let bases = self.engine.catalog.reader()?.bases()?.into_iter();
         let found = bases
-            .filter(|base| base.kind != BaseKind::Computer)
+            .into_iter()
             .filter(|base| base.path == path || base.path == real);
         Ok(found.max_by_key(|base| base.active))
     }
@@ -118,6 +122,7 @@ impl Library {
         if self.progress().phase != Phase::Idle {
             // It may be of this root.
             self.engine.scan_anew.store(true, Ordering::SeqCst);
+            self.engine.break_off_apart();
             self.scan(&Which::All);
             return Ok(());
         }
@@ -143,15 +148,82 @@ impl Library {
         }
     }
 
-    fn refuse_untrusted(&self, path: &Path) -> Result<(), LibraryError> {
-        match self.engine.untrusted_now(path) {
-            Some(reason) => Err(LibraryError::Untrusted {
-                path: path.to_owned(),
-                reason,
-            }),
-            None => Ok(()),
+    /// The folder at the absolute path `path`, without links; asked of its courier where only that may look.
+    fn resolve_folder(&self, path: &Path) -> Result<PathBuf, LibraryError> {
+        let failed = |source| LibraryError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        // Before anything touches it: what may hang is told by the tables of the system.
+        if let Some(untrusted) = self.engine.untrusted_now(path) {
+            return self.resolve_there(path, &untrusted.source);
+        }
+        let real = std::fs::canonicalize(path).map_err(failed)?;
+        if let Some(untrusted) = self.engine.untrusted_now(&real) {
+            return self.resolve_there(&real, &untrusted.source);
+        }
+        if std::fs::metadata(&real).map_err(failed)?.is_dir() {
+            Ok(real)
+        } else {
+            Err(LibraryError::NotAFolder { path: real })
         }
     }
+
+    fn resolve_there(&self, path: &Path, source: &SourceKey) -> Result<PathBuf, LibraryError> {
+        let engine = &*self.engine;
+        let failed = |source| LibraryError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        let question = Question::Resolve(path.into());
+        match engine.couriers.ask(source, &question, &engine.stopping) {
+            Ok((Reply::Resolved { path, kind }, _)) => {
+                let path = PathBuf::from(path);
+                if let Some(reason) = no_storage(&path) {
+                    return Err(LibraryError::Untrusted { path, reason });
+                }
+                match kind {
+                    Kind::Folder if path.is_absolute() => Ok(path),
+                    _ => Err(LibraryError::NotAFolder { path }),
+                }
+            }
+            Ok((Reply::NotFound, _)) => Err(failed(std::io::ErrorKind::NotFound.into())),
+            Ok((Reply::Failed(why), _)) => Err(failed(std::io::Error::other(why))),
+            Ok(_) => Err(failed(std::io::Error::other(CourierError::Ended))),
+            Err(error) => Err(failed(std::io::Error::other(error))),
+        }
+    }
+}
+
+/// Why the file system at `path` holds no files of the user's, if so, by the system's table.
+fn no_storage(path: &Path) -> Option<String> {
+    const NONE: &[&str] = &[
+        "proc",
+        "sysfs",
+        "devpts",
+        "devtmpfs",
+        "cgroup",
+        "cgroup2",
+        "securityfs",
+        "debugfs",
+        "tracefs",
+        "mqueue",
+        "hugetlbfs",
+        "bpf",
+        "configfs",
+        "nsfs",
+        "fusectl",
+        "pstore",
+        "efivarfs",
+        "binfmt_misc",
+    ];
+    let table = MountTable::read().ok()?;
+    let kind = &table.holding(path)?.fs_type;
+    if kind == "fuse.mediafs" {
+        return Some("on a drive of mediafs".to_owned());
+    }
+    NONE.contains(&kind.as_str())
+        .then(|| format!("on a file system of the system's own ({kind})"))
 }
 
 /// What forgotten roots above or below this one know of its folder is this one's, and so are files in it that were

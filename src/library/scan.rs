@@ -4,19 +4,23 @@
 //! went, so that a file that moved from one base to another keeps its item, and only then are files read, and become
 //! items batch by batch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
 
-use crate::catalog::{BaseNo, BaseRow, CatalogError, PlaceNo};
+use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, PlaceNo};
+use crate::storage::SourceKey;
 
+use super::apart::pass;
 use super::disk::lower_priority;
 use super::engine::Engine;
 use super::identity::{By, match_moved};
 use super::probing::probe_places;
 use super::progress::{Phase, Progress};
 use super::rearranged::{rearrange, undo_lost};
+use super::residency::Residency;
 use super::sweep::Sweep;
 use super::vanish::{Root, open_root};
 use super::watch::Watcher;
@@ -65,12 +69,19 @@ pub(super) fn run(
             if let Job::Bases(numbers) = &wanted {
                 bases.retain(|base| numbers.contains(&base.row));
             }
-            for base in &bases {
+            let (here, there) = by_source(engine, bases);
+            for (source, bases) in &there {
+                for base in bases {
+                    engine.scan_apart(source, base.row);
+                }
+            }
+            for base in &here {
                 if let Some(watcher) = watcher {
                     watcher.try_again(base.row);
                 }
             }
-            scan(engine, &bases, progress, &engine.scan_anew)
+            progress.restart();
+            scan_group(engine, &here, progress, &engine.scan_anew)
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {
@@ -82,19 +93,88 @@ pub(super) fn run(
     }
 }
 
-/// Scans `bases`, one after the other; ends early, and keeps what it has, when `cancel` says so.
+/// Bases on trusted storage, and those of each source that is not.
+fn by_source(
+    engine: &Engine,
+    bases: Vec<BaseRow>,
+) -> (Vec<BaseRow>, BTreeMap<SourceKey, Vec<BaseRow>>) {
+    let mut here = Vec::new();
+    let mut there: BTreeMap<SourceKey, Vec<BaseRow>> = BTreeMap::new();
+    for base in bases {
+        // The computer's base is no storage of its own: each of its folders is judged by itself.
+        let source = match base.kind {
+            BaseKind::Computer => None,
+            BaseKind::Library | BaseKind::Project => engine
+                .untrusted_now(&base.path)
+                .map(|untrusted| untrusted.source),
+        };
+        match source {
+            Some(source) => there.entry(source).or_default().push(base),
+            None => here.push(base),
+        }
+    }
+    (here, there)
+}
+
+/// Scans `bases`, those on trusted storage one after the other and those of each other source at the same time; ends
+/// early, and keeps what it has, when `cancel` says so.
 pub(super) fn scan(
     engine: &Engine,
     bases: &[BaseRow],
     progress: &Progress,
     cancel: &AtomicBool,
 ) -> Result<(), CatalogError> {
-    let _busy = engine.busy();
     progress.restart();
+    let (here, there) = by_source(engine, bases.to_vec());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = there
+            .iter()
+            .map(|(source, bases)| {
+                scope.spawn(move || scan_source(engine, source, bases, progress, cancel))
+            })
+            .collect();
+        let mut scanned = scan_group(engine, &here, progress, cancel);
+        for thread in threads {
+            // A thread that failed has said so.
+            if let Ok(Err(error)) = thread.join() {
+                scanned = Err(error);
+            }
+        }
+        scanned
+    })
+}
+
+/// Scans bases of one source that is not trusted. When the source does not answer any more, what is known stays as it
+/// is.
+pub(super) fn scan_source(
+    engine: &Engine,
+    source: &SourceKey,
+    bases: &[BaseRow],
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<(), CatalogError> {
+    let gate = engine.gate(source);
+    let Some(_alone) = pass(&gate, cancel) else {
+        return Ok(());
+    };
+    let scanned = scan_group(engine, bases, progress, cancel);
+    for base in bases {
+        engine.note_looked(source, base.row);
+    }
+    scanned
+}
+
+fn scan_group(
+    engine: &Engine,
+    bases: &[BaseRow],
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<(), CatalogError> {
+    let _busy = engine.busy();
     progress.enter(Phase::Looking);
     let mut sweeps = Vec::new();
     for base in bases {
-        let Root::There(root) = open_root(engine, base)? else {
+        let Root::There(root) = open_root(engine, base, cancel)? else {
             continue;
         };
         let mut sweep = Sweep::new(engine, base.clone(), root, progress, cancel);
@@ -113,13 +193,15 @@ pub(super) fn scan(
     unread.append(&mut settle(engine, sweeps, &unread, cancel)?);
     unread.sort_unstable();
     unread.dedup();
+    unread.retain(|place| engine.residency(*place) == Residency::Here);
     progress.enter(Phase::Probing);
     progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
     probe_places(engine, &unread, true, progress, cancel)
 }
 
 /// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing or taken for
-/// another content; then what is gone; and then once more, now by content too. Gives what is to be read beside what came.
+/// another content; then what is gone; and then once more, now by content too. On storage that is not trusted what is
+/// gone comes first, as nobody can look again when a move is written. Gives what is to be read beside what came.
 pub(super) fn settle(
     engine: &Engine,
     mut sweeps: Vec<Sweep<'_>>,
@@ -131,8 +213,14 @@ pub(super) fn settle(
         sweep.record_replaced()?;
         probe.append(&mut sweep.changed);
     }
-    let mut more = match_moved(engine, came, By::Disk, cancel)?;
-    for mut sweep in sweeps {
+    let mut more = false;
+    let (there, here): (Vec<_>, Vec<_>) = sweeps.into_iter().partition(|s| s.root.is_there());
+    for mut sweep in there {
+        more |= !sweep.vanished.is_empty();
+        sweep.settle()?;
+    }
+    more |= match_moved(engine, came, By::Disk, cancel)?;
+    for mut sweep in here {
         more |= !sweep.vanished.is_empty();
         sweep.settle()?;
     }

@@ -17,9 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, FolderNo, FolderRow, PlaceNo, PlaceRow, Reader,
 };
+use crate::storage::SourceKey;
 
-use super::disk::{Entry, Folder, NoFolder, RootFolder};
+use super::disk::{Entry, NoFolder};
 use super::engine::{Engine, MEDIA_FOLDER, exact_child, no_folder_reason};
+use super::folder::{Folder, RootFolder};
 use super::progress::Progress;
 use super::rearranged::Replaced;
 use super::vanish::Vanished;
@@ -28,7 +30,7 @@ use super::vanish::Vanished;
 pub(super) struct Sweep<'e> {
     pub(super) engine: &'e Engine,
     pub(super) base: BaseRow,
-    pub(super) root: RootFolder,
+    pub(super) root: RootFolder<'e>,
     pub(super) progress: &'e Progress,
     cancel: &'e AtomicBool,
     /// First seen at their places in this sweep.
@@ -60,7 +62,7 @@ impl<'e> Sweep<'e> {
     pub(super) fn new(
         engine: &'e Engine,
         base: BaseRow,
-        root: RootFolder,
+        root: RootFolder<'e>,
         progress: &'e Progress,
         cancel: &'e AtomicBool,
     ) -> Self {
@@ -79,7 +81,7 @@ impl<'e> Sweep<'e> {
 
     /// Whether it is to end at once.
     pub(super) fn cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed) || self.engine.stopping()
+        self.cancel.load(Ordering::Relaxed) || self.engine.stopping() || self.root.is_lost()
     }
 
     /// Looks at the folder `path` and everything below it.
@@ -193,7 +195,9 @@ impl<'e> Sweep<'e> {
         drop(reader);
         // From here on nothing that changes in the folder can be missed.
         // (Folders on the way to a file that is referenced by its absolute path are none of ours.)
-        if self.base.kind != BaseKind::Computer || !places.is_empty() {
+        // (What is not trusted is not touched, not even by a watch: it is polled.)
+        let ours = self.base.kind != BaseKind::Computer || !places.is_empty();
+        if ours && !self.root.is_there() {
             self.engine.watch(self.base.row, &absolute);
         }
         self.engine.problems.clear_folder(&absolute);
@@ -267,22 +271,25 @@ impl<'e> Sweep<'e> {
             Err(NoFolder::Absent) => return None,
             Err(other) => no_folder_reason(&other),
         };
-        self.engine.problems.put(&absolute, OsStr::new(""), reason);
+        // One that does not answer is no fault of the folder that was asked for.
+        let at = if self.root.is_lost() {
+            &self.base.path
+        } else {
+            &absolute
+        };
+        self.engine.problems.put(at, OsStr::new(""), reason);
         None
     }
 
     fn cross(&self, path: &Path, absolute: &Path) -> Result<Folder, String> {
         let words = |reason: NoFolder| no_folder_reason(&reason);
-        if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-            let parent = self.root.folder(parent).map_err(words)?;
-            match parent.folder(name, false) {
-                Ok(folder) => return Ok(folder),
-                Err(NoFolder::OtherFileSystem) => {}
-                Err(other) => return Err(words(other)),
-            }
+        if self.root.is_there() {
+            return Err(words(NoFolder::OtherFileSystem));
         }
-        match self.engine.untrusted_now(absolute) {
-            Some(reason) => Err(reason),
+        // First of all, and of all mounts on the way: none may be touched that is not trusted.
+        let mount = SourceKey::holding(absolute);
+        match self.engine.untrusted_now(mount.root()) {
+            Some(untrusted) => Err(untrusted.reason),
             None => self.root.folder(path).map_err(words),
         }
     }

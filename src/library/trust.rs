@@ -1,17 +1,22 @@
 //! Whether the storage under a path is trusted. Before a folder is entered the system's mounts are looked at anew; for
 //! single files in folders that were entered once a second is enough. What was judged stands while the mounts do.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
+use mediafs_platform::volume::{Classifier, DeclaredTrusted, MountTable, Reason, Trust};
 use parking_lot::Mutex;
+
+use crate::storage::SourceKey;
 
 /// How long the mounts are believed to be what they were.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a folder is believed to be in no sync client's hands. Looking for its marks lists every folder above.
 const JUDGED: Duration = Duration::from_secs(60);
+/// The kernel follows as many links.
+const MOST_LINKS: usize = 40;
 
 /// Judges paths.
 pub(super) struct Judge {
@@ -24,7 +29,16 @@ struct Tables {
     read: Instant,
     looked: Instant,
     classifier: Classifier,
-    judged: HashMap<PathBuf, Option<String>>,
+    judged: HashMap<PathBuf, Option<Untrusted>>,
+}
+
+/// What is known of a path on storage that is not trusted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Untrusted {
+    /// Why not, in words.
+    pub(super) reason: String,
+    /// The source that it hangs on.
+    pub(super) source: SourceKey,
 }
 
 impl Tables {
@@ -45,8 +59,8 @@ impl Judge {
         }
     }
 
-    /// As [`Judge::reason`], by the tables as they are now.
-    pub(super) fn reason_now(&self, path: &Path) -> Option<String> {
+    /// As [`Judge::untrusted`], by the tables as they are now.
+    pub(super) fn untrusted_now(&self, path: &Path) -> Option<Untrusted> {
         let mut tables = self.tables.lock();
         let current = tables
             .as_ref()
@@ -55,12 +69,12 @@ impl Judge {
             *tables = None;
         }
         drop(tables);
-        self.reason(path)
+        self.untrusted(path)
     }
 
-    /// Why the storage that holds the absolute `path` is not served in this version; `None` where it is trusted.
-    /// Touches no storage that is not.
-    pub(super) fn reason(&self, path: &Path) -> Option<String> {
+    /// Why the storage that holds the absolute `path` is touched by couriers only, and on which source it is; `None`
+    /// where it is trusted. Touches no storage that is not.
+    pub(super) fn untrusted(&self, path: &Path) -> Option<Untrusted> {
         let mut tables = self.tables.lock();
         if !tables.as_mut().is_some_and(Tables::stand) {
             match Classifier::read(self.declared.clone()) {
@@ -72,23 +86,78 @@ impl Judge {
                         judged: HashMap::new(),
                     });
                 }
-                Err(error) => return Some(format!("on unknown storage: {error}")),
+                Err(error) => {
+                    return Some(Untrusted {
+                        reason: format!("on unknown storage: {error}"),
+                        source: SourceKey::holding(path),
+                    });
+                }
             }
         }
         let tables = tables.as_mut()?;
         if let Some(judged) = tables.judged.get(path) {
             return judged.clone();
         }
-        let reason = match tables.classifier.trust(path) {
+        let untrusted = match tables.classifier.trust(path) {
             Trust::Trusted => None,
-            Trust::Untrusted(reason) => Some(reason.to_string()),
+            Trust::Untrusted(reason) => Some(Untrusted {
+                source: source_of(&tables.classifier, path, &reason),
+                reason: reason.to_string(),
+            }),
         };
-        tables.judged.insert(path.to_owned(), reason.clone());
-        reason
+        tables.judged.insert(path.to_owned(), untrusted.clone());
+        untrusted
     }
+}
 
-    /// As [`Judge::reason`], of the folder that holds a file.
-    pub(super) fn reason_of_file(&self, file: &Path) -> Option<String> {
-        self.reason(file.parent().unwrap_or(file))
+/// The source that holds `path`, which may lead there by links on trusted storage. Nothing else is followed.
+fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey {
+    if let Reason::Cloud { root, .. } = reason {
+        return SourceKey::at(root.clone());
     }
+    let table = MountTable::read().unwrap_or_default();
+    let mut settled = PathBuf::from("/");
+    let mut left: VecDeque<OsString> = steps(path);
+    let mut links = 0;
+    while let Some(step) = left.pop_front() {
+        if step == ".." {
+            settled.pop();
+            continue;
+        }
+        let next = settled.join(step);
+        if classifier.trust(&next).is_trusted() {
+            settled = std::fs::canonicalize(&next).unwrap_or(next);
+            continue;
+        }
+        // What is no mount lies on the storage of its folder, so this is a link there, or that is the source.
+        let here = classifier.trust(&settled).is_trusted() && table.at(&next).is_none();
+        let link = (here && links < MOST_LINKS).then(|| std::fs::read_link(&next).ok());
+        match link.flatten() {
+            Some(target) => {
+                links += 1;
+                if target.is_absolute() {
+                    settled = PathBuf::from("/");
+                }
+                let mut ahead = steps(&target);
+                ahead.append(&mut left);
+                left = ahead;
+            }
+            None => {
+                settled = next;
+                settled.extend(left);
+                break;
+            }
+        }
+    }
+    SourceKey::holding(&settled)
+}
+
+fn steps(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+        })
+        .collect()
 }

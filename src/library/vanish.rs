@@ -2,14 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, FolderRow, PlaceNo, PlaceRow,
     Reader,
 };
 
-use super::disk::{Entry, Folder, NoFolder, RootFolder, Seen};
-use super::engine::{BATCH, Engine, exact_child};
+use super::disk::{Entry, LocalRoot, NoFolder, Seen};
+use super::engine::{BATCH, Engine, exact_child, no_folder_reason};
+use super::folder::{Folder, RootFolder};
+use super::remote::RemoteRoot;
 use super::sweep::{Sweep, below};
 
 /// A known name that was not in its folder.
@@ -55,6 +58,8 @@ const PAGE_OF_FOLDERS: u32 = 1000;
 /// What the user is told where absence is not believed.
 const COVERED: &str = "its files were last seen on another file system that is not here now; they are kept as they \
     were: is its disk mounted?";
+
+const AWAY: &str = "the folder is not there; what was in it is shown as it was last known";
 
 impl Sweep<'_> {
     /// Marks what vanished as gone, where that is certain.
@@ -188,10 +193,10 @@ pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device:
         Some(on) if engine.comparable(device, on) => Presence::Gone,
         _ => Presence::Unreachable,
     };
-    let root = match RootFolder::open(&base.path) {
+    let root = match engine.root_here(&base.path) {
         Ok(root) => root,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return absence(device_above(&base.path));
+            return absence(device_above(engine, &base.path));
         }
         Err(_) => return Presence::Unreachable,
     };
@@ -203,6 +208,7 @@ pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device:
             Ok(Some(Seen {
                 entry: Entry::File,
                 evidence,
+                ..
             })) => Presence::There(evidence),
             Ok(_) => absence(folder.evidence().ok().map(|e| e.device)),
             Err(_) => Presence::Unreachable,
@@ -219,46 +225,63 @@ pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device:
 }
 
 /// On what the nearest folder above `path` lies that can be opened.
-fn device_above(path: &Path) -> Option<u64> {
+fn device_above(engine: &Engine, path: &Path) -> Option<u64> {
     path.ancestors().skip(1).find_map(|above| {
-        let folder = RootFolder::open(above).ok()?;
+        let folder = engine.root_here(above).ok()?;
         folder.evidence().ok().map(|e| e.device)
     })
 }
 
 /// What became of a base's root.
-pub(super) enum Root {
+pub(super) enum Root<'e> {
     /// It is there.
-    There(RootFolder),
+    There(RootFolder<'e>),
     /// It is not there, or can't be used. What is known of it was kept.
     Away,
 }
 
 /// Opens the root of a base. Where it is not there, whatever the reason, everything in it is away: it may come back,
 /// and until then what was last known of it goes on being shown.
-pub(super) fn open_root(engine: &Engine, base: &BaseRow) -> Result<Root, CatalogError> {
+///
+/// Where its source does not answer, nothing is known: what is known stays as it is.
+pub(super) fn open_root<'e>(
+    engine: &'e Engine,
+    base: &BaseRow,
+    cancel: &'e AtomicBool,
+) -> Result<Root<'e>, CatalogError> {
     engine.problems.clear(&base.path, OsStr::new(""));
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
     // The computer's base is no storage of its own: each of its folders is judged by itself.
     let judged = base.kind != BaseKind::Computer;
-    if let Some(reason) = engine.untrusted_now(&base.path).filter(|_| judged) {
-        note(reason);
-        all_away(engine, base)?;
-        return Ok(Root::Away);
+    if let Some(untrusted) = engine.untrusted_now(&base.path).filter(|_| judged) {
+        let root = RemoteRoot::new(engine, untrusted.source, &base.path, cancel);
+        return match root.check() {
+            Ok(()) => Ok(Root::There(RootFolder::There(root))),
+            Err(NoFolder::Absent | NoFolder::NotAFolder) => {
+                note(AWAY.to_owned());
+                all_away(engine, base)?;
+                Ok(Root::Away)
+            }
+            Err(reason) => {
+                note(no_folder_reason(&reason));
+                Ok(Root::Away)
+            }
+        };
     }
-    let error = match RootFolder::open(&base.path) {
-        Ok(root) => return Ok(Root::There(root)),
+    // The computer's own root is the one that is there whatever it lies on.
+    let error = match LocalRoot::open(&base.path) {
+        Ok(root) => return Ok(Root::There(RootFolder::Here(root))),
         Err(error) => error,
     };
     if error.kind() != std::io::ErrorKind::NotFound {
         note(format!("the folder cannot be opened: {error}"));
         return Ok(Root::Away);
     }
-    let parent = device_above(&base.path);
+    let parent = device_above(engine, &base.path);
     let file = device_below(&engine.catalog.reader()?, base.top)?;
     note(match (parent, file) {
         (Some(parent), Some(file)) if !engine.comparable(file, parent) => COVERED.to_owned(),
-        _ => "the folder is not there; what was in it is shown as it was last known".to_owned(),
+        _ => AWAY.to_owned(),
     });
     all_away(engine, base)?;
     Ok(Root::Away)

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use mediafs_platform::volume::{MountEntry, MountTable};
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, PlaceNo};
+use crate::storage::SourceKey;
 
 use super::dirty::Ready;
-use super::disk::RootFolder;
 use super::engine::Engine;
 use super::probing::probe_places;
 use super::progress::Progress;
@@ -38,8 +39,8 @@ pub(super) struct WatchLoop {
     pub(super) engine: Arc<Engine>,
     pub(super) watcher: Arc<Watcher>,
     pub(super) jobs: Sender<Job>,
-    /// Device and inode of each root when it was last looked at.
-    roots: HashMap<BaseNo, Option<(u64, u64)>>,
+    /// Each root when it was last looked at.
+    roots: HashMap<BaseNo, RootNow>,
     polled: HashMap<BaseNo, Instant>,
     renames: Renames,
 }
@@ -111,7 +112,14 @@ impl WatchLoop {
             let Some(base) = bases.iter().find(|base| base.row == number) else {
                 continue;
             };
-            let Root::There(root) = open_root(engine, base)? else {
+            if base.kind != BaseKind::Computer
+                && let Some(source) = engine.source(&base.path)
+            {
+                // Nobody waits for it here.
+                self.engine.look_apart(&source, base.row, paths);
+                continue;
+            }
+            let Root::There(root) = open_root(engine, base, &engine.stopping)? else {
                 continue;
             };
             let mut sweep = Sweep::new(engine, base.clone(), root, &progress, &engine.stopping);
@@ -135,25 +143,62 @@ impl WatchLoop {
             }
             return Ok(());
         }
+        self.leave_apart(&mut probes)?;
         probe_places(engine, &probes, false, &progress, &engine.stopping)
+    }
+
+    /// Takes out the files that couriers have to read: a look at their base does that.
+    fn leave_apart(&self, probes: &mut Vec<PlaceNo>) -> Result<(), CatalogError> {
+        let reader = self.engine.catalog.reader()?;
+        let mut here = Vec::with_capacity(probes.len());
+        for place in probes.drain(..) {
+            if let Some((base, path)) = self.engine.locate(&reader, place)?
+                && let Some(source) = self.engine.source(&base.path.join(path))
+            {
+                self.engine.scan_apart(&source, base.row);
+            } else {
+                here.push(place);
+            }
+        }
+        *probes = here;
+        Ok(())
     }
 
     /// Looks at roots, and asks for the scans that are due.
     fn round(&mut self) -> Result<(), CatalogError> {
+        self.engine.couriers.end_idle_for(ROUND);
+        self.bring_back();
         for base in active_bases(&self.engine)? {
             if base.kind == BaseKind::Computer {
                 continue;
             }
-            let now = match self.engine.untrusted(&base.path) {
-                Some(_) => None,
-                None => RootFolder::open(&base.path)
-                    .and_then(|root| root.evidence())
-                    .ok()
-                    .map(|e| (e.device, e.inode)),
+            let now = match self.engine.source(&base.path) {
+                Some(source) => {
+                    let mounted = mounted_at(source.root());
+                    RootNow::There(source, mounted)
+                }
+                None => RootNow::Here(
+                    self.engine
+                        .root_here(&base.path)
+                        .and_then(|root| root.evidence())
+                        .ok()
+                        .map(|e| (e.device, e.inode)),
+                ),
             };
-            if let Some(before) = self.roots.insert(base.row, now)
-                && before != now
-            {
+            let before = self.roots.insert(base.row, now.clone());
+            let other = before.is_some_and(|before| before != now);
+            if let RootNow::There(source, _) = &now {
+                if other {
+                    self.engine.forget_looked(base.row);
+                }
+                // What is not trusted can't be watched. (The first look is the start's own.)
+                if other || self.engine.is_poll_due(source, base.row) {
+                    self.engine.scan_apart(source, base.row);
+                }
+                self.polled.remove(&base.row);
+                continue;
+            }
+            if other {
                 self.watcher.touch(&base.path);
             }
             if self.watcher.unwatched(base.row).is_none() {
@@ -168,6 +213,39 @@ impl WatchLoop {
         }
         Ok(())
     }
+
+    /// Finds out whether sources that did not answer do again. Whoever listens to that has them looked at.
+    fn bring_back(&self) {
+        for (source, left) in self.engine.couriers.suspended() {
+            if !left.is_zero() {
+                continue;
+            }
+            let engine = Arc::clone(&self.engine);
+            let probing = std::thread::Builder::new()
+                .name("mediafs-back".to_owned())
+                .spawn(move || {
+                    if let Err(error) = engine.couriers.probe(&source, &engine.stopping) {
+                        tracing::debug!(source = %source.root().display(), %error, "no answer yet");
+                    }
+                });
+            if let Err(error) = probing {
+                tracing::warn!(%error, "a source is not tried again");
+            }
+        }
+    }
+}
+
+/// What a root was when it was last looked at.
+#[derive(Clone, PartialEq, Eq)]
+enum RootNow {
+    /// Device and inode, on trusted storage.
+    Here(Option<(u64, u64)>),
+    /// A source that is not trusted, and what is mounted there. Nobody has touched it.
+    There(SourceKey, Option<MountEntry>),
+}
+
+fn mounted_at(source: &Path) -> Option<MountEntry> {
+    MountTable::read().ok()?.holding(source).cloned()
 }
 
 /// Bases whose files are looked at.
@@ -189,7 +267,8 @@ pub(super) fn base_of<'b>(bases: &'b [BaseRow], path: &Path) -> Option<(&'b Base
         .max_by_key(|(base, _)| base.path.components().count())
 }
 
-type Paths = BTreeMap<PathBuf, bool>;
+/// Paths below a base, each with whether all that is below it is meant.
+pub(super) type Paths = BTreeMap<PathBuf, bool>;
 
 fn by_base(bases: &[BaseRow], paths: &[(PathBuf, bool)]) -> BTreeMap<BaseNo, Paths> {
     let mut grouped: BTreeMap<BaseNo, Paths> = BTreeMap::new();
@@ -211,7 +290,7 @@ fn by_base(bases: &[BaseRow], paths: &[(PathBuf, bool)]) -> BTreeMap<BaseNo, Pat
     grouped
 }
 
-fn by_folder(paths: Paths) -> BTreeMap<PathBuf, Vec<(OsString, bool)>> {
+pub(super) fn by_folder(paths: Paths) -> BTreeMap<PathBuf, Vec<(OsString, bool)>> {
     let mut folders: BTreeMap<PathBuf, Vec<(OsString, bool)>> = BTreeMap::new();
     let mut above: Option<PathBuf> = None;
     for (path, whole) in paths {

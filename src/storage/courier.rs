@@ -10,6 +10,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +46,12 @@ pub(crate) enum CourierError {
     /// Who asked has changed their mind.
     #[error("it was called off")]
     Cancelled,
+    /// Its source was let go, so that it can be unmounted.
+    #[error("its storage was let go")]
+    Released,
+    /// The storage answers, but this takes too long.
+    #[error("it takes too long")]
+    TooLong,
 }
 
 type Pending = Mutex<HashMap<u64, Sender<Frame<Reply>>>>;
@@ -55,6 +62,7 @@ pub(crate) struct Courier {
     pending: Arc<Pending>,
     next: AtomicU64,
     child: Mutex<Option<Child>>,
+    released: AtomicBool,
 }
 
 /// The answers to one question, as they come.
@@ -65,13 +73,12 @@ pub(crate) struct Answers<'c> {
 }
 
 impl Courier {
-    /// Starts a child.
-    pub(super) fn start() -> Result<Self, CourierError> {
+    /// Starts a child of this program, which is to be `mediafs`.
+    pub(super) fn start(program: &Path) -> Result<Self, CourierError> {
         let failed = CourierError::NotStarted;
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         ours.set_write_timeout(Some(FULL)).map_err(failed)?;
-        // Not by its path: the binary may have been replaced since this process was started.
-        let child = Command::new("/proc/self/exe")
+        let child = Command::new(program)
             .arg0("mediafs-courier")
             .arg("courier")
             .env_clear()
@@ -105,7 +112,29 @@ impl Courier {
             pending,
             next: AtomicU64::new(0),
             child: Mutex::new(Some(child)),
+            released: AtomicBool::new(false),
         })
+    }
+
+    /// Ends the child at once, whatever it works on; who waits for it is told that it was let go.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    fn end(&self) {
+        let _ = self.socket.lock().shutdown(Shutdown::Both);
+        if let Some(child) = self.child.lock().as_mut() {
+            let _ = child.kill();
+        }
+    }
+
+    fn ended(&self) -> CourierError {
+        if self.released.load(Ordering::SeqCst) {
+            CourierError::Released
+        } else {
+            CourierError::Ended
+        }
     }
 
     /// Asks; the answers come one by one.
@@ -120,7 +149,7 @@ impl Courier {
         };
         match send(&mut *self.socket.lock(), number, question, &[]) {
             Ok(()) => Ok(answers),
-            Err(_) => Err(CourierError::Ended),
+            Err(_) => Err(self.ended()),
         }
     }
 
@@ -149,7 +178,7 @@ impl Answers<'_> {
             }
             match self.frames.recv_timeout(GLANCE) {
                 Ok(frame) => return Ok((frame.header, frame.payload)),
-                Err(RecvTimeoutError::Disconnected) => return Err(CourierError::Ended),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.courier.ended()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if since.elapsed() >= patience {
@@ -167,11 +196,10 @@ impl Drop for Answers<'_> {
 
 impl Drop for Courier {
     fn drop(&mut self) {
-        let _ = self.socket.lock().shutdown(Shutdown::Both);
+        self.end();
         let Some(mut child) = self.child.lock().take() else {
             return;
         };
-        let _ = child.kill();
         // One that hangs in a system call is gone when that ends; somebody has to be there then.
         let reap = move || {
             let _ = child.wait();

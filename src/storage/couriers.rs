@@ -1,4 +1,9 @@
 //! The couriers of all sources: started when needed, ended when idle, refused while their source is suspended.
+//!
+//! A source is named by its [`SourceKey`]. One that does not answer in time is *suspended*: its courier is left behind,
+//! and everybody is told so at once. When its pause is over the next question, whoever asks it, goes to a new courier
+//! and is the probe that brings the source back or suspends it for longer; there is one at a time. Listeners
+//! ([`Couriers::on_change`]) are told of both.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,16 +23,61 @@ const PATIENCE: Duration = Duration::from_secs(12);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// All couriers of a process.
-#[derive(Default)]
-pub(crate) struct Couriers {
-    sources: Mutex<HashMap<PathBuf, Source>>,
+/// The name of a source: the absolute path, without links, of the place where it hangs in the system's tree. For a
+/// volume or share that is where it is mounted, for a cloud root the folder that the client manages.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct SourceKey(PathBuf);
+
+impl SourceKey {
+    /// The source that hangs at `root`.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    /// The file system that holds `path` (absolute, without links), by the system's table: no storage is touched.
+    pub(crate) fn holding(path: &Path) -> Self {
+        let table = MountTable::read().ok();
+        let mount = table.as_ref().and_then(|table| table.holding(path));
+        Self(mount.map_or_else(|| PathBuf::from("/"), |mount| mount.mount_point.clone()))
+    }
+
+    /// Where it hangs.
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
 }
 
-/// One source, by the place where it is mounted.
+/// What is told of a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SourceChange {
+    /// It did not answer in time.
+    Suspended,
+    /// It was suspended, and answers.
+    Answers,
+}
+
+type ToldChange = Arc<dyn Fn(&SourceKey, SourceChange) + Send + Sync>;
+
+/// All couriers of a process.
+pub(crate) struct Couriers {
+    /// What is started.
+    program: PathBuf,
+    sources: Mutex<HashMap<SourceKey, Source>>,
+    listeners: Mutex<Vec<ToldChange>>,
+}
+
+impl Default for Couriers {
+    fn default() -> Self {
+        // Not by its path: the binary may have been replaced since this process was started.
+        Self::of_program(PathBuf::from("/proc/self/exe"))
+    }
+}
+
+/// One source.
 #[derive(Default)]
 struct Source {
     courier: Option<Arc<Courier>>,
+    used: Option<Instant>,
     suspended: Option<Suspended>,
 }
 
@@ -35,105 +85,221 @@ struct Source {
 struct Suspended {
     until: Instant,
     pause: Duration,
+    /// Somebody finds out whether it answers again.
+    probing: bool,
 }
 
 impl Couriers {
-    /// Asks the courier of the source that holds `path` a question with one answer. A source that does not answer in
-    /// time is suspended: until its pause is over, everybody is told so at once.
+    /// Couriers are processes of this program, which is to be `mediafs`.
+    pub(crate) fn of_program(program: PathBuf) -> Self {
+        Self {
+            program,
+            sources: Mutex::default(),
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// Calls `told` whenever a source is suspended or answers again, on the thread that found out. It must not block.
+    pub(crate) fn on_change(
+        &self,
+        told: impl Fn(&SourceKey, SourceChange) + Send + Sync + 'static,
+    ) {
+        self.listeners.lock().push(Arc::new(told));
+    }
+
+    /// Asks the courier of a source a question with one answer. A source that does not answer in time is suspended.
     pub(crate) fn ask(
         &self,
-        path: &Path,
+        source: &SourceKey,
         question: &Question,
         cancel: &AtomicBool,
     ) -> Result<(Reply, Vec<u8>), CourierError> {
-        self.with(path, |courier| courier.ask_once(question, PATIENCE, cancel))
+        self.with(source, |courier| {
+            courier.ask_once(question, PATIENCE, cancel)
+        })
     }
 
     /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one.
     pub(crate) fn ask_all(
         &self,
-        path: &Path,
+        source: &SourceKey,
         question: &Question,
         cancel: &AtomicBool,
         mut last: impl FnMut(Reply) -> bool,
     ) -> Result<(), CourierError> {
-        self.with(path, |courier| {
+        self.with(source, |courier| {
             let answers = courier.ask(question)?;
             while !last(answers.next(PATIENCE, cancel)?.0) {}
             Ok(())
         })
     }
 
+    /// As [`Couriers::ask_all`], of a question that is more than one look: where an answer is long in coming, `alive`
+    /// is asked too, and only if that has no answer either is the source taken for hung. After `limit` the courier is
+    /// ended with [`CourierError::TooLong`], as what it works on may never end.
+    pub(crate) fn ask_long(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        alive: &Question,
+        limit: Duration,
+        cancel: &AtomicBool,
+        mut last: impl FnMut(Reply, Vec<u8>) -> bool,
+    ) -> Result<(), CourierError> {
+        self.with(source, |courier| {
+            let begun = Instant::now();
+            let answers = courier.ask(question)?;
+            loop {
+                let left = limit.saturating_sub(begun.elapsed());
+                match answers.next(left.min(PATIENCE), cancel) {
+                    Ok((reply, payload)) => {
+                        if last(reply, payload) {
+                            return Ok(());
+                        }
+                    }
+                    Err(CourierError::Silent) => {
+                        courier.ask_once(alive, PATIENCE, cancel)?;
+                    }
+                    Err(other) => return Err(other),
+                }
+                if begun.elapsed() >= limit {
+                    return Err(CourierError::TooLong);
+                }
+            }
+        })
+    }
+
+    /// Finds out whether a suspended source answers again, if its pause is over and nobody else does.
+    pub(crate) fn probe(
+        &self,
+        source: &SourceKey,
+        cancel: &AtomicBool,
+    ) -> Result<(), CourierError> {
+        self.ask(source, &Question::Resolve(source.root().into()), cancel)
+            .map(drop)
+    }
+
+    /// Suspended sources, each with what is left of its pause.
+    pub(crate) fn suspended(&self) -> Vec<(SourceKey, Duration)> {
+        let now = Instant::now();
+        let sources = self.sources.lock();
+        let each = sources.iter().filter_map(|(key, source)| {
+            let suspended = source.suspended?;
+            Some((key.clone(), suspended.until.saturating_duration_since(now)))
+        });
+        each.collect()
+    }
+
+    /// Whether a source is suspended.
+    pub(crate) fn is_suspended(&self, source: &SourceKey) -> bool {
+        let sources = self.sources.lock();
+        sources
+            .get(source)
+            .is_some_and(|source| source.suspended.is_some())
+    }
+
+    /// Ends a source's courier at once, so that it can be unmounted; who waits for an answer is told
+    /// [`CourierError::Released`]. The next question starts another one.
+    pub(crate) fn release(&self, source: &SourceKey) {
+        let courier = self
+            .sources
+            .lock()
+            .get_mut(source)
+            .and_then(|source| source.courier.take());
+        if let Some(courier) = courier {
+            courier.release();
+        }
+    }
+
     /// Ends the couriers that nobody asks anything now.
     pub(crate) fn end_idle(&self) {
+        self.end_idle_for(Duration::ZERO);
+    }
+
+    /// Ends the couriers that nobody has asked anything for so long.
+    pub(crate) fn end_idle_for(&self, time: Duration) {
         for source in self.sources.lock().values_mut() {
-            source
-                .courier
-                .take_if(|courier| Arc::strong_count(courier) == 1);
+            if source.used.is_none_or(|used| used.elapsed() >= time) {
+                source
+                    .courier
+                    .take_if(|courier| Arc::strong_count(courier) == 1);
+            }
         }
     }
 
     fn with<T>(
         &self,
-        path: &Path,
+        key: &SourceKey,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        let source = source_of(path);
-        let courier = self.courier(&source)?;
+        let courier = self.courier(key)?;
         let answer = ask(&courier);
-        drop(courier);
+        let mut told = None;
+        let mut sources = self.sources.lock();
+        let source = sources.entry(key.clone()).or_default();
+        source.used = Some(Instant::now());
+        let ours = |of: &mut Arc<Courier>| Arc::ptr_eq(of, &courier);
         match &answer {
             Ok(_) => {
-                if let Some(source) = self.sources.lock().get_mut(&source) {
-                    source.suspended = None;
+                if source.suspended.take().is_some() {
+                    told = Some(SourceChange::Answers);
                 }
             }
-            Err(CourierError::Silent) => self.suspend(&source),
-            Err(CourierError::Ended) => {
-                if let Some(source) = self.sources.lock().get_mut(&source) {
-                    source.courier = None;
+            Err(CourierError::Silent) => {
+                let before = source.suspended;
+                let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
+                source.suspended = Some(Suspended {
+                    until: Instant::now() + pause,
+                    pause,
+                    probing: false,
+                });
+                // It is left behind.
+                source.courier.take_if(ours);
+                if before.is_none() {
+                    told = Some(SourceChange::Suspended);
                 }
             }
-            Err(_) => {}
+            Err(error) => {
+                if !matches!(error, CourierError::Cancelled) {
+                    source.courier.take_if(ours);
+                }
+                if let Some(suspended) = &mut source.suspended {
+                    suspended.probing = false;
+                }
+            }
+        }
+        drop(sources);
+        drop(courier);
+        if let Some(change) = told {
+            let listeners = self.listeners.lock().clone();
+            for told in listeners {
+                told(key, change);
+            }
         }
         answer
     }
 
-    fn courier(&self, source: &Path) -> Result<Arc<Courier>, CourierError> {
+    fn courier(&self, key: &SourceKey) -> Result<Arc<Courier>, CourierError> {
         let mut sources = self.sources.lock();
-        let source = sources.entry(source.to_owned()).or_default();
-        if let Some(suspended) = source.suspended {
+        let source = sources.entry(key.clone()).or_default();
+        if let Some(suspended) = &mut source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
+            if !left.is_zero() || suspended.probing {
                 return Err(CourierError::Suspended(left));
             }
         }
-        if let Some(courier) = &source.courier {
-            return Ok(Arc::clone(courier));
+        let courier = match &source.courier {
+            Some(courier) => Arc::clone(courier),
+            None => {
+                let courier = Arc::new(Courier::start(&self.program)?);
+                source.courier = Some(Arc::clone(&courier));
+                courier
+            }
+        };
+        source.used = Some(Instant::now());
+        if let Some(suspended) = &mut source.suspended {
+            suspended.probing = true;
         }
-        let courier = Arc::new(Courier::start()?);
-        source.courier = Some(Arc::clone(&courier));
         Ok(courier)
     }
-
-    fn suspend(&self, source: &Path) {
-        let mut sources = self.sources.lock();
-        let source = sources.entry(source.to_owned()).or_default();
-        let pause = source
-            .suspended
-            .map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
-        source.suspended = Some(Suspended {
-            until: Instant::now() + pause,
-            pause,
-        });
-        // It is left behind.
-        source.courier = None;
-    }
-}
-
-/// The place where the file system that holds `path` is mounted, by the system's table: no storage is touched.
-fn source_of(path: &Path) -> PathBuf {
-    let table = MountTable::read().ok();
-    let mount = table.as_ref().and_then(|table| table.holding(path));
-    mount.map_or_else(|| PathBuf::from("/"), |mount| mount.mount_point.clone())
 }

@@ -111,17 +111,58 @@ impl From<WireEvidence> for Evidence {
     }
 }
 
+/// One entry of a folder, with all that a look at it says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) name: Bytes,
+    pub(crate) seen: FoundSeen,
+}
+
+impl Found {
+    /// Roughly how many bytes it takes.
+    pub(crate) fn length(&self) -> usize {
+        let link = match &self.seen {
+            FoundSeen::There { link, .. } => link.as_ref().map_or(0, |link| link.0.len()),
+            FoundSeen::Failed(why) => why.len(),
+        };
+        self.name.0.len() + link
+    }
+}
+
+/// What a look at an entry said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum FoundSeen {
+    /// What it is.
+    There {
+        kind: Kind,
+        evidence: WireEvidence,
+        /// Where a link points, as written.
+        link: Option<Bytes>,
+        /// Its bytes are with a cloud provider only: reading them would fetch them.
+        online_only: bool,
+    },
+    /// It can't be looked at, with the system's reason.
+    Failed(String),
+}
+
 /// What a courier is asked. Paths are absolute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     /// Where does this path lead, links followed, and what is there?
     Resolve(Bytes),
-    /// What is in this folder (no link, nothing on another file system)?
-    List(Bytes),
+    /// What is in the folder `below` this root, and what does the disk say of each? No link is followed. With
+    /// `crossing`, other file systems on the way are entered.
+    List {
+        root: Bytes,
+        below: Bytes,
+        crossing: bool,
+    },
     /// What does the disk say of this file?
     Look(Bytes),
     /// And what is it?
     Probe(Bytes),
+    /// All that can be told of a file without reading it again: what becomes of it in the catalog.
+    Facts(Bytes),
     /// Bytes of this file, if the disk still says the same of it; fewer at its end.
     Read {
         file: Bytes,
@@ -136,11 +177,16 @@ pub(crate) enum Question {
 pub(crate) enum Reply {
     /// To [`Question::Resolve`].
     Resolved { path: Bytes, kind: Kind },
-    /// To [`Question::List`], in several frames; `None` where it went meanwhile or can't be looked at.
+    /// To [`Question::List`], in several frames: the folder itself, and some of its entries.
     Listed {
-        entries: Vec<(Bytes, Option<Kind>)>,
+        folder: WireEvidence,
+        entries: Vec<Found>,
         more: bool,
     },
+    /// To [`Question::List`]: something else has that name.
+    NotAFolder,
+    /// To [`Question::List`]: another file system is mounted there.
+    OtherFileSystem,
     /// To [`Question::Look`].
     Seen(WireEvidence),
     /// To [`Question::Probe`].
@@ -148,6 +194,16 @@ pub(crate) enum Reply {
         evidence: WireEvidence,
         verdict: Verdict,
     },
+    /// To [`Question::Facts`], before the last answer: the payload is a part of the capsule.
+    CapsulePart,
+    /// To [`Question::Facts`]: what the disk said before and after, and the facts as JSON.
+    Facts {
+        evidence: WireEvidence,
+        facts: String,
+        has_capsule: bool,
+    },
+    /// To [`Question::Facts`] and [`Question::Read`]: the bytes are with a cloud provider only, and nothing was read.
+    OnlineOnly,
     /// To [`Question::Read`]; the bytes are the payload.
     Bytes,
     /// To [`Question::Read`]: it is another file, or another content, than was asked for.
@@ -225,7 +281,7 @@ mod tests {
 
     #[test]
     fn frames_come_back_as_they_went() {
-        let question = Question::List(Bytes(b"/mnt/\xff odd".to_vec()));
+        let question = Question::Look(Bytes(b"/mnt/\xff odd".to_vec()));
         let mut wire = Vec::new();
         send(&mut wire, 7, &question, b"payload").unwrap();
         let frame = receive::<Question>(&mut wire.as_slice()).unwrap().unwrap();

@@ -4,15 +4,12 @@
 //! the looking and reading, and that is left behind when it does not answer. [`Couriers`] starts them when they are
 //! needed, and says no at once while a source is suspended. [`courier::serve`] is the child's side.
 //!
-//! Import by copy reads through it so far.
+//! The library looks at its untrusted roots through them, and imports from such storage.
 
 pub(crate) mod courier;
 mod couriers;
 mod message;
-mod sources;
 
 pub(crate) use courier::CourierError;
-pub(crate) use couriers::Couriers;
-pub(crate) use message::{Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
-#[allow(unused_imports)]
-pub(crate) use sources::{Found, MountedVolume, SourceError, Sources, Stamp};
+pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
+pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};

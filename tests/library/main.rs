@@ -8,4 +8,5 @@ mod projects;
 mod roots;
 mod scanning;
 mod support;
+mod untrusted;
 mod watching;

@@ -42,6 +42,7 @@ impl House {
     pub(crate) fn config() -> LibraryConfig {
         LibraryConfig {
             hash: false,
+            courier_program: Some(env!("CARGO_BIN_EXE_mediafs").into()),
             ..LibraryConfig::default()
         }
     }

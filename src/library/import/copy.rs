@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord};
-use crate::library::disk::{Folder, RootFolder, evidence_of};
+use crate::library::disk::{LocalFolder, LocalRoot, evidence_of};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::error::LibraryError;
 use crate::library::hash::capsule_of_whole;
@@ -56,7 +56,7 @@ pub(super) enum Halt {
 
 /// A copy on the disk that has no name yet; removed unless it gets one.
 pub(super) struct Temporary {
-    pub(super) folder: Folder,
+    pub(super) folder: LocalFolder,
     /// Below the base.
     pub(super) folder_path: PathBuf,
     pub(super) name: OsString,
@@ -90,7 +90,7 @@ pub(super) struct Copier<'e> {
     engine: &'e Engine,
     options: &'e ImportOptions,
     pub(super) base: BaseRow,
-    root: RootFolder,
+    root: LocalRoot,
     top: PathBuf,
     sources: Sources,
     cleaned: HashSet<PathBuf>,
@@ -126,10 +126,12 @@ impl<'e> Copier<'e> {
             let path = base.path;
             return Err(LibraryError::Untrusted { path, reason });
         }
-        let root = RootFolder::open(&base.path).map_err(|source| LibraryError::Folder {
-            path: base.path.clone(),
-            source,
-        })?;
+        let root = engine
+            .root_here(&base.path)
+            .map_err(|source| LibraryError::Folder {
+                path: base.path.clone(),
+                source,
+            })?;
         Ok(Self {
             engine,
             options,
@@ -249,7 +251,10 @@ impl<'e> Copier<'e> {
         let Some((base, path)) = self.engine.locate(&reader, place)? else {
             return Ok(Some(None));
         };
-        let there = RootFolder::open(&base.path).and_then(|root| root.file(&path));
+        let there = self
+            .engine
+            .root_here(&base.path)
+            .and_then(|root| root.file(&path));
         Ok(match there {
             Ok(_) => None,
             Err(_) => Some(Some(place)),
@@ -324,7 +329,7 @@ impl<'e> Copier<'e> {
     }
 
     /// The folder `below` of the copies, made where it is not there; without what a dead import left in it.
-    fn folder(&mut self, below: &Path) -> io::Result<(Folder, PathBuf)> {
+    fn folder(&mut self, below: &Path) -> io::Result<(LocalFolder, PathBuf)> {
         let path = self.top.join(below);
         let mut folder = match self.root.folder(Path::new("")) {
             Ok(folder) => folder,
@@ -345,7 +350,7 @@ impl<'e> Copier<'e> {
         Ok((folder, path.components().collect()))
     }
 
-    fn temporary(&self, folder: &Folder) -> io::Result<(OsString, File)> {
+    fn temporary(&self, folder: &LocalFolder) -> io::Result<(OsString, File)> {
         let _nobody_cleans = self.engine.temporary.lock();
         let mut name = TEMPORARY.to_vec();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -399,16 +404,16 @@ impl<'e> Reading<'e> {
         file: &'e Source,
         cancel: &'e AtomicBool,
     ) -> Result<(Self, Evidence), Outcome> {
-        match file.through {
+        match &file.through {
             Through::Here => {
-                let (mut opened, evidence, record) = read_source(file)?;
+                let (mut opened, evidence, record) = read_source(engine, file)?;
                 opened
                     .seek(SeekFrom::Start(0))
                     .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))?;
                 Ok((Self::Here(opened, record), evidence))
             }
-            Through::Courier => {
-                let remote = RemoteFile::open(engine, file, cancel)?;
+            Through::Courier(source) => {
+                let remote = RemoteFile::open(engine, file, source, cancel)?;
                 let evidence = remote.evidence();
                 Ok((Self::There(remote), evidence))
             }
@@ -445,7 +450,7 @@ impl Read for Reading<'_> {
 }
 
 /// Refuses what is no media.
-fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Outcome> {
+pub(super) fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Outcome> {
     match record {
         ProbeRecord::Problem(reason) => Err(Outcome::Failed(reason)),
         ProbeRecord::NotMedia if named => Err(Outcome::Failed("not a media file".to_owned())),
@@ -455,12 +460,16 @@ fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Outcome> {
 }
 
 /// Opens a source and reads what it is.
-pub(super) fn read_source(file: &Source) -> Result<(File, Evidence, ProbeRecord), Outcome> {
+pub(super) fn read_source(
+    engine: &Engine,
+    file: &Source,
+) -> Result<(File, Evidence, ProbeRecord), Outcome> {
     let failed = |error: io::Error| Outcome::Failed(format!("it cannot be read: {error}"));
     let (Some(parent), Some(name)) = (file.source.parent(), file.source.file_name()) else {
         return Err(Outcome::Failed("not a file".to_owned()));
     };
-    let (mut opened, evidence) = RootFolder::open(parent)
+    let (mut opened, evidence) = engine
+        .root_here(parent)
         .and_then(|root| root.file(Path::new(name)))
         .map_err(failed)?;
     let record = media(read_facts(&mut opened, name.as_bytes()), file.named)?;

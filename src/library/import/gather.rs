@@ -5,13 +5,14 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::library::disk::{Entry, Folder, NoFolder, RootFolder};
+use crate::library::disk::{Entry, LocalFolder, LocalRoot, NoFolder};
 use crate::library::engine::{Engine, no_folder_reason};
 use crate::library::error::LibraryError;
 use crate::library::progress::Progress;
+use crate::storage::SourceKey;
 
 use super::drive::item_on_drive;
-use super::{ImportMode, ImportOptions, Imported, Outcome, remote};
+use super::{ImportOptions, Imported, Outcome, remote};
 
 /// One thing to do.
 pub(super) enum Task {
@@ -42,12 +43,12 @@ pub(super) struct Source {
 }
 
 /// Who touches a file's storage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Through {
     /// This process: it is trusted.
     Here,
-    /// A courier: it may hang.
-    Courier,
+    /// The courier of this source: it may hang.
+    Courier(SourceKey),
 }
 
 /// Makes the list. Nothing on storage that is not trusted is touched but by couriers.
@@ -88,9 +89,10 @@ fn gather_all(
             tasks.push(Task::Answered(answer));
             continue;
         }
-        if let Some(reason) = engine.untrusted_now(&absolute) {
+        if let Some(untrusted) = engine.untrusted_now(&absolute) {
+            let source = &untrusted.source;
             remote::gather(
-                engine, &absolute, &reason, options, progress, cancel, &mut tasks,
+                engine, &absolute, source, options, progress, cancel, &mut tasks,
             );
             continue;
         }
@@ -105,10 +107,9 @@ fn gather_all(
             tasks.push(Task::Answered(answer));
             continue;
         }
-        if let Some(reason) = engine.untrusted_now(&real) {
-            remote::gather(
-                engine, &real, &reason, options, progress, cancel, &mut tasks,
-            );
+        if let Some(untrusted) = engine.untrusted_now(&real) {
+            let source = &untrusted.source;
+            remote::gather(engine, &real, source, options, progress, cancel, &mut tasks);
             continue;
         }
         match std::fs::metadata(&real) {
@@ -116,11 +117,7 @@ fn gather_all(
                 if options.is_for_one() {
                     return Err(LibraryError::OneForFolder { path: path.clone() });
                 }
-                let reference = match options.mode {
-                    ImportMode::Default | ImportMode::Reference => options.project.is_none(),
-                    ImportMode::Copy => false,
-                };
-                if reference {
+                if options.becomes_root() {
                     tasks.push(Task::Root(real));
                 } else {
                     folder(engine, &real, progress, cancel, &mut tasks);
@@ -173,7 +170,7 @@ fn folder(
     cancel: &AtomicBool,
     tasks: &mut Vec<Task>,
 ) {
-    let root = match RootFolder::open(top) {
+    let root = match engine.root_here(top) {
         Ok(root) => root,
         Err(error) => {
             tasks.push(Task::Answered(Imported::failed(top, error.to_string())));
@@ -220,7 +217,7 @@ fn folder(
                     }));
                 }
                 Some(Entry::Link) => tasks.push(skipped(&path, "a symbolic link")),
-                Some(Entry::Other(what)) => tasks.push(skipped(&path, what)),
+                Some(Entry::Other(what)) => tasks.push(skipped(&path, &what)),
                 None => {}
             }
         }
@@ -228,7 +225,7 @@ fn folder(
     }
 }
 
-fn kind(folder: &Folder, name: &OsStr) -> Option<Entry> {
+fn kind(folder: &LocalFolder, name: &OsStr) -> Option<Entry> {
     folder.look(name).ok().flatten().map(|seen| seen.entry)
 }
 
@@ -238,14 +235,14 @@ pub(super) fn skipped(path: &Path, what: &str) -> Task {
 
 fn open(
     engine: &Engine,
-    root: &RootFolder,
+    root: &LocalRoot,
     relative: &Path,
     absolute: &Path,
-) -> Result<Folder, String> {
+) -> Result<LocalFolder, String> {
     let words = |reason: NoFolder| no_folder_reason(&reason);
     match root.folder_here(relative) {
         Err(NoFolder::OtherFileSystem) => match engine.untrusted_now(absolute) {
-            Some(reason) => Err(reason),
+            Some(untrusted) => Err(untrusted.reason),
             None => root.folder(relative).map_err(words),
         },
         other => other.map_err(words),

@@ -67,6 +67,14 @@ impl ImportOptions {
         self.id.is_some() || self.name.is_some()
     }
 
+    /// Whether a folder becomes a library root, rather than each of its files being taken in.
+    fn becomes_root(&self) -> bool {
+        match self.mode {
+            ImportMode::Default | ImportMode::Reference => self.project.is_none(),
+            ImportMode::Copy => false,
+        }
+    }
+
     /// Why an item that is known already can't be what was wished for, if so.
     fn conflict(&self, item: &ItemRow) -> Option<String> {
         let wished = self.id.as_ref().filter(|id| **id != item.media_id)?;
@@ -275,7 +283,7 @@ impl<'e> Import<'e> {
                 continue;
             }
             if !self.copies() {
-                match prepare_reference(self.engine, &file) {
+                match prepare_reference(self.engine, &file, self.cancel) {
                     Ok(prepared) => self.waiting.push((number, prepared)),
                     Err(outcome) => self.refuse(number, &file.source, outcome),
                 }

@@ -6,19 +6,20 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{
-    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, NewItem,
-    Observation, Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
+    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, Nanoseconds,
+    NewItem, Observation, Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
 };
-use crate::library::disk::{Entry, Folder, RootFolder, evidence_of};
+use crate::library::disk::{Entry, LocalFolder, LocalRoot, evidence_of};
 use crate::library::engine::Engine;
 use crate::library::watching::base_of;
 use crate::model::{ObjectHash, Origin, display_name};
 
-use super::copy::{Temporary, numbered, read_source};
-use super::gather::Source;
-use super::{ImportOptions, Imported, Outcome};
+use super::copy::{Temporary, media, numbered, read_source};
+use super::gather::{Source, Through};
+use super::{ImportOptions, Imported, Outcome, remote};
 
 /// A file that was read, and by copy written; to be entered.
 pub(super) struct Prepared {
@@ -65,11 +66,24 @@ impl From<io::Error> for Refusal {
 }
 
 /// Reads a file that stays where it is.
-pub(super) fn prepare_reference(engine: &Engine, file: &Source) -> Result<Prepared, Outcome> {
-    let (opened, evidence, record) = read_source(file)?;
-    if evidence_of(&opened).ok() != Some(evidence) {
-        return Err(Outcome::Failed(CHANGED.to_owned()));
-    }
+pub(super) fn prepare_reference(
+    engine: &Engine,
+    file: &Source,
+    cancel: &AtomicBool,
+) -> Result<Prepared, Outcome> {
+    let (evidence, record) = match &file.through {
+        Through::Here => {
+            let (opened, evidence, record) = read_source(engine, file)?;
+            if evidence_of(&opened).ok() != Some(evidence) {
+                return Err(Outcome::Failed(CHANGED.to_owned()));
+            }
+            (evidence, record)
+        }
+        Through::Courier(source) => {
+            let (evidence, record) = remote::read_reference(engine, &file.source, source, cancel)?;
+            (evidence, media(record, file.named)?)
+        }
+    };
     let failed = |error: CatalogError| Outcome::Failed(error.to_string());
     let reader = engine.catalog.reader().map_err(failed)?;
     let bases: Vec<BaseRow> = reader.bases().map_err(failed)?;
@@ -139,7 +153,7 @@ pub(super) fn record(
     let entered = engine.write(Durability::Full, |writer| {
         let mut entered = Vec::with_capacity(batch.len());
         for prepared in batch {
-            match enter(writer, project, options, prepared) {
+            match enter(engine, writer, project, options, prepared) {
                 Ok(done) => entered.push(done),
                 Err(Refusal::Catalog(error)) => return Err(error),
                 Err(Refusal::This(reason)) => {
@@ -165,6 +179,7 @@ pub(super) fn record(
         // A sound that was referenced outside of all roots is watched from now on.
         if let (Way::Reference(path), BaseKind::Computer) = (&prepared.way, prepared.base.kind)
             && let Some(parent) = path.parent()
+            && engine.untrusted_file(&prepared.source).is_none()
         {
             engine.watch(prepared.base.row, &prepared.base.path.join(parent));
         }
@@ -173,16 +188,16 @@ pub(super) fn record(
 }
 
 fn enter(
+    engine: &Engine,
     writer: &mut Writer,
     project: Option<&BaseRow>,
     options: &ImportOptions,
     prepared: &Prepared,
 ) -> Result<Imported, Refusal> {
-    let root = RootFolder::open(&prepared.base.path)?;
     let scope = project.map(|base| base.row);
     let (place, hash, copied) = match &prepared.way {
         Way::Reference(relative) => {
-            let place = see_reference(writer, &root, prepared, relative)?;
+            let place = see_reference(engine, writer, prepared, relative)?;
             (place, None, None)
         }
         Way::Copy {
@@ -196,6 +211,7 @@ fn enter(
                 let name = taken.name;
                 return Err(CatalogError::IdTaken { media_id, name }.into());
             }
+            let root = engine.root_here(&prepared.base.path)?;
             let place = see_copy(writer, &root, prepared, temporary, unclaimed.as_deref())?;
             (place, Some(temporary.origin.hash()), Some(temporary))
         }
@@ -257,15 +273,28 @@ fn new_item(
 }
 
 pub(super) fn see_reference(
+    engine: &Engine,
     writer: &mut Writer,
-    root: &RootFolder,
     prepared: &Prepared,
     relative: &Path,
 ) -> Result<PlaceNo, Refusal> {
     let gone = || Refusal::This("it is not there any more".to_owned());
     let parent = relative.parent().unwrap_or_else(|| Path::new(""));
     let name = relative.file_name().ok_or_else(gone)?;
-    let folder = Engine::ensure_folder(writer, root, &prepared.base, parent)?.ok_or_else(gone)?;
+    if engine.untrusted_file(&prepared.source).is_some() {
+        // Nobody waits for a courier under the catalog's lock: what it has just said of the file counts.
+        let mut folder = prepared.base.top;
+        for part in parent {
+            folder = match writer.reader().child_folder(folder, part)? {
+                Some(known) if known.name == part => known.row,
+                // A look at it tells when its list was changed.
+                _ => writer.folder(folder, part, Nanoseconds(0))?,
+            };
+        }
+        return Ok(observe(writer, folder, name, prepared.evidence)?);
+    }
+    let root = engine.root_here(&prepared.base.path)?;
+    let folder = Engine::ensure_folder(writer, &root, &prepared.base, parent)?.ok_or_else(gone)?;
     let handle = root.folder(parent).map_err(|_| gone())?;
     let seen = handle.look(name)?.ok_or_else(gone)?;
     if seen.entry != Entry::File || !seen.evidence.same_bytes(&prepared.evidence) {
@@ -276,7 +305,7 @@ pub(super) fn see_reference(
 
 fn see_copy(
     writer: &mut Writer,
-    root: &RootFolder,
+    root: &LocalRoot,
     prepared: &Prepared,
     temporary: &Temporary,
     unclaimed: Option<&OsStr>,
@@ -300,7 +329,7 @@ fn see_copy(
 /// Gives a copy the first name that nobody has, or had: an item that is missing keeps its place.
 fn name_copy(
     writer: &Writer,
-    handle: &Folder,
+    handle: &LocalFolder,
     temporary: &Temporary,
     folder: FolderNo,
     wanted: &OsStr,
@@ -329,7 +358,7 @@ fn name_copy(
 fn restored(
     writer: &mut Writer,
     base: BaseNo,
-    root: &RootFolder,
+    root: &LocalRoot,
     temporary: &Temporary,
 ) -> Result<Option<PlaceNo>, Refusal> {
     let Some(place) = temporary.restores else {

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{BaseKind, CatalogError, Durability, ItemNo, ItemRow, ProbeRecord};
-use crate::library::disk::RootFolder;
 use crate::library::identity::hash_of;
 use crate::library::owner::Library;
 use crate::model::Format;
@@ -76,10 +75,15 @@ impl Library {
             named: true,
             through: Through::Here,
         };
-        let prepared = prepare_reference(engine, &source).map_err(|outcome| match outcome {
-            Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
-            Outcome::Imported | Outcome::Already => unusable("it cannot be read".to_owned()),
-        })?;
+        let prepared =
+            prepare_reference(engine, &source, &engine.stopping).map_err(
+                |outcome| match outcome {
+                    Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
+                    Outcome::Imported | Outcome::Already => {
+                        unusable("it cannot be read".to_owned())
+                    }
+                },
+            )?;
         let row = engine
             .catalog
             .reader()?
@@ -103,9 +107,7 @@ impl Library {
             Refusal::Catalog(error) => error.into(),
         };
         let left = engine.catalog.write(Durability::Full, |writer| {
-            let root = RootFolder::open(&prepared.base.path)
-                .map_err(|error| unusable(error.to_string()))?;
-            let place = see_reference(writer, &root, &prepared, relative).map_err(refused)?;
+            let place = see_reference(engine, writer, &prepared, relative).map_err(refused)?;
             let generation = match writer.reader().place(place)? {
                 Some(row) => row.generation,
                 None => return Err(unusable("it was gone at once".to_owned())),
@@ -156,7 +158,7 @@ impl Library {
                 .source
                 .parent()
                 .zip(new.source.file_name())
-                .map(|(parent, name)| RootFolder::open(parent)?.file(Path::new(name)));
+                .map(|(parent, name)| self.engine.root_here(parent)?.file(Path::new(name)));
             if let Some(Ok((mut file, _))) = opened
                 && hash_of(&mut file, || self.engine.stopping()).ok().flatten() == Some(hash)
             {

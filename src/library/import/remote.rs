@@ -4,17 +4,19 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::catalog::Evidence;
-use crate::library::engine::Engine;
+use crate::catalog::{Evidence, ProbeRecord};
+use crate::library::disk::{Entry, NoFolder};
+use crate::library::engine::{Engine, no_folder_reason};
 use crate::library::progress::Progress;
+use crate::library::remote::{Facts, RemoteRoot, facts};
 use crate::library::sweep::below;
-use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, SourceKey, Verdict};
 
 use super::gather::{Source, Task, Through, skipped};
-use super::{ImportMode, ImportOptions, Imported, Outcome};
+use super::{ImportOptions, Imported, Outcome};
 
-/// More entries of one folder than these are given up: a list that never ends must not fill the memory.
-const MOST_ENTRIES: usize = 1_000_000;
+const ONLINE_ONLY: &str =
+    "its bytes are with the cloud provider only; make it available offline first";
 
 /// What a courier's trouble means for whoever named `path`.
 fn trouble(path: &Path, error: &CourierError) -> String {
@@ -31,26 +33,16 @@ fn trouble(path: &Path, error: &CourierError) -> String {
 pub(super) fn gather(
     engine: &Engine,
     named: &Path,
-    reason: &str,
+    source: &SourceKey,
     options: &ImportOptions,
     progress: &Progress,
     cancel: &AtomicBool,
     tasks: &mut Vec<Task>,
 ) {
     let mut fail = |why: String| tasks.push(Task::Answered(Imported::failed(named, why)));
-    let copied = match options.mode {
-        ImportMode::Default => options.project.is_some(),
-        ImportMode::Copy => true,
-        ImportMode::Reference => false,
-    };
-    if !copied {
-        return fail(format!(
-            "{reason}, and can't be left there in this version; import it with --copy"
-        ));
-    }
     let asked = engine
         .couriers
-        .ask(named, &Question::Resolve(named.into()), cancel);
+        .ask(source, &Question::Resolve(named.into()), cancel);
     let (real, kind) = match asked {
         Ok((Reply::Resolved { path, kind }, _)) => (PathBuf::from(path), kind),
         Ok((Reply::NotFound, _)) => return fail("there is no such file or folder".to_owned()),
@@ -59,19 +51,25 @@ pub(super) fn gather(
         Err(CourierError::Cancelled) => return,
         Err(error) => return fail(trouble(named, &error)),
     };
+    // A link may have led elsewhere.
+    let elsewhere = engine.source(&real);
+    let source = elsewhere.as_ref().unwrap_or(source);
     match kind {
         Kind::Folder if options.is_for_one() => fail(
             "an id or a name is for one file, but this is a folder; import the file itself"
                 .to_owned(),
         ),
-        Kind::Folder => folder(engine, &real, progress, cancel, tasks),
+        Kind::Folder if !options.becomes_root() => {
+            folder(engine, source, &real, progress, cancel, tasks);
+        }
+        Kind::Folder => tasks.push(Task::Root(real)),
         Kind::File => {
             progress.add_seen(1);
             tasks.push(Task::File(Source {
                 source: real,
                 below: PathBuf::new(),
                 named: true,
-                through: Through::Courier,
+                through: Through::Courier(source.clone()),
             }));
         }
         Kind::Link | Kind::Other(_) => fail("neither a file nor a folder".to_owned()),
@@ -81,6 +79,7 @@ pub(super) fn gather(
 /// Everything below a folder, by name.
 fn folder(
     engine: &Engine,
+    source: &SourceKey,
     top: &Path,
     progress: &Progress,
     cancel: &AtomicBool,
@@ -96,61 +95,45 @@ fn folder(
         if engine.excluded(&absolute).is_some() {
             continue;
         }
-        let mut entries = Vec::new();
-        let mut refused = None;
-        let question = Question::List(absolute.as_path().into());
-        let asked = engine
-            .couriers
-            .ask_all(&absolute, &question, cancel, |reply| match reply {
-                Reply::Listed {
-                    entries: mut page,
-                    more,
-                } => {
-                    entries.append(&mut page);
-                    if more && entries.len() > MOST_ENTRIES {
-                        refused = Some("too many files in one folder".to_owned());
-                    }
-                    !more || refused.is_some()
-                }
-                Reply::Failed(why) => {
-                    refused = Some(why);
-                    true
-                }
-                _ => {
-                    refused = Some(CourierError::Ended.to_string());
-                    true
-                }
-            });
-        match asked {
-            Ok(()) => {}
-            Err(CourierError::Cancelled) => return,
-            Err(error) => refused = Some(trouble(&absolute.join("x"), &error)),
-        }
-        if let Some(why) = refused {
-            tasks.push(Task::Answered(Imported::failed(&absolute, why)));
-            continue;
-        }
-        let mut entries: Vec<(std::ffi::OsString, Option<Kind>)> = entries
-            .into_iter()
-            .map(|(name, kind)| (name.into(), kind))
-            .collect();
+        let root = RemoteRoot::new(engine, source.clone(), top, cancel);
+        let listed = match root.folder(&relative) {
+            Ok(listed) => listed,
+            Err(_) if cancel.load(Ordering::Relaxed) => return,
+            Err(reason) => {
+                let why = if root.is_lost() {
+                    format!(
+                        "{}: {}; import again when it does",
+                        no_folder_words(&reason),
+                        absolute.display()
+                    )
+                } else {
+                    no_folder_reason(&reason)
+                };
+                tasks.push(Task::Answered(Imported::failed(&absolute, why)));
+                continue;
+            }
+        };
+        let mut entries = listed.entries();
         entries.sort_by(|one, other| one.0.cmp(&other.0));
         let mut folders = Vec::new();
         for (name, kind) in entries {
             let path = absolute.join(&name);
             match kind {
-                Some(Kind::Folder) => folders.push(relative.join(&name)),
-                Some(Kind::File) => {
+                Some(Entry::Folder) => folders.push(relative.join(&name)),
+                Some(Entry::File) if listed.is_online_only(&name) => {
+                    tasks.push(skipped(&path, ONLINE_ONLY));
+                }
+                Some(Entry::File) => {
                     progress.add_seen(1);
                     tasks.push(Task::File(Source {
                         source: path,
                         below: below(&own_name, &relative),
                         named: false,
-                        through: Through::Courier,
+                        through: Through::Courier(source.clone()),
                     }));
                 }
-                Some(Kind::Link) => tasks.push(skipped(&path, "a symbolic link")),
-                Some(Kind::Other(what)) => tasks.push(skipped(&path, &what)),
+                Some(Entry::Link) => tasks.push(skipped(&path, "a symbolic link")),
+                Some(Entry::Other(what)) => tasks.push(skipped(&path, &what)),
                 None => {}
             }
         }
@@ -159,9 +142,35 @@ fn folder(
     }
 }
 
+fn no_folder_words(reason: &NoFolder) -> String {
+    match reason {
+        NoFolder::Failed(error) => error.to_string(),
+        other => no_folder_reason(other),
+    }
+}
+
+/// What a file that stays where it is says of itself, as its courier has read it.
+pub(super) fn read_reference(
+    engine: &Engine,
+    path: &Path,
+    source: &SourceKey,
+    cancel: &AtomicBool,
+) -> Result<(Evidence, ProbeRecord), Outcome> {
+    let failed = |why: String| Outcome::Failed(format!("it cannot be read: {why}"));
+    match facts(engine, source, path, cancel) {
+        Ok(Facts::Read(evidence, record)) => Ok((evidence, *record)),
+        Ok(Facts::Changed) => Err(failed("it changed meanwhile".to_owned())),
+        Ok(Facts::OnlineOnly) => Err(failed(ONLINE_ONLY.to_owned())),
+        Ok(Facts::NotFound) => Err(failed("it is not there any more".to_owned())),
+        Ok(Facts::Failed(why)) => Err(failed(why)),
+        Err(error) => Err(failed(trouble(path, &error))),
+    }
+}
+
 /// A file that a courier reads, from its start to its end.
 pub(super) struct RemoteFile<'e> {
     engine: &'e Engine,
+    source: &'e SourceKey,
     path: &'e Path,
     evidence: Evidence,
     cancel: &'e AtomicBool,
@@ -175,23 +184,26 @@ impl<'e> RemoteFile<'e> {
     pub(super) fn open(
         engine: &'e Engine,
         file: &'e Source,
+        source: &'e SourceKey,
         cancel: &'e AtomicBool,
     ) -> Result<Self, Outcome> {
         let path = file.source.as_path();
         let failed = |why: String| Outcome::Failed(format!("it cannot be read: {why}"));
         let asked = engine
             .couriers
-            .ask(path, &Question::Probe(path.into()), cancel);
+            .ask(source, &Question::Probe(path.into()), cancel);
         let (evidence, verdict) = match asked {
             Ok((Reply::Probed { evidence, verdict }, _)) => (evidence.into(), verdict),
             Ok((Reply::NotFound, _)) => return Err(failed("it is not there any more".to_owned())),
             Ok((Reply::Failed(why), _)) => return Err(failed(why)),
+            Ok((Reply::OnlineOnly, _)) => return Err(failed(ONLINE_ONLY.to_owned())),
             Ok(_) => return Err(failed(CourierError::Ended.to_string())),
             Err(error) => return Err(failed(trouble(path, &error))),
         };
         match verdict {
             Verdict::Media => Ok(Self {
                 engine,
+                source,
                 path,
                 evidence,
                 cancel,
@@ -213,7 +225,10 @@ impl<'e> RemoteFile<'e> {
     /// The disk says the same now.
     pub(super) fn is_unchanged(&self) -> bool {
         let question = Question::Look(self.path.into());
-        let seen = self.engine.couriers.ask(self.path, &question, self.cancel);
+        let seen = self
+            .engine
+            .couriers
+            .ask(self.source, &question, self.cancel);
         matches!(seen, Ok((Reply::Seen(now), _)) if Evidence::from(now) == self.evidence)
     }
 }
@@ -228,7 +243,10 @@ impl Read for RemoteFile<'_> {
                 offset: self.offset,
                 length: LONGEST_PAYLOAD,
             };
-            let asked = self.engine.couriers.ask(self.path, &question, self.cancel);
+            let asked = self
+                .engine
+                .couriers
+                .ask(self.source, &question, self.cancel);
             self.buffer = match asked {
                 Ok((Reply::Bytes, bytes)) => bytes,
                 Ok((Reply::Changed | Reply::NotFound, _)) => Vec::new(),

@@ -1,0 +1,334 @@
+//! The daemon's side of looking at untrusted storage: what its courier is asked, and what the answers mean.
+//!
+//! Nothing here touches a disk. Answers come from a process that a hostile file may have led astray, so their number
+//! and size are bounded here again.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::catalog::{Evidence, ProbeRecord};
+use crate::silence::Capsule;
+use crate::storage::{CourierError, Found, FoundSeen, Kind, Question, Reply, SourceKey};
+
+use super::disk::{Entry, NoFolder, Seen};
+use super::engine::Engine;
+use super::wire_facts;
+
+/// More entries of one folder than these are given up: a list that never ends must not fill the memory.
+pub(super) const MOST_ENTRIES: usize = 1_000_000;
+/// How long reading one file for its facts may take, where its source answers other questions meanwhile.
+const LONGEST_READING: Duration = Duration::from_secs(60);
+
+/// A root on storage that only its courier touches.
+pub(super) struct RemoteRoot<'e> {
+    engine: &'e Engine,
+    source: SourceKey,
+    path: PathBuf,
+    cancel: &'e AtomicBool,
+    /// Its storage did not answer.
+    lost: AtomicBool,
+}
+
+impl std::fmt::Debug for RemoteRoot<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteRoot")
+            .field("source", &self.source)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A folder as its courier has listed it.
+#[derive(Debug)]
+pub(super) struct RemoteFolder {
+    evidence: Evidence,
+    /// In the order of the disk.
+    names: Vec<OsString>,
+    entries: HashMap<OsString, Result<Known, String>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    seen: Seen,
+    link: Option<OsString>,
+    online_only: bool,
+}
+
+impl<'e> RemoteRoot<'e> {
+    pub(super) fn new(
+        engine: &'e Engine,
+        source: SourceKey,
+        path: &Path,
+        cancel: &'e AtomicBool,
+    ) -> Self {
+        Self {
+            engine,
+            source,
+            path: path.to_owned(),
+            cancel,
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the folder is there at all.
+    pub(super) fn check(&self) -> Result<(), NoFolder> {
+        let question = Question::Resolve(self.path.as_path().into());
+        let failed = |why: String| NoFolder::Failed(io::Error::other(why));
+        let asked = self
+            .engine
+            .couriers
+            .ask(&self.source, &question, self.cancel);
+        match asked {
+            Ok((Reply::Resolved { path, kind }, _)) => {
+                if kind == Kind::Folder && PathBuf::from(path) == self.path {
+                    Ok(())
+                } else {
+                    Err(NoFolder::NotAFolder)
+                }
+            }
+            Ok((Reply::NotFound, _)) => Err(NoFolder::Absent),
+            Ok((Reply::NotAFolder, _)) => Err(NoFolder::NotAFolder),
+            Ok((Reply::Failed(why), _)) => Err(failed(why)),
+            Ok(_) => Err(failed(CourierError::Ended.to_string())),
+            Err(error) => {
+                self.lost.store(true, Ordering::Relaxed);
+                Err(failed(error.to_string()))
+            }
+        }
+    }
+
+    /// Lists the folder at `below`, if all of the way to it is on the root's own file system.
+    pub(super) fn folder(&self, below: &Path) -> Result<RemoteFolder, NoFolder> {
+        if self.is_lost() {
+            return Err(NoFolder::Failed(io::Error::other(
+                CourierError::Silent.to_string(),
+            )));
+        }
+        let listed = list(self.engine, &self.source, &self.path, below, self.cancel);
+        // One that ended for another reason is worth another one.
+        let listed = match listed {
+            Err(Refused::Courier(CourierError::Ended)) => {
+                list(self.engine, &self.source, &self.path, below, self.cancel)
+            }
+            other => other,
+        };
+        listed.map_err(|refused| match refused {
+            Refused::Disk(reason) => reason,
+            Refused::Courier(error) => {
+                self.lost.store(true, Ordering::Relaxed);
+                NoFolder::Failed(io::Error::other(error.to_string()))
+            }
+        })
+    }
+}
+
+enum Refused {
+    Disk(NoFolder),
+    Courier(CourierError),
+}
+
+fn list(
+    engine: &Engine,
+    source: &SourceKey,
+    root: &Path,
+    below: &Path,
+    cancel: &AtomicBool,
+) -> Result<RemoteFolder, Refused> {
+    let question = Question::List {
+        root: root.into(),
+        below: below.into(),
+        crossing: false,
+    };
+    let mut folder: Option<RemoteFolder> = None;
+    let mut refused = None;
+    let asked = engine
+        .couriers
+        .ask_all(source, &question, cancel, |reply| match reply {
+            Reply::Listed {
+                folder: evidence,
+                entries,
+                more,
+            } => {
+                let folder = folder.get_or_insert_with(|| RemoteFolder {
+                    evidence: evidence.into(),
+                    names: Vec::new(),
+                    entries: HashMap::new(),
+                });
+                entries.into_iter().for_each(|found| folder.add(found));
+                if more && folder.names.len() > MOST_ENTRIES {
+                    refused = Some(NoFolder::Failed(io::Error::other(
+                        "too many files in one folder",
+                    )));
+                }
+                !more || refused.is_some()
+            }
+            other => {
+                refused = Some(match other {
+                    Reply::NotFound => NoFolder::Absent,
+                    Reply::NotAFolder => NoFolder::NotAFolder,
+                    Reply::OtherFileSystem => NoFolder::OtherFileSystem,
+                    Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
+                    _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
+                });
+                true
+            }
+        });
+    asked.map_err(Refused::Courier)?;
+    match (refused, folder) {
+        (None, Some(folder)) => Ok(folder),
+        (Some(reason), _) => Err(Refused::Disk(reason)),
+        (None, None) => Err(Refused::Courier(CourierError::Ended)),
+    }
+}
+
+impl RemoteFolder {
+    fn add(&mut self, found: Found) {
+        let name = OsString::from(found.name);
+        // No disk has such names.
+        if name.is_empty() || name == "." || name == ".." || name.as_encoded_bytes().contains(&b'/')
+        {
+            return;
+        }
+        let known = match found.seen {
+            FoundSeen::Failed(why) => Err(why),
+            FoundSeen::There {
+                kind,
+                evidence,
+                link,
+                online_only,
+            } => Ok(Known {
+                seen: Seen {
+                    entry: entry_of(kind),
+                    evidence: evidence.into(),
+                    mount: 0,
+                },
+                link: link.map(OsString::from),
+                online_only,
+            }),
+        };
+        if self.entries.insert(name.clone(), known).is_none() {
+            self.names.push(name);
+        }
+    }
+
+    pub(super) fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Seen>> {
+        match self.entries.get(name) {
+            Some(Ok(known)) => Ok(Some(known.seen.clone())),
+            Some(Err(why)) => Err(io::Error::other(why.clone())),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn is_online_only(&self, name: &OsStr) -> bool {
+        matches!(self.entries.get(name), Some(Ok(known)) if known.online_only)
+    }
+
+    pub(super) fn link(&self, name: &OsStr) -> io::Result<OsString> {
+        let known = self.entries.get(name).and_then(|known| known.as_ref().ok());
+        known
+            .and_then(|known| known.link.clone())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    pub(super) fn entries(&self) -> Vec<(OsString, Option<Entry>)> {
+        let each = self.names.iter().map(|name| {
+            let known = self.entries.get(name).and_then(|known| known.as_ref().ok());
+            (name.clone(), known.map(|known| known.seen.entry.clone()))
+        });
+        each.collect()
+    }
+}
+
+fn entry_of(kind: Kind) -> Entry {
+    match kind {
+        Kind::File => Entry::File,
+        Kind::Folder => Entry::Folder,
+        Kind::Link => Entry::Link,
+        Kind::Other(what) => Entry::Other(what.into()),
+    }
+}
+
+/// What a courier found out about one file.
+#[derive(Debug)]
+pub(super) enum Facts {
+    /// What the disk said before and after it was read, and what it is.
+    Read(Evidence, Box<ProbeRecord>),
+    /// It changed while it was read.
+    Changed,
+    /// Its bytes are with a cloud provider only; it was not read.
+    OnlineOnly,
+    /// There is nothing of that name.
+    NotFound,
+    /// It can't be read, with the reason.
+    Failed(String),
+}
+
+/// Has the file at the absolute `path` read for its facts. [`CourierError::Ended`] and [`CourierError::TooLong`] may be
+/// the file's fault.
+pub(super) fn facts(
+    engine: &Engine,
+    source: &SourceKey,
+    path: &Path,
+    cancel: &AtomicBool,
+) -> Result<Facts, CourierError> {
+    // Folders are listed while a file is read: one that answers shows that the source does.
+    let alive = Question::Resolve(path.parent().unwrap_or(path).into());
+    let mut capsule = Vec::new();
+    let mut too_large = false;
+    let mut found = None;
+    let question = Question::Facts(path.into());
+    engine.couriers.ask_long(
+        source,
+        &question,
+        &alive,
+        LONGEST_READING,
+        cancel,
+        |reply, payload| {
+            found = Some(match reply {
+                Reply::CapsulePart => {
+                    too_large |= capsule.len() + payload.len() > wire_facts::MOST_CAPSULE;
+                    if !too_large {
+                        capsule.extend_from_slice(&payload);
+                    }
+                    return false;
+                }
+                Reply::Facts {
+                    evidence,
+                    facts,
+                    has_capsule,
+                } => {
+                    let evidence = Evidence::from(evidence);
+                    let most = Capsule::most_bytes(evidence.size);
+                    let fits = !too_large && u64::try_from(capsule.len()).is_ok_and(|n| n <= most);
+                    let capsule = (has_capsule && fits).then(|| Capsule {
+                        bytes: std::mem::take(&mut capsule),
+                    });
+                    let record = wire_facts::decode(&facts, capsule)
+                        .unwrap_or_else(|| ProbeRecord::Problem(ODD.to_owned()));
+                    Facts::Read(evidence, Box::new(record))
+                }
+                Reply::Changed => Facts::Changed,
+                Reply::OnlineOnly => Facts::OnlineOnly,
+                Reply::NotFound => Facts::NotFound,
+                Reply::Failed(why) => Facts::Failed(why),
+                _ => Facts::Failed(ODD.to_owned()),
+            });
+            true
+        },
+    )?;
+    found.ok_or(CourierError::Ended)
+}
+
+const ODD: &str = "what was read of it makes no sense";
