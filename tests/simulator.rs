@@ -6,13 +6,16 @@ mod support;
 
 use std::fs::{File, read_dir};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use support::cloud::{Cloud, Fault, Mark, Op};
-use support::players::{Content, How, Outcome, Running, Seen, Truth, Use};
+use support::matrix::{Stage, Trouble, cells};
+use support::players::{Class, Content, How, Outcome, Running, Seen, Truth, Use, compare};
 use support::rclone::mounted_kind;
-use support::{sounds::wav, wait_until};
+use support::sounds::wav;
+use support::{Home, SHOWN_WITHIN, path_of, wait_until};
 
 /// So long is a program waited for that is to hang: longer than any that is only slow here.
 const HANGS: Duration = Duration::from_millis(700);
@@ -350,4 +353,145 @@ fn files_that_are_not_here_show_it_and_come_when_read() {
     assert!(!stand_in.exists());
     assert_eq!(std::fs::read(cloud.path("kick.wav")).unwrap(), kick);
     assert!(cloud.residency().values().all(|here| *here));
+}
+
+#[test]
+fn each_trouble_comes_at_each_stage_and_goes() {
+    let (cloud, kick) = with_a_kick();
+    let size = kick.len() as u64;
+    let mut met = 0;
+    for (trouble, stage) in cells() {
+        let path = if stage == Stage::Readdir {
+            "kit"
+        } else {
+            "kit/kick.wav"
+        };
+        let fault = cloud.inject(stage.rule(trouble, path, size).unwrap());
+        let seen = stage
+            .use_of(cloud.path(path))
+            .within(HANGS)
+            .see(truth(&kick));
+        let case = format!(
+            "{trouble:?} {stage:?} {:?} {:?}",
+            seen.outcome, seen.requests
+        );
+        assert!(cloud.hits(fault) > 0, "{case}");
+        let bytes = [Stage::FirstRead, Stage::Midway, Stage::Map].contains(&stage);
+        let error = |errno: Errno| match stage {
+            Stage::Map => Outcome::Signal(7),
+            _ => Outcome::Errno(errno.raw_os_error()),
+        };
+        let expected = match trouble {
+            // As long as it is allowed to be slow.
+            Trouble::Slow => seen.outcome,
+            Trouble::Hung => Outcome::Hang,
+            Trouble::Error => error(Errno::IO),
+            Trouble::Offline => error(Errno::NETUNREACH),
+            Trouble::Full => error(Errno::NOSPC),
+            Trouble::Vanishes if bytes => error(Errno::STALE),
+            Trouble::Vanishes => error(Errno::NOENT),
+            Trouble::WrongSize => Outcome::Done,
+            Trouble::WrongBytes => Outcome::Wrong,
+        };
+        assert_eq!(seen.outcome, expected, "{case}");
+        if trouble == Trouble::Slow {
+            let latency = Duration::from_millis(100);
+            assert!(
+                seen.longest() >= latency || seen.outcome == Outcome::Hang,
+                "{case}"
+            );
+        }
+        if stage == Stage::Midway {
+            assert!(seen.bytes.len() >= kick.len() / 2 - 4096, "{case}");
+        }
+        cloud.heal();
+        wait_until(Duration::from_secs(5), "nobody to wait", || {
+            cloud.waiting() == 0
+        });
+        let after = use_of(&cloud, How::Read).see(truth(&kick));
+        assert_eq!(after.outcome, Outcome::Bytes, "after {case}");
+        met += 1;
+    }
+    // 5 at all 6 stages, going away at 5, wrong sizes at 1, wrong bytes at 3.
+    assert_eq!(met, 39);
+}
+
+#[test]
+fn a_drive_imports_from_a_cloud_and_each_class_has_its_door() {
+    let (cloud, kick) = with_a_kick();
+    let home = Home::new();
+    let drive = home.mount_with(&[]);
+    let before = cloud.counts_of("kit/kick.wav");
+    let source = cloud.path("kit/kick.wav");
+    home.run(["import".as_ref(), "--copy".as_ref(), source.as_os_str()]);
+    let asked = cloud.counts_of("kit/kick.wav") - before;
+    assert!(asked.opens > 0 && asked.bytes >= kick.len() as u64);
+
+    let item = home.wait_for_items(1)[0].clone();
+    let mut silence = kick.clone();
+    silence[44..].fill(0);
+    let truth = Truth {
+        bytes: &kick,
+        placeholder: &silence,
+    };
+    let used = |class: Class, how| class.uses(how, &home.mount_point(), path_of(&item));
+    cloud.untouched_during(|| {
+        for class in Class::ALL {
+            for how in How::BYTES {
+                let seen = used(class, how).see(truth);
+                assert_eq!(seen.outcome, Outcome::Bytes, "{class:?} {how:?}");
+            }
+        }
+    });
+
+    let copy = PathBuf::from(item["resolvedPath"].as_str().unwrap());
+    std::fs::remove_file(copy).unwrap();
+    wait_until(SHOWN_WITHIN, "the sound to be missing", || {
+        home.items()[0]["availability"] == "missing"
+    });
+    for class in Class::ALL {
+        let seen = used(class, How::Read).see(truth);
+        let expected = match class {
+            Class::Player | Class::Loader => Outcome::Silence,
+            _ => Outcome::Errno(Errno::NODATA.raw_os_error()),
+        };
+        assert_eq!(seen.outcome, expected, "{class:?} {seen:?}");
+    }
+    drive.stop();
+}
+
+#[test]
+fn bytes_are_told_from_silence_and_from_lies() {
+    let truth = Truth {
+        bytes: &[1, 2, 3, 4],
+        placeholder: &[1, 0, 0, 0],
+    };
+    for (bytes, start, content) in [
+        (&[][..], 0, Content::Nothing),
+        (&[1, 2, 3, 4], 0, Content::Bytes),
+        (&[3, 4], 2, Content::Bytes),
+        (&[1, 0, 0, 0], 0, Content::Silence),
+        (&[0, 0], 2, Content::Silence),
+        (&[1, 2, 0, 0], 0, Content::Mixed),
+        (&[1, 2, 3, 5], 0, Content::Wrong),
+        (&[1, 2, 3, 4, 0], 0, Content::Wrong),
+        (&[2, 1], 0, Content::Wrong),
+    ] {
+        assert_eq!(
+            compare(bytes, start, truth),
+            content,
+            "{bytes:?} at {start}"
+        );
+    }
+    // A file that ends early is no file that was read well.
+    let (cloud, kick) = with_a_kick();
+    cloud.overwrite("kit/kick.wav", kick[..5000].to_vec());
+    let seen = use_of(&cloud, How::Read).see(self::truth(&kick));
+    assert_eq!(
+        (seen.outcome, seen.content),
+        (Outcome::Short, Content::Bytes)
+    );
+    let part = use_of(&cloud, How::Read).from(100).length(200);
+    let seen = part.see(self::truth(&kick));
+    assert_eq!((seen.outcome, seen.bytes.len()), (Outcome::Bytes, 200));
 }

@@ -54,7 +54,6 @@ fn exercise(kind: Kind) {
     (&used).read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, wav(1000, 1));
     drop(used);
-    // ntfs-3g lets go of the device a moment after its last file.
     volume.mount(&at("here"));
 
     volume.move_to(&at("there"));

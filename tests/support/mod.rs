@@ -12,6 +12,7 @@
 
 pub mod cloud;
 pub mod janitor;
+pub mod matrix;
 pub mod players;
 pub mod rclone;
 pub mod sounds;

@@ -2,15 +2,21 @@
 //! what they saw in the end. Each is a process of its own, as one that hangs in the kernel can't be ended at all, and one
 //! that maps a file may die of it.
 
-use std::io::{BufRead, BufReader, Read};
+mod truth;
+
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+pub use truth::{Content, Truth, compare};
+
 /// The program itself.
-const PROGRAM: &str = include_str!("players.py");
+const PROGRAM: &str = include_str!("players/program.py");
 
 /// The class of a requester.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,16 +37,22 @@ impl Class {
         Class::Indexer,
     ];
 
-    /// A path of the drive by the door of this class; `path` is relative to the mount point.
-    pub fn door(self, mount_point: &Path, path: impl AsRef<Path>) -> PathBuf {
-        let word = match self {
-            Class::Player => "player",
-            Class::Loader => "loader",
-            Class::Copier => "copier",
-            Class::Browser => "browser",
-            Class::Indexer => "indexer",
+    /// A use of a path of the drive by a program of this class; `path` is relative to the mount point. It goes by the
+    /// door of its class; browsers have none and are known by their name.
+    pub fn uses(self, how: How, mount_point: &Path, path: impl AsRef<Path>) -> Use {
+        let door = match self {
+            Class::Player => ".as/player",
+            Class::Loader => ".as/loader",
+            Class::Copier => ".as/copier",
+            Class::Indexer => ".as/indexer",
+            Class::Browser => "",
         };
-        mount_point.join(".as").join(word).join(path)
+        let used = Use::of(how, mount_point.join(door).join(path));
+        if self == Class::Browser {
+            used.by_program("nautilus")
+        } else {
+            used
+        }
     }
 }
 
@@ -70,24 +82,6 @@ impl How {
             How::List => "list",
         }
     }
-}
-
-/// What a file may show: the true bytes, and those of its placeholder.
-#[derive(Clone, Copy, Debug)]
-pub struct Truth<'a> {
-    pub bytes: &'a [u8],
-    pub placeholder: &'a [u8],
-}
-
-/// What bytes are, held against the truth.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Content {
-    Nothing,
-    Bytes,
-    Silence,
-    /// Each byte is that of the sound or of its placeholder, and neither in all.
-    Mixed,
-    Wrong,
 }
 
 /// How it went in the end.
@@ -169,6 +163,7 @@ pub struct Use {
     chunk: u64,
     pause: Duration,
     limit: Duration,
+    program: Option<String>,
 }
 
 impl Use {
@@ -182,6 +177,7 @@ impl Use {
             chunk: 64 << 10,
             pause: Duration::ZERO,
             limit: Duration::from_secs(10),
+            program: None,
         }
     }
 
@@ -192,6 +188,12 @@ impl Use {
 
     pub fn length(mut self, length: u64) -> Self {
         self.length = Some(length);
+        self
+    }
+
+    /// By a program of this name, for what is decided by names.
+    pub fn by_program(mut self, name: &str) -> Self {
+        self.program = Some(name.to_owned());
         self
     }
 
@@ -228,24 +230,22 @@ impl Use {
 
     /// Begins, so that something can happen meanwhile.
     pub fn start(self) -> Running {
-        // Where python3 is a script that picks one, the system's own starts faster.
-        let own = Path::new("/usr/bin/python3");
-        let python = if own.exists() {
-            own
-        } else {
-            Path::new("python3")
-        };
         let length = self.length.map_or("-1".to_owned(), |all| all.to_string());
-        let mut child = Command::new(python)
+        let named = self.program.as_deref().map(Named::new);
+        let program = match &named {
+            Some(named) => named.path.clone(),
+            None => python(),
+        };
+        let mut command = Command::new(program);
+        command
             .args(["-I", "-S", "-c", PROGRAM, self.how.word()])
             .arg(&self.path)
             .args([&self.start.to_string(), &length, &self.chunk.to_string()])
             .arg(self.pause.as_millis().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("python3 is needed for this test; scripts/test installs it");
+            .stderr(Stdio::inherit());
+        let mut child = spawn(&mut command);
         let output = child.stdout.take().expect("piped");
         let (tell, told) = channel();
         std::thread::spawn(move || {
@@ -255,10 +255,58 @@ impl Use {
             until: Instant::now() + self.limit,
             wanted: self,
             child: Some(child),
+            _named: named,
             told,
             bytes: Vec::new(),
             requests: Vec::new(),
             pending: None,
+        }
+    }
+}
+
+/// Where python3 is a script that picks one, the system's own starts faster and can be copied.
+fn python() -> PathBuf {
+    let own = PathBuf::from("/usr/bin/python3");
+    if own.exists() { own } else { "python3".into() }
+}
+
+/// The interpreter under the name of another program.
+struct Named {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Named {
+    fn new(name: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("mediafs-test-program-")
+            .tempdir()
+            .unwrap();
+        let path = folder.path().join(name);
+        let own = python().canonicalize();
+        let own = own.expect("a python3 in /usr/bin is needed for this test");
+        std::fs::copy(own, &path).unwrap();
+        Self {
+            path,
+            _folder: folder,
+        }
+    }
+}
+
+/// Starts a program that may just have been written: another thread that starts one at that moment may hold it open.
+fn spawn(command: &mut Command) -> Child {
+    let begun = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == ErrorKind::ExecutableFileBusy
+                    && begun.elapsed() < Duration::from_secs(5) =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            started => {
+                return started.expect("python3 is needed for this test; scripts/test installs it");
+            }
         }
     }
 }
@@ -303,6 +351,7 @@ pub struct Running {
     wanted: Use,
     until: Instant,
     child: Option<Child>,
+    _named: Option<Named>,
     told: Receiver<Told>,
     bytes: Vec<u8>,
     requests: Vec<Request>,
@@ -428,28 +477,6 @@ impl Drop for Running {
         let _ = child.kill();
         // One that hangs in the kernel ends when what it waits for does; until then a thread stands by to reap it.
         std::thread::spawn(move || child.wait());
-    }
-}
-
-/// Holds bytes from `start` on against the truth.
-pub fn compare(bytes: &[u8], start: u64, truth: Truth<'_>) -> Content {
-    if bytes.is_empty() {
-        return Content::Nothing;
-    }
-    let part = |all: &'_ [u8], at: usize| all.get(usize::try_from(start).ok()? + at).copied();
-    let same = |all: &[u8]| (0..bytes.len()).all(|at| part(all, at) == Some(bytes[at]));
-    let either = |at| {
-        let byte = Some(bytes[at]);
-        byte == part(truth.bytes, at) || byte == part(truth.placeholder, at)
-    };
-    if same(truth.bytes) {
-        Content::Bytes
-    } else if same(truth.placeholder) {
-        Content::Silence
-    } else if (0..bytes.len()).all(either) {
-        Content::Mixed
-    } else {
-        Content::Wrong
     }
 }
 

@@ -250,6 +250,14 @@ impl Volume {
             "-l".as_ref(),
             at.as_os_str(),
         ]);
+        // ntfs-3g lets go of the device a moment after it was unmounted.
+        let begun = Instant::now();
+        while self.kind == Kind::Ntfs && begun.elapsed() < RELEASED_WITHIN {
+            if run("mount", &words).status.success() {
+                return self.mounts.push(at.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         done("mount", words);
         self.mounts.push(at.to_owned());
     }
