@@ -95,8 +95,13 @@ fn a_cloud_shows_what_was_put_there_and_counts_who_asks() {
 
     cloud.overwrite("kit/kick.wav", b"other".to_vec());
     assert_eq!(std::fs::read(&path).unwrap(), b"other");
-    cloud.remove("kit/kick.wav");
+    let number = path.metadata().unwrap().ino();
+    cloud.rename("kit/kick.wav", "drums/kick 2.wav");
+    let moved = cloud.path("drums/kick 2.wav");
+    assert_eq!(moved.metadata().unwrap().ino(), number);
     assert!(!path.exists());
+    cloud.remove("drums/kick 2.wav");
+    assert!(!moved.exists());
 }
 
 #[test]

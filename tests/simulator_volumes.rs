@@ -341,7 +341,9 @@ fn nothing_is_left_after_a_panic_in_a_test() {
 
 #[test]
 fn nothing_is_left_after_a_test_is_killed() {
+    let own = folder();
     let mut test = Command::new(std::env::current_exe().unwrap())
+        .env("TMPDIR", own.path())
         .args([
             "--ignored",
             "--exact",

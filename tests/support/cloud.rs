@@ -76,7 +76,7 @@ impl CloudOptions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Injected(usize);
 
-/// A mounted cloud; gone when dropped. Paths are relative to it.
+/// A mounted cloud; gone when dropped. Paths are relative to it. Only the test changes what is in it.
 pub struct Cloud {
     shared: Arc<Shared>,
     mount_point: PathBuf,
@@ -228,6 +228,19 @@ impl Cloud {
         self.with_node(path.as_ref(), |contents, number| {
             let parent = contents.node(number).unwrap().parent;
             contents.entries(parent).retain(|_, entry| *entry != number);
+        });
+    }
+
+    /// Moves a file or folder, as its owner would elsewhere. It keeps its number.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        let to = to.as_ref();
+        self.with_node(from.as_ref(), |contents, number| {
+            let parent = contents.node(number).unwrap().parent;
+            contents.entries(parent).retain(|_, entry| *entry != number);
+            let parent = contents.make_folders(to.parent().expect("a new path"));
+            let name = to.file_name().expect("a new path");
+            contents.entries(parent).insert(name.to_owned(), number);
+            contents.node_mut(number).unwrap().parent = parent;
         });
     }
 

@@ -327,7 +327,8 @@ impl Volume {
         self.disk.as_ref().expect("made by Volume::on_failing_disk")
     }
 
-    /// From now on whoever asks the disk hangs, and can't be killed.
+    /// From now on whoever asks the disk hangs, and can't be killed; so does a `sync` of the whole machine, or an unmount
+    /// of this volume that is not lazy.
     pub fn hang(&self) -> Injected {
         self.disk().inject(Fault::Hung.on(&[Op::Read, Op::Write]))
     }

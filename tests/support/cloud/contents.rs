@@ -32,6 +32,7 @@ pub enum Mark {
 /// What was asked of a file, or of all.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Counts {
+    /// Of a name that is not there: counted for the folder.
     pub lookups: u64,
     pub getattrs: u64,
     /// Files opened.
