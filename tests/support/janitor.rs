@@ -1,5 +1,8 @@
 //! Cleaning up whatever happens: a shell beside the test that runs the given commands once the test process is gone or
-//! done, be it by a panic, an abort or `kill -9`. It learns of that by the end of its standard input.
+//! done, be it by a panic, an abort or `kill -9`.
+//!
+//! It learns of that by the end of its standard input, and each second by `/proc`: a thread of a killed test that waits
+//! for a request which only the test itself could answer keeps all the test's files open, standard input of this included.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -13,12 +16,23 @@ const SECONDS_EACH: &str = "5";
 /// How long the end of a test waits for all of them.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Gathers commands; the last one in is the first one done.
+/// Gathers commands; the last one in is the first one done. A process is as good as gone when it is a zombie, or has
+/// been sent KILL (bit 8 of `SigPnd`) and still hangs.
 const SHELL: &str = r#"
 trap '' INT TERM HUP
+gone() {
+  local status
+  status=$(<"/proc/$PPID/status") || return 0
+  [[ $status =~ State:[[:space:]]*[ZX] || $status =~ SigPnd:[[:space:]]*[0-9a-f]*[13579bdf][0-9a-f]{2}[[:space:]] ]]
+}
 todo=
-while IFS= read -r line; do todo="$line
-$todo"; done
+while :; do
+  if IFS= read -r -t 1 line; then
+    todo=$line$'\n'$todo
+  elif [ $? -le 128 ] || gone; then
+    break
+  fi
+done
 eval "$todo"
 "#;
 
@@ -29,7 +43,7 @@ pub struct Janitor {
 
 impl Janitor {
     pub fn new() -> Self {
-        let shell = Command::new("sh")
+        let shell = Command::new("bash")
             .args(["-c", SHELL])
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -38,7 +52,7 @@ impl Janitor {
             // Who ends the test with its whole group does not end this.
             .process_group(0)
             .spawn()
-            .expect("a shell");
+            .expect("bash is needed for this test");
         Self { shell }
     }
 
@@ -76,7 +90,11 @@ impl Janitor {
 
     fn line(&mut self, line: &str) {
         let mut input = self.shell.stdin.as_ref().expect("open until dropped");
-        writeln!(input, "{line}").expect("the janitor listens");
+        // In one piece, as a line that comes in two could be torn.
+        let line = format!("{line}\n");
+        input
+            .write_all(line.as_bytes())
+            .expect("the janitor listens");
     }
 }
 
