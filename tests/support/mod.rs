@@ -3,13 +3,20 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used
 )]
 
+pub mod cloud;
+pub mod janitor;
+pub mod matrix;
+pub mod players;
+pub mod rclone;
 pub mod sounds;
+pub mod volumes;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
