@@ -60,7 +60,7 @@ impl Activity {
         state.since = Instant::now();
     }
 
-    fn is_subscribed(&self) -> bool {
+    pub(super) fn is_subscribed(&self) -> bool {
         self.0.lock().is_subscribed
     }
 

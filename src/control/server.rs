@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::connections::Activity;
 use super::events::{Subscription, Told, Topics};
 use super::methods::{
-    CancelParams, Method, Notification, Nothing, SessionCancel, SessionSubscribe,
+    CancelParams, Method, Nothing, Notification, SessionCancel, SessionSubscribe,
     SessionUnsubscribe, SubscribeParams, Subscribed,
 };
 use super::rpc::{self, BadRequest, LONGEST_REQUEST, Reason, Request, RpcError};
@@ -207,8 +207,7 @@ fn unsubscribed(request: Request) -> Option<Vec<u8>> {
 }
 
 fn answer<T: serde::Serialize>(value: &T) -> Result<Value, RpcError> {
-    serde_json::to_value(value)
-        .map_err(|error| RpcError::new(Reason::Internal, error.to_string()))
+    serde_json::to_value(value).map_err(|error| RpcError::new(Reason::Internal, error.to_string()))
 }
 
 /// What a connection is sent.
@@ -221,10 +220,7 @@ enum Outgoing {
 
 /// Writes whole lines until nobody can send another one, or the client has gone. Events wait for answers, which are as
 /// many as the client asks for.
-async fn write_all(
-    mut writer: impl AsyncWrite + Unpin,
-    mut waiting: mpsc::Receiver<Outgoing>,
-) {
+async fn write_all(mut writer: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Outgoing>) {
     let mut subscription: Option<Subscription> = None;
     loop {
         let outgoing = tokio::select! {
@@ -360,15 +356,23 @@ async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::control::events::{Event, Events, LibraryChanged};
     use crate::control::methods::{TaskKind, TaskProgress};
     use serde_json::json;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, DuplexStream};
 
     /// Echoes, counts, panics or waits, as asked.
-    struct Echo;
+    #[derive(Default)]
+    struct Echo {
+        events: Arc<Events>,
+    }
 
     impl Handler for Echo {
+        fn events(&self) -> Option<Arc<Events>> {
+            Some(Arc::clone(&self.events))
+        }
+
         fn handle(
             &self,
             method: &str,
@@ -408,10 +412,39 @@ mod tests {
         watch::Sender<bool>,
         tokio::task::JoinHandle<()>,
     ) {
+        let (here, stop, served, _) = connect_to(&Arc::default());
+        (here, stop, served)
+    }
+
+    fn connect_to(
+        events: &Arc<Events>,
+    ) -> (
+        DuplexStream,
+        watch::Sender<bool>,
+        tokio::task::JoinHandle<()>,
+        Arc<Activity>,
+    ) {
         let (here, there) = tokio::io::duplex(4096);
         let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(converse(there, Arc::new(Echo), stopped, Arc::default()));
-        (here, stop, served)
+        let activity = Arc::<Activity>::default();
+        let echo = Arc::new(Echo {
+            events: Arc::clone(events),
+        });
+        let served = tokio::spawn(converse(there, echo, stopped, Arc::clone(&activity)));
+        (here, stop, served, activity)
+    }
+
+    async fn subscribe_to(here: &mut DuplexStream, params: Value) -> Value {
+        let line = rpc::request_line(77, "session.subscribe", &params);
+        here.write_all(&line).await.unwrap();
+        answers(here, 1).await.remove(0)
+    }
+
+    fn changed(count: u64) -> Event {
+        Event::LibraryChanged(LibraryChanged {
+            bases: vec!["x".repeat(200)],
+            count,
+        })
     }
 
     async fn answers(stream: &mut DuplexStream, count: usize) -> Vec<Value> {
@@ -554,5 +587,97 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn events_come_whole_between_answers() {
+        let events = Arc::<Events>::default();
+        let (mut here, _stop, _served, _) = connect_to(&events);
+        let seq = subscribe_to(&mut here, json!({"topics": ["library"]})).await["result"]["seq"]
+            .as_u64()
+            .unwrap();
+        for count in 0..200 {
+            events.publish(changed(count));
+            if count % 10 == 0 {
+                let line = rpc::request_line(count, "echo", &json!({}));
+                here.write_all(&line).await.unwrap();
+            }
+        }
+        let got = answers(&mut here, 220).await;
+        let (told, answered): (Vec<&Value>, Vec<&Value>) =
+            got.iter().partition(|line| line.get("method").is_some());
+        assert_eq!(answered.len(), 20);
+        let numbers = told
+            .iter()
+            .map(|line| line["params"]["seq"].as_u64().unwrap());
+        assert!(numbers.eq(seq + 1..=seq + 200));
+
+        here.write_all(&rpc::request_line(5, "session.unsubscribe", &json!({})))
+            .await
+            .unwrap();
+        assert_eq!(answers(&mut here, 1).await[0]["result"], json!({}));
+        events.publish(changed(1));
+        here.write_all(&rpc::request_line(6, "echo", &json!({})))
+            .await
+            .unwrap();
+        assert_eq!(answers(&mut here, 1).await[0]["id"], 6);
+        assert_eq!(events.subscribers(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_does_not_read_delays_nobody_and_hears_that_he_missed() {
+        let events = Arc::<Events>::default();
+        let mut slow = Vec::new();
+        for _ in 0..100 {
+            let mut connection = connect_to(&events);
+            subscribe_to(&mut connection.0, json!({})).await;
+            slow.push(connection);
+        }
+        let (mut fast, _stop, _served, _) = connect_to(&events);
+        subscribe_to(&mut fast, json!({})).await;
+        let mut fast = BufReader::new(fast);
+        let mut line = String::new();
+        for count in 0..5000_u64 {
+            events.publish(changed(count));
+            line.clear();
+            let read = fast.read_line(&mut line);
+            tokio::time::timeout(Duration::from_secs(10), read)
+                .await
+                .unwrap()
+                .unwrap();
+            let told: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(told["params"]["count"], count);
+        }
+        let got = answers(&mut slow[0].0, 30).await;
+        let missed = got.iter().find(|line| line["method"] == "session.missed");
+        let missed = &missed.unwrap()["params"];
+        assert!(missed["count"].as_u64().unwrap() > 1000, "{missed}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn subscribers_that_leave_are_forgotten() {
+        let events = Arc::<Events>::default();
+        let (mut reading, _stop, left, activity) = connect_to(&events);
+        let (mut stuck, _stop, leaving, _) = connect_to(&events);
+        let refused = subscribe_to(&mut reading, json!({"topics": ["nonsense"]})).await;
+        assert_eq!(refused["error"]["data"]["reason"], "invalidParameter");
+        assert!(!activity.is_subscribed());
+        subscribe_to(&mut reading, json!({})).await;
+        // Again, in place of the first.
+        subscribe_to(&mut reading, json!({"since": 1})).await;
+        subscribe_to(&mut stuck, json!({})).await;
+        assert!(activity.is_subscribed());
+        assert_eq!(events.subscribers(), 2);
+        (0..200).for_each(|count| events.publish(changed(count)));
+        stuck.write_all(b"{\"jsonrpc\":").await.unwrap();
+        drop((reading, stuck));
+        for served in [left, leaving] {
+            tokio::time::timeout(Duration::from_secs(10), served)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        assert_eq!(events.subscribers(), 0);
+        assert!(!activity.is_subscribed());
     }
 }

@@ -280,11 +280,7 @@ mod tests {
     fn a_flood_of_warnings_does_not_grow() {
         let (warnings, _told) = bench();
         for number in 0..MOST + 50 {
-            warnings.raise(Warning::new(
-                format!("flood.{number}"),
-                Severity::Info,
-                "x",
-            ));
+            warnings.raise(Warning::new(format!("flood.{number}"), Severity::Info, "x"));
         }
         let all = warnings.all();
         assert_eq!(all.len(), MOST + 1);

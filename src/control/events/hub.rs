@@ -228,3 +228,209 @@ fn missed(count: Option<u64>, from: u64, to: u64) -> Arc<Told> {
     let event = Event::Missed(Missed { count, from, to });
     Arc::new(Told::new(to, now_millis(), event))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::control::events::LibraryChanged;
+    use crate::control::methods::TaskKind;
+    use crate::control::tasks::{TaskInfo, TaskState};
+    use crate::control::{Severity, Warning};
+
+    fn events() -> Arc<Events> {
+        Arc::new(Events::counting_from(1))
+    }
+
+    fn all(events: &Arc<Events>, since: Option<u64>) -> Subscription {
+        events.subscribe(Topics::all(), since).unwrap()
+    }
+
+    fn changed(count: u64) -> Event {
+        let bases = Vec::new();
+        Event::LibraryChanged(LibraryChanged { bases, count })
+    }
+
+    fn progress(id: &str, bytes: u64) -> Event {
+        Event::TaskProgress(TaskInfo {
+            id: id.to_owned(),
+            kind: TaskKind::Hydrate,
+            media_id: None,
+            state: TaskState::Running,
+            bytes,
+            total: None,
+            files: None,
+            rate: None,
+            since: 0,
+            priority: None,
+            reason: None,
+        })
+    }
+
+    fn numbers(subscription: &mut Subscription) -> Vec<u64> {
+        std::iter::from_fn(|| subscription.take())
+            .map(|told| told.seq)
+            .collect()
+    }
+
+    #[test]
+    fn numbers_have_no_gaps_whoever_publishes() {
+        let events = events();
+        let mut told = all(&events, None);
+        events.publish(changed(0));
+        let one = told.take().unwrap().seq;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|count| events.publish(changed(count))));
+            }
+        });
+        let expected: Vec<u64> = (one + 1..=one + 400).collect();
+        assert_eq!(numbers(&mut told), expected);
+    }
+
+    #[test]
+    fn the_slow_are_told_what_they_missed_and_nothing_grows() {
+        let events = events();
+        let mut slow = all(&events, None);
+        let mut fast = all(&events, None);
+        let more = 500;
+        for count in 0..(KEPT + more) as u64 {
+            events.publish(changed(count));
+            assert!(fast.take().is_some());
+        }
+        assert!(fast.take().is_none());
+        assert_eq!(events.log.lock().kept.len(), KEPT);
+        let missed = slow.take().unwrap();
+        let expected = Missed {
+            count: Some(more as u64),
+            from: 1,
+            to: more as u64,
+        };
+        assert_eq!(missed.event, Event::Missed(expected));
+        assert_eq!(missed.seq, expected.to);
+        let rest = numbers(&mut slow);
+        assert_eq!(rest.len(), KEPT);
+        assert_eq!(rest[0], expected.to + 1);
+    }
+
+    #[test]
+    fn progress_is_overtaken_by_newer_and_pushes_nothing_out() {
+        let events = events();
+        let mut slow = all(&events, None);
+        events.publish(changed(7));
+        for bytes in 0..3 * KEPT as u64 {
+            events.publish(progress("a", bytes));
+            events.publish(progress("b", bytes));
+        }
+        assert_eq!(slow.take().unwrap().event, changed(7));
+        let newest = 3 * KEPT as u64 - 1;
+        assert_eq!(slow.take().unwrap().event, progress("a", newest));
+        assert_eq!(slow.take().unwrap().event, progress("b", newest));
+        assert!(slow.take().is_none());
+        assert_eq!(events.log.lock().newest.len(), 2);
+    }
+
+    #[test]
+    fn the_end_of_a_task_overtakes_its_progress() {
+        let events = events();
+        let mut slow = all(&events, None);
+        events.publish(progress("a", 1));
+        let Event::TaskProgress(task) = progress("a", 2) else {
+            unreachable!()
+        };
+        events.publish(Event::TaskEnded(task));
+        assert_eq!(slow.take().unwrap().event.name(), "task.ended");
+        assert!(slow.take().is_none());
+    }
+
+    #[test]
+    fn since_is_answered_from_what_is_kept() {
+        let events = events();
+        for count in 1..=5 {
+            events.publish(changed(count));
+        }
+        assert_eq!(numbers(&mut all(&events, Some(3))), [4, 5]);
+        assert_eq!(numbers(&mut all(&events, Some(0))), [1, 2, 3, 4, 5]);
+        assert!(numbers(&mut all(&events, Some(5))).is_empty());
+        assert!(numbers(&mut all(&events, None)).is_empty());
+    }
+
+    #[test]
+    fn numbers_of_another_daemon_are_known_as_such() {
+        let before = Arc::new(Events::default());
+        before.publish(changed(1));
+        let last = before.log.lock().next - 1;
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let events = Arc::new(Events::default());
+        for since in [last, u64::MAX, 0] {
+            let mut told = all(&events, Some(since));
+            let Event::Missed(missed) = told.take().unwrap().event else {
+                panic!("{since} is no number of this daemon");
+            };
+            assert_eq!(missed.count, None);
+            assert!(told.take().is_none());
+            events.publish(changed(2));
+            assert_eq!(told.take().unwrap().seq, missed.to + 1);
+        }
+    }
+
+    #[test]
+    fn topics_are_names_or_areas() {
+        let events = events();
+        let topics = Topics::named(&["library.changed", "warning"]).unwrap();
+        let mut told = events.subscribe(topics, None).unwrap();
+        events.publish(progress("a", 1));
+        events.publish(changed(1));
+        events.publish(Event::WarningRaised(Warning::new("w", Severity::Info, "")));
+        assert_eq!(numbers(&mut told), [2, 3]);
+        let unknown = Topics::named(&["media", "nothing"]).unwrap_err();
+        assert!(unknown.to_string().contains("\"nothing\""), "{unknown}");
+        // Nothing of what it wants is missing.
+        for count in 0..KEPT as u64 + 100 {
+            events.publish(progress(&count.to_string(), 1));
+        }
+        assert!(told.take().is_none());
+    }
+
+    #[test]
+    fn there_are_only_so_many_subscribers() {
+        let events = events();
+        let many: Vec<Subscription> = (0..MOST_SUBSCRIBERS).map(|_| all(&events, None)).collect();
+        assert_eq!(events.subscribers(), MOST_SUBSCRIBERS);
+        assert!(events.subscribe(Topics::all(), None).is_err());
+        assert_eq!(events.subscribers(), MOST_SUBSCRIBERS);
+        drop(many);
+        assert_eq!(events.subscribers(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken() {
+        let events = events();
+        let mut told = all(&events, None);
+        let publishing = Arc::clone(&events);
+        let publisher = std::thread::spawn(move || {
+            for count in 0..100 {
+                publishing.publish(changed(count));
+                std::thread::yield_now();
+            }
+        });
+        for seq in 1..=100 {
+            assert_eq!(told.next().await.seq, seq);
+        }
+        publisher.join().unwrap();
+    }
+
+    #[test]
+    fn a_line_is_a_notification_that_reads_back() {
+        let told = Told::new(7, 9, progress("a", 1));
+        let line: serde_json::Value = serde_json::from_slice(told.line()).unwrap();
+        assert_eq!(line["jsonrpc"], "2.0");
+        assert_eq!(line["method"], "task.progress");
+        assert_eq!(
+            (&line["params"]["seq"], &line["params"]["at"]),
+            (&7.into(), &9.into())
+        );
+        let back = Told::from_notification("task.progress", &line["params"]).unwrap();
+        assert_eq!((back.seq, back.at, back.event), (7, 9, told.event));
+    }
+}

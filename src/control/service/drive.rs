@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{DaemonSide, START, Service};
 use crate::catalog::BaseKind;
-use crate::control::{RpcError, Warning};
 use crate::control::methods::*;
+use crate::control::{RpcError, Warning};
 use crate::library::Phase;
 
 /// Cursors of `drive.problems` up to here are numbers of places; further ones count what the library lists.
