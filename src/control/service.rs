@@ -143,9 +143,8 @@ impl Service {
         self.library.lock().take()
     }
 
-    /// Something could not be done at the start: for the log, and a warning for as long as the daemon runs.
+    /// Something could not be done at the start: a warning for as long as the daemon runs.
     pub fn warn(&self, text: String) {
-        tracing::warn!("{text}");
         let id = warnings::id_of_text(START, &text);
         self.warnings
             .raise(Warning::new(id, Severity::Warning, text));

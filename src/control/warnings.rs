@@ -157,6 +157,7 @@ impl Warnings {
                 self.raise(Warning::new(BEYOND, Severity::Warning, text));
                 return true;
             }
+            tracing::warn!(id = warning.id, "{}", warning.line());
         }
         list.raised.insert(warning.id.clone(), warning.clone());
         // Under the lock, so that what comes and goes is told in its order.

@@ -3,7 +3,7 @@
 //! The catalog tells of each commit under its lock; there it is only noted. A thread of its own publishes what
 //! gathered: item by item, or as one `library.changed` where a scan or a big import is at work.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,11 @@ use crate::model::{MediaId, Scope};
 /// How long changes gather.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How long after so many that they were not told one by one.
+/// How long while much goes on.
 const GATHER_MANY: Duration = Duration::from_secs(1);
+
+/// Events at a time that are not much.
+const FEW: usize = 8;
 
 /// Items that are told of one by one, of those that gathered.
 const ONE_BY_ONE: usize = 64;
@@ -30,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What changed since it was told last.
 #[derive(Default)]
 struct Gathered {
-    items: HashMap<ItemNo, (MediaId, MediaChange)>,
+    items: BTreeMap<ItemNo, (MediaId, MediaChange)>,
     /// Beside the first [`ONE_BY_ONE`], only that they changed.
     more: HashSet<ItemNo>,
     /// Folders in which something came, went or changed.
@@ -187,13 +190,16 @@ fn tell(service: &Weak<Service>, shared: &Shared) {
             }
         }
         let gathered = std::mem::take(&mut *shared.gathered.lock());
-        let is_many = service.publish_changes(gathered);
-        gather = if is_many { GATHER_MANY } else { GATHER };
+        gather = if service.publish_changes(gathered) {
+            GATHER_MANY
+        } else {
+            GATHER
+        };
     }
 }
 
 impl Service {
-    /// Gives whether there were too many to be told one by one.
+    /// Gives whether much goes on.
     fn publish_changes(&self, gathered: Gathered) -> bool {
         if gathered.is_empty() {
             return false;
@@ -208,9 +214,75 @@ impl Service {
                 (vec![Event::LibraryChanged(unknown)], true)
             }
         };
+        let is_much = is_many || events.len() > FEW;
         for event in events {
             self.events.publish(event);
         }
-        is_many
+        is_much
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn item(row: u32, swapped: bool, removed: bool) -> Change {
+        Change::Item {
+            row: ItemNo(row),
+            media_id: format!("item-{row}").parse().unwrap(),
+            swapped,
+            removed,
+        }
+    }
+
+    fn told(changes: &[Change]) -> Vec<Event> {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(folder.path()).unwrap();
+        let mut gathered = Gathered::default();
+        for change in changes {
+            gathered.add(std::slice::from_ref(change));
+        }
+        let reader = catalog.reader().unwrap();
+        gathered.events(&reader).unwrap().0
+    }
+
+    #[test]
+    fn what_happened_to_an_item_is_told_once() {
+        let events = told(&[
+            item(2, false, false),
+            item(1, false, false),
+            item(1, true, false),
+            item(1, false, false),
+            item(3, true, false),
+            item(3, true, true),
+        ]);
+        let expected = [
+            ("item-1", MediaChange::Content),
+            ("item-2", MediaChange::Details),
+            ("item-3", MediaChange::Removed),
+        ];
+        let expected = expected.map(|(media_id, what)| {
+            Event::MediaChanged(MediaChanged {
+                media_id: media_id.parse().unwrap(),
+                scope: None,
+                what,
+            })
+        });
+        assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn many_items_are_one_event() {
+        let many: Vec<Change> = (0..10_000)
+            .chain(0..100)
+            .map(|row| item(row, true, false))
+            .collect();
+        let expected = LibraryChanged {
+            bases: Vec::new(),
+            count: 10_000,
+        };
+        assert_eq!(told(&many), [Event::LibraryChanged(expected)]);
     }
 }
