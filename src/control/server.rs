@@ -75,16 +75,20 @@ pub async fn converse<S>(
             let cancelled = Arc::clone(&caller.cancelled);
             cancels.lock().insert(key.clone(), cancelled);
         }
-        tokio::task::spawn_blocking(move || {
+        let lines = lines.clone();
+        tokio::spawn(async move {
             let Request { id, method, params } = request;
-            let answer = handle(handler.as_ref(), &method, params, &mut caller);
+            let work = move || handle(handler.as_ref(), &method, params, &mut caller);
+            let answer = tokio::task::spawn_blocking(work).await;
             if let Some(key) = key {
                 cancels.lock().remove(&key);
             }
-            if let Some(id) = id {
+            // No answer: the daemon ends. A client that does not read holds no thread.
+            if let (Some(id), Ok(answer)) = (id, answer) {
                 // A client that has left needs no answer.
-                let line = Outgoing::Line(rpc::answer_line(&id, answer));
-                let _ = caller.lines.blocking_send(line);
+                let _ = lines
+                    .send(Outgoing::Line(rpc::answer_line(&id, answer)))
+                    .await;
             }
             drop((slot, under_way));
         });

@@ -327,3 +327,32 @@ async fn subscribers_that_leave_are_forgotten() {
     assert_eq!(events.subscribers(), 0);
     assert!(!activity.is_subscribed());
 }
+
+#[test]
+fn who_asks_and_does_not_read_holds_no_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (silent, _stop, _served) = connect();
+        let (_unread, mut asking) = tokio::io::split(silent);
+        let sending = tokio::spawn(async move {
+            let params = json!({"a": "x".repeat(200)});
+            loop {
+                let line = rpc::request_line(1, "echo", &params);
+                asking.write_all(&line).await.unwrap();
+            }
+        });
+        // Until all that it may have waiting does wait.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (mut here, _stop, _served) = connect();
+        here.write_all(&rpc::request_line(2, "echo", &json!({})))
+            .await
+            .unwrap();
+        assert_eq!(answers(&mut here, 1).await[0]["id"], 2);
+        sending.abort();
+    });
+}
