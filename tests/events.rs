@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::sounds::wav;
-use support::{Home, show, wait_until};
+use support::{Home, MEDIAFS, show, wait_until};
 
 /// How long an event may take to come, with slack for a loaded machine.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
@@ -326,21 +326,32 @@ fn a_watch_ends_in_time_and_with_its_reader() {
         show(&output)
     );
 
-    let mut child = home
-        .command(["watch"])
+    // Its reader leaves after a line, and nothing happens any more.
+    let mut reader = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" --home \"$1\" watch | head -n 1", MEDIAFS])
+        .arg(home.home())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    drop(child.stdout.take());
+    let (done, line) = channel();
+    let mut stdout = BufReader::new(reader.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = stdout.read_line(&mut line);
+        let _ = done.send(line);
+    });
+    wait_until(TOLD_WITHIN, "a line", || {
+        home.run(["scan"]);
+        line.try_recv().is_ok()
+    });
     let mut status = None;
     wait_until(TOLD_WITHIN, "the watch to end without a reader", || {
-        home.run(["scan"]);
-        status = child.try_wait().unwrap();
+        status = reader.try_wait().unwrap();
         status.is_some()
     });
     assert!(status.unwrap().success());
-    let errors = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let errors = std::io::read_to_string(reader.stderr.take().unwrap()).unwrap();
     assert_eq!(errors, "");
 }
 

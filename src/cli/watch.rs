@@ -47,6 +47,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         if interrupted.load(Ordering::Relaxed) {
             return Ok(Done::Interrupted);
         }
+        if out.reader_left() {
+            return Err(CliError::NobodyReads);
+        }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(Done::Well);

@@ -149,7 +149,10 @@ struct Shared {
 }
 
 impl Service {
-    /// From now on changes of the catalog are told, and warnings looked for, until the service is dropped.
+    /// From now on changes of the catalog are told, and warnings looked for, until the service is dropped. Called once.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
     pub fn tell_changes(self: &Arc<Self>) -> std::io::Result<()> {
         let shared = Arc::<Shared>::default();
         let service = Arc::downgrade(self);
