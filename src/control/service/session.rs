@@ -95,3 +95,117 @@ fn note(text: String) -> Warning {
         text,
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::config::CacheConfig;
+    use crate::control::events::{Event, Topics};
+    use crate::control::service::LazyStore;
+    use crate::control::tasks::{TaskInfo, TaskState};
+    use crate::control::{Client, Handler};
+    use crate::home::Home;
+
+    /// Has one task until that is cancelled.
+    struct One(Mutex<Option<TaskInfo>>);
+
+    impl TaskSource for One {
+        fn tasks(&self) -> Vec<TaskInfo> {
+            self.0.lock().clone().into_iter().collect()
+        }
+
+        fn cancel(&self, id: &str) -> bool {
+            self.0.lock().take_if(|task| task.id == id).is_some()
+        }
+    }
+
+    fn service() -> (tempfile::TempDir, Arc<Service>) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(folder.path())).unwrap();
+        let catalog = Catalog::open(folder.path()).unwrap();
+        let cache = LazyStore::new(&home, &CacheConfig::default());
+        (folder, Arc::new(Service::new(&home, catalog, cache)))
+    }
+
+    #[test]
+    fn tasks_of_others_are_listed_and_cancelled() {
+        let (_folder, service) = service();
+        let info: TaskInfo = serde_json::from_value(json!({
+            "id": "fetch-1", "kind": "hydrate", "mediaId": "kick", "state": "queued", "bytes": 0,
+            "total": 100, "rate": null, "since": 1, "priority": "player", "reason": null,
+        }))
+        .unwrap();
+        service.set_task_source(Arc::new(One(Mutex::new(Some(info.clone())))));
+        let own = service.running.begin(TaskKind::Verify);
+        let mut told = service.events.subscribe(Topics::all(), None).unwrap();
+        let mut client = Client::here(Arc::clone(&service) as Arc<dyn Handler>);
+        let tasks = client.call::<SessionTasks>(&Nothing {}).unwrap().tasks;
+        assert_eq!((tasks.len(), &tasks[1]), (2, &info));
+        let cancel = |client: &mut Client, id: &str| {
+            client.call::<SessionCancel>(&CancelParams {
+                task: Some(id.to_owned()),
+                request: None,
+            })
+        };
+        cancel(&mut client, "fetch-1").unwrap();
+        assert!(cancel(&mut client, "fetch-1").is_err(), "it is gone");
+        cancel(&mut client, &tasks[0].id).unwrap();
+        assert!(own.is_cancelled());
+        // As it would be after a panic.
+        drop(own);
+        let Event::TaskEnded(ended) = told.take().unwrap().event.clone() else {
+            panic!("the end is not told");
+        };
+        assert_eq!(ended.state, TaskState::Failed);
+        assert!(service.list_tasks().tasks.is_empty());
+        let neither = service.handle("session.cancel", json!({}), &mut Nobody);
+        assert_eq!(neither.unwrap_err().reason, Reason::InvalidParameter);
+    }
+
+    #[test]
+    fn a_warning_goes_to_status_and_list_until_it_is_cleared() {
+        let (_folder, service) = service();
+        let warning = Warning::new("volume.red", crate::control::Severity::Error, "RED is away")
+            .remedy("plug it in");
+        service.warnings().raise(warning);
+        let status = service.status().unwrap();
+        assert_eq!(status.warnings, ["RED is away; plug it in"]);
+        assert_eq!(
+            service.list_warnings().unwrap().warnings[0].id,
+            "volume.red"
+        );
+        assert!(service.warnings().clear("volume.red"));
+        assert!(service.status().unwrap().warnings.is_empty());
+    }
+
+    struct Nobody;
+
+    impl crate::control::Caller for Nobody {
+        fn tell(&mut self, _: &Notification) -> Result<(), crate::control::CallerGone> {
+            Err(crate::control::CallerGone)
+        }
+
+        fn gone(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn there_are_no_events_without_a_daemon() {
+        let (_folder, service) = service();
+        let refused = service.handle(
+            "session.subscribe",
+            Value::Object(Default::default()),
+            &mut Nobody,
+        );
+        assert_eq!(refused.unwrap_err().reason, Reason::NoDaemon);
+        assert!(Handler::events(service.as_ref()).is_none());
+    }
+}
