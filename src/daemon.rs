@@ -185,6 +185,7 @@ pub fn run(
             shutdown: stop.clone(),
         },
     ));
+    service.tell_changes().map_err(system("starting threads"))?;
     listen_for_signals(&runtime, &stop)?;
     serve(&runtime, home, &service, &stopped)?;
 

@@ -23,7 +23,10 @@ mod show;
 mod status;
 mod supervise;
 mod tag;
+mod tasks;
 mod unmount;
+mod warnings;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +61,10 @@ enum Command {
     Ls(ls::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
+    Warnings(warnings::Arguments),
+    Watch(watch::Arguments),
+    Tasks(tasks::Arguments),
+    Cancel(tasks::CancelArguments),
     Tag(tag::TagArguments),
     Untag(tag::UntagArguments),
     Rename(rename::Arguments),
@@ -188,6 +195,10 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Ls(arguments) => ls::run(&arguments, context),
         Command::Show(arguments) => show::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),
+        Command::Warnings(arguments) => warnings::run(&arguments, context),
+        Command::Watch(arguments) => watch::run(&arguments, context),
+        Command::Tasks(arguments) => tasks::run(&arguments, context),
+        Command::Cancel(arguments) => tasks::run_cancel(&arguments, context),
         Command::Tag(arguments) => tag::run(&arguments, context),
         Command::Untag(arguments) => tag::run_untag(&arguments, context),
         Command::Rename(arguments) => rename::run(&arguments, context),

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -33,6 +34,27 @@ impl Out {
         self.to.write_all(b"\n")
     }
 
+    /// A value as JSON on one line.
+    pub(super) fn json_line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        serde_json::to_writer(&mut self.to, value)?;
+        self.to.write_all(b"\n")
+    }
+
+    /// Rows whose columns are as wide as their widest cells.
+    pub(super) fn table(&mut self, rows: &[Vec<String>]) -> io::Result<()> {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in rows {
+            let cells: Vec<&str> = row.iter().map(String::as_str).collect();
+            self.row(&widths, &cells)?;
+        }
+        Ok(())
+    }
+
     /// Columns. Every one but the last is at least as wide as `widths` says.
     pub(super) fn row(&mut self, widths: &[usize], cells: &[&str]) -> io::Result<()> {
         let mut text = String::new();
@@ -58,6 +80,16 @@ impl Out {
             self.row(&[width], &[name, value])?;
         }
         Ok(())
+    }
+
+    /// Nobody can read the output any more. Who only writes now and then would not notice.
+    pub(super) fn reader_left(&self) -> bool {
+        let stdout = io::stdout();
+        let mut state = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = rustix::event::Timespec::default();
+        let asked = poll(&mut state, Some(&at_once));
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        asked.is_ok() && state.iter().any(|state| state.revents().intersects(gone))
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

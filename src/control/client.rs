@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use mediafs_platform::endpoint::EndpointError;
 use serde_json::{Value, json};
 
-use super::methods::{Hello, HelloParams, Method, Notification, SessionCancel, SessionHello};
+use super::methods::{
+    Hello, HelloParams, Method, Notification, SessionCancel, SessionHello, SessionSubscribe,
+};
 use super::rpc::{self, Incoming, RpcError};
 use super::{Caller, CallerGone, Handler};
 
@@ -74,6 +76,8 @@ enum Way {
         last_id: u64,
         patience: Option<Duration>,
         cancelled: Arc<AtomicBool>,
+        /// What came of a line that has not ended yet, of those that nobody asked for.
+        unfinished: Vec<u8>,
     },
     Here {
         handler: Arc<dyn Handler>,
@@ -122,6 +126,7 @@ impl Client {
                 last_id: 0,
                 patience: None,
                 cancelled: Arc::default(),
+                unfinished: Vec::new(),
             },
         }
     }
@@ -184,6 +189,7 @@ impl Client {
                 last_id,
                 patience,
                 cancelled,
+                unfinished,
             } => {
                 // The cancellation, should there be one, has the next.
                 *last_id += 2;
@@ -193,11 +199,69 @@ impl Client {
                     until: patience.map(|patience| Instant::now() + patience),
                     cancelled,
                 };
-                waiting.exchange(stream, &params, listen)?
+                waiting.exchange(stream, &params, std::mem::take(unfinished), listen)?
             }
         };
         serde_json::from_value(answer).map_err(not_understood)
     }
+
+    /// What the daemon tells next without being asked, as [`SessionSubscribe`] made it: method and parameters. `None`
+    /// if nothing came for `patience`, or in this process, where nobody tells anything.
+    ///
+    /// # Errors
+    /// [`ClientError::Gone`] at the end of the daemon; [`ClientError::NotUnderstood`].
+    pub fn next_notification(
+        &mut self,
+        patience: Duration,
+    ) -> Result<Option<(String, Value)>, ClientError> {
+        let Way::Socket {
+            stream, unfinished, ..
+        } = &mut self.way
+        else {
+            return Ok(None);
+        };
+        let method = SessionSubscribe::NAME;
+        let gone = |source| ClientError::Gone { method, source };
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            // Zero would be for ever.
+            let _ = stream
+                .get_ref()
+                .set_read_timeout(Some(left.max(Duration::from_millis(1))));
+            match read_line(stream, unfinished) {
+                Ok(0) => return Err(gone(None)),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => return Ok(None),
+                Err(error) => return Err(gone(Some(error))),
+            }
+            let line = std::mem::take(unfinished);
+            match Incoming::parse(&line) {
+                Some(Incoming::Notification { method, params }) => {
+                    return Ok(Some((method, params)));
+                }
+                Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
+                Some(Incoming::Answer(..)) => {}
+                None => {
+                    return Err(ClientError::NotUnderstood {
+                        method,
+                        source: None,
+                    });
+                }
+            }
+            if left.is_zero() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Reads on to the end of a line. What came of it until an error stays in `line`.
+fn read_line(stream: &mut BufReader<UnixStream>, line: &mut Vec<u8>) -> std::io::Result<usize> {
+    stream
+        .by_ref()
+        .take(LONGEST_ANSWER.saturating_sub(line.len() as u64))
+        .read_until(b'\n', line)
 }
 
 /// A stream that blocks.
@@ -253,13 +317,13 @@ impl Waiting<'_> {
         &self,
         stream: &mut BufReader<UnixStream>,
         params: &Value,
+        mut line: Vec<u8>,
         listen: &mut (dyn FnMut(Notification) + Send),
     ) -> Result<Value, ClientError> {
         self.send(stream, &rpc::request_line(self.id, self.method, params))?;
         // Fails only for a time of zero.
         let _ = stream.get_ref().set_read_timeout(Some(LOOK_UP_EVERY));
         let mut told = false;
-        let mut line = Vec::new();
         loop {
             if self.cancelled.load(Ordering::Relaxed) && !told {
                 told = true;
@@ -267,11 +331,7 @@ impl Waiting<'_> {
                 let line = rpc::request_line(self.id + 1, SessionCancel::NAME, &params);
                 self.send(stream, &line)?;
             }
-            let read = stream
-                .by_ref()
-                .take(LONGEST_ANSWER.saturating_sub(line.len() as u64))
-                .read_until(b'\n', &mut line);
-            match read {
+            match read_line(stream, &mut line) {
                 Ok(0) => return Err(self.gone(None)),
                 Ok(_) => {}
                 // What came of the line until now stays in it.

@@ -1,7 +1,8 @@
 //! Takes the connections of the control socket, and keeps them few.
 //!
 //! Who connects always gets in: where there are too many connections, the one that has asked nothing for the longest
-//! time is closed for it. One with a request under way never is.
+//! time is closed for it. One with a request under way never is; nor is one that is told of events, of which there may be
+//! as many as [`Events`](super::Events) has room for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ pub struct Activity(Mutex<State>);
 struct State {
     under_way: usize,
     since: Instant,
+    /// It is told of events, and listens without asking.
+    is_subscribed: bool,
 }
 
 impl Default for Activity {
@@ -38,6 +41,7 @@ impl Default for Activity {
         Self(Mutex::new(State {
             under_way: 0,
             since: Instant::now(),
+            is_subscribed: false,
         }))
     }
 }
@@ -47,6 +51,17 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.0.lock().under_way += 1;
         UnderWay(Arc::clone(self))
+    }
+
+    /// It is told of events from now on, or no more.
+    pub(super) fn subscribed(&self, is_subscribed: bool) {
+        let mut state = self.0.lock();
+        state.is_subscribed = is_subscribed;
+        state.since = Instant::now();
+    }
+
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.0.lock().is_subscribed
     }
 
     /// Since when nothing is under way, if so.
@@ -113,18 +128,21 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watc
 /// another one.
 fn make_room(open: &mut Vec<Connection>) -> bool {
     open.retain(|connection| !connection.task.is_finished());
-    if open.len() < KEPT {
+    let asking = |connection: &&Connection| !connection.activity.is_subscribed();
+    let count = open.iter().filter(asking).count();
+    if count < KEPT {
         return true;
     }
     let longest_idle = open
         .iter()
         .enumerate()
+        .filter(|(_, connection)| asking(connection))
         .filter_map(|(at, connection)| Some((connection.activity.idle_since()?, at)))
         .min();
     match longest_idle {
         // Should it be asking something at this moment, that is still answered: only its reading ends.
         Some((_, at)) => open.swap_remove(at).task.abort(),
-        None => return open.len() < MOST,
+        None => return count < MOST,
     }
     true
 }

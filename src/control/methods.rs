@@ -5,6 +5,7 @@
 //! ignored.
 
 mod media;
+mod session;
 
 use mediafs_platform::process::{ProcessId, StartTime};
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use crate::model::MediaItem;
 use crate::tree::class::Class;
 
 pub use media::*;
+pub use session::*;
 
 /// The version of the protocol; raised when something a client relies on changes.
 pub const PROTOCOL: u32 = 1;
@@ -49,8 +51,16 @@ macro_rules! methods {
 methods! {
     /// Who is there: versions of program and protocol.
     SessionHello = "session.hello": HelloParams => Hello;
-    /// Stops a request of this connection: it is answered soon, with what it did.
+    /// Stops a request of this connection (it is answered soon, with what it did), or a task.
     SessionCancel = "session.cancel": CancelParams => Nothing;
+    /// From now on events are told on this connection, instead of those that were told before.
+    SessionSubscribe = "session.subscribe": SubscribeParams => Subscribed;
+    /// No more events on this connection.
+    SessionUnsubscribe = "session.unsubscribe": Nothing => Nothing;
+    /// What is not as it should be.
+    SessionWarnings = "session.warnings": Nothing => WarningList;
+    /// What is going on.
+    SessionTasks = "session.tasks": Nothing => TaskList;
     /// Unmounts and ends the daemon. Answered before it ends.
     SessionShutdown = "session.shutdown": Nothing => Nothing;
     /// What is mounted, what it holds, how it is.
@@ -94,35 +104,6 @@ methods! {
 /// No parameters, or nothing to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Nothing {}
-
-/// Of `session.hello`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HelloParams {
-    /// Who calls, for the log.
-    #[serde(default)]
-    pub client: Option<String>,
-}
-
-/// Who answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hello {
-    /// The version of the program.
-    pub version: String,
-    /// The version of the protocol.
-    pub protocol: u32,
-    /// The process.
-    pub pid: u32,
-}
-
-/// Of `session.cancel`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CancelParams {
-    /// The id of the request.
-    pub request: serde_json::Value,
-}
 
 /// How the drive is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -370,6 +351,8 @@ pub enum TaskKind {
     Import,
     /// Reading objects of the cache again.
     Verify,
+    /// Bringing the bytes of an item into the cache.
+    Hydrate,
 }
 
 impl TaskKind {
@@ -380,6 +363,7 @@ impl TaskKind {
             Self::Scan => "scanning",
             Self::Import => "importing",
             Self::Verify => "verifying",
+            Self::Hydrate => "fetching",
         }
     }
 }

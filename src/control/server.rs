@@ -2,7 +2,7 @@
 //!
 //! Requests come from a stream that [`mediafs_platform::endpoint`] accepted (its peer is the owner of the home), and
 //! are answered by a [`Handler`] on blocking threads, several at a time. A client that does not read is never waited
-//! for by anything but its own requests.
+//! for by anything but its own requests. One task writes all lines of a connection, answers before events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,12 @@ use tokio::io::{
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::connections::Activity;
-use super::methods::{CancelParams, Method, Notification, SessionCancel};
-use super::rpc::{self, BadRequest, LONGEST_REQUEST, Request, RpcError};
+use super::events::{Subscription, Told, Topics};
+use super::methods::{
+    CancelParams, Method, Nothing, Notification, SessionCancel, SessionSubscribe,
+    SessionUnsubscribe, SubscribeParams, Subscribed,
+};
+use super::rpc::{self, BadRequest, LONGEST_REQUEST, Reason, Request, RpcError};
 use super::{Caller, CallerGone, Handler};
 
 /// Requests of one connection that are worked on at a time; further ones wait in the socket.
@@ -38,21 +42,13 @@ pub async fn converse<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let (reader, mut writer) = tokio::io::split(stream);
-    let (lines, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING_LINES);
+    let (reader, writer) = tokio::io::split(stream);
+    let (lines, waiting) = mpsc::channel::<Outgoing>(WAITING_LINES);
 
     let mut stop_writing = stop.clone();
     let writing = tokio::spawn(async move {
-        let write_all = async {
-            while let Some(line) = waiting.recv().await {
-                if writer.write_all(&line).await.is_err() {
-                    return;
-                }
-            }
-            let _ = writer.shutdown().await;
-        };
         tokio::select! {
-            () = write_all => {}
+            () = write_all(writer, waiting) => {}
             // What is answered already (to the request that stops the daemon, say) is still sent.
             () = async { let _ = stop_writing.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => {}
         }
@@ -61,6 +57,43 @@ pub async fn converse<S>(
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let slots = Arc::new(Semaphore::new(AT_A_TIME));
     let cancels = Cancels::default();
+    // False if there is nothing more to be done on this connection.
+    let begin = async |request: Request| {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return false;
+        };
+        let handler = Arc::clone(&handler);
+        let mut caller = Connected {
+            lines: lines.clone(),
+            stop: stop.clone(),
+            cancelled: Arc::default(),
+        };
+        let under_way = activity.begin();
+        let cancels = Arc::clone(&cancels);
+        let key = request.id.as_ref().map(Value::to_string);
+        if let Some(key) = &key {
+            let cancelled = Arc::clone(&caller.cancelled);
+            cancels.lock().insert(key.clone(), cancelled);
+        }
+        let lines = lines.clone();
+        tokio::spawn(async move {
+            let Request { id, method, params } = request;
+            let work = move || handle(handler.as_ref(), &method, params, &mut caller);
+            let answer = tokio::task::spawn_blocking(work).await;
+            if let Some(key) = key {
+                cancels.lock().remove(&key);
+            }
+            // No answer: the daemon ends. A client that does not read holds no thread.
+            if let (Some(id), Ok(answer)) = (id, answer) {
+                // A client that has left needs no answer.
+                let _ = lines
+                    .send(Outgoing::Line(rpc::answer_line(&id, answer)))
+                    .await;
+            }
+            drop((slot, under_way));
+        });
+        true
+    };
     let read_all = async {
         while let Some(line) = next_line(&mut reader).await {
             let request = match line {
@@ -71,49 +104,34 @@ pub async fn converse<S>(
             let request = match request {
                 Ok(request) => request,
                 Err(bad) => {
-                    if lines.send(bad.line()).await.is_err() {
+                    if lines.send(Outgoing::Line(bad.line())).await.is_err() {
                         return;
                     }
                     continue;
                 }
             };
-            // Whoever has all slots in use must be able to free one.
-            if request.method == SessionCancel::NAME {
-                if let Some(line) = cancel(&cancels, request)
-                    && lines.send(line).await.is_err()
-                {
-                    return;
+            let own = match request.method.as_str() {
+                // Whoever has all slots in use must be able to free one. Tasks are the handler's.
+                SessionCancel::NAME if request.params.get("request").is_some() => {
+                    cancel(&cancels, request).map(Outgoing::Line)
                 }
-                continue;
-            }
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                SessionSubscribe::NAME => subscribe(handler.as_ref(), &activity, request),
+                SessionUnsubscribe::NAME => {
+                    activity.subscribed(false);
+                    Some(Outgoing::Subscription(None, unsubscribed(request)))
+                }
+                _ => {
+                    if !begin(request).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            if let Some(own) = own
+                && lines.send(own).await.is_err()
+            {
                 return;
-            };
-            let handler = Arc::clone(&handler);
-            let mut caller = Connected {
-                lines: lines.clone(),
-                stop: stop.clone(),
-                cancelled: Arc::default(),
-            };
-            let under_way = activity.begin();
-            let cancels = Arc::clone(&cancels);
-            let key = request.id.as_ref().map(Value::to_string);
-            if let Some(key) = &key {
-                let cancelled = Arc::clone(&caller.cancelled);
-                cancels.lock().insert(key.clone(), cancelled);
             }
-            tokio::task::spawn_blocking(move || {
-                let Request { id, method, params } = request;
-                let answer = handle(handler.as_ref(), &method, params, &mut caller);
-                if let Some(key) = key {
-                    cancels.lock().remove(&key);
-                }
-                if let Some(id) = id {
-                    // A client that has left needs no answer.
-                    let _ = caller.lines.blocking_send(rpc::answer_line(&id, answer));
-                }
-                drop((slot, under_way));
-            });
         }
     };
     let mut stopped = stop.clone();
@@ -121,6 +139,8 @@ pub async fn converse<S>(
         () = read_all => {}
         _ = stopped.wait_for(|stop| *stop) => {}
     }
+    // Who does not listen for answers any more is told of no events either.
+    activity.subscribed(false);
     // Requests under way keep their own senders: the writer ends after the last answer.
     drop(lines);
     let _ = stop.borrow_and_update();
@@ -130,22 +150,116 @@ pub async fn converse<S>(
 /// Stops the request that is named; gives the answer, if one is wanted.
 fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
     let answer = match serde_json::from_value::<CancelParams>(request.params) {
-        Ok(params) => match cancels.lock().get(&params.request.to_string()) {
-            Some(cancelled) => {
-                cancelled.store(true, Ordering::Relaxed);
-                Ok(Value::Object(serde_json::Map::new()))
+        Ok(params) => {
+            let named = params.request.unwrap_or(Value::Null).to_string();
+            match cancels.lock().get(&named) {
+                Some(cancelled) => {
+                    cancelled.store(true, Ordering::Relaxed);
+                    Ok(Value::Object(serde_json::Map::new()))
+                }
+                None => Err(RpcError::new(
+                    Reason::NotFound,
+                    format!("no request {named} is under way"),
+                )),
             }
-            None => Err(RpcError::new(
-                rpc::Reason::NotFound,
-                format!("no request {} is under way", params.request),
-            )),
-        },
+        }
         Err(error) => Err(RpcError::new(
-            rpc::Reason::InvalidParameter,
+            Reason::InvalidParameter,
             format!("{}: {error}", SessionCancel::NAME),
         )),
     };
     Some(rpc::answer_line(&request.id?, answer))
+}
+
+/// Subscribes the connection; gives the answer, from which on the events are told.
+fn subscribe(handler: &dyn Handler, activity: &Activity, request: Request) -> Option<Outgoing> {
+    let Request { id, params, .. } = request;
+    match subscription(handler, params) {
+        Ok(subscription) => {
+            activity.subscribed(true);
+            let seq = subscription.after();
+            let line = id.map(|id| rpc::answer_line(&id, answer(&Subscribed { seq })));
+            Some(Outgoing::Subscription(Some(subscription), line))
+        }
+        Err(error) => Some(Outgoing::Line(rpc::answer_line(&id?, Err(error)))),
+    }
+}
+
+fn subscription(handler: &dyn Handler, params: Value) -> Result<Subscription, RpcError> {
+    let invalid = |error: &dyn std::fmt::Display| {
+        RpcError::new(
+            Reason::InvalidParameter,
+            format!("{}: {error}", SessionSubscribe::NAME),
+        )
+    };
+    let params: SubscribeParams =
+        serde_json::from_value(params).map_err(|error| invalid(&error))?;
+    let topics = match &params.topics {
+        Some(topics) => Topics::named(topics).map_err(|error| invalid(&error))?,
+        None => Topics::all(),
+    };
+    let events = handler
+        .events()
+        .ok_or_else(|| RpcError::new(Reason::NoDaemon, "there are no events without a daemon"))?;
+    events
+        .subscribe(topics, params.since)
+        .map_err(|error| RpcError::new(Reason::Refused, error.to_string()))
+}
+
+fn unsubscribed(request: Request) -> Option<Vec<u8>> {
+    Some(rpc::answer_line(&request.id?, answer(&Nothing {})))
+}
+
+fn answer<T: serde::Serialize>(value: &T) -> Result<Value, RpcError> {
+    serde_json::to_value(value).map_err(|error| RpcError::new(Reason::Internal, error.to_string()))
+}
+
+/// What a connection is sent.
+enum Outgoing {
+    /// A line as it is.
+    Line(Vec<u8>),
+    /// This answer, if one is wanted, and from then on what this subscription tells instead of the one before.
+    Subscription(Option<Subscription>, Option<Vec<u8>>),
+}
+
+/// Writes whole lines until nobody can send another one, or the client has gone. Events wait for answers, which are as
+/// many as the client asks for.
+async fn write_all(mut writer: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Outgoing>) {
+    let mut subscription: Option<Subscription> = None;
+    loop {
+        let outgoing = tokio::select! {
+            biased;
+            outgoing = waiting.recv() => outgoing,
+            told = next_event(&mut subscription) => {
+                if writer.write_all(told.line()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let line = match outgoing {
+            None => break,
+            Some(Outgoing::Line(line)) => Some(line),
+            Some(Outgoing::Subscription(new, answer)) => {
+                subscription = new;
+                answer
+            }
+        };
+        if let Some(line) = line
+            && writer.write_all(&line).await.is_err()
+        {
+            return;
+        }
+    }
+    let _ = writer.shutdown().await;
+}
+
+/// The next event of the connection, if it is told of any.
+async fn next_event(subscription: &mut Option<Subscription>) -> Arc<Told> {
+    match subscription {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How long answers may still be sent when the daemon ends.
@@ -162,7 +276,7 @@ fn handle(
     std::panic::catch_unwind(work).unwrap_or_else(|_| {
         tracing::error!(method, "a request made its handler panic");
         Err(RpcError::new(
-            rpc::Reason::Internal,
+            Reason::Internal,
             format!("{method} failed by a fault of mediafs; its log says more"),
         ))
     })
@@ -170,7 +284,7 @@ fn handle(
 
 /// The client of a connection.
 struct Connected {
-    lines: mpsc::Sender<Vec<u8>>,
+    lines: mpsc::Sender<Outgoing>,
     stop: watch::Receiver<bool>,
     /// It wants the answer, but soon.
     cancelled: Arc<AtomicBool>,
@@ -191,7 +305,7 @@ impl Caller for Connected {
         let line = rpc::notification_line(method, &params);
         match note {
             // A slow client misses some.
-            Notification::Progress(_) => match self.lines.try_send(line) {
+            Notification::Progress(_) => match self.lines.try_send(Outgoing::Line(line)) {
                 Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
                 Err(mpsc::error::TrySendError::Closed(_)) => Err(CallerGone),
             },
@@ -243,202 +357,4 @@ async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::control::methods::{TaskKind, TaskProgress};
-    use serde_json::json;
-    use std::time::Duration;
-    use tokio::io::{AsyncReadExt as _, DuplexStream};
-
-    /// Echoes, counts, panics or waits, as asked.
-    struct Echo;
-
-    impl Handler for Echo {
-        fn handle(
-            &self,
-            method: &str,
-            params: Value,
-            caller: &mut dyn Caller,
-        ) -> Result<Value, RpcError> {
-            match method {
-                "echo" => Ok(params),
-                "panic" => panic!("as asked"),
-                "wait" => {
-                    while !caller.gone() {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
-                    Err(RpcError::new(rpc::Reason::Cancelled, "gone"))
-                }
-                "progress" => {
-                    for done in 0..3 {
-                        let note = Notification::Progress(TaskProgress {
-                            kind: TaskKind::Scan,
-                            subject: String::new(),
-                            done,
-                            total: None,
-                        });
-                        caller
-                            .tell(&note)
-                            .map_err(|_| RpcError::new(rpc::Reason::Cancelled, "gone"))?;
-                    }
-                    Ok(json!(3))
-                }
-                _ => Err(RpcError::new(rpc::Reason::UnknownMethod, method)),
-            }
-        }
-    }
-
-    fn connect() -> (
-        DuplexStream,
-        watch::Sender<bool>,
-        tokio::task::JoinHandle<()>,
-    ) {
-        let (here, there) = tokio::io::duplex(4096);
-        let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(converse(there, Arc::new(Echo), stopped, Arc::default()));
-        (here, stop, served)
-    }
-
-    async fn answers(stream: &mut DuplexStream, count: usize) -> Vec<Value> {
-        let mut reader = BufReader::new(stream);
-        let mut all = Vec::new();
-        for _ in 0..count {
-            let mut line = String::new();
-            tokio::time::timeout(Duration::from_secs(10), reader.read_line(&mut line))
-                .await
-                .unwrap()
-                .unwrap();
-            all.push(serde_json::from_str(&line).unwrap());
-        }
-        all
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn requests_and_garbage_are_answered_on_one_connection() {
-        let (mut here, _stop, _served) = connect();
-        here.write_all(b"nonsense\n\n\xff\xfe\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":1}}\n")
-            .await
-            .unwrap();
-        let got = answers(&mut here, 3).await;
-        assert_eq!(got[0]["error"]["code"], -32700);
-        assert_eq!(got[1]["error"]["code"], -32700);
-        assert_eq!(
-            got[2],
-            json!({"jsonrpc": "2.0", "id": 1, "result": {"a": 1}})
-        );
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_endless_line_is_refused_and_the_connection_goes_on() {
-        let (mut here, _stop, _served) = connect();
-        let (mut reading, mut writing) = tokio::io::split(here);
-        let sending = tokio::spawn(async move {
-            let block = vec![b'x'; 1 << 16];
-            for _ in 0..40 {
-                writing.write_all(&block).await.unwrap();
-            }
-            writing
-                .write_all(b"\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}\n")
-                .await
-                .unwrap();
-            writing
-        });
-        let mut reader = BufReader::new(&mut reading);
-        let mut line = String::new();
-        reader.read_line(&mut line).await.unwrap();
-        assert!(line.contains("1048576"), "{line}");
-        line.clear();
-        reader.read_line(&mut line).await.unwrap();
-        assert!(line.contains("\"id\":2"), "{line}");
-        here = reading.unsplit(sending.await.unwrap());
-        drop(here);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_panic_is_an_answer() {
-        let (mut here, _stop, _served) = connect();
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"panic\"}\n")
-            .await
-            .unwrap();
-        let got = answers(&mut here, 1).await;
-        assert_eq!(got[0]["error"]["code"], -32603);
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"none\"}\n")
-            .await
-            .unwrap();
-        assert_eq!(answers(&mut here, 1).await[0]["error"]["code"], -32601);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
-        let (mut here, _stop, served) = connect();
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"progress\"}")
-            .await
-            .unwrap();
-        here.shutdown().await.unwrap();
-        let mut all = String::new();
-        here.read_to_string(&mut all).await.unwrap();
-        let lines: Vec<&str> = all.lines().collect();
-        assert_eq!(lines.len(), 4, "{all}");
-        assert!(
-            lines[0].contains("task.progress") && lines[3].contains("\"result\":3"),
-            "{all}"
-        );
-        served.await.unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_request_can_be_cancelled_and_is_answered() {
-        let (mut here, _stop, _served) = connect();
-        // More than are worked on at a time: the cancellation is taken all the same.
-        for id in 0..AT_A_TIME {
-            let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"wait\"}}\n");
-            here.write_all(line.as_bytes()).await.unwrap();
-        }
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"c\",\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
-            .await
-            .unwrap();
-        let got = answers(&mut here, 2).await;
-        let of = |id: &Value| got.iter().find(|line| line["id"] == *id).unwrap();
-        assert_eq!(of(&json!("c"))["result"], json!({}));
-        assert_eq!(of(&json!(3))["error"]["data"]["reason"], "cancelled");
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
-            .await
-            .unwrap();
-        let got = answers(&mut here, 1).await;
-        assert_eq!(got[0]["error"]["data"]["reason"], "notFound");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn the_end_of_the_daemon_ends_long_requests_and_the_connection() {
-        let (mut here, stop, served) = connect();
-        here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"wait\"}\n")
-            .await
-            .unwrap();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        stop.send(true).unwrap();
-        let got = answers(&mut here, 1).await;
-        assert_eq!(got[0]["error"]["data"]["reason"], "cancelled");
-        tokio::time::timeout(Duration::from_secs(10), served)
-            .await
-            .unwrap()
-            .unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_client_that_does_not_read_is_left_behind_at_the_end() {
-        let (mut here, stop, served) = connect();
-        for _ in 0..8 {
-            let params = "x".repeat(2000);
-            let line = format!(
-                "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{{\"a\":\"{params}\"}}}}\n"
-            );
-            here.write_all(line.as_bytes()).await.unwrap();
-        }
-        stop.send(true).unwrap();
-        tokio::time::timeout(Duration::from_secs(10), served)
-            .await
-            .unwrap()
-            .unwrap();
-    }
-}
+mod tests;

@@ -4,12 +4,14 @@
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
 mod cache;
+mod changes;
 mod drive;
 mod errors;
 mod find;
 mod import;
 mod libraries;
 mod media;
+mod session;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -19,7 +21,10 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::events::Events;
 use super::methods::*;
+use super::tasks::{Running, TaskSource};
+use super::warnings::{self, Severity, Warning, Warnings};
 use super::{Caller, Handler, Reason, RpcError};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -32,6 +37,9 @@ pub use cache::LazyStore;
 
 /// How long a request waits for a library that is just being started.
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The area of warnings of what could not be done at the start.
+const START: &str = "start";
 
 /// What a service has only in a daemon.
 pub struct DaemonSide {
@@ -65,8 +73,12 @@ pub struct Service {
     library: Mutex<Option<Arc<Library>>>,
     library_came: Condvar,
     daemon: Option<DaemonSide>,
-    /// What is not as it should be since the start, with what to do.
-    warnings: Mutex<Vec<String>>,
+    events: Arc<Events>,
+    warnings: Warnings,
+    /// Work of the requests.
+    running: Running,
+    /// Whoever else has tasks.
+    task_source: OnceLock<Arc<dyn TaskSource>>,
     /// Kept by a command for as long as it works; a daemon keeps its own.
     _lock: Option<HomeLock>,
 }
@@ -81,15 +93,28 @@ impl Service {
         catalog: Arc<Catalog>,
         library: Library,
     ) -> Self {
+        let service = Self::new(home, catalog, LazyStore::new(home, &config.cache));
+        Self {
+            library: Mutex::new(Some(Arc::new(library))),
+            _lock: Some(lock),
+            ..service
+        }
+    }
+
+    fn new(home: &Home, catalog: Arc<Catalog>, cache: LazyStore) -> Self {
+        let events = Arc::<Events>::default();
         Self {
             home: home.clone(),
             catalog,
-            cache: LazyStore::new(home, &config.cache),
-            library: Mutex::new(Some(Arc::new(library))),
+            cache,
+            library: Mutex::new(None),
             library_came: Condvar::new(),
             daemon: None,
-            warnings: Mutex::default(),
-            _lock: Some(lock),
+            warnings: Warnings::new(Arc::clone(&events)),
+            running: Running::new(Arc::clone(&events)),
+            events,
+            task_source: OnceLock::new(),
+            _lock: None,
         }
     }
 
@@ -102,14 +127,8 @@ impl Service {
         daemon: DaemonSide,
     ) -> Self {
         Self {
-            home: home.clone(),
-            catalog,
-            cache,
-            library: Mutex::new(None),
-            library_came: Condvar::new(),
             daemon: Some(daemon),
-            warnings: Mutex::default(),
-            _lock: None,
+            ..Self::new(home, catalog, cache)
         }
     }
 
@@ -124,10 +143,30 @@ impl Service {
         self.library.lock().take()
     }
 
-    /// Something is not as it should be: for the log, and for `status` from now on.
+    /// Something could not be done at the start: a warning for as long as the daemon runs.
     pub fn warn(&self, text: String) {
-        tracing::warn!("{text}");
-        self.warnings.lock().push(text);
+        let id = warnings::id_of_text(START, &text);
+        self.warnings
+            .raise(Warning::new(id, Severity::Warning, text));
+    }
+
+    /// What is not as it should be; raise and clear at will.
+    #[must_use]
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// Where to publish what happens.
+    #[must_use]
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    /// Whoever has tasks beside this service. Set once.
+    pub fn set_task_source(&self, source: Arc<dyn TaskSource>) {
+        if self.task_source.set(source).is_err() {
+            tracing::error!("a second source of tasks is not asked");
+        }
     }
 
     /// What only a daemon has.
@@ -217,8 +256,12 @@ impl Handler for Service {
     ) -> Result<Value, RpcError> {
         match method {
             SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
-            // Connections answer it themselves: here nothing is under way beside it.
-            SessionCancel::NAME => answer::<SessionCancel>(params, |_| Ok(Nothing {})),
+            SessionCancel::NAME => answer::<SessionCancel>(params, |params| self.cancel(params)),
+            // Connections answer these themselves: here nobody stays to be told.
+            SessionSubscribe::NAME => answer::<SessionSubscribe>(params, |_| Err(nobody_stays())),
+            SessionUnsubscribe::NAME => answer::<SessionUnsubscribe>(params, |_| Ok(Nothing {})),
+            SessionWarnings::NAME => answer::<SessionWarnings>(params, |_| self.list_warnings()),
+            SessionTasks::NAME => answer::<SessionTasks>(params, |_| Ok(self.list_tasks())),
             SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
             DriveStatus::NAME => answer::<DriveStatus>(params, |_| self.status()),
             DriveCheck::NAME => answer::<DriveCheck>(params, |_| self.check()),
@@ -256,6 +299,15 @@ impl Handler for Service {
             )),
         }
     }
+
+    fn events(&self) -> Option<Arc<Events>> {
+        self.daemon.is_some().then(|| Arc::clone(&self.events))
+    }
+}
+
+fn nobody_stays() -> RpcError {
+    RpcError::new(Reason::NoDaemon, "there are no events without a daemon")
+        .remedy("start it with `mediafs mount`")
 }
 
 fn cancelled() -> RpcError {

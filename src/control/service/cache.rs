@@ -11,6 +11,7 @@ use crate::config::CacheConfig;
 use crate::control::methods::{
     CacheEvicted, CacheNumbers, CacheVerified, EvictParams, Notification, TaskKind, TaskProgress,
 };
+use crate::control::tasks::TaskState;
 use crate::control::{Caller, RpcError};
 use crate::home::Home;
 
@@ -78,6 +79,7 @@ impl Service {
     pub(super) fn cache_verify(&self, caller: &mut dyn Caller) -> Result<CacheVerified, RpcError> {
         let store = self.cache.get()?;
         let total = store.usage()?.objects;
+        let mut task = self.running.begin(TaskKind::Verify);
         let report = store.verify_all(|done| {
             let progress = TaskProgress {
                 kind: TaskKind::Verify,
@@ -85,14 +87,19 @@ impl Service {
                 done,
                 total: Some(total),
             };
-            match caller.tell(&Notification::Progress(progress)) {
-                Ok(()) => std::ops::ControlFlow::Continue(()),
-                Err(_) => std::ops::ControlFlow::Break(()),
+            task.progress(&progress);
+            let told = caller.tell(&Notification::Progress(progress));
+            if told.is_err() || task.is_cancelled() {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
             }
         })?;
         if !report.complete {
+            task.end(TaskState::Cancelled, None);
             return Err(cancelled());
         }
+        task.end(TaskState::Done, None);
         Ok(CacheVerified {
             intact: report.intact,
             intact_bytes: report.intact_bytes,

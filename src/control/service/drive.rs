@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{DaemonSide, Service};
+use super::{DaemonSide, START, Service};
 use crate::catalog::BaseKind;
-use crate::control::RpcError;
 use crate::control::methods::*;
+use crate::control::{RpcError, Warning};
 use crate::library::Phase;
-use crate::model::path_text;
 
 /// Cursors of `drive.problems` up to here are numbers of places; further ones count what the library lists.
 const LIBRARYS: u64 = 1 << 32;
@@ -43,21 +42,12 @@ impl Service {
             *items.availability.entry(word(&availability)).or_default() += count;
             *items.playable.entry(word(&playable)).or_default() += count;
         }
-        let mut warnings = self.catalog.notes();
-        warnings.extend(self.warnings.lock().iter().cloned());
+        self.look_for_warnings()?;
+        let warnings = self.warnings.all();
         let mut tasks = Vec::new();
         let mut left_out = 0;
         if let Some(library) = library {
             left_out = library.problem_count() as u64;
-            for (path, reason) in library.unwatched()? {
-                warnings.push(format!("{} is not watched: {reason}", path_text(&path)));
-            }
-            if library.lost_events() > 0 {
-                warnings.push(format!(
-                    "the system lost track of changes {} times; everything was scanned again",
-                    library.lost_events()
-                ));
-            }
             let progress = library.progress();
             if progress.phase != Phase::Idle {
                 tasks.push(super::libraries::scan_progress(&progress));
@@ -75,7 +65,7 @@ impl Service {
             problems: counts.problems,
             left_out,
             tasks,
-            warnings,
+            warnings: warnings.iter().map(Warning::line).collect(),
         })
     }
 
@@ -88,7 +78,12 @@ impl Service {
         Ok(Check {
             catalog: self.catalog.check()?,
             unwatched,
-            warnings: self.warnings.lock().clone(),
+            warnings: self
+                .warnings
+                .of_area(START)
+                .iter()
+                .map(Warning::line)
+                .collect(),
         })
     }
 

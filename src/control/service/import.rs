@@ -1,11 +1,13 @@
 //! Long work: imports, with their progress told to the caller.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Service;
 use crate::control::methods::*;
+use crate::control::tasks::{Task, TaskState};
 use crate::control::{Caller, Reason, RpcError, WirePath};
 use crate::library::{self, ImportOptions, Outcome, Phase, Progress, ProgressSnapshot};
 use crate::model::MediaItem;
@@ -42,17 +44,15 @@ impl Service {
             name: params.name.clone(),
         };
         let progress = Progress::default();
-        let (items, cancelled) = watched(
+        let (items, is_cancelled) = watched(
+            self.running.begin(TaskKind::Import),
             caller,
             &mut || import_progress(&progress.snapshot()),
-            |cancel| {
-                let items = library.import(&paths, &options, &progress, cancel);
-                (items, cancel.load(Ordering::Relaxed))
-            },
+            |cancel| library.import(&paths, &options, &progress, cancel),
         )?;
         Ok(ImportAnswer {
-            items: items?.into_iter().map(wire).collect(),
-            complete: !cancelled,
+            items: items.into_iter().map(wire).collect(),
+            complete: !is_cancelled,
         })
     }
 
@@ -89,15 +89,17 @@ fn wire(file: library::Imported) -> Imported {
     }
 }
 
-/// Does `work` on a thread of its own, telling the caller how far it is, and asks it to stop when the caller leaves.
-pub(super) fn watched<T: Send>(
+/// Does `work` on a thread of its own, telling the caller and the subscribers how far it is, and asks it to stop when the
+/// caller leaves or the task is cancelled; gives whether it was asked to.
+pub(super) fn watched<T: Send, E: Into<RpcError> + Send>(
+    mut task: Task<'_>,
     caller: &mut dyn Caller,
     progress: &mut dyn FnMut() -> TaskProgress,
-    work: impl FnOnce(&AtomicBool) -> T + Send,
-) -> Result<T, RpcError> {
-    let cancel = AtomicBool::new(false);
+    work: impl FnOnce(&AtomicBool) -> Result<T, E> + Send,
+) -> Result<(T, bool), RpcError> {
+    let cancel = Arc::clone(task.cancel());
     let (done, finished) = std::sync::mpsc::channel();
-    std::thread::scope(|scope| {
+    let outcome = std::thread::scope(|scope| {
         let working = std::thread::Builder::new()
             .name("mediafs-task".to_owned())
             .spawn_scoped(scope, || {
@@ -113,7 +115,9 @@ pub(super) fn watched<T: Send>(
                 )
             })?;
         while finished.recv_timeout(TELL_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            if caller.tell(&Notification::Progress(progress())).is_err() {
+            let now = progress();
+            task.progress(&now);
+            if caller.tell(&Notification::Progress(now)).is_err() {
                 cancel.store(true, Ordering::Relaxed);
             }
         }
@@ -124,5 +128,21 @@ pub(super) fn watched<T: Send>(
                 "a fault of mediafs ended the task; its log says more",
             )
         })
-    })
+    });
+    task.progress(&progress());
+    let is_cancelled = task.is_cancelled();
+    match outcome.and_then(|outcome| outcome.map_err(Into::into)) {
+        Ok(value) if is_cancelled => {
+            task.end(TaskState::Cancelled, None);
+            Ok((value, true))
+        }
+        Ok(value) => {
+            task.end(TaskState::Done, None);
+            Ok((value, false))
+        }
+        Err(error) => {
+            task.end(TaskState::Failed, Some(error.message.clone()));
+            Err(error)
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Service, cancelled};
 use crate::catalog::{BaseKind, BaseRow};
+use crate::control::events::{Event, LibraryScanned};
 use crate::control::methods::*;
 use crate::control::{Caller, Reason, RpcError, WirePath};
 use crate::library::{Phase, ProgressSnapshot};
@@ -23,15 +24,22 @@ impl Service {
             }
         };
         let progress = crate::library::Progress::default();
-        super::import::watched(
+        let (_, is_cancelled) = super::import::watched(
+            self.running.begin(TaskKind::Scan),
             caller,
             &mut || scan_progress(&progress.snapshot()),
             |cancel| library.scan_now(&roots, &progress, cancel),
-        )??;
-        if caller.gone() {
+        )?;
+        if is_cancelled || caller.gone() {
             return Err(cancelled());
         }
         let seen = progress.snapshot();
+        self.events.publish(Event::LibraryScanned(LibraryScanned {
+            path: params.path.clone(),
+            files: seen.seen,
+            read: seen.done,
+            problems: seen.failed,
+        }));
         Ok(ScanAnswer {
             files: seen.seen,
             read: seen.done,

@@ -1,0 +1,229 @@
+//! What is going on: long work that can be listed and cancelled, with its progress told to subscribers.
+//!
+//! Work of this service (imports, scans, verifications) is kept here while it runs; whoever else has tasks is a
+//! [`TaskSource`] that the daemon registers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::events::{Event, Events, now_millis};
+use super::methods::{TaskKind, TaskProgress};
+use crate::model::MediaId;
+
+/// How often the progress of a task is told at most.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// How a task is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum TaskState {
+    /// Its turn has not come.
+    Queued,
+    /// At work.
+    Running,
+    /// It waits for something: its storage, room, a program.
+    Waiting,
+    /// It has done all.
+    Done,
+    /// It has ended without.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl TaskState {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A task.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskInfo {
+    /// Names it as long as the daemon runs.
+    pub id: String,
+    /// What it does.
+    pub kind: TaskKind,
+    /// For which item, if for one.
+    pub media_id: Option<MediaId>,
+    /// How it is.
+    pub state: TaskState,
+    /// Bytes done.
+    pub bytes: u64,
+    /// Bytes in all; `None` while that is not known.
+    pub total: Option<u64>,
+    /// Of a task that goes by files or objects: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<TaskFiles>,
+    /// Bytes a second, lately.
+    pub rate: Option<u64>,
+    /// Since when, in milliseconds since 1970.
+    pub since: u64,
+    /// Which ones go before which, in a word of whoever does them.
+    pub priority: Option<String>,
+    /// Why it is as it is, for people: what it waits for, why it failed.
+    pub reason: Option<String>,
+}
+
+/// How far a task is that goes by files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskFiles {
+    /// Files done.
+    pub done: u64,
+    /// Files in all; `None` while that is not known.
+    pub total: Option<u64>,
+}
+
+/// Who has tasks.
+pub trait TaskSource: Send + Sync + 'static {
+    /// Those that have not ended. Answers at once.
+    fn tasks(&self) -> Vec<TaskInfo>;
+
+    /// Ends a task soon; false if there is none of that id.
+    fn cancel(&self, id: &str) -> bool;
+}
+
+/// The work of this service that is under way.
+pub(super) struct Running {
+    events: Arc<Events>,
+    begun: AtomicU64,
+    tasks: Mutex<BTreeMap<String, Entry>>,
+}
+
+struct Entry {
+    info: TaskInfo,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Running {
+    pub(super) fn new(events: Arc<Events>) -> Self {
+        Self {
+            events,
+            begun: AtomicU64::new(0),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Work begins; it is listed until [`Task::end`], or until it is dropped.
+    pub(super) fn begin(&self, kind: TaskKind) -> Task<'_> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let info = TaskInfo {
+            id: format!("work-{number}"),
+            kind,
+            media_id: None,
+            state: TaskState::Running,
+            bytes: 0,
+            total: None,
+            files: Some(TaskFiles::default()),
+            rate: None,
+            since: now_millis(),
+            priority: None,
+            reason: None,
+        };
+        let cancel = Arc::<AtomicBool>::default();
+        self.events.publish(Event::TaskProgress(info.clone()));
+        let task = Task {
+            running: self,
+            id: info.id.clone(),
+            cancel: Arc::clone(&cancel),
+            told: Instant::now(),
+        };
+        let entry = Entry { info, cancel };
+        self.tasks.lock().insert(task.id.clone(), entry);
+        task
+    }
+}
+
+impl TaskSource for Running {
+    fn tasks(&self) -> Vec<TaskInfo> {
+        let tasks = self.tasks.lock();
+        tasks.values().map(|entry| entry.info.clone()).collect()
+    }
+
+    fn cancel(&self, id: &str) -> bool {
+        let tasks = self.tasks.lock();
+        let Some(entry) = tasks.get(id) else {
+            return false;
+        };
+        entry.cancel.store(true, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Work that is under way.
+pub(super) struct Task<'a> {
+    running: &'a Running,
+    id: String,
+    cancel: Arc<AtomicBool>,
+    told: Instant,
+}
+
+impl Task<'_> {
+    /// Set to end it soon.
+    pub(super) fn cancel(&self) -> &Arc<AtomicBool> {
+        &self.cancel
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&mut self, progress: &TaskProgress) {
+        let mut tasks = self.running.tasks.lock();
+        let Some(entry) = tasks.get_mut(&self.id) else {
+            return;
+        };
+        let files = TaskFiles {
+            done: progress.done,
+            total: progress.total,
+        };
+        if entry.info.files == Some(files) {
+            return;
+        }
+        entry.info.files = Some(files);
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let event = Event::TaskProgress(entry.info.clone());
+            self.running.events.publish(event);
+        }
+    }
+
+    /// It has ended so.
+    pub(super) fn end(self, state: TaskState, reason: Option<String>) {
+        self.over(state, reason);
+    }
+
+    fn over(&self, state: TaskState, reason: Option<String>) {
+        let entry = self.running.tasks.lock().remove(&self.id);
+        if let Some(Entry { mut info, .. }) = entry {
+            info.state = state;
+            info.reason = reason;
+            self.running.events.publish(Event::TaskEnded(info));
+        }
+    }
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        // Ended already, unless the work panicked.
+        self.over(TaskState::Failed, None);
+    }
+}
