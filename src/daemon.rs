@@ -4,6 +4,7 @@
 //! that grows with the library. Only then libraries are scanned and watched, and the cache is opened. Stop, in an order that is bounded at
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
+mod away;
 mod log;
 
 use std::io;
@@ -28,9 +29,11 @@ use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
+use crate::storage::Outside;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
 
+pub use away::Away;
 pub use log::Log;
 
 /// How long a command at work on the home is waited for.
@@ -124,25 +127,42 @@ pub fn service_without_daemon(
     config: &Config,
 ) -> Result<Arc<dyn Handler>, DaemonError> {
     let catalog = Catalog::open(home.data())?;
+    let outside = outside(config, &catalog);
+    // A command sees the sources as they are now.
+    outside.look();
     let library = Library::open(
         Arc::clone(&catalog),
         home.data(),
-        library_config(config, None),
+        library_config(config, None, &outside),
     );
     Ok(Arc::new(Service::of_command(
         home, lock, config, catalog, library,
     )))
 }
 
-fn library_config(config: &Config, mount_point: Option<PathBuf>) -> LibraryConfig {
+fn library_config(
+    config: &Config,
+    mount_point: Option<PathBuf>,
+    outside: &Outside,
+) -> LibraryConfig {
     LibraryConfig {
         mount_point,
-        trusted: DeclaredTrusted {
-            paths: config.trusted.clone(),
-            devices: Vec::new(),
-        },
+        trusted: declared(config),
+        outside: Some(outside.clone()),
         ..LibraryConfig::default()
     }
+}
+
+fn declared(config: &Config) -> DeclaredTrusted {
+    DeclaredTrusted {
+        paths: config.trusted.clone(),
+        devices: Vec::new(),
+    }
+}
+
+fn outside(config: &Config, catalog: &Arc<Catalog>) -> Outside {
+    let catalog = Arc::clone(catalog);
+    Outside::new(catalog, declared(config), config.clouds.clone(), None)
 }
 
 /// Runs the daemon until it is told to end, by the control protocol, a signal, or an unmount by others. `ready` is
@@ -159,8 +179,15 @@ pub fn run(
     limits::raise_open_files();
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
     let catalog = Catalog::open(home.data())?;
+    let outside = outside(config, &catalog);
+    if let Err(error) = outside.watch() {
+        tracing::error!(
+            error = one_line(&error),
+            "nobody tells when volumes come and go"
+        );
+    }
     let library_at = |mount_point| {
-        let config = library_config(config, mount_point);
+        let config = library_config(config, mount_point, &outside);
         Library::open(Arc::clone(&catalog), home.data(), config)
     };
     let unmounted = library_at(None);
@@ -203,6 +230,8 @@ pub fn run(
         },
         home.data().to_owned(),
     );
+    let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
+    service.set_away(&away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     if let Some(daemon) = service.daemon() {
@@ -222,12 +251,13 @@ pub fn run(
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
-    let begun = begin_library(options, &mounted, &catalog, &service, &library, &cache);
+    away.keep_projects();
+    let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),
     };
-    take_apart(&stop, &mounted, &service, &cache, runtime);
+    take_apart(&stop, &mounted, &service, &cache, &away, runtime);
     drop(lock);
     outcome
 }
@@ -373,14 +403,15 @@ fn register_folders(options: &DaemonOptions, library: &Library) -> Vec<String> {
 fn begin_library(
     options: &DaemonOptions,
     mounted: &Mounted,
-    catalog: &Arc<Catalog>,
     service: &Arc<Service>,
     late: &LateLibrary,
     cache: &LazyStore,
+    away: &Away,
 ) -> Result<(), LibraryError> {
-    let config = library_config(&options.config, Some(mounted.path().to_owned()));
+    let point = Some(mounted.path().to_owned());
+    let config = library_config(&options.config, point, &away.outside);
     let library = Arc::new(Library::start(
-        Arc::clone(catalog),
+        Arc::clone(away.catalog()),
         options.home.data(),
         config,
     )?);
@@ -429,6 +460,7 @@ fn take_apart(
     mounted: &Mounted,
     service: &Arc<Service>,
     cache: &LazyStore,
+    away: &Away,
     runtime: Runtime,
 ) {
     let _ = stop.send(true);
@@ -447,6 +479,7 @@ fn take_apart(
     if let Some(library) = service.take_library() {
         library.stop();
     }
+    away.end();
     if let Some(store) = cache.opened()
         && let Err(error) = store.flush()
     {

@@ -7,7 +7,7 @@ use super::error::{CatalogError, Result};
 use super::rows::{BaseKind, BaseNo, BaseRow};
 use super::shown::numbered;
 use super::writer::Writer;
-use crate::model::{ProjectId, shown_name};
+use crate::model::{ProjectId, SourceNo, shown_name};
 
 /// The root of all absolute paths.
 const COMPUTER_ROOT: &str = "/";
@@ -21,14 +21,41 @@ impl Writer {
     /// # Errors
     /// When SQLite fails.
     pub fn add_library(&mut self, name: &str, path: &Path) -> Result<BaseRow> {
-        let known = self.base_at(BaseKind::Library, path)?;
+        self.add_library_on(name, path, None)
+    }
+
+    /// As [`Writer::add_library`], of a folder on a source, at `inside` below its root: that is the same one wherever the
+    /// source is mounted, and another one than what was at its path on any other storage.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn add_library_on(
+        &mut self,
+        name: &str,
+        path: &Path,
+        source: Option<(SourceNo, &Path)>,
+    ) -> Result<BaseRow> {
+        let known = self.reader().bases()?.into_iter().find(|base| {
+            let same = match source {
+                Some((source, inside)) => base.source == Some(source) && base.inside == inside,
+                None => base.source.is_none() && base.path == path,
+            };
+            base.kind == BaseKind::Library && same
+        });
         if let Some(base) = known {
             if !base.active {
                 self.set_active(base.row, true, false)?;
             }
             return self.known_base(base.row);
         }
-        self.insert_base(BaseKind::Library, name, path, None, true)
+        let base = self.insert_base(BaseKind::Library, name, path, None, true)?;
+        match source {
+            None => Ok(base),
+            Some(_) => {
+                self.set_base_source(base.row, source)?;
+                self.known_base(base.row)
+            }
+        }
     }
 
     /// Makes a project known, not open yet. Its folder may have moved since it was known last, and its name may be

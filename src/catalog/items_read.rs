@@ -324,6 +324,14 @@ impl Reader {
         Ok(found.flatten())
     }
 
+    /// The facts of a place's present content, once it was read.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn format_of_place(&self, place: PlaceNo) -> Result<Option<Format>> {
+        self.format_at(place)
+    }
+
     /// The facts of a place's present content.
     pub(super) fn format_at(&self, place: PlaceNo) -> Result<Option<Format>> {
         let found = self.db().one(

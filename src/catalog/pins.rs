@@ -69,6 +69,20 @@ impl Reader {
         Ok(found.into_iter().flatten().collect())
     }
 
+    /// Whether anything is pinned for an owner.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn has_pins(&self, owner: &str) -> Result<bool> {
+        let found = self.db().one(
+            "looking for pins",
+            "SELECT 1 FROM pin WHERE owner = ?1 LIMIT 1",
+            [owner],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
     /// All owners of pins.
     ///
     /// # Errors
@@ -129,6 +143,20 @@ impl Writer {
             (item.0, owner),
         )?;
         self.pins_changed(item, removed)
+    }
+
+    /// Nothing is pinned for that one any more.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn unpin_all(&mut self, owner: &str) -> Result<()> {
+        self.run(
+            "unpinning all of an owner",
+            "DELETE FROM pin WHERE owner = ?1",
+            [owner],
+        )?;
+        self.durable = true;
+        Ok(())
     }
 
     fn pins_changed(&mut self, item: ItemNo, changed: usize) -> Result<bool> {

@@ -230,6 +230,31 @@ impl Reader {
         Ok(twin.map(|twin| AtHand::Twin(Box::new(twin))))
     }
 
+    /// Why an item is not on trusted storage, or not there, for people; `None` where it is.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn cause_of(&self, item: &ItemRow) -> Result<Option<String>> {
+        if item.availability == Availability::Local {
+            return Ok(None);
+        }
+        let base = match item.place {
+            Some(place) => self.place(place)?.map(|place| place.base),
+            None => None,
+        };
+        let source = base.and_then(|base| self.source_of(base));
+        let Some(source) = source else {
+            return Ok(Some("its file is not there".to_owned()));
+        };
+        let state = self.source_state(source);
+        let name = self.source(source)?.map(|row| row.name).unwrap_or_default();
+        Ok(Some(if item.availability == Availability::Missing {
+            format!("its file is not on {name} any more")
+        } else {
+            format!("{name} is {}", state.words())
+        }))
+    }
+
     /// An item as it is now: see [`Status::now`].
     pub(super) fn as_it_is(&self, mut item: ItemRow) -> Result<ItemRow> {
         let online = match item.availability {

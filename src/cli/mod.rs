@@ -8,12 +8,15 @@
 mod cache;
 mod connect;
 mod doctor;
+mod eject;
 mod forget_library;
+mod hydrate;
 mod import;
 mod interrupt;
 mod ls;
 mod mount;
 mod output;
+mod pin;
 mod relink;
 mod remove;
 mod rename;
@@ -25,8 +28,10 @@ mod supervise;
 mod tag;
 mod tasks;
 mod unmount;
+mod volumes;
 mod warnings;
 mod watch;
+mod whereis;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +75,14 @@ enum Command {
     Rename(rename::Arguments),
     Remove(remove::Arguments),
     Relink(relink::Arguments),
+    Hydrate(hydrate::Arguments),
+    Pin(pin::PinArguments),
+    Unpin(pin::UnpinArguments),
+    #[command(name = "whereis")]
+    WhereIs(whereis::Arguments),
+    Volumes(volumes::Arguments),
+    Eject(eject::Arguments),
+    Allow(run::AllowArguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
     /// What the daemon runs for storage that may hang; not for people
@@ -204,6 +217,13 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Rename(arguments) => rename::run(&arguments, context),
         Command::Remove(arguments) => remove::run(&arguments, context),
         Command::Relink(arguments) => relink::run(&arguments, context),
+        Command::Hydrate(arguments) => hydrate::run(&arguments, context),
+        Command::Pin(arguments) => pin::run(&arguments, context),
+        Command::Unpin(arguments) => pin::run_unpin(&arguments, context),
+        Command::WhereIs(arguments) => whereis::run(&arguments, context),
+        Command::Volumes(arguments) => volumes::run(&arguments, context),
+        Command::Eject(arguments) => eject::run(&arguments, context),
+        Command::Allow(arguments) => run::run_allow(&arguments, context),
         Command::Cache(arguments) => cache::run(&arguments, context),
         Command::Doctor(arguments) => doctor::run(&arguments, context),
         #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 
 use super::{CliError, Context, Done};
-use crate::control::methods::{RegisterParams, RequestersRegister};
+use crate::control::methods::{AllowParams, RegisterParams, RequestersAllow, RequestersRegister};
 use crate::tree::class::Class;
 use mediafs_platform::process::{Process, ProcessId};
 
@@ -54,4 +54,18 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     } else {
         126
     });
+}
+
+/// Let a process fetch as many sounds as it likes, after it was stopped for fetching so many
+#[derive(clap::Args)]
+pub(super) struct AllowArguments {
+    /// The number of the process
+    #[arg(value_name = "PID")]
+    pid: u32,
+}
+
+pub(super) fn run_allow(arguments: &AllowArguments, context: &Context) -> Result<Done, CliError> {
+    let params = AllowParams { pid: arguments.pid };
+    context.daemon_needed()?.call::<RequestersAllow>(&params)?;
+    Ok(Done::Well)
 }

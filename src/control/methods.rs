@@ -4,6 +4,7 @@
 //! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
 //! ignored.
 
+mod away;
 mod media;
 mod session;
 
@@ -15,6 +16,7 @@ use super::wire_path::WirePath;
 use crate::model::MediaItem;
 use crate::tree::class::Class;
 
+pub use away::*;
 pub use media::*;
 pub use session::*;
 
@@ -61,6 +63,8 @@ methods! {
     SessionWarnings = "session.warnings": Nothing => WarningList;
     /// What is going on.
     SessionTasks = "session.tasks": Nothing => TaskList;
+    /// One task, also one that has ended not long ago.
+    SessionTask = "session.task": TaskParams => TaskAnswer;
     /// Unmounts and ends the daemon. Answered before it ends.
     SessionShutdown = "session.shutdown": Nothing => Nothing;
     /// What is mounted, what it holds, how it is.
@@ -89,6 +93,22 @@ methods! {
     MediaTag = "media.tag": TagParams => MediaItem;
     /// Takes tags off, for good.
     MediaUntag = "media.untag": TagParams => MediaItem;
+    /// Brings items into the cache; answered at once, with the tasks that do so.
+    MediaHydrate = "media.hydrate": ItemsParams => HydrateAnswer;
+    /// Keeps the bytes of items in the cache, once they are there; brings them.
+    MediaPin = "media.pin": ItemsParams => HydrateAnswer;
+    /// Lets the bytes of items go, should there be no room.
+    MediaUnpin = "media.unpin": ItemsParams => HydrateAnswer;
+    /// Where an item's bytes are, or were seen last.
+    MediaWhereIs = "media.whereIs": Which => WhereIs;
+    /// Which items whom was given silence of, and is given still.
+    MediaSilences = "media.silences": Nothing => SilenceList;
+    /// Volumes, shares and cloud folders: those that are there, and those that are known.
+    VolumeList = "volume.list": Nothing => Volumes;
+    /// Lets go of a volume, so that it can be unmounted.
+    VolumeEject = "volume.eject": EjectParams => VolumeStatus;
+    /// Lets a process fetch as much as it likes.
+    RequestersAllow = "requesters.allow": AllowParams => Nothing;
     /// Says what a process and its descendants are.
     RequestersRegister = "requesters.register": RegisterParams => Nothing;
     /// Strict mode on or off for a registered process.

@@ -3,6 +3,7 @@
 //! One [`Service`] holds what a home has: catalog, library, cache, requesters. The daemon puts it behind the socket;
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
+mod away;
 mod cache;
 mod changes;
 mod drive;
@@ -26,8 +27,10 @@ use super::methods::*;
 use super::tasks::{Running, TaskSource};
 use super::warnings::{self, Severity, Warning, Warnings};
 use super::{Caller, Handler, Reason, RpcError};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PlaceNo};
 use crate::config::Config;
+use crate::control::rpc::one_line;
+use crate::daemon::Away;
 use crate::home::{Home, HomeLock};
 use crate::library::Library;
 use crate::tree::MediaDrive;
@@ -73,6 +76,8 @@ pub struct Service {
     library: Mutex<Option<Arc<Library>>>,
     library_came: Condvar,
     daemon: Option<DaemonSide>,
+    /// What is not on trusted storage, of a daemon.
+    away: OnceLock<Arc<Away>>,
     events: Arc<Events>,
     warnings: Warnings,
     /// Work of the requests.
@@ -110,6 +115,7 @@ impl Service {
             library: Mutex::new(None),
             library_came: Condvar::new(),
             daemon: None,
+            away: OnceLock::new(),
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
@@ -128,6 +134,7 @@ impl Service {
     ) -> Self {
         Self {
             daemon: Some(daemon),
+            away: OnceLock::new(),
             ..Self::new(home, catalog, cache)
         }
     }
@@ -136,6 +143,22 @@ impl Service {
     pub fn set_library(&self, library: Arc<Library>) {
         *self.library.lock() = Some(library);
         self.library_came.notify_all();
+    }
+
+    /// Sounds that are not on trusted storage are brought by this from now on. Only the first call counts.
+    pub fn set_away(&self, away: &Arc<Away>) {
+        let _ = self.away.set(Arc::clone(away));
+        self.set_task_source(Arc::clone(away) as Arc<dyn TaskSource>);
+    }
+
+    /// A file is not what the catalog says: the library looks at it soon.
+    pub fn look_at_place(&self, place: PlaceNo) {
+        let library = self.library.lock().clone();
+        if let Some(library) = library
+            && let Err(error) = library.reconcile_place(place)
+        {
+            tracing::warn!(error = one_line(&error), "a file could not be looked at");
+        }
     }
 
     /// The library has ended; later requests fail.
@@ -261,6 +284,7 @@ impl Handler for Service {
             SessionSubscribe::NAME => answer::<SessionSubscribe>(params, |_| Err(nobody_stays())),
             SessionUnsubscribe::NAME => answer::<SessionUnsubscribe>(params, |_| Ok(Nothing {})),
             SessionWarnings::NAME => answer::<SessionWarnings>(params, |_| self.list_warnings()),
+            SessionTask::NAME => answer::<SessionTask>(params, |params| Ok(self.task(&params))),
             SessionTasks::NAME => answer::<SessionTasks>(params, |_| Ok(self.list_tasks())),
             SessionShutdown::NAME => answer::<SessionShutdown>(params, |_| self.shutdown()),
             DriveStatus::NAME => answer::<DriveStatus>(params, |_| self.status()),
@@ -285,6 +309,16 @@ impl Handler for Service {
             }
             RequestersSetMode::NAME => {
                 answer::<RequestersSetMode>(params, |params| self.set_mode(&params))
+            }
+            MediaHydrate::NAME => answer::<MediaHydrate>(params, |params| self.hydrate(&params)),
+            MediaPin::NAME => answer::<MediaPin>(params, |params| self.pin(&params, true)),
+            MediaUnpin::NAME => answer::<MediaUnpin>(params, |params| self.pin(&params, false)),
+            MediaWhereIs::NAME => answer::<MediaWhereIs>(params, |params| self.where_is(&params)),
+            MediaSilences::NAME => answer::<MediaSilences>(params, |_| self.silences()),
+            VolumeList::NAME => answer::<VolumeList>(params, |_| self.volumes()),
+            VolumeEject::NAME => answer::<VolumeEject>(params, |params| self.eject(&params)),
+            RequestersAllow::NAME => {
+                answer::<RequestersAllow>(params, |params| self.allow(&params))
             }
             CacheStats::NAME => answer::<CacheStats>(params, |_| self.cache_stats()),
             CacheVerify::NAME => answer::<CacheVerify>(params, |_| self.cache_verify(caller)),

@@ -96,6 +96,11 @@ pub trait TaskSource: Send + Sync + 'static {
     /// Those that have not ended. Answers at once.
     fn tasks(&self) -> Vec<TaskInfo>;
 
+    /// A task of that id, also one that has ended not long ago.
+    fn task(&self, id: &str) -> Option<TaskInfo> {
+        self.tasks().into_iter().find(|task| task.id == id)
+    }
+
     /// Ends a task soon; false if there is none of that id.
     fn cancel(&self, id: &str) -> bool;
 }

@@ -2,7 +2,7 @@
 
 use mediafs_cache::{ObjectId, PartialSpec};
 
-use crate::catalog::PlaceNo;
+use crate::catalog::{CatalogError, PlaceNo, PlaceRow, Reader};
 use crate::model::{ObjectHash, SourceNo};
 
 /// How the keys of our partial objects begin; the number changes if what a key says does.
@@ -24,6 +24,23 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// What is to be brought for a place as it is now; `None` where that is on trusted storage.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn of(reader: &Reader, place: &PlaceRow) -> Result<Option<Self>, CatalogError> {
+        let Some(source) = reader.source_of(place.base) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            place: place.row,
+            generation: place.generation,
+            source,
+            size: place.evidence.size,
+            expected: reader.hash_of_place(place.row)?,
+        }))
+    }
+
     /// All of it is in the key: what arrived for another generation, size or hash is never gone on with.
     pub(super) fn spec(&self) -> PartialSpec {
         let expected = self

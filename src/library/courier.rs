@@ -11,7 +11,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
@@ -39,11 +41,21 @@ pub fn run_courier() -> io::Result<()> {
     serve(socket, Looker::default())
 }
 
-/// Looks and reads. The file that was read last is kept open for a while.
+/// Files that are kept open for a while, as they are read in pieces.
+const KEPT: usize = 8;
+
+/// Looks and reads.
 #[derive(Default)]
 struct Looker {
-    last: Mutex<Option<(PathBuf, Evidence, File)>>,
+    /// Files that were read last, the latest last.
+    kept: Mutex<Vec<Kept>>,
     file_systems: FileSystems,
+}
+
+struct Kept {
+    path: PathBuf,
+    evidence: Evidence,
+    file: Arc<File>,
 }
 
 type Tell<'t> = &'t mut dyn FnMut(Reply, &[u8]);
@@ -58,7 +70,7 @@ impl Work for Looker {
                 crossing,
             } => self.list(&PathBuf::from(root), &PathBuf::from(below), crossing, tell),
             Question::Look(file) => {
-                let opened = self.open(&PathBuf::from(file));
+                let opened = self.open(&PathBuf::from(file), false);
                 tell(
                     opened.map_or_else(|no| no, |(_, seen)| Reply::Seen(seen.into())),
                     &[],
@@ -71,15 +83,19 @@ impl Work for Looker {
                 evidence,
                 offset,
                 length,
-            } => match self.read(&PathBuf::from(file), evidence.into(), offset, length) {
+                fetch,
+            } => match self.read(&PathBuf::from(file), evidence.into(), offset, length, fetch) {
                 Ok(bytes) => tell(Reply::Bytes, &bytes),
                 Err(no) => tell(no, &[]),
             },
+            Question::Identify { mount, point } => {
+                tell(identify(mount, &PathBuf::from(point)), &[]);
+            }
         }
     }
 
     fn rest(&self) {
-        *self.last.lock() = None;
+        self.kept.lock().clear();
     }
 }
 
@@ -94,8 +110,8 @@ impl Looker {
         Ok(self.lasting(&seen))
     }
 
-    /// Opens a file to read it, unless that would fetch it from somewhere.
-    fn open(&self, path: &Path) -> Result<(File, Evidence), Reply> {
+    /// Opens a file to read it; unless that would fetch it from somewhere, or if it may.
+    fn open(&self, path: &Path, fetch: bool) -> Result<(File, Evidence), Reply> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Reply::Failed("not a file".to_owned()));
         };
@@ -104,7 +120,8 @@ impl Looker {
             .folder(Path::new(""))
             .map_err(no_folder)?;
         let of_folder = folder.seen().map_err(failed)?;
-        if self.file_systems.of(&of_folder).has_attributes
+        if !fetch
+            && self.file_systems.of(&of_folder).has_attributes
             && by_attributes(&folder, name).0 == Residency::OnlineOnly
         {
             return Err(Reply::OnlineOnly);
@@ -120,16 +137,23 @@ impl Looker {
         evidence: Evidence,
         offset: u64,
         length: u32,
+        fetch: bool,
     ) -> Result<Vec<u8>, Reply> {
-        let kept = self.last.lock().take();
+        let is_it = |kept: &Kept| kept.path == path && kept.evidence == evidence;
+        let kept = self
+            .kept
+            .lock()
+            .iter()
+            .find(|kept| is_it(kept))
+            .map(|kept| Arc::clone(&kept.file));
         let file = match kept {
-            Some((at, seen, file)) if at == path && seen == evidence => file,
-            _ => {
-                let (file, seen) = self.open(path)?;
+            Some(file) => file,
+            None => {
+                let (file, seen) = self.open(path, fetch)?;
                 if seen != evidence {
                     return Err(Reply::Changed);
                 }
-                file
+                Arc::new(file)
             }
         };
         let mut bytes = vec![0; length.min(LONGEST_PAYLOAD) as usize];
@@ -147,12 +171,21 @@ impl Looker {
         if self.evidence_of(&file)? != evidence {
             return Err(Reply::Changed);
         }
-        *self.last.lock() = Some((path.to_owned(), evidence, file));
+        let mut kept = self.kept.lock();
+        kept.retain(|kept| !is_it(kept));
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push(Kept {
+            path: path.to_owned(),
+            evidence,
+            file,
+        });
         Ok(bytes)
     }
 
     fn probe(&self, path: &Path) -> Reply {
-        let (mut file, evidence) = match self.open(path) {
+        let (mut file, evidence) = match self.open(path, false) {
             Ok(opened) => opened,
             Err(no) => return no,
         };
@@ -169,7 +202,7 @@ impl Looker {
     }
 
     fn facts(&self, path: &Path, tell: Tell<'_>) {
-        let (mut file, evidence) = match self.open(path) {
+        let (mut file, evidence) = match self.open(path, false) {
             Ok(opened) => opened,
             Err(no) => return tell(no, &[]),
         };
@@ -307,6 +340,14 @@ fn failed(error: io::Error) -> Reply {
     match error.kind() {
         io::ErrorKind::NotFound => Reply::NotFound,
         io::ErrorKind::NotADirectory => Reply::NotAFolder,
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::TimedOut => Reply::Unreachable(error.to_string()),
         _ => Reply::Failed(error.to_string()),
     }
 }
@@ -317,6 +358,25 @@ fn no_folder(reason: NoFolder) -> Reply {
         NoFolder::NotAFolder => Reply::NotAFolder,
         NoFolder::OtherFileSystem => Reply::OtherFileSystem,
         NoFolder::Failed(error) => failed(error),
+    }
+}
+
+/// What the disk of a mount is, if that is still there.
+fn identify(mount: u64, point: &Path) -> Reply {
+    let table = match MountTable::read() {
+        Ok(table) => table,
+        Err(error) => return failed(error),
+    };
+    let entry = table.by_id(MountId(mount));
+    let Some(entry) = entry.filter(|entry| entry.mount_point == point) else {
+        return Reply::NotFound;
+    };
+    match mediafs_platform::volume::identify(entry) {
+        Ok(found) => Reply::Identified {
+            identity: found.identity.to_string(),
+            label: found.label,
+        },
+        Err(error) => failed(error),
     }
 }
 

@@ -22,7 +22,8 @@ use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::residency::Residency;
 use super::trust::{Judge, Untrusted};
-use crate::storage::{Couriers, SourceKey};
+use crate::model::{Kind, split_extension};
+use crate::storage::{Couriers, Outside, SourceKey, Sources};
 
 /// Where the files of a project that came by copy are, below its folder.
 pub(super) const MEDIA_FOLDER: &str = "Media";
@@ -49,10 +50,10 @@ pub(super) struct Engine {
     pub(super) problems: Problems,
     /// For storage that is not trusted.
     pub(super) couriers: Arc<Couriers>,
+    /// Which such storage there is, and how it is.
+    pub(super) sources: Arc<Sources>,
     /// Looks at such storage, each source by itself.
     pub(super) apart: Apart,
-    /// Places whose bytes were with a cloud provider only when they were last looked at.
-    online_only: Mutex<HashSet<PlaceNo>>,
     judge: Judge,
     watcher: RwLock<Option<Arc<dyn WatchFolder>>>,
     /// Held while a temporary file is made or abandoned ones are removed.
@@ -95,18 +96,23 @@ impl Drop for Busy<'_> {
 
 impl Engine {
     pub(super) fn new(catalog: Arc<Catalog>, home: PathBuf, config: LibraryConfig) -> Self {
+        let outside = config.outside.clone().unwrap_or_else(|| {
+            Outside::new(
+                Arc::clone(&catalog),
+                config.trusted.clone(),
+                Vec::new(),
+                config.courier_program.clone(),
+            )
+        });
         Self {
             catalog,
             home,
-            judge: Judge::new(config.trusted.clone()),
-            couriers: Arc::new(match &config.courier_program {
-                Some(program) => Couriers::of_program(program.clone()),
-                None => Couriers::default(),
-            }),
+            judge: Judge::new(config.trusted.clone(), outside.sources.cloud_folders()),
+            couriers: Arc::clone(&outside.couriers),
+            sources: Arc::clone(&outside.sources),
             config,
             problems: Problems::default(),
             apart: Apart::default(),
-            online_only: Mutex::new(HashSet::new()),
             watcher: RwLock::new(None),
             temporary: Mutex::new(()),
             matching: Mutex::new(()),
@@ -246,26 +252,42 @@ impl Engine {
         }
     }
 
-    /// Notes where the bytes of a place are. The catalog does not keep it yet, so it is known of what was looked at since
-    /// the start.
+    /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read.
     pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) {
-        let mut online_only = self.online_only.lock();
-        match residency {
-            Residency::OnlineOnly => {
-                online_only.insert(place);
-            }
-            Residency::Here => {
-                online_only.remove(&place);
-            }
+        if let Err(error) = self.write_residency(place, residency) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "where the bytes of a file are was not recorded"
+            );
         }
+    }
+
+    fn write_residency(&self, place: PlaceNo, residency: Residency) -> Result<(), CatalogError> {
+        let online_only = residency == Residency::OnlineOnly;
+        let reader = self.catalog.reader()?;
+        let Some(row) = reader.place(place)? else {
+            return Ok(());
+        };
+        let known = row.online_only == online_only;
+        if known && !(online_only && reader.items_of(place)?.is_empty()) {
+            return Ok(());
+        }
+        let kind = kind_by_name(&row.name);
+        self.write(Durability::Full, |writer| {
+            writer.set_online_only(place, online_only)?;
+            if online_only && let Some(kind) = &kind {
+                writer.record_unread(place, kind)?;
+            }
+            Ok(())
+        })
     }
 
     /// Where the bytes of a place were when it was last looked at.
     pub(super) fn residency(&self, place: PlaceNo) -> Residency {
-        if self.online_only.lock().contains(&place) {
-            Residency::OnlineOnly
-        } else {
-            Residency::Here
+        let found = self.catalog.reader().and_then(|reader| reader.place(place));
+        match found {
+            Ok(Some(row)) if row.online_only => Residency::OnlineOnly,
+            _ => Residency::Here,
         }
     }
 
@@ -371,5 +393,26 @@ pub(super) fn no_folder_reason(reason: &NoFolder) -> String {
         NoFolder::NotAFolder => "not a folder any more".to_owned(),
         NoFolder::OtherFileSystem => "another file system is mounted here".to_owned(),
         NoFolder::Failed(error) => format!("the folder cannot be read: {error}"),
+    }
+}
+
+/// What a file is by its name, where nobody may read it; `None` for what is no media.
+fn kind_by_name(name: &OsStr) -> Option<Kind> {
+    const AUDIO: [&str; 20] = [
+        "wav", "wave", "rf64", "bwf", "aif", "aiff", "aifc", "caf", "flac", "mp3", "mp2", "ogg",
+        "oga", "opus", "m4a", "aac", "mka", "w64", "wma", "mpga",
+    ];
+    const VIDEO: [&str; 7] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg"];
+    let name = name.to_str()?;
+    let extension = split_extension(name).1.to_ascii_lowercase();
+    let is = |known: &[&str]| known.contains(&extension.as_str());
+    if is(&AUDIO) {
+        Some(Kind::Audio)
+    } else if is(&VIDEO) {
+        Some(Kind::Video)
+    } else if is(&["mid", "midi", "smf"]) {
+        Some(Kind::Midi)
+    } else {
+        None
     }
 }

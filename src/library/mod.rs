@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 mod apart;
+mod arrived;
 #[cfg(target_os = "linux")]
 mod background;
 #[cfg(target_os = "linux")]
@@ -69,6 +70,8 @@ mod watching;
 mod wire_facts;
 
 #[cfg(target_os = "linux")]
+pub use arrived::take_in;
+#[cfg(target_os = "linux")]
 pub use courier::run_courier;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
@@ -78,5 +81,4 @@ pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 #[cfg(target_os = "linux")]
 pub use reconcile::Reconciled;
-#[cfg(target_os = "linux")]
 pub use residency::Residency;

@@ -11,7 +11,7 @@ use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, PlaceNo};
-use crate::storage::SourceChange;
+use crate::storage::{Outside, SourceChange};
 
 use super::engine::{Engine, WatchFolder};
 use super::error::LibraryError;
@@ -35,6 +35,8 @@ pub struct LibraryConfig {
     pub hash: bool,
     /// The program that is started to look at storage that is not trusted; this one itself where it is `None`.
     pub courier_program: Option<PathBuf>,
+    /// The sources and couriers of this process; where it is `None`, the library has its own.
+    pub outside: Option<Outside>,
 }
 
 impl Default for LibraryConfig {
@@ -45,6 +47,7 @@ impl Default for LibraryConfig {
             poll_interval: Duration::from_secs(60),
             hash: true,
             courier_program: None,
+            outside: None,
         }
     }
 }
@@ -261,7 +264,7 @@ impl Library {
         let bases = active_bases(&self.engine)?.into_iter();
         let notes = bases.filter_map(|base| {
             let untrusted = match base.kind {
-                BaseKind::Computer => None,
+                BaseKind::Computer | BaseKind::Source => None,
                 BaseKind::Library | BaseKind::Project => self.engine.untrusted(&base.path),
             };
             let reason = untrusted.or_else(|| watcher.unwatched(base.row))?;

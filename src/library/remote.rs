@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::catalog::{Evidence, ProbeRecord};
+use crate::model::SourceNo;
 use crate::silence::Capsule;
-use crate::storage::{CourierError, Found, FoundSeen, Kind, Question, Reply, SourceKey};
+use crate::storage::{CourierError, Found, FoundSeen, Kind, Question, Reply, SourceKey, Stamp};
 
 use super::disk::{Entry, NoFolder, Seen};
 use super::engine::Engine;
@@ -29,8 +30,10 @@ pub(super) struct RemoteRoot<'e> {
     source: SourceKey,
     path: PathBuf,
     cancel: &'e AtomicBool,
-    /// Its storage did not answer.
+    /// Its storage did not answer, or is another one.
     lost: AtomicBool,
+    /// That it is the source that it was when this was made.
+    stamp: Option<(SourceNo, Option<Stamp>)>,
 }
 
 impl std::fmt::Debug for RemoteRoot<'_> {
@@ -71,6 +74,22 @@ impl<'e> RemoteRoot<'e> {
             path: path.to_owned(),
             cancel,
             lost: AtomicBool::new(false),
+            stamp: None,
+        }
+    }
+
+    /// What is listed is believed only while this source is where it was.
+    pub(super) fn of(mut self, source: SourceNo, stamp: Option<Stamp>) -> Self {
+        self.stamp = Some((source, stamp));
+        self
+    }
+
+    /// It is still the source that it was: another volume at its place has other files, and an empty mount point none.
+    fn is_itself(&self) -> bool {
+        match &self.stamp {
+            None => true,
+            Some((_, None)) => false,
+            Some((source, stamp)) => self.engine.sources.stamp(*source) == *stamp,
         }
     }
 
@@ -120,6 +139,12 @@ impl<'e> RemoteRoot<'e> {
             }
             other => other,
         };
+        if !self.is_itself() {
+            self.lost.store(true, Ordering::Relaxed);
+            return Err(NoFolder::Failed(io::Error::other(
+                "its storage has just gone, or is another one",
+            )));
+        }
         listed.map_err(|refused| match refused {
             Refused::Disk(reason) => reason,
             Refused::Courier(error) => {

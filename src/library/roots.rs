@@ -8,6 +8,7 @@ use mediafs_platform::volume::MountTable;
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, PlaceRow, Writer,
 };
+use crate::control::rpc::one_line;
 use crate::model::display_name;
 use crate::storage::{CourierError, Kind, Question, Reply, SourceKey};
 
@@ -45,10 +46,18 @@ impl Library {
             let reason = reason.to_owned();
             return Err(LibraryError::Excluded { path, reason });
         }
+        let on = self.engine.sources.of_path(&path);
+        let on = on.map_err(|error| LibraryError::Untrusted {
+            path: path.clone(),
+            reason: one_line(&error),
+        })?;
+        let source = on.as_ref().map(|on| (on.source.row, on.inside.as_path()));
         let bases = self.engine.catalog.reader()?.bases()?;
-        let roots = bases
-            .into_iter()
-            .filter(|base| base.kind == BaseKind::Library && base.active);
+        // What was at this path on other storage is another library, which is not here now.
+        let roots = bases.into_iter().filter(|base| {
+            let same_storage = base.source == source.map(|(source, _)| source);
+            base.kind == BaseKind::Library && base.active && same_storage
+        });
         for base in roots {
             if base.path == path {
                 return Ok(base);
@@ -66,7 +75,7 @@ impl Library {
         let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
         let name = display_name(name.as_encoded_bytes());
         Ok(self.engine.write(Durability::Full, |writer| {
-            let root = writer.add_library(&name, &path)?;
+            let root = writer.add_library_on(&name, &path, source)?;
             adopt(writer, &root)?;
             Ok(root)
         })?)
@@ -231,7 +240,9 @@ fn no_storage(path: &Path) -> Option<String> {
 fn adopt(writer: &mut Writer, root: &BaseRow) -> Result<(), CatalogError> {
     let others = writer.reader().bases()?.into_iter().filter(|base| {
         let forgotten = base.kind == BaseKind::Library && !base.active;
-        (forgotten && base.path != root.path) || base.kind == BaseKind::Computer
+        let of_all = matches!(base.kind, BaseKind::Computer | BaseKind::Source);
+        // Only what lies on the same storage can be the same files.
+        base.source == root.source && ((forgotten && base.path != root.path) || of_all)
     });
     for other in others {
         if let Ok(inside) = root.path.strip_prefix(&other.path) {

@@ -21,6 +21,8 @@ const MOST_LINKS: usize = 40;
 /// Judges paths.
 pub(super) struct Judge {
     declared: DeclaredTrusted,
+    /// Folders that the user says a sync client manages.
+    clouds: Vec<PathBuf>,
     tables: Mutex<Option<Tables>>,
 }
 
@@ -52,9 +54,10 @@ impl Tables {
 }
 
 impl Judge {
-    pub(super) fn new(declared: DeclaredTrusted) -> Self {
+    pub(super) fn new(declared: DeclaredTrusted, clouds: Vec<PathBuf>) -> Self {
         Self {
             declared,
+            clouds,
             tables: Mutex::new(None),
         }
     }
@@ -75,6 +78,13 @@ impl Judge {
     /// Why the storage that holds the absolute `path` is touched by couriers only, and on which source it is; `None`
     /// where it is trusted. Touches no storage that is not.
     pub(super) fn untrusted(&self, path: &Path) -> Option<Untrusted> {
+        let clouds = self.clouds.iter().filter(|cloud| path.starts_with(cloud));
+        if let Some(root) = clouds.max_by_key(|cloud| cloud.components().count()) {
+            return Some(Untrusted {
+                reason: format!("in a cloud folder ({})", root.display()),
+                source: SourceKey::at(root.clone()),
+            });
+        }
         let mut tables = self.tables.lock();
         if !tables.as_mut().is_some_and(Tables::stand) {
             match Classifier::read(self.declared.clone()) {

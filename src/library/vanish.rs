@@ -14,6 +14,7 @@ use super::engine::{BATCH, Engine, exact_child, no_folder_reason};
 use super::folder::{Folder, RootFolder};
 use super::remote::RemoteRoot;
 use super::sweep::{Sweep, below};
+use crate::storage::SourceKey;
 
 /// A known name that was not in its folder.
 pub(super) struct Vanished {
@@ -253,7 +254,29 @@ pub(super) fn open_root<'e>(
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
     // The computer's base is no storage of its own: each of its folders is judged by itself.
     let judged = base.kind != BaseKind::Computer;
-    if let Some(untrusted) = engine.untrusted_now(&base.path).filter(|_| judged) {
+    let untrusted = engine.untrusted_now(&base.path).filter(|_| judged);
+    if let Some(source) = base.source {
+        // What hangs at its path is its own source, or nothing at all is known of it.
+        let Some(row) = engine.catalog.reader()?.source(source)? else {
+            return Ok(Root::Away);
+        };
+        let state = engine.catalog.source_state(source);
+        if !state.is_online() {
+            note(format!("it is on {}, which is {}", row.name, state.words()));
+            return Ok(Root::Away);
+        }
+        let stamp = engine.sources.stamp(source);
+        let key = SourceKey::at(row.path);
+        let root = RemoteRoot::new(engine, key, &base.path, cancel).of(source, stamp);
+        return match root.check() {
+            Ok(()) => Ok(Root::There(RootFolder::There(root))),
+            Err(reason) => {
+                note(no_folder_reason(&reason));
+                Ok(Root::Away)
+            }
+        };
+    }
+    if let Some(untrusted) = untrusted {
         let root = RemoteRoot::new(engine, untrusted.source, &base.path, cancel);
         return match root.check() {
             Ok(()) => Ok(Root::There(RootFolder::There(root))),

@@ -163,13 +163,17 @@ pub(crate) enum Question {
     Probe(Bytes),
     /// All that can be told of a file without reading it again: what becomes of it in the catalog.
     Facts(Bytes),
-    /// Bytes of this file, if the disk still says the same of it; fewer at its end.
+    /// Bytes of this file, if the disk still says the same of it; fewer at its end. Also where that makes a cloud
+    /// provider fetch them, if `fetch` says so.
     Read {
         file: Bytes,
         evidence: WireEvidence,
         offset: u64,
         length: u32,
+        fetch: bool,
     },
+    /// What is the disk of the mount of this number, at this point?
+    Identify { mount: u64, point: Bytes },
 }
 
 /// What it answers.
@@ -208,6 +212,13 @@ pub(crate) enum Reply {
     Bytes,
     /// To [`Question::Read`]: it is another file, or another content, than was asked for.
     Changed,
+    /// To [`Question::Identify`]: the text of its identity, and its name for people.
+    Identified {
+        identity: String,
+        label: Option<String>,
+    },
+    /// What holds the bytes can't be reached, with the system's reason.
+    Unreachable(String),
     /// There is nothing of that name.
     NotFound,
     /// The system's reason why not.

@@ -8,8 +8,14 @@
 
 pub(crate) mod courier;
 mod couriers;
+mod fetch;
 mod message;
+mod outside;
+mod sources;
 
 pub(crate) use courier::CourierError;
 pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
+pub(crate) use fetch::CourierFetch;
 pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+pub use outside::Outside;
+pub(crate) use sources::{Sources, Stamp};

@@ -29,6 +29,9 @@ pub(crate) type Identify =
 /// How long a cloud that could not be reached counts as offline, before its next file may try again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
 
+/// How long a command waits for disks to say what they are.
+const ASKED: Duration = Duration::from_secs(1);
+
 /// The sources of this machine.
 pub(crate) struct Sources {
     catalog: Arc<Catalog>,
@@ -43,8 +46,8 @@ pub(crate) struct Sources {
 
 #[derive(Default)]
 struct Known {
-    /// Disks that were asked for their identity; `None` while a courier asks, or where it could not be told.
-    disks: HashMap<MountKey, Option<Disk>>,
+    /// Disks that were asked for their identity.
+    disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
     mounted: HashMap<SourceNo, MountKey>,
     ejected: HashMap<SourceNo, MountKey>,
@@ -71,6 +74,25 @@ impl MountKey {
     }
 }
 
+/// What a disk has answered.
+enum Asked {
+    /// Nothing yet.
+    Waiting,
+    /// It could not be told.
+    Unknown,
+    /// This.
+    Disk(Disk),
+}
+
+impl Asked {
+    fn disk(&self) -> Option<Disk> {
+        match self {
+            Self::Disk(disk) => Some(disk.clone()),
+            Self::Waiting | Self::Unknown => None,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Disk {
     identity: VolumeIdentity,
@@ -79,7 +101,7 @@ struct Disk {
 
 /// What a path lies on, where that is not trusted storage.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Found {
+pub(crate) struct OnSource {
     pub(crate) source: SourceRow,
     /// Below the root of the source.
     pub(crate) inside: PathBuf,
@@ -165,6 +187,21 @@ impl Sources {
             Ok(table) => self.look_at(&table),
             Err(error) => tracing::warn!(%error, "the mounts cannot be read"),
         }
+    }
+
+    /// Looks at the mounts, and waits a little for disks that have to be asked what they are.
+    pub(crate) fn look_once(self: &Arc<Self>) {
+        self.look();
+        let until = Instant::now() + ASKED;
+        while Instant::now() < until && self.is_waiting() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        let known = self.known.lock();
+        let mut disks = known.disks.values();
+        disks.any(|asked| matches!(asked, Asked::Waiting))
     }
 
     fn look_at(self: &Arc<Self>, table: &MountTable) {
@@ -273,10 +310,10 @@ impl Sources {
         let key = MountKey::of(entry);
         {
             let mut known = self.known.lock();
-            if let Some(disk) = known.disks.get(&key) {
-                return disk.clone();
+            if let Some(asked) = known.disks.get(&key) {
+                return asked.disk();
             }
-            known.disks.insert(key.clone(), None);
+            known.disks.insert(key.clone(), Asked::Waiting);
         }
         let (sources, entry) = (Arc::downgrade(self), entry.clone());
         let asking = std::thread::Builder::new()
@@ -296,11 +333,13 @@ impl Sources {
     }
 
     fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
-        let (identity, label) = (self.identify)(entry)?;
-        let disk = Disk { identity, label };
-        let mut known = self.known.lock();
-        known.disks.insert(key.clone(), Some(disk.clone()));
-        Some(disk)
+        let asked = match (self.identify)(entry) {
+            Some((identity, label)) => Asked::Disk(Disk { identity, label }),
+            None => Asked::Unknown,
+        };
+        let disk = asked.disk();
+        self.known.lock().disks.insert(key.clone(), asked);
+        disk
     }
 
     /// What `path` lies on, made known to the catalog; `None` where that is trusted storage. May wait for a disk that is
@@ -308,7 +347,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`SourceError`].
-    pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<Found>, SourceError> {
+    pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<OnSource>, SourceError> {
         let table = MountTable::read()?;
         let classifier = Classifier::read(self.declared.clone())?;
         let reason = match classifier.trust(path) {
@@ -343,7 +382,7 @@ impl Sources {
             Some(identity) => (identity, None),
             None => {
                 let key = MountKey::of(entry);
-                let known = self.known.lock().disks.get(&key).cloned().flatten();
+                let known = self.known.lock().disks.get(&key).and_then(Asked::disk);
                 let disk = known.or_else(|| self.ask_disk(&key, entry));
                 let disk = disk.ok_or_else(|| SourceError::NoAnswer(entry.mount_point.clone()))?;
                 (disk.identity, disk.label)
@@ -371,16 +410,21 @@ impl Sources {
         new: &NewSource,
         path: &Path,
         entry: Option<&MountEntry>,
-    ) -> Result<Found, SourceError> {
+    ) -> Result<OnSource, SourceError> {
         let source = self
             .catalog
             .write(Durability::Full, |writer| writer.add_source(new, now()))?;
         self.found(&source, entry)?;
         let inside = path.strip_prefix(&new.path).unwrap_or(Path::new(""));
-        Ok(Found {
+        Ok(OnSource {
             source,
             inside: inside.to_owned(),
         })
+    }
+
+    /// Folders that the user says a sync client manages.
+    pub(crate) fn cloud_folders(&self) -> Vec<PathBuf> {
+        self.clouds.iter().map(|cloud| cloud.path.clone()).collect()
     }
 
     /// The cloud folder that holds `path`, by the user's word or the client's own signs; and whose it is.
@@ -403,7 +447,10 @@ impl Sources {
     ///
     /// # Errors
     /// [`SourceError`].
-    pub(crate) fn assign(self: &Arc<Self>, base: &BaseRow) -> Result<Option<Found>, SourceError> {
+    pub(crate) fn assign(
+        self: &Arc<Self>,
+        base: &BaseRow,
+    ) -> Result<Option<OnSource>, SourceError> {
         let found = self.of_path(&base.path)?;
         let same = match &found {
             None => base.source.is_none(),

@@ -73,3 +73,19 @@ pub struct TaskList {
     /// Those that have not ended.
     pub tasks: Vec<TaskInfo>,
 }
+
+/// Of `session.task`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskParams {
+    /// Its id.
+    pub task: String,
+}
+
+/// A task.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskAnswer {
+    /// `None` if it is not known, or has ended long ago.
+    pub task: Option<TaskInfo>,
+}

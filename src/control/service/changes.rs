@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Service;
-use crate::catalog::{BaseNo, CatalogError, Change, FolderNo, ItemNo, Reader};
-use crate::control::events::{Event, LibraryChanged, MediaChange, MediaChanged};
+use crate::catalog::{BaseNo, CatalogError, Change, FolderNo, ItemNo, Reader, SourceRow};
+use crate::control::events::{
+    Event, LibraryChanged, MediaChange, MediaChanged, StatusChanged, VolumeChanged, VolumeState,
+};
 use crate::control::rpc::one_line;
-use crate::model::{MediaId, Scope};
+use crate::model::{MediaId, Scope, SourceNo, SourceState};
 
 /// How long changes gather.
 const GATHER: Duration = Duration::from_millis(100);
@@ -39,6 +41,8 @@ struct Gathered {
     /// Folders in which something came, went or changed.
     folders: HashSet<FolderNo>,
     bases: HashSet<BaseNo>,
+    /// As they were last.
+    sources: BTreeMap<SourceNo, SourceState>,
 }
 
 impl Gathered {
@@ -67,6 +71,9 @@ impl Gathered {
                 Change::Base { row } => {
                     self.bases.insert(*row);
                 }
+                Change::Source { row, state } => {
+                    self.sources.insert(*row, *state);
+                }
             }
         }
     }
@@ -86,7 +93,10 @@ impl Gathered {
     }
 
     fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.folders.is_empty() && self.bases.is_empty()
+        self.items.is_empty()
+            && self.folders.is_empty()
+            && self.bases.is_empty()
+            && self.sources.is_empty()
     }
 
     /// As events, and whether there were too many for one each.
@@ -95,6 +105,11 @@ impl Gathered {
         let mut events = Vec::new();
         let mut bases = self.bases;
         let is_base_change = !bases.is_empty();
+        for (row, state) in &self.sources {
+            if let Some(source) = reader.source(*row)? {
+                events.push(volume_changed(source, *state));
+            }
+        }
         if is_many {
             for folder in &self.folders {
                 bases.extend(reader.folder(*folder)?.map(|folder| folder.base));
@@ -106,6 +121,16 @@ impl Gathered {
                     scope: scope(reader, *row)?,
                     what: *what,
                 }));
+                if *what == MediaChange::Content
+                    && let Some(item) = reader.item(*row)?
+                {
+                    events.push(Event::StatusChanged(StatusChanged {
+                        media_id: media_id.clone(),
+                        availability: item.availability,
+                        playable: item.playable,
+                        cause: reader.cause_of(&item)?,
+                    }));
+                }
             }
         }
         if is_many || is_base_change {
@@ -127,6 +152,21 @@ impl Gathered {
         }
         Ok((events, is_many))
     }
+}
+
+/// How a source is, for those who show it.
+fn volume_changed(source: SourceRow, state: SourceState) -> Event {
+    let online = state.is_online();
+    Event::VolumeChanged(VolumeChanged {
+        id: source.identity,
+        name: source.name,
+        state: match state {
+            SourceState::Online => VolumeState::Online,
+            SourceState::Suspended => VolumeState::Unreachable,
+            SourceState::Ejected | SourceState::Absent => VolumeState::Offline,
+        },
+        path: online.then(|| source.path.as_path().into()),
+    })
 }
 
 /// Where the id of an item is unique.

@@ -64,6 +64,13 @@ impl Service {
         TaskList { tasks }
     }
 
+    pub(super) fn task(&self, params: &TaskParams) -> TaskAnswer {
+        let others = || self.task_source.get()?.task(&params.task);
+        TaskAnswer {
+            task: self.running.task(&params.task).or_else(others),
+        }
+    }
+
     pub(super) fn cancel(&self, params: CancelParams) -> Result<Nothing, RpcError> {
         // Requests are cancelled by the connection they came on; here nothing is under way beside this one.
         let Some(task) = params.task else {

@@ -12,6 +12,7 @@ use crate::catalog::{
     BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, Nanoseconds,
     NewItem, Observation, Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
 };
+use crate::control::rpc::one_line;
 use crate::library::disk::{Entry, LocalFolder, LocalRoot, evidence_of};
 use crate::library::engine::Engine;
 use crate::library::watching::base_of;
@@ -88,9 +89,13 @@ pub(super) fn prepare_reference(
     let reader = engine.catalog.reader().map_err(failed)?;
     let bases: Vec<BaseRow> = reader.bases().map_err(failed)?;
     // In a root, or in a project's folder: there; else by its absolute path.
+    let on = engine.sources.of_path(&file.source);
+    let on = on.map_err(|error| Outcome::Failed(one_line(&error)))?;
+    let source = on.as_ref().map(|on| on.source.row);
     let (homes, others): (Vec<BaseRow>, Vec<BaseRow>) = bases
         .into_iter()
-        .filter(|base| base.kind != BaseKind::Computer)
+        .filter(|base| !matches!(base.kind, BaseKind::Computer | BaseKind::Source))
+        .filter(|base| base.source == source)
         .partition(|base| base.active);
     let known = match base_of(&homes, &file.source) {
         Some((base, relative)) => Some((base.clone(), relative)),
@@ -100,8 +105,12 @@ pub(super) fn prepare_reference(
     let (base, relative) = match known {
         Some(known) => known,
         None => {
+            // By its path on its source, wherever that is mounted; or on this computer.
             let base = engine
-                .write(Durability::Full, Writer::computer)
+                .write(Durability::Full, |writer| match source {
+                    Some(source) => writer.base_of_source(source),
+                    None => writer.computer(),
+                })
                 .map_err(failed)?;
             let relative = file.source.strip_prefix(&base.path);
             let relative = relative.map_err(|e| Outcome::Failed(e.to_string()))?;

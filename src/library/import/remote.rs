@@ -242,6 +242,7 @@ impl Read for RemoteFile<'_> {
                 evidence: self.evidence.into(),
                 offset: self.offset,
                 length: LONGEST_PAYLOAD,
+                fetch: false,
             };
             let asked = self
                 .engine

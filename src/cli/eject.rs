@@ -1,0 +1,40 @@
+//! `mediafs eject`: a volume is let go of, so that it can be unmounted.
+
+use super::output::{Out, plain};
+use super::{CliError, Context, Done, Report};
+use crate::control::methods::{EjectParams, VolumeEject};
+
+/// Let go of a volume within a second, so that it can be unmounted and unplugged; what is in the cache plays on
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Its name, or the folder where it is mounted
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+    #[command(flatten)]
+    report: Report,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    let named = std::path::Path::new(&arguments.volume);
+    // What has a separator is a path; the daemon's folder is another one.
+    let volume = if arguments.volume.contains('/') && !arguments.volume.contains(':') {
+        super::absolute(named)?.to_string()
+    } else {
+        arguments.volume.clone()
+    };
+    let volume = context
+        .daemon_needed()?
+        .call::<VolumeEject>(&EjectParams { volume })?;
+    let mut out = Out::new();
+    if arguments.report.json {
+        out.json(&volume)?;
+    } else {
+        out.line(&format!(
+            "nothing of mediafs touches {} any more; unmount it at {} now",
+            plain(&volume.name),
+            plain(&volume.path.to_string())
+        ))?;
+    }
+    out.flush()?;
+    Ok(Done::Well)
+}

@@ -1,0 +1,342 @@
+//! Sounds that are not on trusted storage: hydration, pins, volumes, silence.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::Service;
+use crate::catalog::{ItemRow, Reader, SourceRow, USER};
+use crate::control::events::ProcessName;
+use crate::control::methods::*;
+use crate::control::rpc::one_line;
+use crate::control::{Reason, RpcError};
+use crate::daemon::Away;
+use crate::hydrate::Why;
+use crate::model::{Availability, Playable, SourceState};
+
+impl Service {
+    fn away(&self) -> Result<&Away, RpcError> {
+        self.daemon_needed()?;
+        self.away.get().map(AsRef::as_ref).ok_or_else(|| {
+            RpcError::new(Reason::Refused, "the daemon is starting").remedy("try again in a moment")
+        })
+    }
+
+    pub(super) fn hydrate(&self, params: &ItemsParams) -> Result<HydrateAnswer, RpcError> {
+        let away = self.away()?;
+        let items = self.items(params)?;
+        let reader = self.catalog.reader()?;
+        let items = items.iter().map(|item| {
+            let task = match obstacle(&reader, item)? {
+                Some(_) => None,
+                None => away.hydrate(&reader, item, Why::ByHand)?,
+            };
+            done_for(&reader, away, item, task)
+        });
+        Ok(HydrateAnswer {
+            items: items.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) fn pin(&self, params: &ItemsParams, pin: bool) -> Result<HydrateAnswer, RpcError> {
+        let away = self.away()?;
+        let items = self.items(params)?;
+        let reader = self.catalog.reader()?;
+        let items = items.iter().map(|item| {
+            let task = if pin {
+                away.pin(item, USER)?;
+                away.hydrate(&reader, item, Why::Pinned)?
+            } else {
+                away.unpin(item.row, USER)?;
+                None
+            };
+            done_for(&reader, away, item, task)
+        });
+        Ok(HydrateAnswer {
+            items: items.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// All of them, or none: who names one that is not there is told before anything is done.
+    fn items(&self, params: &ItemsParams) -> Result<Vec<ItemRow>, RpcError> {
+        let reader = self.catalog.reader()?;
+        let items = params.items.iter();
+        items.map(|which| self.find(&reader, which)).collect()
+    }
+
+    pub(super) fn where_is(&self, which: &Which) -> Result<WhereIs, RpcError> {
+        let reader = self.catalog.reader()?;
+        let item = self.find(&reader, which)?;
+        let whole = reader.assemble(item.clone())?;
+        let cause = reader.cause_of(&item)?;
+        let source = match item.place {
+            Some(place) => reader.place(place)?.and_then(|p| reader.source_of(p.base)),
+            None => None,
+        };
+        let volume = match source {
+            Some(source) => reader
+                .source(source)?
+                .map(|row| self.known_volume(&reader, row))
+                .transpose()?,
+            None => None,
+        };
+        let cached = matches!(
+            reader.at_hand(&item)?,
+            Some(crate::catalog::AtHand::Object(_))
+        );
+        let remedy = match (&item.availability, &volume) {
+            _ if item.playable == Playable::Bytes => None,
+            (Availability::ExternalOffline, Some(volume)) if volume.state == "suspended" => {
+                Some(format!(
+                    "{} does not answer; check its cable or connection",
+                    volume.name
+                ))
+            }
+            (Availability::ExternalOffline, Some(volume)) => Some(format!(
+                "plug in {} to get {} back",
+                volume.name,
+                counted(volume.only_there)
+            )),
+            (Availability::RemoteOffline, Some(volume)) => Some(format!(
+                "connect to the network of {} to get {} back",
+                volume.name,
+                counted(volume.only_there)
+            )),
+            (Availability::Missing, _) => {
+                Some("put the file back, or `mediafs relink` it to another one".to_owned())
+            }
+            _ => Some("`mediafs hydrate` brings it here".to_owned()),
+        };
+        Ok(WhereIs {
+            media_id: item.media_id,
+            name: item.name,
+            availability: item.availability,
+            playable: item.playable,
+            cause,
+            storage: whole.storage,
+            path: whole.resolved_path.map(|path| Path::new(&path).into()),
+            volume,
+            cached,
+            pinned_for: reader.pins_of(item.row)?,
+            alternatives: whole.alternatives,
+            remedy,
+        })
+    }
+
+    fn known_volume(&self, reader: &Reader, row: SourceRow) -> Result<VolumeStatus, RpcError> {
+        let (items, only_there) = reader.items_on(row.row)?;
+        let seen = std::time::SystemTime::from(row.seen);
+        let state = reader.source_state(row.row);
+        Ok(VolumeStatus {
+            id: Some(row.identity),
+            name: row.name,
+            kind: row.kind.word().to_owned(),
+            provider: row.provider,
+            state: state_word(state).to_owned(),
+            path: row.path.as_path().into(),
+            last_seen: seen
+                .duration_since(UNIX_EPOCH)
+                .ok()
+                .map(|since| since.as_secs()),
+            read_only: false,
+            twin: false,
+            known: true,
+            items,
+            only_there,
+        })
+    }
+
+    pub(super) fn volumes(&self) -> Result<Volumes, RpcError> {
+        let reader = self.catalog.reader()?;
+        let mut volumes = Vec::new();
+        let mounted = match self.away.get() {
+            Some(away) => away
+                .outside
+                .sources
+                .mounted_volumes()
+                .map_err(|error| RpcError::new(Reason::Internal, one_line(&error)))?,
+            None => Vec::new(),
+        };
+        let mut identities: HashMap<&str, usize> = HashMap::new();
+        for identity in mounted
+            .iter()
+            .filter_map(|volume| volume.identity.as_deref())
+        {
+            *identities.entry(identity).or_default() += 1;
+        }
+        let is_twin = |identity: Option<&String>| {
+            identity.is_some_and(|id| identities.get(id.as_str()).is_some_and(|n| *n > 1))
+        };
+        for row in reader.sources()? {
+            let number = row.row;
+            let mut volume = self.known_volume(&reader, row)?;
+            if let Some(there) = mounted.iter().find(|there| there.source == Some(number)) {
+                volume.read_only = there.read_only;
+            }
+            volume.twin = is_twin(volume.id.as_ref());
+            volumes.push(volume);
+        }
+        for there in mounted.iter().filter(|there| there.source.is_none()) {
+            volumes.push(VolumeStatus {
+                id: there.identity.clone(),
+                name: there.name.clone(),
+                kind: there.kind.word().to_owned(),
+                provider: Some(there.fs_type.clone()),
+                state: "online".to_owned(),
+                path: there.point.as_path().into(),
+                last_seen: None,
+                read_only: there.read_only,
+                twin: is_twin(there.identity.as_ref()),
+                known: false,
+                items: 0,
+                only_there: 0,
+            });
+        }
+        Ok(Volumes { volumes })
+    }
+
+    pub(super) fn eject(&self, params: &EjectParams) -> Result<VolumeStatus, RpcError> {
+        let away = self.away()?;
+        let reader = self.catalog.reader()?;
+        let wanted = params.volume.trim_end_matches('/');
+        let mut found: Vec<SourceRow> = reader
+            .sources()?
+            .into_iter()
+            .filter(|row| {
+                row.identity == params.volume
+                    || row.path == Path::new(wanted)
+                    || row.name.eq_ignore_ascii_case(wanted)
+            })
+            .collect();
+        if found.len() > 1 {
+            found.retain(|row| reader.source_state(row.row) != SourceState::Absent);
+        }
+        let row = match (found.pop(), found.is_empty()) {
+            (Some(row), true) => row,
+            (None, _) => {
+                return Err(RpcError::new(
+                    Reason::NotFound,
+                    format!("no volume is known as {:?}", params.volume),
+                )
+                .remedy("`mediafs volumes` lists them"));
+            }
+            (Some(_), false) => {
+                return Err(RpcError::new(
+                    Reason::InvalidParameter,
+                    format!("several volumes are called {:?}", params.volume),
+                )
+                .remedy("name it by where it is mounted"));
+            }
+        };
+        if let Some(library) = self.library.lock().clone() {
+            library.release_source(&row.path);
+        }
+        if !away.eject(row.row)? {
+            return Err(RpcError::new(
+                Reason::Refused,
+                format!("{} is not mounted", row.name),
+            ));
+        }
+        self.known_volume(&reader, row)
+    }
+
+    pub(super) fn silences(&self) -> Result<SilenceList, RpcError> {
+        let drive = self.daemon_needed()?.drive.get();
+        let silences = drive
+            .and_then(std::sync::Weak::upgrade)
+            .map(|drive| drive.silenced());
+        let reader = self.catalog.reader()?;
+        let mut list = Vec::new();
+        for silence in silences.unwrap_or_default() {
+            let Some(item) = reader.item(silence.item)? else {
+                continue;
+            };
+            let cause = reader.cause_of(&item)?;
+            list.push(SilenceInfo {
+                media_id: item.media_id,
+                name: item.name,
+                cause: cause.unwrap_or_else(|| "it came too late".to_owned()),
+                processes: silence
+                    .listeners
+                    .into_iter()
+                    .map(|listener| SilenceOf {
+                        process: ProcessName {
+                            pid: listener.process.0,
+                            name: listener.name,
+                        },
+                        bytes: listener.bytes,
+                        since: listener
+                            .since
+                            .duration_since(UNIX_EPOCH)
+                            .ok()
+                            .and_then(|since| u64::try_from(since.as_millis()).ok())
+                            .unwrap_or(0),
+                    })
+                    .collect(),
+            });
+        }
+        Ok(SilenceList { silences: list })
+    }
+
+    pub(super) fn allow(&self, params: &AllowParams) -> Result<Nothing, RpcError> {
+        let away = self.away()?;
+        let process = mediafs_platform::process::Process::of(mediafs_platform::process::ProcessId(
+            params.pid,
+        ));
+        let process = process.ok_or_else(|| {
+            RpcError::new(
+                Reason::NotFound,
+                format!("there is no process {}", params.pid),
+            )
+        })?;
+        away.bringing.allow(&process);
+        let id = format!("braked.{}.{}", process.id.0, process.started.0);
+        self.warnings().clear(&id);
+        Ok(Nothing {})
+    }
+}
+
+fn counted(items: u64) -> String {
+    match items {
+        1 => "1 sound".to_owned(),
+        more => format!("{more} sounds"),
+    }
+}
+
+fn state_word(state: SourceState) -> &'static str {
+    match state {
+        SourceState::Online => "online",
+        SourceState::Suspended => "suspended",
+        SourceState::Ejected => "ejected",
+        SourceState::Absent => "absent",
+    }
+}
+
+/// Why an item can't be brought now, if so.
+fn obstacle(reader: &Reader, item: &ItemRow) -> Result<Option<String>, RpcError> {
+    let away = matches!(
+        item.availability,
+        Availability::Missing | Availability::ExternalOffline | Availability::RemoteOffline
+    );
+    if item.playable == Playable::Bytes || !away {
+        return Ok(None);
+    }
+    Ok(reader.cause_of(item)?)
+}
+
+fn done_for(
+    reader: &Reader,
+    away: &Away,
+    item: &ItemRow,
+    task: Option<crate::hydrate::TaskId>,
+) -> Result<HydrateItem, RpcError> {
+    let now = reader.item(item.row)?.unwrap_or_else(|| item.clone());
+    Ok(HydrateItem {
+        media_id: now.media_id.clone(),
+        name: now.name.clone(),
+        at_hand: now.playable == Playable::Bytes,
+        task: task.and_then(|task| away.state_of(task)),
+        reason: obstacle(reader, &now)?,
+        pinned: !reader.pins_of(now.row)?.is_empty(),
+    })
+}

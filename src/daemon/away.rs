@@ -1,0 +1,582 @@
+//! Sounds that are not on trusted storage: puts sources, couriers, hydration, cache, drive, catalog and events together.
+//!
+//! What arrives goes into the catalog, which tells the drive; what is silent, comes back, or is at work is told to
+//! subscribers; media of open projects are brought and pinned.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, UNIX_EPOCH};
+
+use mediafs_cache::{ObjectId, PinOwner, Store};
+use mediafs_platform::process::Process;
+use parking_lot::Mutex;
+
+use crate::catalog::{BaseKind, Catalog, CatalogError, ItemNo, ItemRow, Reader};
+use crate::config::Config;
+use crate::control::Service;
+use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
+use crate::control::methods::TaskKind;
+use crate::control::rpc::one_line;
+use crate::control::service::LazyStore;
+use crate::control::tasks::{TaskInfo, TaskSource, TaskState as Shown};
+use crate::control::warnings::{Severity, Warning};
+use crate::hydrate::{
+    HydrateError, Hydrator, Limits, OpenStore, Priority, TaskId, TaskPhase, TaskState, Told,
+    Wanted, Why,
+};
+use crate::library::take_in;
+use crate::model::{ObjectHash, Playable, SourceNo};
+use crate::storage::{CourierFetch, Outside};
+use crate::tree::{Bringing, Heard, Listener, MediaDrive, Silence};
+
+/// How often open projects are looked through for media to be kept.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// The part of the cache that media of projects may be pinned in: four fifths.
+const KEEP_PART: (u64, u64) = (4, 5);
+/// Items of a page.
+const PAGE: u32 = 500;
+/// The area of the warnings of silence.
+const SILENT: &str = "silent";
+
+/// What is not on trusted storage, of a running daemon.
+pub struct Away {
+    catalog: Arc<Catalog>,
+    pub(crate) outside: Outside,
+    pub(crate) hydrator: Arc<Hydrator>,
+    pub(crate) bringing: Arc<Bringing>,
+    cache: LazyStore,
+}
+
+/// Where news go. Set when the parts that hear them are there.
+struct News {
+    catalog: Arc<Catalog>,
+    outside: Outside,
+    cache: LazyStore,
+    service: Weak<Service>,
+    drive: Weak<MediaDrive>,
+    bringing: Mutex<Weak<Bringing>>,
+}
+
+impl Away {
+    /// Starts it all: from now on the drive brings what is not on trusted storage.
+    pub(super) fn begin(
+        catalog: &Arc<Catalog>,
+        outside: &Outside,
+        cache: &LazyStore,
+        config: &Config,
+        service: &Arc<Service>,
+        drive: &Arc<MediaDrive>,
+    ) -> Arc<Self> {
+        let news = Arc::new(News {
+            catalog: Arc::clone(catalog),
+            outside: outside.clone(),
+            cache: cache.clone(),
+            service: Arc::downgrade(service),
+            drive: Arc::downgrade(drive),
+            bringing: Mutex::default(),
+        });
+        let opened = cache.clone();
+        let store: OpenStore = Arc::new(move || opened.get());
+        let fetch = Arc::new(CourierFetch {
+            catalog: Arc::clone(catalog),
+            outside: outside.clone(),
+        });
+        let hydrator = Arc::new(Hydrator::new(
+            store,
+            fetch,
+            Arc::clone(&news) as Arc<dyn Told>,
+            Limits::default(),
+        ));
+        let cached = cache.clone();
+        let braked = Arc::clone(&news);
+        let bringing = Bringing::new(
+            Arc::clone(&hydrator),
+            Box::new(move |hash| open_cached(&cached, hash)),
+            config.deadlines,
+            Arc::clone(&news) as Arc<dyn Heard>,
+            Box::new(move |process| braked.braked(process)),
+        );
+        *news.bringing.lock() = Arc::downgrade(&bringing);
+        let asked = cache.clone();
+        catalog.set_cache(Box::new(move |hash| is_cached(&asked, hash)));
+        drive.bring(Arc::clone(&bringing));
+        let listening = Arc::downgrade(&hydrator);
+        catalog.listen(Box::new(move |changes| {
+            if let Some(hydrator) = listening.upgrade() {
+                source_changes(&hydrator, changes);
+            }
+        }));
+        Arc::new(Self {
+            catalog: Arc::clone(catalog),
+            outside: outside.clone(),
+            hydrator,
+            bringing,
+            cache: cache.clone(),
+        })
+    }
+
+    /// Keeps media of open projects in the cache, until this is dropped.
+    pub(super) fn keep_projects(self: &Arc<Self>) {
+        let away = Arc::downgrade(self);
+        let keeping = std::thread::Builder::new()
+            .name("mediafs-keep".to_owned())
+            .spawn(move || {
+                while let Some(away) = away.upgrade() {
+                    if let Err(error) = away.keep() {
+                        tracing::warn!(error = one_line(&error), "media of projects are not kept");
+                    }
+                    drop(away);
+                    std::thread::sleep(KEEP_EVERY);
+                }
+            });
+        if let Err(error) = keeping {
+            tracing::error!(%error, "media of projects are not kept in the cache");
+        }
+    }
+
+    fn keep(&self) -> Result<(), CatalogError> {
+        let reader = self.catalog.reader()?;
+        let projects = reader.bases()?.into_iter();
+        let mut open = Vec::new();
+        for project in projects.filter(|base| base.kind == BaseKind::Project) {
+            let owner = format!(
+                "project:{}",
+                project.project.as_ref().map_or("", |id| id.0.as_str())
+            );
+            if project.active {
+                open.push((project.row, owner));
+            } else if reader.has_pins(&owner)? {
+                self.unpin_all(&owner)?;
+            }
+        }
+        for (project, owner) in open {
+            let mut after = 0;
+            loop {
+                let page = reader.project_items_away(project, after, PAGE)?;
+                let Some(last) = page.last() else { break };
+                after = last.row.0;
+                for item in &page {
+                    if !reader.pins_of(item.row)?.contains(&owner) && self.has_room(item.size) {
+                        self.pin(item, &owner)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, more: u64) -> bool {
+        let Some(store) = self.cache.opened() else {
+            return false;
+        };
+        store.usage().is_ok_and(|usage| {
+            let most = usage.quota / KEEP_PART.1 * KEEP_PART.0;
+            usage.pinned_bytes.saturating_add(more) <= most
+        })
+    }
+
+    /// An item's bytes are to stay in the cache for somebody, and are brought if they are not there.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn pin(&self, item: &ItemRow, owner: &str) -> Result<(), CatalogError> {
+        self.catalog
+            .write(crate::catalog::Durability::Full, |writer| {
+                writer.pin(item.row, owner)
+            })?;
+        let reader = self.catalog.reader()?;
+        match reader
+            .blake3(item.row)?
+            .filter(|_| item.playable == Playable::Bytes)
+        {
+            Some(hash) => self.pin_object(hash, owner),
+            None => {
+                self.hydrate(&reader, item, Why::Pinned)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pin_object(&self, hash: ObjectHash, owner: &str) {
+        if let Some(store) = self.cache.opened() {
+            pin_object(&store, hash, owner);
+        }
+    }
+
+    /// They need not stay for that one any more.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn unpin(&self, item: ItemNo, owner: &str) -> Result<bool, CatalogError> {
+        let reader = self.catalog.reader()?;
+        let hash = reader.blake3(item)?;
+        let was = self
+            .catalog
+            .write(crate::catalog::Durability::Full, |writer| {
+                writer.unpin(item, owner)
+            })?;
+        if let (Some(store), Some(hash)) = (self.cache.opened(), hash)
+            && !reader.pinned_hashes(owner)?.contains(&hash)
+            && let Ok(owner) = PinOwner::new(owner)
+            && let Err(error) = store.unpin(&owner, &[ObjectId::from_bytes(hash.0)])
+        {
+            tracing::warn!(
+                error = one_line(&error),
+                "a sound stays pinned in the cache"
+            );
+        }
+        Ok(was)
+    }
+
+    fn unpin_all(&self, owner: &str) -> Result<(), CatalogError> {
+        self.catalog
+            .write(crate::catalog::Durability::Full, |writer| {
+                writer.unpin_all(owner)
+            })?;
+        if let Some(store) = self.cache.opened()
+            && let Ok(owner) = PinOwner::new(owner)
+            && let Err(error) = store.unpin_all(&owner)
+        {
+            tracing::warn!(error = one_line(&error), "sounds stay pinned in the cache");
+        }
+        Ok(())
+    }
+
+    /// Has an item brought into the cache. `None` where its bytes are at hand, or it is on no source.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn hydrate(
+        &self,
+        reader: &Reader,
+        item: &ItemRow,
+        why: Why,
+    ) -> Result<Option<TaskId>, CatalogError> {
+        if item.playable == Playable::Bytes {
+            return Ok(None);
+        }
+        let Some(place) = item.place else {
+            return Ok(None);
+        };
+        let wanted = match reader.place(place)? {
+            Some(place) => Wanted::of(reader, &place)?,
+            None => None,
+        };
+        Ok(wanted.map(|wanted| self.hydrator.ask(&wanted, why)))
+    }
+
+    /// Lets go of a source within a second: no courier touches it any more until it is mounted anew.
+    pub(crate) fn eject(&self, source: SourceNo) -> Result<bool, CatalogError> {
+        let Some(row) = self.catalog.reader()?.source(source)? else {
+            return Ok(false);
+        };
+        let ejected = self.outside.sources.eject(source);
+        self.outside
+            .couriers
+            .release(&crate::storage::SourceKey::at(row.path));
+        Ok(ejected)
+    }
+
+    pub(super) fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Ends what it can, and waits for none that hangs.
+    pub(super) fn end(&self) {
+        self.outside.stop();
+        self.hydrator.shutdown();
+    }
+}
+
+fn pin_object(store: &Store, hash: ObjectHash, owner: &str) {
+    let pinned = PinOwner::new(owner)
+        .and_then(|owner| store.pin(&owner, &[ObjectId::from_bytes(hash.0)]).map(drop));
+    if let Err(error) = pinned {
+        tracing::warn!(
+            error = one_line(&error),
+            "a sound could not be pinned in the cache"
+        );
+    }
+}
+
+fn open_cached(cache: &LazyStore, hash: ObjectHash) -> Option<mediafs_cache::OpenObject> {
+    let opened = cache
+        .get()
+        .and_then(|store| store.open_object(&ObjectId::from_bytes(hash.0)));
+    opened.unwrap_or_else(|error| {
+        tracing::warn!(
+            error = one_line(&error),
+            "an object of the cache could not be opened"
+        );
+        None
+    })
+}
+
+fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {
+    let id = ObjectId::from_bytes(hash.0);
+    let store = cache.opened().map_or_else(|| cache.get(), Ok);
+    store.is_ok_and(|store| store.contains(&id).unwrap_or(false))
+}
+
+/// Hydration goes on with a source that is back, and waits for one that went.
+fn source_changes(hydrator: &Hydrator, changes: &[crate::catalog::Change]) {
+    for change in changes {
+        if let crate::catalog::Change::Source { row, state } = change {
+            if state.is_online() {
+                hydrator.source_is_back(*row);
+            } else {
+                hydrator.source_is_away(*row, state.words());
+            }
+        }
+    }
+}
+
+impl Told for News {
+    fn task(&self, task: &TaskState) {
+        let Some(service) = self.service.upgrade() else {
+            return;
+        };
+        let media = media_of(&self.catalog, &task.wanted);
+        let info = task_info(task, media);
+        service.events().publish(if task.phase.is_over() {
+            Event::TaskEnded(info)
+        } else {
+            Event::TaskProgress(info)
+        });
+    }
+
+    fn arrived(&self, wanted: &Wanted, object: ObjectHash) {
+        let taken = self.take_in(wanted, object);
+        if let Err(error) = taken {
+            tracing::error!(
+                error = one_line(&*error),
+                place = wanted.place.0,
+                "what has arrived could not be taken in"
+            );
+        }
+    }
+
+    fn answered(&self, source: SourceNo) {
+        if let Some(bringing) = self.bringing.lock().upgrade() {
+            bringing.answered(source);
+        }
+        self.outside.sources.reached(source);
+    }
+
+    fn failed(&self, wanted: &Wanted, why: &HydrateError) {
+        tracing::warn!(place = wanted.place.0, %why, "a sound was not brought");
+        // The library finds out what became of it.
+        if let (
+            HydrateError::Changed | HydrateError::Gone | HydrateError::WrongBytes { .. },
+            Some(service),
+        ) = (why, self.service.upgrade())
+        {
+            service.look_at_place(wanted.place);
+        }
+    }
+}
+
+impl News {
+    fn take_in(
+        &self,
+        wanted: &Wanted,
+        object: ObjectHash,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let store = self.cache.get()?;
+        let Some(opened) = store.open_object(&ObjectId::from_bytes(object.0))? else {
+            return Ok(());
+        };
+        let file = opened.file().try_clone()?;
+        if !take_in(&self.catalog, wanted.place, wanted.generation, object, file)? {
+            return Ok(());
+        }
+        for owner in self.catalog.reader()?.owners_of_bytes(object)? {
+            pin_object(&store, object, &owner);
+        }
+        Ok(())
+    }
+
+    /// The warnings of all that is silent now, by why it is.
+    fn warn_of_silence(&self) {
+        let (Some(service), Some(drive)) = (self.service.upgrade(), self.drive.upgrade()) else {
+            return;
+        };
+        let warnings = self.catalog.reader().and_then(|reader| {
+            let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
+            for silence in drive.silenced() {
+                if let Some(item) = reader.item(silence.item)? {
+                    let cause = reader.cause_of(&item)?;
+                    let cause = cause.unwrap_or_else(|| "they come too late".to_owned());
+                    causes.entry(cause).or_default().push(item);
+                }
+            }
+            Ok(causes)
+        });
+        let warnings = match warnings {
+            Ok(causes) => causes.into_iter().map(|(cause, items)| {
+                let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+                let sounds = match count {
+                    1 => "1 sound is".to_owned(),
+                    more => format!("{more} sounds are"),
+                };
+                let id = crate::control::warnings::id_of_text(SILENT, &cause);
+                Warning::new(
+                    id,
+                    Severity::Error,
+                    format!("{sounds} silent because {cause}"),
+                )
+                .remedy("connect it again, or find them with `mediafs whereis`")
+                .about(count, items.into_iter().map(|item| item.media_id))
+            }),
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "silence could not be told");
+                return;
+            }
+        };
+        service.warnings().replace(SILENT, warnings.collect());
+    }
+
+    fn braked(&self, process: &Process) {
+        let Some(service) = self.service.upgrade() else {
+            return;
+        };
+        let name = process.name.to_string_lossy();
+        service.warnings().raise(
+            Warning::new(
+                format!("braked.{}.{}", process.id.0, process.started.0),
+                Severity::Warning,
+                format!(
+                    "{name} (process {}) fetches sounds by the hundred and was stopped",
+                    process.id.0
+                ),
+            )
+            .remedy(format!("if it may go on: `mediafs allow {}`", process.id.0)),
+        );
+    }
+}
+
+impl Heard for News {
+    fn silenced(&self, item: ItemNo, listener: &Listener) {
+        let Some(service) = self.service.upgrade() else {
+            return;
+        };
+        let told = self.catalog.reader().and_then(|reader| {
+            let Some(row) = reader.item(item)? else {
+                return Ok(None);
+            };
+            let cause = reader.cause_of(&row)?;
+            Ok(Some((row.media_id, cause)))
+        });
+        if let Ok(Some((media_id, cause))) = told {
+            service
+                .events()
+                .publish(Event::MediaSilenced(MediaSilenced {
+                    media_id,
+                    process: process_name(listener),
+                    bytes: listener.bytes,
+                    since: millis(listener.since),
+                    cause: cause.unwrap_or_else(|| "it came too late".to_owned()),
+                }));
+        }
+        self.warn_of_silence();
+    }
+
+    fn restored(&self, silence: &Silence) {
+        let Some(service) = self.service.upgrade() else {
+            return;
+        };
+        let item = self.catalog.reader().and_then(|r| r.item(silence.item));
+        if let Ok(Some(row)) = item {
+            service
+                .events()
+                .publish(Event::MediaRestored(MediaRestored {
+                    media_id: row.media_id,
+                    processes: silence.listeners.iter().map(process_name).collect(),
+                }));
+        }
+        self.warn_of_silence();
+    }
+}
+
+fn process_name(listener: &Listener) -> ProcessName {
+    ProcessName {
+        pid: listener.process.0,
+        name: listener.name.clone(),
+    }
+}
+
+fn millis(time: std::time::SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn media_of(catalog: &Catalog, wanted: &Wanted) -> Option<crate::model::MediaId> {
+    let items = catalog.reader().and_then(|r| r.items_at(wanted.place));
+    items.ok()?.into_iter().next().map(|item| item.media_id)
+}
+
+/// The prefix of the ids of these tasks.
+const TASK: &str = "hydrate-";
+
+fn task_id(id: &str) -> Option<TaskId> {
+    id.strip_prefix(TASK)?.parse().ok().map(TaskId)
+}
+
+fn task_info(task: &TaskState, media_id: Option<crate::model::MediaId>) -> TaskInfo {
+    let (state, reason) = match &task.phase {
+        TaskPhase::Queued => (Shown::Queued, None),
+        TaskPhase::Running => (Shown::Running, None),
+        TaskPhase::Retrying { why, .. } => (Shown::Waiting, Some(why.to_string())),
+        TaskPhase::Done { .. } => (Shown::Done, None),
+        TaskPhase::Failed { reason } => (Shown::Failed, Some(reason.to_string())),
+        TaskPhase::Cancelled => (Shown::Cancelled, None),
+    };
+    let priority = match task.priority {
+        Priority::Background => "background",
+        Priority::ByHand => "asked",
+        Priority::Pinned => "pinned",
+        Priority::Streamed => "streamed",
+        Priority::Copier => "copier",
+        Priority::Player => "player",
+    };
+    TaskInfo {
+        id: format!("{TASK}{}", task.id.0),
+        kind: TaskKind::Hydrate,
+        media_id,
+        state,
+        bytes: task.arrived,
+        total: Some(task.total),
+        files: None,
+        rate: Some(task.rate),
+        since: 0,
+        priority: Some(priority.to_owned()),
+        reason,
+    }
+}
+
+impl Away {
+    /// A task of hydration, by its id in the protocol; also one that has ended not long ago.
+    pub(crate) fn state_of(&self, id: TaskId) -> Option<TaskInfo> {
+        let task = self.hydrator.task(id)?;
+        let media = media_of(&self.catalog, &task.wanted);
+        Some(task_info(&task, media))
+    }
+}
+
+impl TaskSource for Away {
+    fn tasks(&self) -> Vec<TaskInfo> {
+        let tasks = self.hydrator.tasks().into_iter();
+        tasks
+            .filter(|task| !task.phase.is_over())
+            .map(|task| task_info(&task, media_of(&self.catalog, &task.wanted)))
+            .collect()
+    }
+
+    fn task(&self, id: &str) -> Option<TaskInfo> {
+        self.state_of(task_id(id)?)
+    }
+
+    fn cancel(&self, id: &str) -> bool {
+        task_id(id).is_some_and(|id| self.hydrator.cancel(id))
+    }
+}

@@ -1,0 +1,140 @@
+//! Where hydration has its bytes from: a file of a source, read by the source's courier.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::courier::CourierError;
+use super::couriers::SourceKey;
+use super::message::{LONGEST_PAYLOAD, Question, Reply};
+use super::outside::Outside;
+use crate::catalog::{Catalog, CatalogError, Evidence};
+use crate::hydrate::{Fetch, FetchError, Wanted};
+use crate::model::{SourceKind, SourceNo, SourceState};
+
+/// When a source that has not answered is tried again, where nobody says.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Reads through couriers.
+pub(crate) struct CourierFetch {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) outside: Outside,
+}
+
+/// A file of a source, as the catalog has it now.
+struct At {
+    path: PathBuf,
+    evidence: Evidence,
+    source: SourceKey,
+    kind: SourceKind,
+}
+
+impl CourierFetch {
+    fn locate(&self, wanted: &Wanted) -> Result<At, FetchError> {
+        let failed = |error: CatalogError| FetchError::Failed {
+            reason: error.to_string(),
+            transient: true,
+        };
+        let reader = self.catalog.reader().map_err(failed)?;
+        let row = reader.place(wanted.place).map_err(failed)?;
+        let row = row
+            .filter(|row| row.generation == wanted.generation)
+            .ok_or(FetchError::Changed)?;
+        if !row.present {
+            return Err(FetchError::Gone);
+        }
+        let source = reader.source(wanted.source).map_err(failed)?;
+        let source = source.ok_or(FetchError::Gone)?;
+        let state = reader.source_state(wanted.source);
+        if !state.is_online() {
+            return Err(match state {
+                SourceState::Suspended => FetchError::Hung { again_in: AGAIN },
+                _ => FetchError::Offline {
+                    reason: format!("{} is {}", source.name, state.words()),
+                },
+            });
+        }
+        let (base, relative) = reader
+            .path_of(&row)
+            .map_err(failed)?
+            .ok_or(FetchError::Changed)?;
+        let base = reader.base(base).map_err(failed)?;
+        let base = base.ok_or(FetchError::Gone)?;
+        Ok(At {
+            path: base.path.join(relative),
+            evidence: row.evidence,
+            source: SourceKey::at(source.path),
+            kind: source.kind,
+        })
+    }
+
+    /// It is not there; but is its source? An empty mount point is no deletion.
+    fn gone(&self, source: SourceNo) -> FetchError {
+        match self.outside.sources.stamp(source) {
+            Some(_) => FetchError::Gone,
+            None => FetchError::Offline {
+                reason: "its storage has just gone".to_owned(),
+            },
+        }
+    }
+}
+
+impl Fetch for CourierFetch {
+    fn read(
+        &self,
+        wanted: &Wanted,
+        offset: u64,
+        length: u32,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<u8>, FetchError> {
+        let at = self.locate(wanted)?;
+        let question = Question::Read {
+            file: at.path.as_path().into(),
+            evidence: at.evidence.into(),
+            offset,
+            length: length.min(LONGEST_PAYLOAD),
+            fetch: true,
+        };
+        let asked = self.outside.couriers.ask(&at.source, &question, cancel);
+        match asked {
+            Ok((Reply::Bytes, bytes)) => {
+                self.outside.sources.reached(wanted.source);
+                Ok(bytes)
+            }
+            Ok((Reply::Changed, _)) => Err(FetchError::Changed),
+            Ok((Reply::NotFound, _)) => Err(self.gone(wanted.source)),
+            Ok((Reply::Unreachable(why), _)) => {
+                if at.kind == SourceKind::Cloud {
+                    self.outside.sources.unreachable(wanted.source);
+                }
+                Err(FetchError::Offline { reason: why })
+            }
+            Ok((Reply::OnlineOnly, _)) => Err(FetchError::Failed {
+                reason: "its provider's client has to fetch it; mark it there as available offline"
+                    .to_owned(),
+                transient: false,
+            }),
+            Ok((Reply::Failed(reason), _)) => Err(FetchError::Failed {
+                reason,
+                transient: true,
+            }),
+            Ok(_) => Err(FetchError::Failed {
+                reason: "what its storage says makes no sense".to_owned(),
+                transient: true,
+            }),
+            Err(CourierError::Cancelled) => Err(FetchError::Cancelled),
+            Err(CourierError::Suspended(again_in)) => Err(FetchError::Hung { again_in }),
+            Err(CourierError::Silent) => Err(FetchError::Hung { again_in: AGAIN }),
+            Err(CourierError::Released) => Err(FetchError::Offline {
+                reason: "its storage was let go of".to_owned(),
+            }),
+            Err(
+                error @ (CourierError::Ended | CourierError::NotStarted(_) | CourierError::TooLong),
+            ) => Err(FetchError::Failed {
+                reason: error.to_string(),
+                transient: true,
+            }),
+        }
+    }
+}

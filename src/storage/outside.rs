@@ -1,0 +1,98 @@
+//! Storage that is not trusted, as one process knows it: its sources, and their couriers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mediafs_platform::volume::{DeclaredTrusted, MountEntry, VolumeIdentity};
+
+use super::couriers::{Couriers, SourceChange, SourceKey};
+use super::message::{Question, Reply};
+use super::sources::{SourceError, Sources};
+use crate::catalog::Catalog;
+use crate::config::CloudConfig;
+
+/// Sources and couriers. Clones are the same.
+#[derive(Clone)]
+pub struct Outside {
+    pub(crate) couriers: Arc<Couriers>,
+    pub(crate) sources: Arc<Sources>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+impl Outside {
+    /// Of this process. `courier_program` is what couriers are, this program where it is `None`; `clouds` are folders that
+    /// the user has named. Nothing is looked at before it is needed, or [`Outside::watch`] is called.
+    #[must_use]
+    pub fn new(
+        catalog: Arc<Catalog>,
+        trusted: DeclaredTrusted,
+        clouds: Vec<CloudConfig>,
+        courier_program: Option<PathBuf>,
+    ) -> Self {
+        let couriers = Arc::new(match courier_program {
+            Some(program) => Couriers::of_program(program),
+            None => Couriers::default(),
+        });
+        let asked = Arc::clone(&couriers);
+        let identify = Box::new(move |entry: &MountEntry| identify(&asked, entry));
+        let sources = Sources::new(catalog, trusted, clouds, identify);
+        let told = Arc::downgrade(&sources);
+        couriers.on_change(move |source, change| {
+            if let Some(sources) = told.upgrade() {
+                sources.answers(source.root(), change == SourceChange::Answers);
+            }
+        });
+        Self { couriers, sources }
+    }
+
+    /// Knows from now on when sources come and go.
+    ///
+    /// # Errors
+    /// When the system tells nothing of its mounts.
+    pub(crate) fn watch(&self) -> Result<(), SourceError> {
+        self.sources.start()
+    }
+
+    /// Looks once at which sources are there, for a while at those that have to be asked what they are.
+    pub(crate) fn look(&self) {
+        self.sources.look_once();
+    }
+
+    /// Looks at nothing any more.
+    pub(crate) fn stop(&self) {
+        self.sources.stop();
+    }
+}
+
+/// Asks a courier what the disk of a mount is.
+fn identify(couriers: &Couriers, entry: &MountEntry) -> Option<(VolumeIdentity, Option<String>)> {
+    let source = SourceKey::at(entry.mount_point.clone());
+    let question = Question::Identify {
+        mount: entry.id.0,
+        point: entry.mount_point.as_path().into(),
+    };
+    match couriers.ask(&source, &question, &AtomicBool::new(false)) {
+        Ok((Reply::Identified { identity, label }, _)) => match identity.parse() {
+            Ok(identity) => Some((identity, label)),
+            Err(error) => {
+                tracing::warn!(%error, "a disk has an odd identity");
+                None
+            }
+        },
+        Ok((Reply::Failed(why), _)) => {
+            tracing::warn!(point = %entry.mount_point.display(), why, "a disk does not tell what it is");
+            None
+        }
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(point = %entry.mount_point.display(), %error, "a disk could not be asked what it is");
+            None
+        }
+    }
+}
