@@ -81,4 +81,5 @@ pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 #[cfg(target_os = "linux")]
 pub use reconcile::Reconciled;
+pub use crate::storage::Outside;
 pub use residency::Residency;
