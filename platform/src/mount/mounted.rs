@@ -56,6 +56,7 @@ pub enum Unmounted {
 pub struct Mounted {
     shared: Arc<Shared>,
     passthrough: Passthrough,
+    open_files: Arc<OpenFiles>,
     kernel: Arc<KernelCache>,
 }
 
@@ -99,6 +100,8 @@ pub fn mount(
     runtime: tokio::runtime::Handle,
 ) -> Result<Mounted, MountError> {
     let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
+    // Looked for before anything is mounted: nobody answers a look into the mount point until the threads run.
+    let helper = find_helper(options);
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
     let (ending, watch_ending) = watch::channel(false);
@@ -129,9 +132,12 @@ pub fn mount(
     } else if !agreed.passthrough.load(Ordering::Acquire) {
         Passthrough::NotOffered
     } else {
-        probe_passthrough(&device)
+        match (probe_passthrough(&device), helper) {
+            (Passthrough::NotPermitted, Some(helper)) => use_helper(&helper, &device, &open_files),
+            (told, _) => told,
+        }
     };
-    if passthrough != Passthrough::InForce {
+    if !passthrough.is_in_force() {
         open_files.give_up_passthrough();
     }
     drop(device);
@@ -154,9 +160,10 @@ pub fn mount(
         let background = session.spawn()?;
         let supervised = Arc::clone(&shared);
         let notifier = Arc::clone(&kernel);
+        let files = Arc::clone(&open_files);
         std::thread::Builder::new()
             .name("mediafs-mount".to_owned())
-            .spawn(move || supervised.see_it_end(background, &notifier))?;
+            .spawn(move || supervised.see_it_end(background, &notifier, &files))?;
         Ok(kernel)
     };
     match start() {
@@ -165,12 +172,14 @@ pub fn mount(
             Ok(Mounted {
                 shared,
                 passthrough,
+                open_files,
                 kernel,
             })
         }
         Err(source) => {
             let path = point.path.clone();
             let _ = detach(&path, Detach::ByForce);
+            open_files.end();
             Err(MountError::Start { path, source })
         }
     }
@@ -246,6 +255,64 @@ fn probe_passthrough(device: &std::os::fd::OwnedFd) -> Passthrough {
     }
 }
 
+/// The program that may register files for us, if one is installed.
+#[cfg(target_os = "linux")]
+fn find_helper(options: &MountOptions) -> Option<PathBuf> {
+    use crate::passthrough::{find, is_fit};
+
+    match &options.passthrough_helper {
+        Some(program) if is_fit(program) => Some(program.clone()),
+        Some(program) => {
+            tracing::warn!(program = %program.display(), "the passthrough helper must belong to root, and be writable by root alone");
+            None
+        }
+        None => find(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn find_helper(_options: &MountOptions) -> Option<PathBuf> {
+    None
+}
+
+/// Lets the helper register files, if it can.
+#[cfg(target_os = "linux")]
+fn use_helper(
+    program: &Path,
+    device: &std::os::fd::OwnedFd,
+    open_files: &OpenFiles,
+) -> Passthrough {
+    use std::os::fd::AsFd;
+
+    use crate::passthrough::Helper;
+
+    let tried = || -> io::Result<_> {
+        let helper = Helper::start(program, device.as_fd())?;
+        let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)?;
+        helper.open(probe)?;
+        Ok(helper)
+    };
+    match tried() {
+        Ok(helper) => {
+            open_files.use_helper(helper);
+            Passthrough::ByHelper
+        }
+        Err(error) => {
+            tracing::warn!(program = %program.display(), %error, "the passthrough helper does not help; it needs `setcap cap_sys_admin+ep`");
+            Passthrough::NotPermitted
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn use_helper(
+    _program: &Path,
+    _device: &std::os::fd::OwnedFd,
+    _open_files: &OpenFiles,
+) -> Passthrough {
+    Passthrough::NotPermitted
+}
+
 #[cfg(not(target_os = "linux"))]
 fn probe_passthrough(_device: &std::os::fd::OwnedFd) -> Passthrough {
     Passthrough::NotOffered
@@ -258,10 +325,17 @@ impl Mounted {
         &self.shared.path
     }
 
-    /// Is passthrough used, and if not, why.
+    /// Is passthrough used, and if not, why. While the mount lives this changes only if the helper is lost.
     #[must_use]
     pub fn passthrough(&self) -> Passthrough {
-        self.passthrough
+        match self.passthrough {
+            Passthrough::ByHelper
+                if !self.open_files.tries_passthrough() && self.has_ended().is_none() =>
+            {
+                Passthrough::HelperLost
+            }
+            told => told,
+        }
     }
 
     /// Why the mount has ended; `None` while it lives.
@@ -335,9 +409,10 @@ impl std::fmt::Debug for Mounted {
 
 impl Shared {
     /// Runs on a thread of its own: waits for the dispatch threads and tells everybody.
-    fn see_it_end(&self, session: BackgroundSession, kernel: &KernelCache) {
+    fn see_it_end(&self, session: BackgroundSession, kernel: &KernelCache, files: &OpenFiles) {
         let result = session.join();
         kernel.stop();
+        files.end();
         self.ending.send_replace(true);
         self.remove_remains();
         let ended = match result {
