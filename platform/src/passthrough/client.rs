@@ -22,6 +22,9 @@ pub const PROGRAM: &str = "mediafs-passthrough";
 const PLACES: &[&str] = &["/usr/lib/mediafs", "/usr/local/lib/mediafs"];
 /// It answers within microseconds. One that is stopped must not stop the drive: after this it is given up for good.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is looked whether a killed one has ended, and how long in between.
+const ENDS_IN_STEPS: u32 = 100;
+const STEP: Duration = Duration::from_millis(1);
 
 /// The installed helper: beside this program, else in `/usr/lib/mediafs` or `/usr/local/lib/mediafs`.
 #[must_use]
@@ -61,7 +64,17 @@ impl Drop for Running {
     fn drop(&mut self) {
         // It would end by itself as the socket is closed; one that is stopped would not, and holds the connection.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        for _ in 0..ENDS_IN_STEPS {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(STEP);
+        }
+        // A file on a disk that hangs can keep it from ending. It is left behind, and stays listed as a dead child.
+        tracing::warn!(
+            process = self.child.id(),
+            "the passthrough helper does not end"
+        );
     }
 }
 
@@ -78,7 +91,7 @@ impl Helper {
             set_socket_timeout(&ours, side, Some(PATIENCE))?;
         }
         // In a group of its own, so that Ctrl-C in a terminal is left to the daemon.
-        let child = Command::new(program)
+        let child = Command::new(std::path::absolute(program)?)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))
