@@ -19,6 +19,7 @@ mod notifier;
 mod open_files;
 mod point;
 mod readdir;
+mod registering;
 
 use std::io;
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ use super::attach::{Detach, detach};
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
-use super::{MountError, MountOptions, Passthrough};
+use super::{MountError, MountOptions, Passthrough, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
 use crate::volume::{DeviceNumber, MountEntry, MountId, MountTable};
@@ -101,7 +101,10 @@ pub fn mount(
 ) -> Result<Mounted, MountError> {
     let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
     // Looked for before anything is mounted: nobody answers a look into the mount point until the threads run.
-    let helper = find_helper(options);
+    let helper = options
+        .passthrough
+        .then(|| registering::find_helper(options))
+        .flatten();
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
     let (ending, watch_ending) = watch::channel(false);
@@ -132,10 +135,7 @@ pub fn mount(
     } else if !agreed.passthrough.load(Ordering::Acquire) {
         Passthrough::NotOffered
     } else {
-        match (probe_passthrough(&device), helper) {
-            (Passthrough::NotPermitted, Some(helper)) => use_helper(&helper, &device, &open_files),
-            (told, _) => told,
-        }
+        registering::settle(&device, helper.as_deref(), &open_files)
     };
     if !passthrough.is_in_force() {
         open_files.give_up_passthrough();
@@ -239,83 +239,6 @@ fn open_session(
         path: point.path.clone(),
         source,
     })
-}
-
-/// Registers a file in memory to see whether the kernel lets us. The registration stays until the mount ends,
-/// as the library has no way to take it back outside an `open`; it costs an empty file in memory.
-#[cfg(target_os = "linux")]
-fn probe_passthrough(device: &std::os::fd::OwnedFd) -> Passthrough {
-    let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)
-        .map_err(io::Error::from)
-        .and_then(|file| fuser::BackingId::create_raw(device, file));
-    match probe.map_err(|error| error.raw_os_error()) {
-        Ok(_) => Passthrough::InForce,
-        Err(Some(libc::EPERM)) => Passthrough::NotPermitted,
-        Err(errno) => Passthrough::Refused(errno.unwrap_or(libc::EIO)),
-    }
-}
-
-/// The program that may register files for us, if one is installed.
-#[cfg(target_os = "linux")]
-fn find_helper(options: &MountOptions) -> Option<PathBuf> {
-    use crate::passthrough::{find, is_fit};
-
-    match &options.passthrough_helper {
-        Some(program) if is_fit(program) => Some(program.clone()),
-        Some(program) => {
-            tracing::warn!(program = %program.display(), "the passthrough helper must belong to root, and be writable by root alone");
-            None
-        }
-        None => find(),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn find_helper(_options: &MountOptions) -> Option<PathBuf> {
-    None
-}
-
-/// Lets the helper register files, if it can.
-#[cfg(target_os = "linux")]
-fn use_helper(
-    program: &Path,
-    device: &std::os::fd::OwnedFd,
-    open_files: &OpenFiles,
-) -> Passthrough {
-    use std::os::fd::AsFd;
-
-    use crate::passthrough::Helper;
-
-    let tried = || -> io::Result<_> {
-        let helper = Helper::start(program, device.as_fd())?;
-        let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)?;
-        helper.open(probe)?;
-        Ok(helper)
-    };
-    match tried() {
-        Ok(helper) => {
-            open_files.use_helper(helper);
-            Passthrough::ByHelper
-        }
-        Err(error) => {
-            tracing::warn!(program = %program.display(), %error, "the passthrough helper does not help; it needs `setcap cap_sys_admin+ep`");
-            Passthrough::NotPermitted
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn use_helper(
-    _program: &Path,
-    _device: &std::os::fd::OwnedFd,
-    _open_files: &OpenFiles,
-) -> Passthrough {
-    Passthrough::NotPermitted
-}
-
-#[cfg(not(target_os = "linux"))]
-fn probe_passthrough(_device: &std::os::fd::OwnedFd) -> Passthrough {
-    Passthrough::NotOffered
 }
 
 impl Mounted {
