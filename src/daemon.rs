@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
-use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Passthrough, mount};
+use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, mount};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -296,7 +296,7 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
     let passthrough = mounted.passthrough();
     MountStatus {
         point: mounted.path().into(),
-        passthrough: passthrough == Passthrough::InForce,
+        passthrough: passthrough.is_in_force(),
         passthrough_note: passthrough.to_string(),
         since: since.as_secs(),
         open_handles: 0,
