@@ -6,6 +6,7 @@
 
 mod away;
 mod log;
+mod stand_ins;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -69,6 +69,7 @@ mod watching;
 #[cfg(target_os = "linux")]
 mod wire_facts;
 
+pub use crate::storage::Outside;
 #[cfg(target_os = "linux")]
 pub use arrived::take_in;
 #[cfg(target_os = "linux")]
@@ -81,5 +82,4 @@ pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 #[cfg(target_os = "linux")]
 pub use reconcile::Reconciled;
-pub use crate::storage::Outside;
 pub use residency::Residency;
