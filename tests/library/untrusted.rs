@@ -351,7 +351,6 @@ fn a_root_that_hangs_keeps_what_is_known_and_holds_up_nobody() {
     wait("a process that hangs", SILENT, || waits_for_fuse(&task));
     put(&disk.own().join("kit/new.wav"), &wav(100, 50));
     let begun = Instant::now();
-    let mut hangs = 0;
     for n in 0_i16.. {
         let name = format!("more {n}.wav");
         put(&house.sounds().join(&name), &wav(200 + n, 50));
@@ -364,14 +363,12 @@ fn a_root_that_hangs_keeps_what_is_known_and_holds_up_nobody() {
         );
         assert!(asked.elapsed() < Duration::from_millis(500));
         house.wait(|house| house.items(&here).contains_key(&name));
-        hangs += hanging_threads().len();
         assert_eq!(hanging_threads(), Vec::<String>::new());
         assert_eq!(generations(&house.items(&there)), generations(&known));
         if begun.elapsed() > Duration::from_secs(14) {
             break;
         }
     }
-    assert_eq!(hangs, 0);
     let noted = library.problem_at(&disk.path());
     assert!(
         noted.as_ref().is_some_and(|why| why.contains("answer")),
@@ -505,7 +502,6 @@ fn a_source_is_let_go_at_once() {
     let base = library.add_root(&disk.path()).unwrap();
     scan(&library);
     assert!(!library.release_source(&house.sounds()));
-    // A reference of one file keeps nothing open either.
     assert!(library.release_source(&disk.path()));
     let plain = Command::new("umount").arg(disk.path()).status().unwrap();
     assert!(plain.success(), "something holds the disk");
