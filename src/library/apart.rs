@@ -39,7 +39,7 @@ pub(super) struct Apart {
     workers: Mutex<HashMap<SourceKey, Worker>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     gates: Mutex<HashMap<SourceKey, Arc<Mutex<()>>>>,
-    looked: Mutex<HashMap<BaseNo, Looked>>,
+    looked: Mutex<HashMap<(SourceKey, BaseNo), Looked>>,
 }
 
 /// What is wanted of one source.
@@ -82,8 +82,8 @@ impl Engine {
         match active_bases(self) {
             Ok(bases) => {
                 for base in bases {
-                    if base.kind != BaseKind::Computer
-                        && self.source(&base.path).as_ref() == Some(source)
+                    if base.kind == BaseKind::Computer
+                        || self.source(&base.path).as_ref() == Some(source)
                     {
                         self.scan_apart(source, base.row);
                     }
@@ -139,7 +139,8 @@ impl Engine {
         if self.couriers.is_suspended(source) {
             return false;
         }
-        let last = self.apart.looked.lock().get(&base).copied();
+        let key = (source.clone(), base);
+        let last = self.apart.looked.lock().get(&key).copied();
         let Some(last) = last else { return true };
         last.at.elapsed() >= self.config.poll_interval
             && (last.activity.is_none() || last.activity != activity(source))
@@ -151,12 +152,13 @@ impl Engine {
             at: Instant::now(),
             activity: activity(source),
         };
-        self.apart.looked.lock().insert(base, looked);
+        let key = (source.clone(), base);
+        self.apart.looked.lock().insert(key, looked);
     }
 
     /// What was known of a base's disk counts no more: it may be another one.
     pub(super) fn forget_looked(&self, base: BaseNo) {
-        self.apart.looked.lock().remove(&base);
+        self.apart.looked.lock().retain(|(_, of), _| *of != base);
     }
 
     /// How far the looks at sources are; `None` where there are none.
@@ -261,7 +263,7 @@ fn look_at(
     };
     let _busy = engine.busy();
     let progress = Progress::default();
-    let Root::There(root) = open_root(engine, base, cancel)? else {
+    let Root::There(root) = open_root(engine, base, Some(source), cancel)? else {
         return Ok(());
     };
     let mut sweep = Sweep::new(engine, base.clone(), root, &progress, cancel);

@@ -237,8 +237,18 @@ impl Engine {
         self.judge.untrusted(path).map(|untrusted| untrusted.source)
     }
 
-    /// The folder at the absolute path `path` on trusted storage: beside `vanish::open_root`, the one way from a path to
-    /// a folder. `NotFound` where it is not there; an error on storage that only couriers touch.
+    /// The root at `base`, from which to go to the file `relative`: an error where only couriers touch the folder that
+    /// holds that. (Where a folder is trusted, all on the way to it may be touched.)
+    pub(super) fn root_above(&self, base: &Path, relative: &Path) -> std::io::Result<LocalRoot> {
+        match self.untrusted_file(&base.join(relative)) {
+            Some(_) => Err(super::folder::not_here()),
+            None => LocalRoot::open(base),
+        }
+    }
+
+    /// The folder at the absolute path `path` on trusted storage: beside `vanish::open_root`, and [`Engine::root_above`]
+    /// for what is below it, the one way from a path to a folder. `NotFound` where it is not there; an error on storage
+    /// that only couriers touch.
     pub(super) fn root_here(&self, path: &Path) -> std::io::Result<LocalRoot> {
         match self.source(path) {
             Some(_) => Err(super::folder::not_here()),

@@ -591,9 +591,27 @@ fn files_are_referenced_where_they_are_by_couriers() {
     );
     let again = library.import(&[file], &options, &progress, &cancel);
     assert_eq!(again.unwrap()[0].media_id.as_ref(), Some(&id));
-    // Scanning does not lose it.
+    // Scanning does not lose it, finds another content, and believes that it is gone.
     scan(&library);
     assert_eq!(house.item(&id).availability, Availability::Local);
+    assert_eq!(library.problem_count(), 0, "{:?}", library.problems(0, 9));
+    let generation = house.item(&id).generation;
+    put(&disk.own().join("one/a.wav"), &wav(3, 70));
+    wait("another content", SILENT, || {
+        scan(&library);
+        house.item(&id).generation > generation
+    });
+    let hung = disk.hang();
+    let asked = Instant::now();
+    scan(&library);
+    assert!(asked.elapsed() < SILENT);
+    assert_eq!(house.item(&id).availability, Availability::Local);
+    drop(hung);
+    std::fs::remove_file(disk.own().join("one/a.wav")).unwrap();
+    wait("its absence", SILENT, || {
+        scan(&library);
+        house.item(&id).availability == Availability::Missing
+    });
 
     // A folder becomes a root.
     let folder = disk.path().join("two");
