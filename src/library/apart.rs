@@ -51,11 +51,11 @@ struct Worker {
     progress: Arc<Progress>,
 }
 
-/// A look at a whole base.
+/// A look at a base.
 #[derive(Clone, Copy)]
 struct Looked {
     at: Instant,
-    /// What its disk had done by its end.
+    /// What its disk had done by its end; `None` where that says nothing of what is to be looked at.
     activity: Option<u64>,
 }
 
@@ -134,23 +134,31 @@ impl Engine {
         Arc::clone(self.apart.gates.lock().entry(source.clone()).or_default())
     }
 
-    /// Whether a base on a source is to be polled now.
+    /// Whether a base on a source is to be polled now; whoever is told so does it. The first look at a base is asked for
+    /// by others.
     pub(super) fn is_poll_due(&self, source: &SourceKey, base: BaseNo) -> bool {
         if self.couriers.is_suspended(source) {
             return false;
         }
         let key = (source.clone(), base);
-        let last = self.apart.looked.lock().get(&key).copied();
-        let Some(last) = last else { return true };
-        last.at.elapsed() >= self.config.poll_interval
-            && (last.activity.is_none() || last.activity != activity(source))
+        let asked = Looked {
+            at: Instant::now(),
+            activity: None,
+        };
+        let mut looked = self.apart.looked.lock();
+        let last = looked.entry(key).or_insert(asked);
+        if last.at.elapsed() < self.config.poll_interval {
+            return false;
+        }
+        last.at = asked.at;
+        last.activity.is_none() || last.activity != activity(source)
     }
 
-    /// A base on a source was looked at whole.
-    pub(super) fn note_looked(&self, source: &SourceKey, base: BaseNo) {
+    /// A base on a source was looked at, all of it if `whole`.
+    pub(super) fn note_looked(&self, source: &SourceKey, base: BaseNo, whole: bool) {
         let looked = Looked {
             at: Instant::now(),
-            activity: activity(source),
+            activity: whole.then(|| activity(source)).flatten(),
         };
         let key = (source.clone(), base);
         self.apart.looked.lock().insert(key, looked);

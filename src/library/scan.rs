@@ -82,7 +82,7 @@ pub(super) fn run(
                 }
             }
             progress.restart();
-            scan_group(engine, None, &here, progress, &engine.scan_anew)
+            scan_group(engine, None, &here, progress, &engine.scan_anew).map(drop)
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {
@@ -169,7 +169,7 @@ pub(super) fn scan(
                 scope.spawn(move || scan_source(engine, source, bases, progress, cancel))
             })
             .collect();
-        let mut scanned = scan_group(engine, None, &here, progress, cancel);
+        let mut scanned = scan_group(engine, None, &here, progress, cancel).map(drop);
         for thread in threads {
             // A thread that failed has said so.
             if let Ok(Err(error)) = thread.join() {
@@ -194,24 +194,28 @@ pub(super) fn scan_source(
         return Ok(());
     };
     let scanned = scan_group(engine, Some(source), bases, progress, cancel);
+    let whole = matches!(&scanned, Ok(true));
     for base in bases {
-        engine.note_looked(source, base.row);
+        engine.note_looked(source, base.row, whole);
     }
-    scanned
+    scanned.map(drop)
 }
 
+/// Scans bases one after the other; says whether all of them were.
 fn scan_group(
     engine: &Engine,
     source: Option<&SourceKey>,
     bases: &[BaseRow],
     progress: &Progress,
     cancel: &AtomicBool,
-) -> Result<(), CatalogError> {
+) -> Result<bool, CatalogError> {
     let _busy = engine.busy();
     progress.enter(Phase::Looking);
     let mut sweeps = Vec::new();
+    let mut whole = true;
     for base in bases {
         let Root::There(root) = open_root(engine, base, source, cancel)? else {
+            whole = false;
             continue;
         };
         let mut sweep = Sweep::new(engine, base.clone(), root, progress, cancel);
@@ -225,7 +229,7 @@ fn scan_group(
             }
         }
         if sweep.cancelled() {
-            return Ok(());
+            return Ok(false);
         }
         sweeps.push(sweep);
     }
@@ -245,7 +249,8 @@ fn scan_group(
     unread.retain(|place| engine.residency(*place) == Residency::Here);
     progress.enter(Phase::Probing);
     progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
-    probe_places(engine, &unread, true, progress, cancel)
+    probe_places(engine, &unread, true, progress, cancel)?;
+    Ok(whole && !cancel.load(Ordering::Relaxed))
 }
 
 /// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing or taken for

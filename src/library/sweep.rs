@@ -2,7 +2,7 @@
 //!
 //! A folder's known files are read from the catalog *before* the folder is listed, and whatever is written was looked
 //! at again under the writer's lock: so the catalog never goes back to what another sweep has overtaken. Files that
-//! are as they were cost one `stat` and no open. What is gone is settled at the end, when all of the sweep is known:
+//! are as they were cost a look at their name, and none at what is in them. What is gone is settled at the end, when all of the sweep is known:
 //! only "there is nothing of that name" in a folder that could be read counts, never an error, and never the absence
 //! from a folder over which another file system lies.
 //!
