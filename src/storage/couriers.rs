@@ -374,8 +374,8 @@ mod tests {
         assert!(matches!(asked, Err(CourierError::Cancelled)));
 
         std::thread::sleep(FIRST_PAUSE);
+        let stop = never();
         std::thread::scope(|scope| {
-            let stop = never();
             let probe = scope.spawn(|| couriers.probe(&source, &stop).is_err());
             std::thread::sleep(Duration::from_millis(300));
             let second = couriers.probe(&source, &never());
