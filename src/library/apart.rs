@@ -129,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// The right to look at a source; `None` where `cancel` says so first.
+    /// What whoever looks at a source holds meanwhile; see [`pass`].
     pub(super) fn gate(&self, source: &SourceKey) -> Arc<Mutex<()>> {
         Arc::clone(self.apart.gates.lock().entry(source.clone()).or_default())
     }
