@@ -283,6 +283,12 @@ impl Reconcile for LateLibrary {
         }
     }
 
+    fn is_trusted(&self, path: &Path) -> bool {
+        let started = self.started.get().and_then(Weak::upgrade);
+        let library = started.as_deref().unwrap_or(&self.before);
+        library.untrusted(path).is_none()
+    }
+
     fn in_use(&self) {
         if let Some(library) = self.started.get().and_then(Weak::upgrade) {
             library.note_use();

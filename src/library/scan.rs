@@ -102,7 +102,11 @@ fn by_source(engine: &Engine, bases: Vec<BaseRow>) -> Result<BySource, CatalogEr
     let mut there: BTreeMap<SourceKey, Vec<BaseRow>> = BTreeMap::new();
     for base in bases {
         // The computer's base is no storage of its own: each of its folders is judged by itself.
-        let on = base.source.map(|source| engine.source_key(source)).transpose()?.flatten();
+        let on = base
+            .source
+            .map(|source| engine.source_key(source))
+            .transpose()?
+            .flatten();
         let source = match base.kind {
             _ if base.source.is_some() => on,
             BaseKind::Source => None,
