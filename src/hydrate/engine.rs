@@ -323,6 +323,20 @@ impl Hydrator {
     }
 }
 
+#[cfg(test)]
+impl Hydrator {
+    /// How many threads there are.
+    pub(super) fn threads(&self) -> usize {
+        self.shared.lock().threads
+    }
+
+    /// True while the cache is asked for something that was opened.
+    pub(super) fn is_opening(&self) -> bool {
+        let state = self.shared.lock();
+        state.tasks.values().any(|task| task.step == Step::Opening)
+    }
+}
+
 impl Drop for Hydrator {
     fn drop(&mut self) {
         self.shutdown();

@@ -1,0 +1,560 @@
+//! Sources that hang, fail, are away or tell lies, and a cache that is full.
+
+use std::time::Instant;
+
+use super::*;
+
+fn failed(reason: &str, transient: bool) -> Way {
+    Way::Fail(FetchError::Failed {
+        reason: reason.to_owned(),
+        transient,
+    })
+}
+
+fn offline() -> HydrateError {
+    HydrateError::Offline {
+        reason: "no network".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn cancelling_answers_everybody_at_once_though_the_source_hangs() {
+    let house = House::new();
+    house.fake.source(USB, Way::Hang);
+    let stream = house.stream(&wanted(1, USB, MIB));
+    let waiting: Vec<_> = (0..10)
+        .map(|n| stream.wait(n * 1000..n * 1000 + 1000, Priority::Player))
+        .collect();
+    house.wants("a read", |h| !h.fake.log().is_empty()).await;
+    let began = Instant::now();
+    assert!(house.hydrator.cancel(stream.task()));
+    for waiting in waiting {
+        // Not even another poll is needed.
+        let ended = Arrival::Ended(HydrateError::Cancelled);
+        assert_eq!(at_once(waiting), Some(ended));
+    }
+    assert!(began.elapsed() < Duration::from_millis(100));
+    assert!(!house.hydrator.cancel(stream.task()));
+    let again = stream.wait(0..10, Priority::Player);
+    assert_eq!(
+        at_once(again),
+        Some(Arrival::Ended(HydrateError::Cancelled))
+    );
+    assert_eq!(house.outcome(stream.task()).await, TaskPhase::Cancelled);
+    // Nothing had arrived, so nothing is kept, though the read still hangs.
+    drop(stream);
+    house.wants("giving back", |h| h.reserved() == 0).await;
+    assert_eq!(house.store.dormant_partials().unwrap(), []);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_gone_on_with() {
+    let house = House::new();
+    let item = wanted(1, USB, 4 * MIB);
+    house.fake.source(USB, Way::Hang);
+    let stream = house.stream(&item);
+    let part = stream.wait(MIB..MIB + 10, Priority::Copier);
+    house.wants("reads", |h| h.fake.log().len() == 3).await;
+    house.fake.source(USB, Way::Well);
+    soon(part).await;
+    house.fake.source(USB, Way::Hang);
+    house.hydrator.cancel(stream.task());
+    assert_eq!(stream.ended(), Some(Err(HydrateError::Cancelled)));
+    // What the handle has shown stays.
+    assert_eq!(
+        read(&stream, MIB..MIB + 10).unwrap(),
+        truth(1, MIB..MIB + 10)
+    );
+    house.fake.source(USB, Way::Well);
+    let again = house.hydrator.ask(&item, Why::ByHand);
+    assert_ne!(again, stream.task());
+    assert!(matches!(house.outcome(again).await, TaskPhase::Done { .. }));
+    assert!(read(&stream, 0..4 * MIB).unwrap() == truth(1, 0..4 * MIB));
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_delays_no_other() {
+    let house = House::with(
+        Limits {
+            threads: 4,
+            ..Limits::default()
+        },
+        1 << 30,
+    );
+    house.fake.source(USB, Way::Hang);
+    let hung = house.stream(&wanted(1, USB, 8 * MIB));
+    let hangs = hung.wait(0..8 * MIB, Priority::Player);
+    // All threads that there may be.
+    house.wants("four reads", |h| h.fake.log().len() == 4).await;
+    let stream = house.stream(&wanted(2, CLOUD, MIB));
+    soon(stream.wait(0..MIB, Priority::Copier)).await;
+    assert!(read(&stream, 0..MIB).unwrap() == truth(2, 0..MIB));
+    assert_eq!(at_once(hangs), None);
+    drop((stream, hung));
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_thousand_streams_of_what_hangs_need_no_more_threads() {
+    let house = House::new();
+    house.fake.source(USB, Way::Hang);
+    let streams: Vec<_> = (0..1000)
+        .map(|n| house.stream(&wanted(n % 64, USB, MIB)))
+        .collect();
+    let waiting: Vec<_> = streams
+        .iter()
+        .map(|stream| stream.wait(0..MIB, Priority::Copier))
+        .collect();
+    house
+        .wants("opening", |h| {
+            !h.hydrator.is_opening() && h.fake.log().len() == 4
+        })
+        .await;
+    // Four that read, three at the desk, one that tells.
+    assert!(house.hydrator.threads() <= 8);
+    assert_eq!(house.hydrator.tasks().len(), 64);
+    for task in house.hydrator.tasks() {
+        house.hydrator.cancel(task.id);
+    }
+    for waiting in waiting {
+        let ended = Arrival::Ended(HydrateError::Cancelled);
+        assert_eq!(at_once(waiting), Some(ended));
+    }
+    drop(streams);
+    house.wants("giving back", |h| h.reserved() == 0).await;
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn while_a_source_does_not_answer_everybody_is_told_so() {
+    let house = House::new();
+    let again_in = Duration::from_secs(5);
+    house
+        .fake
+        .source(USB, Way::Fail(FetchError::Hung { again_in }));
+    let stream = house.stream(&wanted(1, USB, MIB));
+    let ended = Arrival::Ended(HydrateError::Hung);
+    let waiting = stream.wait(0..10, Priority::Copier);
+    assert_eq!(soon(waiting).await, ended);
+    house
+        .wants("all reads to end", |h| {
+            matches!(
+                h.hydrator.task(stream.task()).unwrap().phase,
+                TaskPhase::Retrying { .. }
+            )
+        })
+        .await;
+    let queued = house.hydrator.ask(&wanted(2, USB, MIB), Why::ByHand);
+    let before = house.fake.log().len();
+    assert_eq!(at_once(stream.wait(0..10, Priority::Copier)), Some(ended));
+    assert_eq!(
+        house.hydrator.task(stream.task()).unwrap().phase,
+        TaskPhase::Retrying {
+            again_in: Some(again_in),
+            why: HydrateError::Hung
+        }
+    );
+    house.clock.advance(Duration::from_millis(4900));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(house.fake.log().len(), before, "it is left alone");
+
+    // Then one read alone tries.
+    house.fake.source(USB, Way::Hang);
+    house.clock.advance(Duration::from_millis(100));
+    let waiting = stream.wait(0..MIB, Priority::Copier);
+    house
+        .wants("a try", |h| h.fake.log().len() == before + 1)
+        .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(house.fake.log().len(), before + 1, "only one");
+    house.fake.source(USB, Way::Well);
+    assert_eq!(soon(waiting).await, Arrival::Arrived);
+    for id in [stream.task(), queued] {
+        assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    }
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_was_only_asked_for_begins_when_a_source_answers_again() {
+    let house = House::new();
+    let again_in = Duration::from_secs(5);
+    house
+        .fake
+        .source(USB, Way::Fail(FetchError::Hung { again_in }));
+    let first = house.hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
+    house
+        .wants("the source to hang", |h| {
+            matches!(
+                h.hydrator.task(first).unwrap().phase,
+                TaskPhase::Retrying { .. }
+            )
+        })
+        .await;
+    house.hydrator.cancel(first);
+    let queued = house.hydrator.ask(&wanted(2, USB, MIB), Why::ByHand);
+    house.fake.source(USB, Way::Well);
+    house.clock.advance(again_in);
+    assert!(matches!(
+        house.outcome(queued).await,
+        TaskPhase::Done { .. }
+    ));
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_a_source_has_waits_until_it_is_back() {
+    let house = House::new();
+    let reason = "no network".to_owned();
+    house
+        .fake
+        .source(USB, Way::Fail(FetchError::Offline { reason }));
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let ended = Arrival::Ended(offline());
+    assert_eq!(soon(stream.wait(0..10, Priority::Copier)).await, ended);
+    let other = house.stream(&wanted(2, USB, MIB));
+    assert_eq!(soon(other.wait(0..10, Priority::Copier)).await, ended);
+    assert!(offline().passes());
+    let phase = || house.hydrator.task(stream.task()).unwrap().phase;
+    let retrying = TaskPhase::Retrying {
+        again_in: None,
+        why: offline(),
+    };
+    assert_eq!(phase(), retrying);
+    house.fake.source(USB, Way::Well);
+    house.clock.advance(Duration::from_secs(3600));
+    let queued = house.hydrator.ask(&wanted(3, USB, MIB), Why::ByHand);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(phase(), retrying);
+    house.hydrator.source_is_back(USB);
+    for id in [stream.task(), other.task(), queued] {
+        assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    }
+    assert_eq!(
+        at_once(stream.wait(0..MIB, Priority::Copier)),
+        Some(Arrival::Arrived)
+    );
+    drop((stream, other));
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_arrived_before_a_source_went_away_can_be_read() {
+    let mut house = House::new();
+    let item = wanted(1, USB, 4 * MIB);
+    house.fake.source(USB, Way::Hang);
+    let stream = house.stream(&item);
+    let part = stream.wait(0..10, Priority::Copier);
+    house.wants("reads", |h| h.fake.log().len() == 3).await;
+    let rest = stream.wait(4 * MIB - 10..4 * MIB, Priority::Copier);
+    house.hydrator.source_is_away(USB, "no network".to_owned());
+    // Nobody waits for what hangs there now.
+    let ended = Arrival::Ended(offline());
+    assert_eq!(
+        (at_once(part), at_once(rest)),
+        (Some(ended.clone()), Some(ended.clone()))
+    );
+    house.fake.source(USB, Way::Well);
+    house
+        .wants("what was under way", |_| stream.has_arrived(0..10))
+        .await;
+    drop(stream);
+    house.restart();
+    house.hydrator.source_is_away(USB, "no network");
+    let stream = house.stream(&item);
+    assert_eq!(
+        soon(stream.wait(0..10, Priority::Player)).await,
+        Arrival::Arrived
+    );
+    assert_eq!(read(&stream, 0..10).unwrap(), truth(1, 0..10));
+    let missing = stream.wait(0..4 * MIB, Priority::Player);
+    assert_eq!(soon(missing).await, ended);
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_a_source_says_that_was_away_since_is_stale() {
+    let house = House::new();
+    house.fake.source(USB, Way::Hang);
+    let stream = house.stream(&wanted(1, USB, MIB));
+    let waiting = stream.wait(0..MIB, Priority::Copier);
+    house.wants("four reads", |h| h.fake.log().len() == 4).await;
+    house.hydrator.source_is_back(USB);
+    let reason = "no network".to_owned();
+    // The four say so when nobody believes it any more; another read would be believed.
+    house
+        .fake
+        .place(1, Way::Fail(FetchError::Offline { reason }));
+    assert_eq!(soon(waiting).await, Arrival::Ended(offline()));
+    assert!(house.fake.log().len() > 4);
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_ever_later() {
+    let house = House::with(
+        Limits {
+            reads: 1,
+            ..Limits::default()
+        },
+        1 << 30,
+    );
+    house.fake.source(USB, failed("a cable is loose", true));
+    let id = house.hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
+    let mut pauses = Vec::new();
+    for tries in 1..8 {
+        house
+            .wants("a try", |h| {
+                let phase = h.hydrator.task(id).unwrap().phase;
+                h.fake.log().len() == tries && matches!(phase, TaskPhase::Retrying { .. })
+            })
+            .await;
+        let TaskPhase::Retrying {
+            again_in: Some(again_in),
+            why,
+        } = house.hydrator.task(id).unwrap().phase
+        else {
+            panic!("it is tried again");
+        };
+        assert_eq!(why.to_string(), "the file can't be read: a cable is loose");
+        house.clock.advance(again_in - Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(house.fake.log().len(), tries, "not before its time");
+        house.clock.advance(Duration::from_millis(1));
+        pauses.push(again_in);
+    }
+    assert!(
+        pauses.windows(2).all(|pair| pair[0] < pair[1]),
+        "{pauses:?}"
+    );
+    assert!(pauses[0] < Duration::from_secs(1) && pauses[6] > Duration::from_secs(20));
+    // The eighth try was the last.
+    let reason = HydrateError::Failed {
+        reason: "a cable is loose".to_owned(),
+    };
+    assert_eq!(
+        house.outcome(id).await,
+        TaskPhase::Failed {
+            reason: reason.clone()
+        }
+    );
+    assert_eq!(house.fake.log().len(), 8);
+    house
+        .wants("telling", |h| !h.heard.failed.lock().is_empty())
+        .await;
+    assert_eq!(*house.heard.failed.lock(), [(wanted(1, USB, MIB), reason)]);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_next_try_is_tried_at_once_when_asked_for_again() {
+    let house = House::new();
+    house.fake.source(USB, failed("a cable is loose", true));
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let waiting = stream.wait(0..MIB, Priority::Copier);
+    house
+        .wants("a pause", |h| {
+            let phase = h.hydrator.task(stream.task()).unwrap().phase;
+            matches!(phase, TaskPhase::Retrying { .. })
+        })
+        .await;
+    house.fake.source(USB, Way::Well);
+    house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(soon(waiting).await, Arrival::Arrived);
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_can_not_pass_ends_a_task() {
+    let house = House::new();
+    for (place, way, reason) in [
+        (1, Way::Short(MIB - 1), HydrateError::Changed),
+        (2, Way::Short(0), HydrateError::Changed),
+        (3, Way::Fail(FetchError::Changed), HydrateError::Changed),
+        (4, Way::Fail(FetchError::Gone), HydrateError::Gone),
+        (
+            5,
+            failed("no such sector", false),
+            HydrateError::Failed {
+                reason: "no such sector".to_owned(),
+            },
+        ),
+        (
+            6,
+            Way::Panic,
+            HydrateError::Failed {
+                reason: "the reader failed".to_owned(),
+            },
+        ),
+    ] {
+        house.fake.place(place, way);
+        let stream = house.stream(&wanted(place, USB, MIB));
+        let waiting = stream.wait(0..MIB, Priority::Copier);
+        assert_eq!(soon(waiting).await, Arrival::Ended(reason.clone()));
+        assert_eq!(
+            house.outcome(stream.task()).await,
+            TaskPhase::Failed { reason }
+        );
+    }
+    // Of a file that is another one nothing is kept.
+    house
+        .wants("letting go", |h| {
+            let places = h.store.dormant_partials().unwrap();
+            let mut places = places.iter().filter_map(Wanted::of_spec);
+            places.all(|wanted| wanted.place.0 > 4) && h.reserved() <= 2 * MIB
+        })
+        .await;
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_thrown_away_and_told() {
+    let house = House::new();
+    house.fake.source(USB, Way::Lie);
+    let mut item = wanted(1, USB, MIB);
+    let expected = ObjectHash(*true_object(&item).as_bytes());
+    item.expected = Some(expected);
+    let stream = house.stream(&item);
+    let phase = house.outcome(stream.task()).await;
+    let TaskPhase::Failed { reason } = phase else {
+        panic!("{phase:?}");
+    };
+    assert!(
+        matches!(&reason, HydrateError::WrongBytes { expected: e, actual } if *e == expected && actual != e)
+    );
+    assert_eq!(
+        at_once(stream.wait(0..10, Priority::Player)),
+        Some(Arrival::Ended(reason.clone()))
+    );
+    assert_eq!(read(&stream, 0..10), None);
+    house
+        .wants("telling", |h| !h.heard.failed.lock().is_empty())
+        .await;
+    assert_eq!(*house.heard.failed.lock(), [(item.clone(), reason)]);
+    assert_eq!(house.store.usage().unwrap().used(), 0);
+    drop(stream);
+    // Later it tells the truth.
+    house.fake.source(USB, Way::Well);
+    let id = house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(
+        house.outcome(id).await,
+        TaskPhase::Done { object: expected }
+    );
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_full_cache_is_said_and_what_is_wanted_is_tried_when_asked_for_again() {
+    let house = House::with(Limits::default(), 2 * MIB);
+    house.fake.source(CLOUD, Way::Hang);
+    let holder = house.stream(&wanted(1, CLOUD, MIB + 1));
+    house.wants("the first", |h| h.reserved() == MIB + 1).await;
+    let item = wanted(2, USB, MIB);
+    let stream = house.stream(&item);
+    let Arrival::Ended(why) = soon(stream.wait(0..10, Priority::Copier)).await else {
+        panic!("there is no room");
+    };
+    assert!(matches!(&why, HydrateError::Full { .. }));
+    let text = why.to_string();
+    assert!(text.starts_with("the cache is full: "), "{text}");
+    assert!(text.contains("raise the cache's quota"), "{text}");
+    assert_eq!(
+        house.outcome(stream.task()).await,
+        TaskPhase::Failed { reason: why }
+    );
+    house.hydrator.cancel(holder.task());
+    drop(holder);
+    house.wants("room", |h| h.reserved() == 0).await;
+    house.clock.advance(Duration::from_secs(3600));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(house.fake.reads_of(2), []);
+    let id = house.hydrator.ask(&item, Why::ByHand);
+    assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_cache_that_can_not_be_opened_fails_the_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("no-folder");
+    std::fs::write(&file, "x").unwrap();
+    let hydrator = Hydrator::new(
+        Arc::new(move || Store::open(&file, StoreOptions::default())),
+        Arc::<Fake>::default(),
+        Arc::<Heard>::default(),
+        Limits::default(),
+    );
+    let id = hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
+    let phase = soon(hydrator.wait(id)).await.unwrap().phase;
+    assert!(
+        matches!(
+            &phase,
+            TaskPhase::Failed {
+                reason: HydrateError::Cache { .. }
+            }
+        ),
+        "{phase:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_source_and_lets_go_of_the_cache() {
+    let limits = Limits {
+        shutdown_patience: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let house = House::with(limits, 1 << 30);
+    house.fake.source(USB, Way::Hang);
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let waiting = stream.wait(0..10, Priority::Copier);
+    house.wants("a read", |h| !h.fake.log().is_empty()).await;
+    let asked = house.hydrator.wait(stream.task());
+    let began = Instant::now();
+    assert!(!house.hydrator.shutdown());
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(
+        at_once(waiting),
+        Some(Arrival::Ended(HydrateError::ShutDown))
+    );
+    let reason = HydrateError::ShutDown;
+    let failed = TaskPhase::Failed { reason };
+    assert_eq!(soon(asked).await.unwrap().phase, failed);
+    assert_eq!(
+        at_once(stream.wait(0..10, Priority::Copier)),
+        Some(Arrival::Ended(HydrateError::ShutDown))
+    );
+    // Whoever comes later is told so.
+    let late = house.hydrator.stream(&item, who("late"), WhenLeft::GoOn);
+    assert_eq!(late.err(), Some(HydrateError::ShutDown));
+    let late = house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(house.outcome(late).await, failed);
+    drop(stream);
+    // The read hangs still, and yet the cache can be opened by another.
+    let House {
+        hydrator,
+        fake,
+        store,
+        folder,
+        ..
+    } = house;
+    drop((hydrator, store));
+    let options = StoreOptions {
+        quota: Some(MIB),
+        floor: Some(0),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(folder.path().join("cache"), options).unwrap();
+    assert_eq!(store.usage().unwrap().used(), 0);
+    fake.source(USB, Way::Well);
+}
