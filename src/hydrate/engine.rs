@@ -330,6 +330,12 @@ impl Hydrator {
         self.shared.lock().threads
     }
 
+    /// How many reads are under way, or what they brought is being stored.
+    pub(super) fn reads(&self) -> usize {
+        let state = self.shared.lock();
+        state.sources.values().map(|source| source.reads).sum()
+    }
+
     /// True while the cache is asked for something that was opened.
     pub(super) fn is_opening(&self) -> bool {
         let state = self.shared.lock();

@@ -35,8 +35,9 @@ struct Read {
     range: Range<u64>,
     awaited: bool,
     cancel: Arc<AtomicBool>,
-    /// How often the task had failed, and the source changed, when it began.
-    failures: u32,
+    /// In which round of tries it began; `None` if the task paused, and somebody waits for another part of it.
+    round: Option<u64>,
+    /// How often the source had changed.
     epoch: u64,
     /// It tries whether the source answers again.
     probe: bool,
@@ -212,7 +213,7 @@ impl State {
             range,
             awaited,
             cancel: Arc::clone(&task.link.cancel),
-            failures: task.failures,
+            round: (!task.pauses(now)).then_some(task.round),
             epoch: source.epoch,
             probe,
             wanted,
@@ -336,16 +337,18 @@ impl State {
         self.tell_progress(read.task, now);
     }
 
-    /// Nothing came for a task; of several reads that were under way at once only the first counts.
+    /// Nothing came for a task. Of several reads that were under way at once only the first counts, and none that began
+    /// in a pause.
     fn fail(&mut self, read: &Read, why: HydrateError, transient: bool, now: Instant) {
         let Some(task) = self.tasks.get_mut(&read.task) else {
             return;
         };
-        if transient && task.failures != read.failures {
+        if transient && read.round != Some(task.round) {
             task.sore.insert(read.range.clone());
             return;
         }
         task.failures += 1;
+        task.round += 1;
         if !transient || task.failures >= self.limits.tries {
             return self.end(read.task, Err(why), now);
         }

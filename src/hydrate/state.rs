@@ -57,6 +57,8 @@ pub(super) struct Task {
     pub(super) began: bool,
     /// How often in a row reading failed.
     pub(super) failures: u32,
+    /// Counts the rounds of tries, so that a failure that belongs to an earlier one does not count.
+    pub(super) round: u64,
     pub(super) retry_at: Option<Instant>,
     /// What failed and did not come since.
     pub(super) sore: RangeSet,
@@ -113,8 +115,14 @@ impl Task {
         }
     }
 
+    /// It waits for its next try.
+    pub(super) fn pauses(&self, now: Instant) -> bool {
+        self.retry_at.is_some_and(|at| at > now)
+    }
+
     pub(super) fn tries_at_once(&mut self) {
         self.failures = 0;
+        self.round += 1;
         self.retry_at = None;
         self.sore = RangeSet::new();
     }
@@ -181,6 +189,7 @@ impl State {
             in_flight: RangeSet::new(),
             began: false,
             failures: 0,
+            round: 0,
             retry_at: None,
             sore: RangeSet::new(),
             trouble: None,

@@ -34,6 +34,8 @@ pub(super) enum Way {
     Fail(FetchError),
     /// Only what is before this is there.
     Short(u64),
+    /// Whatever holds this byte fails.
+    Sore(u64),
     Lie,
     Panic,
 }
@@ -128,6 +130,13 @@ impl Fetch for Fake {
                 let there = size.saturating_sub(range.start);
                 bytes.truncate(usize::try_from(there).unwrap());
             }
+            Way::Sore(at) if range.contains(&at) => {
+                return Err(FetchError::Failed {
+                    reason: "a bad sector".to_owned(),
+                    transient: true,
+                });
+            }
+            Way::Sore(_) => {}
             Way::Lie => bytes.iter_mut().for_each(|byte| *byte = !*byte),
             Way::Panic => panic!("as the test wants it"),
         }
@@ -313,7 +322,8 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// The answer, if it is there without waiting.
 pub(super) fn at_once(waiting: Waiting) -> Option<Arrival> {
-    let mut waiting = std::pin::pin!(waiting);
+    // Tokio lets no task go on for too long, whatever is ready.
+    let mut waiting = std::pin::pin!(tokio::task::unconstrained(waiting));
     match waiting
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))

@@ -67,6 +67,7 @@ async fn the_range_that_somebody_waits_for_comes_first() {
     let (house, _) = held_up(one_at_a_time()).await;
     let stream = house.stream(&wanted(1, USB, 16 * MIB));
     let waiting = stream.wait(9 * MIB + 5..9 * MIB + 100, Priority::Copier);
+    house.wants("opening", |h| !h.hydrator.is_opening()).await;
     house.fake.source(USB, Way::Well);
     assert_eq!(soon(waiting).await, Arrival::Arrived);
     let first = house.fake.log().into_iter().next().unwrap();

@@ -140,12 +140,7 @@ async fn while_a_source_does_not_answer_everybody_is_told_so() {
     let waiting = stream.wait(0..10, Priority::Copier);
     assert_eq!(soon(waiting).await, ended);
     house
-        .wants("all reads to end", |h| {
-            matches!(
-                h.hydrator.task(stream.task()).unwrap().phase,
-                TaskPhase::Retrying { .. }
-            )
-        })
+        .wants("all reads to end", |h| h.hydrator.reads() == 0)
         .await;
     let queued = house.hydrator.ask(&wanted(2, USB, MIB), Why::ByHand);
     let before = house.fake.log().len();
@@ -189,10 +184,8 @@ async fn what_was_only_asked_for_begins_when_a_source_answers_again() {
     let first = house.hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
     house
         .wants("the source to hang", |h| {
-            matches!(
-                h.hydrator.task(first).unwrap().phase,
-                TaskPhase::Retrying { .. }
-            )
+            let phase = h.hydrator.task(first).unwrap().phase;
+            matches!(phase, TaskPhase::Retrying { .. }) && h.hydrator.reads() == 0
         })
         .await;
     house.hydrator.cancel(first);
@@ -557,4 +550,41 @@ async fn the_end_does_not_wait_for_a_source_and_lets_go_of_the_cache() {
     let store = Store::open(folder.path().join("cache"), options).unwrap();
     assert_eq!(store.usage().unwrap().used(), 0);
     fake.source(USB, Way::Well);
+}
+
+#[tokio::test]
+async fn a_part_that_can_not_be_read_does_not_hold_up_those_who_wait_for_others() {
+    let house = House::new();
+    let bad = 2 * MIB;
+    house.fake.place(1, Way::Sore(bad));
+    let item = wanted(1, USB, 4 * MIB);
+    let stream = house.stream(&item);
+    let waits = stream.wait(bad..bad + 10, Priority::Copier);
+    house
+        .wants("a pause", |h| {
+            let phase = h.hydrator.task(stream.task()).unwrap().phase;
+            matches!(phase, TaskPhase::Retrying { .. })
+        })
+        .await;
+    let elsewhere = 3 * MIB..4 * MIB;
+    let other = stream.wait(elsewhere.clone(), Priority::Copier);
+    assert_eq!(soon(other).await, Arrival::Arrived);
+    assert!(read(&stream, elsewhere.clone()).unwrap() == truth(1, elsewhere));
+    // That went well, and yet the other part is not tried before its time.
+    let tries = |h: &House| {
+        let reads = h.fake.reads_of(1);
+        reads.iter().filter(|range| range.contains(&bad)).count()
+    };
+    assert_eq!(tries(&house), 1);
+    while !house.hydrator.task(stream.task()).unwrap().phase.is_over() {
+        house.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(matches!(
+        soon(waits).await,
+        Arrival::Ended(HydrateError::Failed { .. })
+    ));
+    assert_eq!(tries(&house), 8);
+    drop(stream);
+    house.ends_clean();
 }
