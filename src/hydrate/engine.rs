@@ -165,6 +165,7 @@ impl Hydrator {
                 task.asked = task.asked.max_by_priority(why);
                 task.tries_at_once();
             }
+            state.queue(id);
             if state.stopping {
                 state.end(id, Err(HydrateError::ShutDown), now);
             } else {
@@ -182,6 +183,7 @@ impl Hydrator {
             if let Some(task) = state.tasks.get_mut(&id) {
                 task.asked = None;
                 task.goes_on = true;
+                state.queue(id);
                 state.tell(id, now);
             }
         });

@@ -19,7 +19,7 @@ use super::error::HydrateError;
 use super::fetch::FetchError;
 use super::limits::Limits;
 use super::sources::Standing;
-use super::state::{State, Step};
+use super::state::State;
 use super::task::TaskId;
 use super::wanted::Wanted;
 
@@ -258,16 +258,12 @@ impl State {
             };
             self.open_queued(number, now);
         }
+        if timely && matches!(&result, Ok(_) | Err(FetchError::Changed | FetchError::Gone)) {
+            self.answered(number, now);
+        }
         match result {
-            Ok(stored) => {
-                self.came(read, timely, took, now);
-                match stored {
-                    Ok(()) => self.arrived(read, now),
-                    // Somebody else completed it or gave it up.
-                    Err(CacheError::Closed { .. }) if !self.is_filling(read.task) => {}
-                    Err(error) => self.end(read.task, Err(of_cache(&error)), now),
-                }
-            }
+            Ok(Ok(())) => self.arrived(read, took, now),
+            Ok(Err(error)) => self.end(read.task, Err(of_cache(&error)), now),
             Err(FetchError::Changed) => self.end(read.task, Err(HydrateError::Changed), now),
             Err(FetchError::Gone) => self.end(read.task, Err(HydrateError::Gone), now),
             Err(FetchError::Offline { reason }) if timely => {
@@ -292,11 +288,6 @@ impl State {
         }
     }
 
-    fn is_filling(&self, id: TaskId) -> bool {
-        let task = self.tasks.get(&id);
-        task.is_some_and(|task| task.step == Step::Filling)
-    }
-
     fn suspend(&mut self, number: SourceNo, standing: Standing, why: &HydrateError, now: Instant) {
         if let Some(source) = self.sources.get_mut(&number) {
             source.standing = standing;
@@ -304,21 +295,11 @@ impl State {
         self.answer_source(number, why, now);
     }
 
-    /// The source answered.
-    fn came(&mut self, read: &Read, timely: bool, took: Duration, now: Instant) {
-        let number = read.wanted.source;
-        let Some(source) = self.sources.get_mut(&number) else {
-            return;
-        };
-        source.brought(read.range.end - read.range.start, took);
-        if timely {
-            self.answered(number);
-            self.open_queued(number, now);
+    /// Bytes are in the cache, if the task is not over.
+    fn arrived(&mut self, read: &Read, took: Duration, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&read.wanted.source) {
+            source.brought(read.range.end - read.range.start, took);
         }
-    }
-
-    /// Bytes are in the cache.
-    fn arrived(&mut self, read: &Read, now: Instant) {
         let Some(task) = self.tasks.get_mut(&read.task) else {
             return;
         };

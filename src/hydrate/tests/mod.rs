@@ -1,6 +1,7 @@
 //! The engine against a source that does what a test tells it: be slow, hang, fail, be short, tell lies.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod failing;
 mod model;
 mod order;
 mod streams;
@@ -147,7 +148,7 @@ impl Fetch for Fake {
 /// The true bytes of a place.
 pub(super) fn truth(place: u32, range: Range<u64>) -> Vec<u8> {
     range
-        .map(|at| (at.wrapping_mul(31) ^ (at >> 7) ^ (at >> 15) ^ u64::from(place) * 91) as u8)
+        .map(|at| (at.wrapping_mul(31) ^ (at >> 7) ^ (at >> 15) ^ (u64::from(place) * 91)) as u8)
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Random waits, cancels, asks, and sources that change their ways, with these rules checked: every waiter is answered,
-//! bytes that are read are the true ones, what was said to have arrived can be read, what a handle has shown stays, no
-//! byte is read twice for the same partial object, and in the end nothing is reserved and nothing runs.
+//! bytes that are read are the true ones, what was said to have arrived can be read, what a handle has shown stays,
+//! and in the end nothing is reserved and nothing runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

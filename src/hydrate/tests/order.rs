@@ -200,3 +200,52 @@ async fn what_is_queued_holds_no_room_in_the_cache() {
     assert_eq!(house.reserved(), 0);
     house.ends_clean();
 }
+
+#[tokio::test]
+async fn what_is_queued_begins_by_priority_and_then_by_age() {
+    let limits = Limits {
+        begun: 1,
+        ..one_at_a_time()
+    };
+    let (house, hangs) = held_up(limits).await;
+    let small = |place| wanted(place, USB, 1000);
+    let ask = |place, why| house.hydrator.ask(&small(place), why);
+    let mut ids = vec![
+        ask(1, Why::Background),
+        ask(2, Why::Background),
+        ask(3, Why::ByHand),
+        ask(4, Why::ByHand),
+        ask(5, Why::Pinned),
+        ask(6, Why::Pinned),
+        ask(7, Why::Pinned),
+    ];
+    // Asked for again for a better reason, and no longer asked for.
+    ask(2, Why::Pinned);
+    house.hydrator.unask(ids[6]);
+    house.wants("opening", |h| !h.hydrator.is_opening()).await;
+    house.fake.source(USB, Way::Well);
+    ids.push(hangs);
+    for id in ids {
+        assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    }
+    let mut order: Vec<_> = house.fake.log().iter().map(|asked| asked.place).collect();
+    // These two were begun before others of a higher priority came.
+    order.retain(|place| *place != 9 && *place != 3);
+    assert_eq!(order, [5, 2, 6, 4, 1, 7]);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn tens_of_thousands_can_be_asked_for() {
+    let (house, _) = held_up(Limits::default()).await;
+    for place in 10..20_010 {
+        house.hydrator.ask(&wanted(place, USB, 10), Why::Background);
+    }
+    house
+        .wants("the second", |h| !h.hydrator.is_opening())
+        .await;
+    assert_eq!(house.hydrator.tasks().len(), 20_001);
+    assert_eq!(house.reserved(), 4 * MIB + 10);
+    assert!(house.hydrator.threads() <= 8);
+    house.ends_clean();
+}
