@@ -19,7 +19,7 @@ use super::error::HydrateError;
 use super::fetch::FetchError;
 use super::limits::Limits;
 use super::sources::Standing;
-use super::state::State;
+use super::state::{State, Step};
 use super::task::TaskId;
 use super::wanted::Wanted;
 
@@ -263,6 +263,8 @@ impl State {
         }
         match result {
             Ok(Ok(())) => self.arrived(read, took, now),
+            // An earlier task's read brought the same, and all is here.
+            Ok(Err(CacheError::Closed { .. })) if self.is_completing(read.task) => {}
             Ok(Err(error)) => self.end(read.task, Err(of_cache(&error)), now),
             Err(FetchError::Changed) => self.end(read.task, Err(HydrateError::Changed), now),
             Err(FetchError::Gone) => self.end(read.task, Err(HydrateError::Gone), now),
@@ -288,6 +290,11 @@ impl State {
         }
     }
 
+    fn is_completing(&self, id: TaskId) -> bool {
+        let task = self.tasks.get(&id);
+        task.is_some_and(|task| task.step == Step::Completing)
+    }
+
     fn suspend(&mut self, number: SourceNo, standing: Standing, why: &HydrateError, now: Instant) {
         if let Some(source) = self.sources.get_mut(&number) {
             source.standing = standing;
@@ -295,12 +302,20 @@ impl State {
         self.answer_source(number, why, now);
     }
 
-    /// Bytes are in the cache, if the task is not over.
+    /// Bytes are in the cache, if the task was not over before. If it ended while they were being stored, another task
+    /// that began since may have the same partial object, and did not see them come.
     fn arrived(&mut self, read: &Read, took: Duration, now: Instant) {
         if let Some(source) = self.sources.get_mut(&read.wanted.source) {
             source.brought(read.range.end - read.range.start, took);
         }
-        let Some(task) = self.tasks.get_mut(&read.task) else {
+        let id = if self.tasks.contains_key(&read.task) {
+            read.task
+        } else if let Some(id) = self.live.get(&read.wanted) {
+            *id
+        } else {
+            return;
+        };
+        let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
         task.link
@@ -314,8 +329,8 @@ impl State {
             task.trouble = None;
         }
         task.answer_arrived();
-        self.complete_if_whole(read.task);
-        self.tell_progress(read.task, now);
+        self.complete_if_whole(id);
+        self.tell_progress(id, now);
     }
 
     /// Nothing came for a task. Of several reads that were under way at once only the first counts, and none that began

@@ -282,3 +282,26 @@ async fn what_a_source_says_that_was_away_since_is_stale() {
     drop(stream);
     house.ends_clean();
 }
+
+/// The bytes that a read brought for the first task are perhaps being stored when the second one wants them.
+#[tokio::test]
+async fn what_is_cancelled_and_asked_for_again_arrives_whenever_that_is() {
+    let house = House::new();
+    for place in 0..200 {
+        let item = wanted(place, USB, 256 << 10);
+        let first = house.hydrator.ask(&item, Why::ByHand);
+        house
+            .wants("the read", |h| {
+                h.hydrator.reads() > 0 || h.hydrator.task(first).unwrap().phase.is_over()
+            })
+            .await;
+        let stream = house.stream(&item);
+        std::thread::sleep(Duration::from_micros(u64::from(place) * 37 % 2500));
+        house.hydrator.cancel(first);
+        let second = house.hydrator.ask(&item, Why::ByHand);
+        let object = ObjectHash(*true_object(&item).as_bytes());
+        assert_eq!(house.outcome(second).await, TaskPhase::Done { object });
+        drop(stream);
+    }
+    house.ends_clean();
+}
