@@ -324,7 +324,7 @@ impl State {
             .add(read.range.end - read.range.start, now);
         // What goes well elsewhere says nothing of what failed.
         task.sore.remove(read.range.clone());
-        if task.sore.is_empty() {
+        if task.failures > 0 && task.sore.is_empty() {
             task.tries_at_once();
             task.trouble = None;
         }
