@@ -67,6 +67,18 @@ impl StreamNode {
         stream.is_some_and(|stream| stream.read_arrived(offset, buffer) == Some(buffer.len()))
     }
 
+    /// `range` in pieces that have arrived and pieces that have not; each with whether it has not.
+    fn late(&self, range: Range<u64>) -> Vec<(Range<u64>, bool)> {
+        let Some(stream) = self.stream.get() else {
+            return vec![(range, true)];
+        };
+        let mut missing = RangeSet::new();
+        for gap in stream.missing(range.clone()) {
+            missing.insert(gap);
+        }
+        pieces(&missing, range)
+    }
+
     /// Fills `buffer` with what is to be shown at `offset`, if all of that was decided or has arrived. With `last`, what
     /// has not arrived is silence from now on.
     ///
@@ -100,12 +112,12 @@ impl StreamNode {
             } else if !last {
                 return Ok(None);
             } else {
-                // Of this piece some may have been shown as sound before.
-                for (piece, was_sound) in pieces(&shown.sound, piece) {
+                for (piece, is_late) in self.late(piece) {
                     let part = self::part(buffer, offset, &piece).ok_or(DriveError::Invalid)?;
-                    if self.arrived(piece.start, part) {
+                    if !is_late && self.arrived(piece.start, part) {
                         decided.push((piece, false));
-                    } else if was_sound {
+                    } else if shown.sound.gaps(piece.clone()) != [piece.clone()] {
+                        // Some of it was shown as sound before.
                         return Err(DriveError::Io);
                     } else {
                         silent += piece.end - piece.start;
