@@ -35,7 +35,8 @@ pub(crate) enum Manner {
 
 #[derive(Default)]
 struct State {
-    bytes: HashMap<PlaceNo, Arc<Vec<u8>>>,
+    /// With the generation that they are.
+    bytes: HashMap<PlaceNo, (u32, Arc<Vec<u8>>)>,
     manners: HashMap<SourceNo, Manner>,
     reads: HashMap<PlaceNo, usize>,
     over: bool,
@@ -49,20 +50,15 @@ pub(crate) struct Couriers {
 }
 
 impl Couriers {
-    pub(crate) fn has(&self, place: PlaceNo, bytes: &[u8]) {
+    /// The bytes of a file, from now on.
+    pub(crate) fn has(&self, place: PlaceNo, generation: u32, bytes: &[u8]) {
         let bytes = Arc::new(bytes.to_vec());
-        self.state.lock().bytes.insert(place, bytes);
+        self.state.lock().bytes.insert(place, (generation, bytes));
     }
 
     pub(crate) fn be(&self, source: SourceNo, manner: Manner) {
         self.state.lock().manners.insert(source, manner);
         self.changed.notify_all();
-    }
-
-    pub(crate) fn manner(&self, source: SourceNo) -> Manner {
-        let state = self.state.lock();
-        let manner = state.manners.get(&source);
-        manner.cloned().unwrap_or(Manner::Answers)
     }
 
     /// How often a file was read.
@@ -114,8 +110,9 @@ impl Fetch for Couriers {
                 }
                 Manner::Gone => return Err(FetchError::Gone),
                 manner => {
-                    let all = state.bytes.get(&wanted.place).ok_or(FetchError::Gone)?;
-                    if all.len() as u64 != wanted.size {
+                    let known = state.bytes.get(&wanted.place);
+                    let (generation, all) = known.ok_or(FetchError::Gone)?;
+                    if *generation != wanted.generation || all.len() as u64 != wanted.size {
                         return Err(FetchError::Changed);
                     }
                     let start = usize::try_from(offset).unwrap().min(all.len());

@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arrival;
 mod courier;
+mod model;
 mod streams;
 mod table;
 mod waiting;

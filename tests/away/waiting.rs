@@ -165,7 +165,7 @@ fn a_file_of_another_size_is_an_error() {
     let world = patient();
     let at = world.source(SourceKind::Volume);
     let file = world.put(at, "a.wav", &wav(16, 60_000, 1), Known::Facts);
-    world.couriers.has(file.place, &wav(16, 70_000, 1));
+    world.has(file.place, &wav(16, 70_000, 1));
     let handle = world.open(&file, Class::Copier).unwrap();
     assert_eq!(world.read_all(&handle), Err(DriveError::Io));
     world.close(handle);

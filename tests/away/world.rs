@@ -349,7 +349,7 @@ impl World {
     /// A file on a source, as a scan records it.
     pub(crate) fn put(&self, at: Place, name: &str, bytes: &[u8], known: Known) -> File {
         let place = self.seen(at.top, name, self.evidence(bytes.len()), bytes, known);
-        self.couriers.has(place, bytes);
+        self.has(place, bytes);
         let item = self
             .catalog
             .reader()
@@ -368,11 +368,17 @@ impl World {
         }
     }
 
+    /// The source has these bytes, as what the catalog knows.
+    pub(crate) fn has(&self, place: PlaceNo, bytes: &[u8]) {
+        let row = self.catalog.reader().unwrap().place(place).unwrap();
+        self.couriers.has(place, row.unwrap().generation, bytes);
+    }
+
     /// The file has another content from now on.
     pub(crate) fn replace(&self, file: &mut File, bytes: &[u8]) {
         let (evidence, known) = (self.evidence(bytes.len()), Known::Facts);
         self.seen(file.at.top, &file.name, evidence, bytes, known);
-        self.couriers.has(file.place, bytes);
+        self.has(file.place, bytes);
         file.bytes = bytes.to_vec();
     }
 
@@ -650,10 +656,6 @@ impl Program {
             std::thread::yield_now();
         }
         program
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
     }
 
     pub(crate) fn process(&self) -> Process {
