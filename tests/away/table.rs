@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mediafs::config::Deadlines;
-use mediafs::model::{Availability, Playable, SourceKind, SourceState};
+use mediafs::model::{Availability, SourceKind, SourceState};
 use mediafs::tree::class::Class;
 use mediafs::tree::node::Face;
 use mediafs_cache::StoreOptions;
