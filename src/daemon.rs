@@ -199,6 +199,14 @@ pub fn run(
         .enable_all()
         .build()
         .map_err(system("starting threads"))?;
+    // Reads that wait are answered by threads of their own: players have some milliseconds, whatever the protocol's
+    // clients are up to.
+    let answers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("mediafs-answers")
+        .enable_time()
+        .build()
+        .map_err(system("starting threads"))?;
     let requesters = Arc::new(Requesters::new(&config.requesters));
     let cache = LazyStore::new(home, &config.cache);
     let (stop, stopped) = watch::channel(false);
@@ -239,7 +247,7 @@ pub fn run(
         // It is set nowhere else.
         let _ = daemon.drive.set(Arc::downgrade(&drive));
     }
-    let mounted = mount(drive, &mount_options, runtime.handle().clone())?;
+    let mounted = mount(drive, &mount_options, answers.handle().clone())?;
     home.announce_mount(&lock, mounted.path())?;
     if let Some(daemon) = service.daemon() {
         *daemon.mount.lock() = Some(mount_status(&mounted));
@@ -258,7 +266,7 @@ pub fn run(
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),
     };
-    take_apart(&stop, &mounted, &service, &cache, &away, runtime);
+    take_apart(&stop, &mounted, &service, &cache, &away, [runtime, answers]);
     drop(lock);
     outcome
 }
@@ -468,7 +476,7 @@ fn take_apart(
     service: &Arc<Service>,
     cache: &LazyStore,
     away: &Away,
-    runtime: Runtime,
+    runtimes: [Runtime; 2],
 ) {
     let _ = stop.send(true);
     // Threads that hang in storage can't be ended; the process can.
@@ -495,6 +503,8 @@ fn take_apart(
             "the last uses of cached sounds are forgotten"
         );
     }
-    runtime.shutdown_timeout(REQUESTS_END);
+    for runtime in runtimes {
+        runtime.shutdown_timeout(REQUESTS_END);
+    }
     tracing::info!("ended");
 }
