@@ -100,10 +100,10 @@ impl Away {
         let asked = cache.clone();
         catalog.set_cache(Box::new(move |hash| is_cached(&asked, hash)));
         drive.bring(Arc::clone(&bringing));
-        let listening = Arc::downgrade(&hydrator);
+        let (listening, looking) = (Arc::downgrade(&hydrator), Arc::downgrade(service));
         catalog.listen(Box::new(move |changes| {
             if let Some(hydrator) = listening.upgrade() {
-                source_changes(&hydrator, changes);
+                source_changes(&hydrator, &looking, changes);
             }
         }));
         Arc::new(Self {
@@ -273,7 +273,7 @@ impl Away {
         let ejected = self.outside.sources.eject(source);
         self.outside
             .couriers
-            .release(&crate::storage::SourceKey::at(row.path));
+            .let_go(&crate::storage::SourceKey::at(row.path));
         Ok(ejected)
     }
 
@@ -318,12 +318,19 @@ fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {
     store.is_ok_and(|store| store.contains(&id).unwrap_or(false))
 }
 
-/// Hydration goes on with a source that is back, and waits for one that went.
-fn source_changes(hydrator: &Hydrator, changes: &[crate::catalog::Change]) {
+/// Hydration goes on with a source that is back, and waits for one that went. What is back may have changed elsewhere.
+fn source_changes(
+    hydrator: &Hydrator,
+    service: &Weak<Service>,
+    changes: &[crate::catalog::Change],
+) {
     for change in changes {
         if let crate::catalog::Change::Source { row, state } = change {
             if state.is_online() {
                 hydrator.source_is_back(*row);
+                if let Some(service) = service.upgrade() {
+                    service.look_at_source(*row);
+                }
             } else {
                 hydrator.source_is_away(*row, state.words());
             }
