@@ -6,6 +6,7 @@
 
 mod away;
 mod folders;
+mod keep;
 mod log;
 
 use std::io;
@@ -245,12 +246,18 @@ pub fn run(
         *daemon.mount.lock() = Some(mount_status(&mounted));
     }
     tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
+    if let Err(error) = outside.sources.assign_clouds() {
+        tracing::error!(
+            error = one_line(&error),
+            "which folders are a cloud's is not known"
+        );
+    }
     let registering = Arc::new(library_at(Some(mounted.path().to_owned())));
     let warnings = folders::register(options, &registering, &service, &outside);
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
-    away.keep_projects();
+    away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
@@ -351,12 +358,6 @@ fn begin_library(
 ) -> Result<(), LibraryError> {
     let point = Some(mounted.path().to_owned());
     let config = library_config(&options.config, point, &away.outside);
-    if let Err(error) = away.outside.sources.assign_clouds() {
-        tracing::error!(
-            error = one_line(&error),
-            "which folders are a cloud's is not known"
-        );
-    }
     let library = Arc::new(Library::start(
         Arc::clone(away.catalog()),
         options.home.data(),

@@ -227,21 +227,33 @@ impl Sources {
     }
 
     fn compare(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
-        let rows = self.catalog.reader()?.sources()?;
         let there: HashSet<MountKey> = table.entries().iter().map(MountKey::of).collect();
-        let others: HashSet<PathBuf> = {
+        let points = |keys: std::collections::hash_set::Difference<'_, MountKey, _>| {
+            keys.map(|key| key.point.clone()).collect()
+        };
+        let (gone, new): (HashSet<PathBuf>, HashSet<PathBuf>) = {
             let mut known = self.known.lock();
             known.disks.retain(|key, _| there.contains(key));
             known.ejected.retain(|_, key| there.contains(key));
-            let others = known.there.symmetric_difference(&there);
-            let others = others.map(|key| key.point.clone()).collect();
+            let gone = points(known.there.difference(&there));
+            let new = points(there.difference(&known.there));
             known.there = there;
-            others
+            (gone, new)
         };
-        // A disk that hung is not asked less because another one hung at its place before.
-        for point in &others {
+        // A disk is not asked less because another one hung at its place before.
+        for point in &new {
             (self.renew)(point);
         }
+        self.match_mounts(table)?;
+        // Who waits for what has gone is told by now that it has.
+        for point in gone.difference(&new) {
+            (self.renew)(point);
+        }
+        Ok(())
+    }
+
+    fn match_mounts(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
+        let rows = self.catalog.reader()?.sources()?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -371,6 +383,7 @@ impl Sources {
     /// [`SourceError`].
     pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<OnSource>, SourceError> {
         let table = MountTable::read()?;
+        self.look_at(&table);
         let classifier = Classifier::read(self.declared.clone())?;
         let reason = match classifier.trust(path) {
             Trust::Untrusted(reason) => Some(reason),
@@ -657,6 +670,8 @@ impl Sources {
     /// [`SourceError`].
     pub(crate) fn mounted_volumes(self: &Arc<Self>) -> Result<Vec<MountedVolume>, SourceError> {
         let table = MountTable::read()?;
+        // Who is told of changes may not have looked yet.
+        self.look_at(&table);
         let classifier = Classifier::read(self.declared.clone())?;
         let mut volumes = Vec::new();
         for entry in table.entries() {

@@ -71,6 +71,16 @@ pub(crate) fn volume_at(home: &Home, at: &Path) -> Option<Value> {
         .cloned()
 }
 
+/// What the daemon has written down.
+pub(crate) fn log(home: &Home) -> String {
+    let written = Command::new("find")
+        .arg(home.home())
+        .args(["-name", "*.log", "-exec", "tail", "-n", "30", "{}", ";"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&written.stdout).into_owned()
+}
+
 /// Waits until the one source there is has this state.
 pub(crate) fn wait_for_state(home: &Home, state: &str) {
     let mut last = Value::Null;
@@ -83,7 +93,7 @@ pub(crate) fn wait_for_state(home: &Home, state: &str) {
         last = Value::Array(all);
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("not {state} within {TOLD:?}: {last:#}");
+    panic!("not {state} within {TOLD:?}: {last:#}\n{}", log(home));
 }
 
 /// Waits until an item is like this; gives it.

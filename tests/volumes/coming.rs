@@ -322,6 +322,7 @@ fn every_view_of_the_state_is_true_soon() {
     let one = home.item("Samples/1.wav");
     let id = id_of(&one);
     let watching = Watching::start(&home);
+    assert_eq!(one["playable"], "partial");
     red.detach();
     watching.wait_for(&["volume.changed", "offline"]);
     let there = home.json(["whereis", &id]);
@@ -352,7 +353,8 @@ fn every_view_of_the_state_is_true_soon() {
     );
 
     red.mount(&at);
-    watching.wait_for(&["volume.changed", "online"]);
+    wait_for_state(&home, "online");
+    watching.wait_for(&["volume.changed", "\"online\""]);
     let there = home.json(["whereis", &id]);
     assert_eq!(there["availability"], "external-online", "{there:#}");
     let path = samples(&at).join("1.wav");

@@ -237,14 +237,14 @@ impl Service {
             )
             .remedy("`mediafs volumes` lists what can be"));
         }
-        if let Some(library) = self.library.lock().clone() {
-            library.release_source(&row.path);
-        }
         if !away.eject(row.row)? {
             return Err(RpcError::new(
                 Reason::Refused,
                 format!("{} is not mounted", row.name),
             ));
+        }
+        if let Some(library) = self.library.lock().clone() {
+            library.release_source(&row.path);
         }
         self.known_volume(&reader, row)
     }
