@@ -5,6 +5,8 @@
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
 mod away;
+mod folders;
+mod keep;
 mod log;
 mod stand_ins;
 
@@ -192,7 +194,7 @@ pub fn run(
         Library::open(Arc::clone(&catalog), home.data(), config)
     };
     let unmounted = library_at(None);
-    check_folders(options, &unmounted)?;
+    folders::check(options, &unmounted)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("mediafs-runtime")
@@ -253,14 +255,18 @@ pub fn run(
         *daemon.mount.lock() = Some(mount_status(&mounted));
     }
     tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
-    let warnings = register_folders(options, &library_at(Some(mounted.path().to_owned())));
-    for warning in &warnings {
-        service.warn(warning.clone());
+    if let Err(error) = outside.sources.assign_clouds() {
+        tracing::error!(
+            error = one_line(&error),
+            "which folders are a cloud's is not known"
+        );
     }
+    let registering = Arc::new(library_at(Some(mounted.path().to_owned())));
+    let warnings = folders::register(options, &registering, &service, &outside);
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
-    away.keep_projects();
+    away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
@@ -354,64 +360,6 @@ fn serve(
     let handler = Arc::clone(service) as Arc<dyn Handler>;
     runtime.spawn(connections::serve(listener, handler, stopped.clone()));
     Ok(())
-}
-
-/// A name that was mistyped is to be told before anything is mounted. A folder that was there once may come back.
-fn check_folders(options: &DaemonOptions, library: &Library) -> Result<(), DaemonError> {
-    let known = library.catalog().reader()?.bases()?;
-    for path in options.libraries.iter().chain(&options.projects) {
-        // What may hang is not touched, and told when the folder is registered. Finding out is the dear part.
-        if known.iter().any(|base| base.path == *path) || library.untrusted(path).is_some() {
-            continue;
-        }
-        let found = std::fs::metadata(path).and_then(|found| {
-            if found.is_dir() {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::NotADirectory.into())
-            }
-        });
-        if let Err(source) = found
-            && library.base_at(path)?.is_none()
-        {
-            let path = path.clone();
-            return Err(DaemonError::NoFolder { path, source });
-        }
-    }
-    Ok(())
-}
-
-/// Registers libraries and opens projects, so that whoever sees `ready` finds them. One that can't be is no reason to be
-/// without the others, or without the drive; says why.
-fn register_folders(options: &DaemonOptions, library: &Library) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut failed = |what, path: &Path, error: &(dyn std::error::Error + 'static)| {
-        let known = library.base_at(path).ok().flatten();
-        warnings.push(if known.is_some_and(|base| base.active) {
-            format!(
-                "the {what} {} cannot be reached now; what is known of it is shown: {}",
-                path_text(path),
-                one_line(error)
-            )
-        } else {
-            format!(
-                "the {what} {} was not added: {}",
-                path_text(path),
-                one_line(error)
-            )
-        });
-    };
-    for path in &options.libraries {
-        if let Err(error) = library.register_root(path) {
-            failed("library", path, &error);
-        }
-    }
-    for path in &options.projects {
-        if let Err(error) = crate::project::open(library, path, false) {
-            failed("project", path, &error);
-        }
-    }
-    warnings
 }
 
 /// What comes after `ready`: scans and watches, the cache.

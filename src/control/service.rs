@@ -162,16 +162,45 @@ impl Service {
         }
     }
 
+    /// Asks for a look at a base, where somebody looks.
+    pub(crate) fn scan_base(&self, base: crate::catalog::BaseNo) {
+        if let Some(library) = self.library.lock().clone() {
+            library.scan(&crate::library::Which::One(base));
+        }
+    }
+
+    /// A source is back: asks for a look at what is on it.
+    pub(crate) fn look_at_source(&self, source: crate::model::SourceNo) {
+        let Some(library) = self.library.lock().clone() else {
+            return;
+        };
+        match self.catalog.reader().and_then(|reader| reader.bases()) {
+            Ok(bases) => {
+                for base in bases.iter().filter(|base| base.source == Some(source)) {
+                    if base.active {
+                        library.scan(&crate::library::Which::One(base.row));
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "what is back is not looked at");
+            }
+        }
+    }
+
     /// The library has ended; later requests fail.
     pub fn take_library(&self) -> Option<Arc<Library>> {
         self.library.lock().take()
     }
 
     /// Something could not be done at the start: a warning for as long as the daemon runs.
-    pub fn warn(&self, text: String) {
+    ///
+    /// Gives its id.
+    pub fn warn(&self, text: String) -> String {
         let id = warnings::id_of_text(START, &text);
-        self.warnings
-            .raise(Warning::new(id, Severity::Warning, text));
+        let warning = Warning::new(id.clone(), Severity::Warning, text);
+        self.warnings.raise(warning);
+        id
     }
 
     /// What is not as it should be; raise and clear at will.

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
 use super::stand_ins::StandIns;
-use crate::catalog::{BaseKind, Catalog, CatalogError, ItemNo, ItemRow, Reader};
+use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
 use crate::control::Service;
 use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
@@ -30,12 +30,6 @@ use crate::model::{ObjectHash, Playable, SourceNo};
 use crate::storage::{CourierFetch, Outside};
 use crate::tree::{Bringing, Heard, Listener, MediaDrive, Silence};
 
-/// How often open projects are looked through for media to be kept.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
-/// The part of the cache that media of projects may be pinned in: four fifths.
-const KEEP_PART: (u64, u64) = (4, 5);
-/// Items of a page.
-const PAGE: u32 = 500;
 /// The area of the warnings of silence.
 const SILENT: &str = "silent";
 
@@ -45,7 +39,7 @@ pub struct Away {
     pub(crate) outside: Outside,
     pub(crate) hydrator: Arc<Hydrator>,
     pub(crate) bringing: Arc<Bringing>,
-    cache: LazyStore,
+    pub(super) cache: LazyStore,
 }
 
 /// Where news go. Set when the parts that hear them are there.
@@ -103,10 +97,11 @@ impl Away {
         let asked = cache.clone();
         catalog.set_cache(Box::new(move |hash| is_cached(&asked, hash)));
         drive.bring(Arc::clone(&bringing));
-        let listening = Arc::downgrade(&hydrator);
+        let (listening, looking) = (Arc::downgrade(&hydrator), Arc::downgrade(service));
+        let names = Arc::downgrade(catalog);
         catalog.listen(Box::new(move |changes| {
-            if let Some(hydrator) = listening.upgrade() {
-                source_changes(&hydrator, changes);
+            if let (Some(hydrator), Some(catalog)) = (listening.upgrade(), names.upgrade()) {
+                source_changes(&hydrator, &catalog, &looking, changes);
             }
         }));
         Arc::new(Self {
@@ -115,66 +110,6 @@ impl Away {
             hydrator,
             bringing,
             cache: cache.clone(),
-        })
-    }
-
-    /// Keeps media of open projects in the cache, until this is dropped.
-    pub(super) fn keep_projects(self: &Arc<Self>) {
-        let away = Arc::downgrade(self);
-        let keeping = std::thread::Builder::new()
-            .name("mediafs-keep".to_owned())
-            .spawn(move || {
-                while let Some(away) = away.upgrade() {
-                    if let Err(error) = away.keep() {
-                        tracing::warn!(error = one_line(&error), "media of projects are not kept");
-                    }
-                    drop(away);
-                    std::thread::sleep(KEEP_EVERY);
-                }
-            });
-        if let Err(error) = keeping {
-            tracing::error!(%error, "media of projects are not kept in the cache");
-        }
-    }
-
-    fn keep(&self) -> Result<(), CatalogError> {
-        let reader = self.catalog.reader()?;
-        let projects = reader.bases()?.into_iter();
-        let mut open = Vec::new();
-        for project in projects.filter(|base| base.kind == BaseKind::Project) {
-            let owner = format!(
-                "project:{}",
-                project.project.as_ref().map_or("", |id| id.0.as_str())
-            );
-            if project.active {
-                open.push((project.row, owner));
-            } else if reader.has_pins(&owner)? {
-                self.unpin_all(&owner)?;
-            }
-        }
-        for (project, owner) in open {
-            let mut after = 0;
-            loop {
-                let page = reader.project_items_away(project, after, PAGE)?;
-                let Some(last) = page.last() else { break };
-                after = last.row.0;
-                for item in &page {
-                    if !reader.pins_of(item.row)?.contains(&owner) && self.has_room(item.size) {
-                        self.pin(item, &owner)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn has_room(&self, more: u64) -> bool {
-        let Some(store) = self.cache.opened() else {
-            return false;
-        };
-        store.usage().is_ok_and(|usage| {
-            let most = usage.quota / KEEP_PART.1 * KEEP_PART.0;
-            usage.pinned_bytes.saturating_add(more) <= most
         })
     }
 
@@ -231,7 +166,7 @@ impl Away {
         Ok(was)
     }
 
-    fn unpin_all(&self, owner: &str) -> Result<(), CatalogError> {
+    pub(super) fn unpin_all(&self, owner: &str) -> Result<(), CatalogError> {
         self.catalog
             .write(crate::catalog::Durability::Full, |writer| {
                 writer.unpin_all(owner)
@@ -273,11 +208,13 @@ impl Away {
         let Some(row) = self.catalog.reader()?.source(source)? else {
             return Ok(false);
         };
-        let ejected = self.outside.sources.eject(source);
+        if !self.outside.sources.eject(source) {
+            return Ok(false);
+        }
         self.outside
             .couriers
-            .release(&crate::storage::SourceKey::at(row.path));
-        Ok(ejected)
+            .let_go(&crate::storage::SourceKey::at(row.path));
+        Ok(true)
     }
 
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
@@ -321,14 +258,24 @@ fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {
     store.is_ok_and(|store| store.contains(&id).unwrap_or(false))
 }
 
-/// Hydration goes on with a source that is back, and waits for one that went.
-fn source_changes(hydrator: &Hydrator, changes: &[crate::catalog::Change]) {
+/// Hydration goes on with a source that is back, and waits for one that went. What is back may have changed elsewhere.
+fn source_changes(
+    hydrator: &Hydrator,
+    catalog: &Catalog,
+    service: &Weak<Service>,
+    changes: &[crate::catalog::Change],
+) {
     for change in changes {
         if let crate::catalog::Change::Source { row, state } = change {
             if state.is_online() {
                 hydrator.source_is_back(*row);
+                if let Some(service) = service.upgrade() {
+                    service.look_at_source(*row);
+                }
             } else {
-                hydrator.source_is_away(*row, state.words());
+                let name = catalog.reader().and_then(|reader| reader.source(*row));
+                let name = name.ok().flatten().map_or_else(String::new, |row| row.name);
+                hydrator.source_is_away(*row, format!("{name} is {}", state.words()));
             }
         }
     }

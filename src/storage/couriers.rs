@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a courier that was killed is waited for. One that hangs in its disk does not end.
+const END: Duration = Duration::from_millis(700);
 
 /// The name of a source: the absolute path, without links, of the place where it hangs in the system's tree. For a
 /// volume or share that is where it is mounted, for a cloud root the folder that the client manages.
@@ -79,6 +81,8 @@ struct Source {
     courier: Option<Arc<Courier>>,
     used: Option<Instant>,
     suspended: Option<Suspended>,
+    /// It was let go of; nobody asks it anything before it is mounted anew.
+    let_go: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -211,6 +215,29 @@ impl Couriers {
         }
     }
 
+    /// As [`Couriers::release`], and until [`Couriers::renew`] nobody asks it anything: [`CourierError::Released`]. Waits a
+    /// little for the courier to have ended, so that nothing of it is open any more.
+    pub(crate) fn let_go(&self, source: &SourceKey) {
+        let courier = {
+            let mut sources = self.sources.lock();
+            let source = sources.entry(source.clone()).or_default();
+            source.let_go = true;
+            source.courier.take()
+        };
+        if let Some(courier) = courier {
+            courier.release();
+            courier.wait_for_end(END);
+        }
+    }
+
+    /// Something else hangs there from now on, or nothing: what was found out of what hung there before counts no more.
+    pub(crate) fn renew(&self, source: &SourceKey) {
+        let before = self.sources.lock().remove(source);
+        if let Some(courier) = before.and_then(|source| source.courier) {
+            courier.release();
+        }
+    }
+
     /// Ends the couriers that nobody asks anything now.
     pub(crate) fn end_idle(&self) {
         self.end_idle_for(Duration::ZERO);
@@ -240,6 +267,12 @@ impl Couriers {
         source.used = Some(Instant::now());
         let ours = |of: &mut Arc<Courier>| Arc::ptr_eq(of, &courier);
         match &answer {
+            // What it was asked about is not what hangs there now.
+            _ if courier.was_released() => {
+                if let Some(suspended) = &mut source.suspended {
+                    suspended.probing = false;
+                }
+            }
             Ok(_) => {
                 if source.suspended.take().is_some() {
                     told = Some(SourceChange::Answers);
@@ -282,6 +315,9 @@ impl Couriers {
     fn courier(&self, key: &SourceKey) -> Result<Arc<Courier>, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
+        if source.let_go {
+            return Err(CourierError::Released);
+        }
         if let Some(suspended) = &mut source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
             if !left.is_zero() || suspended.probing {

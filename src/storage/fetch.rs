@@ -128,8 +128,12 @@ impl Fetch for CourierFetch {
             Err(CourierError::Cancelled) => Err(FetchError::Cancelled),
             Err(CourierError::Suspended(again_in)) => Err(FetchError::Hung { again_in }),
             Err(CourierError::Silent) => Err(FetchError::Hung { again_in: AGAIN }),
-            Err(CourierError::Released) => Err(FetchError::Offline {
-                reason: "its storage was let go of".to_owned(),
+            // Why is known by now.
+            Err(CourierError::Released) => Err(match self.locate(wanted) {
+                Err(why) => why,
+                Ok(_) => FetchError::Offline {
+                    reason: "its storage was let go of".to_owned(),
+                },
             }),
             Err(
                 error @ (CourierError::Ended | CourierError::NotStarted(_) | CourierError::TooLong),

@@ -10,6 +10,7 @@ pub(crate) mod courier;
 mod couriers;
 mod fetch;
 mod message;
+mod mount_key;
 mod outside;
 mod sources;
 
@@ -17,5 +18,5 @@ pub(crate) use courier::CourierError;
 pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
 pub(crate) use fetch::CourierFetch;
 pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
-pub use outside::Outside;
+pub(crate) use outside::Outside;
 pub(crate) use sources::{Sources, Stamp};

@@ -11,13 +11,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use mediafs_platform::volume::{
-    Classifier, DeclaredTrusted, Likeness, MountEntry, MountId, MountTable, MountWatch, Reason,
-    StorageSort, Trust, VolumeIdentity, identity_from_table,
+    Classifier, DeclaredTrusted, Likeness, MountEntry, MountTable, MountWatch, Reason, StorageSort,
+    Trust, VolumeIdentity, identity_from_table,
 };
 use parking_lot::Mutex;
 
+use super::mount_key::MountKey;
 use crate::catalog::{
-    BaseRow, Catalog, CatalogError, Durability, Nanoseconds, NewSource, SourceRow,
+    BaseKind, BaseRow, Catalog, CatalogError, Durability, Nanoseconds, NewSource, SourceRow,
 };
 use crate::config::CloudConfig;
 use crate::model::{SourceKind, SourceNo, SourceState};
@@ -26,8 +27,14 @@ use crate::model::{SourceKind, SourceNo, SourceState};
 pub(crate) type Identify =
     Box<dyn Fn(&MountEntry) -> Option<(VolumeIdentity, Option<String>)> + Send + Sync>;
 
+/// Told that something else, or nothing, is mounted here from now on.
+pub(crate) type Renew = Box<dyn Fn(&Path) + Send + Sync>;
+
 /// How long a cloud that could not be reached counts as offline, before its next file may try again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
+
+/// After this a disk that could not tell what it is may be asked once more.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a command waits for disks to say what they are.
 const ASKED: Duration = Duration::from_secs(1);
@@ -38,6 +45,7 @@ pub(crate) struct Sources {
     declared: DeclaredTrusted,
     clouds: Vec<CloudConfig>,
     identify: Identify,
+    renew: Renew,
     known: Mutex<Known>,
     /// One look at the mounts after the other.
     looking: Mutex<()>,
@@ -46,6 +54,8 @@ pub(crate) struct Sources {
 
 #[derive(Default)]
 struct Known {
+    /// All that was mounted at the last look.
+    there: HashSet<MountKey>,
     /// Disks that were asked for their identity.
     disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
@@ -56,30 +66,12 @@ struct Known {
     unreachable: HashMap<SourceNo, Instant>,
 }
 
-/// A mount, told from a later one of the same number.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct MountKey {
-    id: MountId,
-    point: PathBuf,
-    device: (u32, u32),
-}
-
-impl MountKey {
-    fn of(entry: &MountEntry) -> Self {
-        Self {
-            id: entry.id,
-            point: entry.mount_point.clone(),
-            device: (entry.device.major, entry.device.minor),
-        }
-    }
-}
-
 /// What a disk has answered.
 enum Asked {
     /// Nothing yet.
     Waiting,
-    /// It could not be told.
-    Unknown,
+    /// It could not be told, at this moment.
+    Unknown(Instant),
     /// This.
     Disk(Disk),
 }
@@ -88,7 +80,7 @@ impl Asked {
     fn disk(&self) -> Option<Disk> {
         match self {
             Self::Disk(disk) => Some(disk.clone()),
-            Self::Waiting | Self::Unknown => None,
+            Self::Waiting | Self::Unknown(_) => None,
         }
     }
 }
@@ -138,6 +130,20 @@ pub(crate) enum SourceError {
         .0.display()
     )]
     NoAnswer(PathBuf),
+    /// It is on a copy of a volume, and the volume is there.
+    #[error(
+        "what is mounted at {} is a copy of {name}, which is mounted at {}; unmount one of them",
+        .copy.display(),
+        .at.display()
+    )]
+    Copy {
+        /// Where the copy is.
+        copy: PathBuf,
+        /// What it is a copy of.
+        name: String,
+        /// Where that is.
+        at: PathBuf,
+    },
 }
 
 impl Sources {
@@ -146,12 +152,14 @@ impl Sources {
         declared: DeclaredTrusted,
         clouds: Vec<CloudConfig>,
         identify: Identify,
+        renew: Renew,
     ) -> Arc<Self> {
         Arc::new(Self {
             catalog,
             declared,
             clouds,
             identify,
+            renew,
             known: Mutex::default(),
             looking: Mutex::default(),
             watch: Mutex::default(),
@@ -192,7 +200,11 @@ impl Sources {
     /// Looks at the mounts, and waits a little for disks that have to be asked what they are.
     pub(crate) fn look_once(self: &Arc<Self>) {
         self.look();
-        let until = Instant::now() + ASKED;
+        self.wait_for_disks(Instant::now() + ASKED);
+    }
+
+    /// Waits for disks that are asked what they are.
+    pub(crate) fn wait_for_disks(&self, until: Instant) {
         while Instant::now() < until && self.is_waiting() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -222,13 +234,33 @@ impl Sources {
     }
 
     fn compare(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
-        let rows = self.catalog.reader()?.sources()?;
         let there: HashSet<MountKey> = table.entries().iter().map(MountKey::of).collect();
-        {
+        let points = |keys: std::collections::hash_set::Difference<'_, MountKey, _>| {
+            keys.map(|key| key.point.clone()).collect()
+        };
+        let (gone, new): (HashSet<PathBuf>, HashSet<PathBuf>) = {
             let mut known = self.known.lock();
             known.disks.retain(|key, _| there.contains(key));
             known.ejected.retain(|_, key| there.contains(key));
+            let gone = points(known.there.difference(&there));
+            let new = points(there.difference(&known.there));
+            known.there = there;
+            (gone, new)
+        };
+        // A disk is not asked less because another one hung at its place before.
+        for point in &new {
+            (self.renew)(point);
         }
+        self.match_mounts(table)?;
+        // Who waits for what has gone is told by now that it has.
+        for point in gone.difference(&new) {
+            (self.renew)(point);
+        }
+        Ok(())
+    }
+
+    fn match_mounts(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
+        let rows = self.catalog.reader()?.sources()?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -295,14 +327,14 @@ impl Sources {
     /// Tells the catalog how a source is that is mounted.
     fn tell(&self, source: SourceNo) {
         let state = {
-            let mut known = self.known.lock();
-            known.unreachable.retain(|_, until| *until > Instant::now());
+            let known = self.known.lock();
+            let unreachable = known.unreachable.get(&source);
             match known.mounted.get(&source).cloned() {
                 None => SourceState::Absent,
                 Some(key) if known.ejected.get(&source) == Some(&key) => SourceState::Ejected,
                 Some(_)
                     if known.suspended.contains(&source)
-                        || known.unreachable.contains_key(&source) =>
+                        || unreachable.is_some_and(|until| *until > Instant::now()) =>
                 {
                     SourceState::Suspended
                 }
@@ -317,8 +349,10 @@ impl Sources {
         let key = MountKey::of(entry);
         {
             let mut known = self.known.lock();
-            if let Some(asked) = known.disks.get(&key) {
-                return asked.disk();
+            match known.disks.get(&key) {
+                Some(Asked::Unknown(asked)) if asked.elapsed() >= ASK_AGAIN => {}
+                Some(asked) => return asked.disk(),
+                None => {}
             }
             known.disks.insert(key.clone(), Asked::Waiting);
         }
@@ -342,7 +376,7 @@ impl Sources {
     fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
         let asked = match (self.identify)(entry) {
             Some((identity, label)) => Asked::Disk(Disk { identity, label }),
-            None => Asked::Unknown,
+            None => Asked::Unknown(Instant::now()),
         };
         let disk = asked.disk();
         self.known.lock().disks.insert(key.clone(), asked);
@@ -356,6 +390,7 @@ impl Sources {
     /// [`SourceError`].
     pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<OnSource>, SourceError> {
         let table = MountTable::read()?;
+        self.look_at(&table);
         let classifier = Classifier::read(self.declared.clone())?;
         let reason = match classifier.trust(path) {
             Trust::Untrusted(reason) => Some(reason),
@@ -402,6 +437,23 @@ impl Sources {
             .iter()
             .filter(|row| row.kind == kind)
             .find(|row| mount_of(row, &found).is_some());
+        if let Some(known) = known
+            && let Some(at) = self.mounted_elsewhere(known.row, &table, entry)
+        {
+            if at.device != entry.device {
+                return Err(SourceError::Copy {
+                    copy: entry.mount_point.clone(),
+                    name: known.name.clone(),
+                    at: at.mount_point.clone(),
+                });
+            }
+            // The same file system is mounted twice; it stays where it is.
+            let inside = path.strip_prefix(&entry.mount_point);
+            return Ok(Some(OnSource {
+                source: known.clone(),
+                inside: inside.unwrap_or(Path::new("")).to_owned(),
+            }));
+        }
         let new = NewSource {
             kind,
             identity: known.map_or_else(|| recorded(&identity, entry), |row| row.identity.clone()),
@@ -410,6 +462,19 @@ impl Sources {
             path: entry.mount_point.clone(),
         };
         self.made_known(&new, path, Some(entry)).map(Some)
+    }
+
+    /// Where a source is mounted, if that is not this mount.
+    fn mounted_elsewhere<'t>(
+        &self,
+        source: SourceNo,
+        table: &'t MountTable,
+        entry: &MountEntry,
+    ) -> Option<&'t MountEntry> {
+        let key = self.known.lock().mounted.get(&source).cloned()?;
+        let there = table.by_id(key.id)?;
+        let still = MountKey::of(there) == key && is_seen(table, there);
+        (still && there.id != entry.id).then_some(there)
     }
 
     fn made_known(
@@ -450,42 +515,71 @@ impl Sources {
         }
     }
 
-    /// A base is, or is not any more, on storage that is not trusted: the catalog is told what it lies on.
+    /// Folders may have become a cloud's, or be one's no more, since they were registered: the catalog is told. What is in
+    /// them stays what it was.
     ///
     /// # Errors
     /// [`SourceError`].
-    pub(crate) fn assign(
-        self: &Arc<Self>,
-        base: &BaseRow,
-    ) -> Result<Option<OnSource>, SourceError> {
-        let found = self.of_path(&base.path)?;
-        let same = match &found {
-            None => base.source.is_none(),
-            Some(found) => base.source == Some(found.source.row) && base.inside == found.inside,
-        };
-        if !same {
-            self.catalog.write(Durability::Full, |writer| {
-                writer.set_base_source(
-                    base.row,
-                    found
-                        .as_ref()
-                        .map(|found| (found.source.row, found.inside.as_path())),
-                )
-            })?;
+    pub(crate) fn assign_clouds(self: &Arc<Self>) -> Result<(), SourceError> {
+        let reader = self.catalog.reader()?;
+        let classifier = Classifier::read(self.declared.clone())?;
+        let clouds: HashSet<SourceNo> = reader
+            .sources()?
+            .into_iter()
+            .filter(|row| row.kind == SourceKind::Cloud)
+            .map(|row| row.row)
+            .collect();
+        for base in reader.bases()? {
+            let may_be = matches!(base.kind, BaseKind::Library | BaseKind::Project)
+                && base.source.is_none_or(|source| clouds.contains(&source));
+            if !may_be {
+                continue;
+            }
+            let reason = match classifier.trust(&base.path) {
+                Trust::Untrusted(reason) => Some(reason),
+                Trust::Trusted => None,
+            };
+            let cloud = self.cloud_of(&base.path, reason.as_ref());
+            // What is mounted over a folder does not make it another one.
+            let other = cloud.is_some() || reason.is_none();
+            if other && cloud.is_some() != base.source.is_some() {
+                self.assign(&base)?;
+            }
         }
-        Ok(found)
+        Ok(())
+    }
+
+    fn assign(self: &Arc<Self>, base: &BaseRow) -> Result<(), SourceError> {
+        let found = self.of_path(&base.path)?;
+        let found = found
+            .as_ref()
+            .map(|found| (found.source.row, found.inside.as_path()));
+        self.catalog.write(Durability::Full, |writer| {
+            writer.set_base_source(base.row, found)
+        })?;
+        Ok(())
     }
 
     /// Proof that a source is where it is, taken from the system's table of this moment.
     pub(crate) fn stamp(&self, source: SourceNo) -> Option<Stamp> {
-        let key = self.known.lock().mounted.get(&source).cloned()?;
+        let key = {
+            let known = self.known.lock();
+            let key = known.mounted.get(&source).cloned()?;
+            if known.ejected.get(&source) == Some(&key) {
+                return None;
+            }
+            key
+        };
         let table = MountTable::read().ok()?;
         let entry = table.by_id(key.id)?;
         (MountKey::of(entry) == key && is_seen(&table, entry)).then_some(Stamp(key))
     }
 
     /// A courier has found out that whatever hangs at `root` does not answer, or answers again.
-    pub(crate) fn answers(&self, root: &Path, answers: bool) {
+    pub(crate) fn answers(self: &Arc<Self>, root: &Path, answers: bool) {
+        if answers && self.forget_unknown(root) {
+            self.look();
+        }
         let Ok(rows) = self.catalog.reader().and_then(|reader| reader.sources()) else {
             return;
         };
@@ -502,16 +596,38 @@ impl Sources {
         }
     }
 
+    /// What is mounted here could not be told before; true if so.
+    fn forget_unknown(&self, point: &Path) -> bool {
+        let mut known = self.known.lock();
+        let before = known.disks.len();
+        let unknown = |key: &MountKey, asked: &mut Asked| {
+            key.point != point || !matches!(asked, Asked::Unknown(_))
+        };
+        known.disks.retain(unknown);
+        known.disks.len() < before
+    }
+
     /// A cloud can't be reached just now.
     pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
         let until = Instant::now() + UNREACHABLE;
-        self.known.lock().unreachable.insert(source, until);
+        let before = self.known.lock().unreachable.insert(source, until);
         self.tell(source);
+        if before.is_some() {
+            // Somebody waits for that already.
+            return;
+        }
         let sources = Arc::downgrade(self);
         let waiting = std::thread::Builder::new()
             .name("unreachable".to_owned())
             .spawn(move || {
-                std::thread::sleep(UNREACHABLE);
+                let mut left = UNREACHABLE;
+                while !left.is_zero() {
+                    std::thread::sleep(left);
+                    let Some(sources) = sources.upgrade() else {
+                        return;
+                    };
+                    left = sources.unreachable_for(source);
+                }
                 if let Some(sources) = sources.upgrade() {
                     sources.tell(source);
                 }
@@ -519,6 +635,19 @@ impl Sources {
         if let Err(error) = waiting {
             tracing::warn!(%error, "a cloud is looked at again with the next change of mounts");
         }
+    }
+
+    /// For how long a cloud still counts as offline; it is forgotten when that is over.
+    fn unreachable_for(&self, source: SourceNo) -> Duration {
+        let mut known = self.known.lock();
+        let until = known.unreachable.get(&source).copied();
+        let left = until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        if left.is_zero() {
+            known.unreachable.remove(&source);
+        }
+        left
     }
 
     /// A source has given bytes.
@@ -542,18 +671,14 @@ impl Sources {
         true
     }
 
-    /// Where a source is mounted.
-    pub(crate) fn mounted_at(&self, source: SourceNo) -> Option<PathBuf> {
-        let known = self.known.lock();
-        known.mounted.get(&source).map(|key| key.point.clone())
-    }
-
     /// All mounted file systems that are not trusted storage, for people.
     ///
     /// # Errors
     /// [`SourceError`].
     pub(crate) fn mounted_volumes(self: &Arc<Self>) -> Result<Vec<MountedVolume>, SourceError> {
         let table = MountTable::read()?;
+        // Who is told of changes may not have looked yet.
+        self.look_at(&table);
         let classifier = Classifier::read(self.declared.clone())?;
         let mut volumes = Vec::new();
         for entry in table.entries() {
@@ -651,28 +776,33 @@ fn mount_of<'t>(
     row: &SourceRow,
     found: &[(VolumeIdentity, &'t MountEntry)],
 ) -> Option<&'t MountEntry> {
-    let (text, root) = match row.identity.split_once('#') {
-        Some((text, root)) => (text, root),
-        None => (row.identity.as_str(), "/"),
-    };
+    let (text, root) = parts_of(&row.identity);
     let identity: VolumeIdentity = text.parse().ok()?;
+    let identity = &identity;
     let like = |wanted: Likeness| {
-        let mut alike = found
-            .iter()
-            .filter(|(other, entry)| {
-                let part = matches!(other, VolumeIdentity::Mount(_))
-                    || crate::model::path_text(&entry.root) == root;
-                part && identity.compare(other) == wanted
-            })
-            .map(|(_, entry)| *entry);
-        let first = alike.clone().next();
-        alike.find(|entry| entry.mount_point == row.path).or(first)
+        let alike = found.iter().filter(move |(other, entry)| {
+            let part = matches!(other, VolumeIdentity::Mount(_))
+                || crate::model::path_text(&entry.root) == root;
+            part && identity.compare(other) == wanted
+        });
+        let alike: Vec<&MountEntry> = alike.map(|(_, entry)| *entry).collect();
+        let last = alike.iter().find(|entry| entry.mount_point == row.path);
+        let one = last.or(alike.first()).copied();
+        let disks: HashSet<_> = alike.iter().map(|entry| entry.device).collect();
+        (one, disks.len())
     };
-    like(Likeness::Same).or_else(|| {
-        let perhaps = like(Likeness::Perhaps)?;
-        let others = found
-            .iter()
-            .filter(|(other, _)| identity.compare(other) == Likeness::Perhaps);
-        (others.count() == 1).then_some(perhaps)
-    })
+    match (like(Likeness::Same), like(Likeness::Perhaps)) {
+        ((Some(same), _), _) => Some(same),
+        // Of several disks nobody knows which.
+        (_, (perhaps, 1)) => perhaps,
+        _ => None,
+    }
+}
+
+/// What [`recorded`] has put together. The names of shares may hold anything.
+fn parts_of(recorded: &str) -> (&str, &str) {
+    match recorded.find("#/") {
+        Some(at) if recorded.starts_with("disk:") => (&recorded[..at], &recorded[at + 1..]),
+        _ => (recorded, "/"),
+    }
 }

@@ -1,0 +1,1 @@
+//! Storage that hangs from the start: the drive is there all the same.
