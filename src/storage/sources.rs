@@ -26,7 +26,7 @@ use crate::model::{SourceKind, SourceNo, SourceState};
 pub(crate) type Identify =
     Box<dyn Fn(&MountEntry) -> Option<(VolumeIdentity, Option<String>)> + Send + Sync>;
 
-/// How long a cloud that could not be reached counts as offline, before its next file may try again.
+/// How long a source that could not be reached counts as offline, before its next file may try again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// How long a command waits for disks to say what they are.
@@ -52,7 +52,7 @@ struct Known {
     mounted: HashMap<SourceNo, MountKey>,
     ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
-    /// Clouds that could not be reached, and until when that is believed.
+    /// Sources that could not be reached, and until when that is believed.
     unreachable: HashMap<SourceNo, Instant>,
 }
 
@@ -495,7 +495,7 @@ impl Sources {
         }
     }
 
-    /// A cloud can't be reached just now.
+    /// A source cannot be reached just now.
     pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
         let until = Instant::now() + UNREACHABLE;
         self.known.lock().unreachable.insert(source, until);
@@ -510,7 +510,7 @@ impl Sources {
                 }
             });
         if let Err(error) = waiting {
-            tracing::warn!(%error, "a cloud is looked at again with the next change of mounts");
+            tracing::warn!(%error, "a source is looked at again with the next change of mounts");
         }
     }
 
