@@ -51,12 +51,17 @@ impl Link {
     }
 
     pub(super) fn has_arrived(&self, range: Range<u64>) -> bool {
+        self.missing(range).is_empty()
+    }
+
+    /// The parts of `range`, as far as the file reaches, that have not arrived.
+    pub(super) fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
         let range = self.within(&range);
         match self.body.get() {
-            None => range.is_empty(),
-            Some(Body::Object(_)) => true,
-            Some(Body::Partial(_)) if self.was_thrown_away() => range.is_empty(),
-            Some(Body::Partial(partial)) => partial.missing(range).is_empty(),
+            Some(Body::Object(_)) => Vec::new(),
+            Some(Body::Partial(partial)) if !self.was_thrown_away() => partial.missing(range),
+            _ if range.is_empty() => Vec::new(),
+            _ => vec![range],
         }
     }
 

@@ -79,6 +79,12 @@ impl Stream {
             .is_some_and(|link| link.has_arrived(range))
     }
 
+    /// The parts of `range`, as far as the file reaches, that can't be read so far.
+    pub fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let link = self.link.as_ref();
+        link.map_or_else(|| vec![range.clone()], |link| link.missing(range.clone()))
+    }
+
     /// How many bytes have arrived.
     pub fn arrived_bytes(&self) -> u64 {
         self.link.as_ref().map_or(0, |link| link.arrived_bytes())

@@ -50,6 +50,9 @@ pub(super) fn face_for(item: &ItemRow, class: impl FnOnce() -> Class) -> Face {
     match (class(), item.playable) {
         (Class::Player | Class::Loader, Playable::Partial) => Face::Stream,
         (Class::Player | Class::Loader, Playable::Silence) => Face::Silence,
+        // Nothing is known to make silence from. Told apart from a copier's node, as who is unknown is the one or the
+        // other by the path alone.
+        (Class::Player, Playable::Error) => Face::Silence,
         _ => Face::Withheld,
     }
 }

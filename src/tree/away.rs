@@ -9,16 +9,15 @@ use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
 use super::attributes::at_hand;
-use super::bringing::{Bringing, Holder, Of, StreamHandle, WaitingHandle};
+use super::bringing::{Bringing, Holder, Of, StreamHandle, WaitingHandle, is_at_hand};
 use super::class::Class;
-use super::deal::wait;
-use super::handles::{Hears, Shown, given};
+use super::deal::{Cut, wait};
+use super::handles::{Handles, Hears, Shown, given};
 use super::known::Subject;
 use super::node::{Door, Face, generation_bits};
-use super::stream::StreamNode;
 use super::{MediaDrive, failed};
-use crate::catalog::{AtHand, ItemNo, ItemRow, PlaceNo, PlaceRow};
-use crate::hydrate::{Priority, Wanted};
+use crate::catalog::{AtHand, Catalog, ItemNo, ItemRow, PlaceNo, PlaceRow};
+use crate::hydrate::{Priority, Stream, Wanted};
 use crate::model::{Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState};
 use crate::silence::{Placeholder, placeholder};
 
@@ -140,20 +139,16 @@ impl MediaDrive {
         let bringing = self.bringing.get().ok_or(DriveError::NoMedium)?;
         let (wanted, _) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let holder = self.holder(class, by);
-        let node = bringing.epochs.node(item, generation, epoch, || {
-            let silence = self.silence_of(&row)?;
-            let stream = bringing.begin(&wanted, &holder)?;
-            Ok(StreamNode::new(stream, silence))
-        })?;
-        // It was spoiled just now.
-        if node.is_spoiled() {
-            return Err(DriveError::Stale);
-        }
+        let silence = self.silence_of(&row)?;
+        let node = bringing.epochs.node(item, generation, epoch, silence);
+        // Who is braked hears what arrives for others, and silence; no error.
+        node.begin(|| bringing.begin(&wanted, &holder));
         let handle = StreamHandle {
             node,
             of: Of { item, generation },
             source: wanted.source,
             holder,
+            catalog: Arc::clone(&self.catalog),
             patience: Mutex::new(bringing.deals.loader()),
         };
         let attributes = self.item_attributes(&row, door);
@@ -170,14 +165,11 @@ impl MediaDrive {
         by: &Requester,
     ) -> Answer<Opened> {
         match self.silence_for(id, door, item, generation, by) {
-            Ok(Silent { opened, coming }) => match coming {
-                None => Answer::Now(Ok(opened)),
-                Some(coming) => Answer::Later(Box::pin(coming.or_silence(
-                    opened,
-                    Arc::clone(&self.handles),
-                    by.thread,
-                ))),
-            },
+            Ok((silent, None)) => Answer::Now(Ok(silent.open(&self.handles))),
+            Ok((silent, Some(coming))) => {
+                let handles = Arc::clone(&self.handles);
+                Answer::Later(Box::pin(coming.or_silence(silent, handles, by.thread)))
+            }
             Err(error) => Answer::Now(Err(error)),
         }
     }
@@ -189,14 +181,18 @@ impl MediaDrive {
         item: ItemNo,
         generation: u16,
         by: &Requester,
-    ) -> Result<Silent, DriveError> {
+    ) -> Result<(Silent, Option<Coming>), DriveError> {
         let row = self.generation_of(item, generation)?;
-        if at_hand(&row) || row.playable != Playable::Silence {
-            return Err(DriveError::Stale);
-        }
         let class = self.class(door, by, true);
-        if !matches!(class, Class::Player | Class::Loader) {
-            return Err(DriveError::Stale);
+        match (class, row.playable) {
+            _ if at_hand(&row) => return Err(DriveError::Stale),
+            (Class::Player | Class::Loader, Playable::Silence) => {}
+            (Class::Player, Playable::Error) => {
+                // Never a guess; but next time it may be there.
+                drop(self.coming(&row, &self.holder(class, by))?);
+                return Err(DriveError::Missing);
+            }
+            _ => return Err(DriveError::Stale),
         }
         let silence = self.silence_of(&row)?;
         let holder = self.holder(class, by);
@@ -206,8 +202,12 @@ impl MediaDrive {
             process: holder.process.clone(),
         });
         let attributes = self.item_attributes(&row, door);
-        let opened = self.open_handle(id, attributes, Shown::Silence(silence, hears));
-        Ok(Silent { opened, coming })
+        let silent = Silent {
+            id,
+            attributes,
+            shown: Shown::Silence(silence, hears),
+        };
+        Ok((silent, coming))
     }
 
     /// Hydration of what can be reached, for a player or loader that is to get it whole if it comes in time.
@@ -228,7 +228,9 @@ impl MediaDrive {
         };
         Ok(Some(Coming {
             bringing: Arc::clone(bringing),
-            wanted,
+            catalog: Arc::clone(&self.catalog),
+            item: row.row,
+            source: wanted.source,
             stream,
             holder: holder.clone(),
         }))
@@ -247,11 +249,14 @@ impl MediaDrive {
         if at_hand(&row) {
             return Err(DriveError::Stale);
         }
-        // Asked as outside `by-id/`: who is unknown there is a copier; and who is unknown under `by-id/` was given this
-        // node only because nothing is known to make silence from.
-        let class = self.class(door, by, row.playable == Playable::Error);
-        let plays = matches!(class, Class::Player | Class::Loader);
-        if plays && matches!(row.playable, Playable::Silence | Playable::Partial) {
+        // Asked as outside `by-id/`: who is unknown and came by there was given a player's node.
+        let class = self.class(door, by, false);
+        let other_face = match class {
+            Class::Player => true,
+            Class::Loader => matches!(row.playable, Playable::Silence | Playable::Partial),
+            _ => false,
+        };
+        if other_face {
             return Err(DriveError::Stale);
         }
         match (row.availability, class) {
@@ -262,11 +267,6 @@ impl MediaDrive {
             (Availability::RemoteFetching | Availability::ExternalOnline, _) => {}
         }
         let holder = self.holder(class, by);
-        if class == Class::Player {
-            // Never a guess; but next time it may be there.
-            drop(self.coming(&row, &holder)?);
-            return Err(DriveError::Missing);
-        }
         let (wanted, kind) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let attributes = self.item_attributes(&row, door);
         Ok(self.open_waiting(id, attributes, wanted, kind, holder))
@@ -357,7 +357,13 @@ impl MediaDrive {
     fn note(&self, bringing: &Bringing, hears: &Hears, bytes: &Bytes) {
         let process: Option<&Process> = hears.process.as_deref();
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        bringing.note_silence(hears.item, process, bytes);
+        bringing.note_silence(hears.item, process, bytes, || self.is_back(hears.item));
+    }
+
+    /// A player that opens it now gets sound of it, at least as it comes.
+    fn is_back(&self, item: ItemNo) -> bool {
+        let row = self.reader().and_then(|r| r.item(item).map_err(failed));
+        row.is_ok_and(|row| row.is_some_and(|row| plays(&row)))
     }
 
     /// The bytes of an item may be back.
@@ -365,6 +371,7 @@ impl MediaDrive {
         let Some(bringing) = self.bringing.get() else {
             return;
         };
+        bringing.swapped.notify_waiters();
         if !bringing.silenced.has(item) {
             return;
         }
@@ -385,12 +392,8 @@ impl MediaDrive {
             return;
         }
         bringing.deals.answered(source);
-        let Ok(reader) = self.reader() else { return };
         for item in bringing.silenced.items() {
-            let back = reader
-                .item(item)
-                .is_ok_and(|row| row.is_some_and(|row| plays(&row)));
-            if back {
+            if self.is_back(item) {
                 bringing.restored(item);
             }
         }
@@ -410,17 +413,29 @@ fn absent(kind: SourceKind) -> DriveError {
     }
 }
 
-/// Silence that was opened, and the sound, if that is on its way.
+/// Silence that is to be opened. Not yet, as nobody would close it if the drive went away meanwhile.
 struct Silent {
-    opened: Opened,
-    coming: Option<Coming>,
+    id: NodeId,
+    attributes: Attributes,
+    shown: Shown,
+}
+
+impl Silent {
+    fn open(self, handles: &Handles) -> Opened {
+        Opened {
+            handle: handles.open(self.id, self.attributes, self.shown),
+            content: Content::Direct,
+        }
+    }
 }
 
 /// A sound on its way.
 struct Coming {
     bringing: Arc<Bringing>,
-    wanted: Wanted,
-    stream: crate::hydrate::Stream,
+    catalog: Arc<Catalog>,
+    item: ItemNo,
+    source: SourceNo,
+    stream: Stream,
     holder: Holder,
 }
 
@@ -428,27 +443,46 @@ impl Coming {
     /// Waits for all of it: `Stale` if it comes in time, as its name leads to the sound then; else the silence.
     async fn or_silence(
         self,
-        silence: Opened,
-        handles: Arc<super::handles::Handles>,
+        silent: Silent,
+        handles: Arc<Handles>,
         thread: Option<u32>,
     ) -> Result<Opened, DriveError> {
-        let source = self.wanted.source;
+        let deals = &self.bringing.deals;
         let plays = self.holder.class == Class::Player;
         let (patience, priority) = if plays {
             let key = self.holder.key();
-            (self.bringing.deals.player(source, key), Priority::Player)
+            (deals.player(self.source, key), Priority::Player)
         } else {
-            (self.bringing.deals.loader(), Priority::Copier)
+            (deals.loader(), Priority::Copier)
         };
-        let whole = self.bringing.whole(&self.stream, priority);
-        let arrived = wait(whole, patience, thread.filter(|_| !plays)).await;
-        if matches!(arrived, Ok(true)) {
-            handles.close(silence.handle);
-            return Err(DriveError::Stale);
+        match wait(
+            self.leads_there(priority),
+            patience,
+            thread.filter(|_| !plays),
+        )
+        .await
+        {
+            Ok(true) => return Err(DriveError::Stale),
+            Ok(false) => {}
+            Err(Cut::Late) if plays => deals.missed(self.source, self.holder.key()),
+            Err(Cut::Late) => {}
+            Err(Cut::Dying) => return Err(DriveError::Interrupted),
         }
-        if plays && arrived.is_err() {
-            self.bringing.deals.missed(source, self.holder.key());
+        Ok(silent.open(&handles))
+    }
+
+    /// All of it is here, and a look-up leads there: the kernel looks up once more only.
+    async fn leads_there(&self, priority: Priority) -> bool {
+        if !self.bringing.whole(&self.stream, priority).await {
+            return false;
         }
-        Ok(silence)
+        loop {
+            // Hears of what is swapped from here on.
+            let swapped = self.bringing.swapped.notified();
+            if is_at_hand(&self.catalog, self.item) {
+                return true;
+            }
+            swapped.await;
+        }
     }
 }

@@ -11,12 +11,13 @@ use mediafs_cache::OpenObject;
 use mediafs_platform::drive::{Answer, DriveError};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::class::Class;
-use super::deal::{Cut, Deals, ProcessKey};
+use super::deal::{Cut, Deals, ProcessKey, wait};
 use super::silenced::{Heard, Silenced};
 use super::stream::{Epochs, NotArrived, StreamNode, arrives};
-use crate::catalog::ItemNo;
+use crate::catalog::{Catalog, ItemNo};
 use crate::config::Deadlines;
 use crate::hydrate::{
     Arrival, Brake, BrakeLimits, HydrateError, Hydrator, Priority, Process as Braked, Stream,
@@ -43,6 +44,8 @@ pub struct Bringing {
     heard: Arc<dyn Heard>,
     pub(super) silenced: Silenced,
     pub(super) epochs: Epochs,
+    /// Woken when the content of any item was swapped.
+    pub(super) swapped: Notify,
 }
 
 /// Who has a handle open.
@@ -82,6 +85,8 @@ pub(super) struct StreamHandle {
     pub(super) of: Of,
     pub(super) source: SourceNo,
     pub(super) holder: Holder,
+    /// Knows whether the bytes are back.
+    pub(super) catalog: Arc<Catalog>,
     /// What is left of a loader's patience.
     pub(super) patience: Mutex<Duration>,
 }
@@ -126,6 +131,7 @@ impl Bringing {
             heard,
             silenced: Silenced::default(),
             epochs: Epochs::default(),
+            swapped: Notify::new(),
         })
     }
 
@@ -150,7 +156,9 @@ impl Bringing {
     /// # Errors
     /// [`DriveError::NotNow`] for a process that is braked; what [`drive_error`] makes of others.
     pub(super) fn begin(&self, wanted: &Wanted, holder: &Holder) -> Result<Stream, DriveError> {
-        if let Some(process) = &holder.process
+        // Who joins causes nothing.
+        let joins = self.hydrator.task_of(wanted).is_some();
+        if let Some(process) = holder.process.as_ref().filter(|_| !joins)
             && let Err(no) = self
                 .brake
                 .begin(braked(process), wanted.size, Instant::now())
@@ -178,10 +186,23 @@ impl Bringing {
         matches!(over, Some(TaskPhase::Done { .. }))
     }
 
-    /// Silence was given.
-    pub(super) fn note_silence(&self, item: ItemNo, process: Option<&Process>, bytes: u64) {
+    /// Silence was given. Not accounted once its bytes are back: who still has it open was told to open it anew.
+    pub(super) fn note_silence(
+        &self,
+        item: ItemNo,
+        process: Option<&Process>,
+        bytes: u64,
+        is_back: impl Fn() -> bool,
+    ) {
+        if bytes == 0 || (!self.silenced.knows(item, process) && is_back()) {
+            return;
+        }
         if let Some(listener) = self.silenced.note(item, process, bytes) {
             self.heard.silenced(item, &listener);
+            // They may have come back just before it was written down, when there was nobody to tell.
+            if is_back() {
+                self.restored(item);
+            }
         }
     }
 
@@ -196,7 +217,10 @@ impl Bringing {
         if silent > 0 {
             let of = handle.of;
             self.epochs.spoiled(of.item, of.generation, &handle.node);
-            self.note_silence(of.item, handle.holder.process.as_deref(), silent);
+            let process = handle.holder.process.as_deref();
+            self.note_silence(of.item, process, silent, || {
+                is_at_hand(&handle.catalog, of.item)
+            });
         }
     }
 
@@ -208,6 +232,7 @@ impl Bringing {
         length: usize,
         thread: Option<u32>,
     ) -> Answer<Bytes> {
+        let asked = Instant::now();
         let mut buffer = BytesMut::zeroed(length);
         match self.show(&handle, offset, &mut buffer, false) {
             Ok(false) => {}
@@ -235,11 +260,11 @@ impl Bringing {
             // Whoever has only some milliseconds is not looked after.
             let thread = thread.filter(|_| !plays);
             let range = range(offset, length);
-            let begun = Instant::now();
-            let arrived = handle.node.arrives(range, priority, patience, thread).await;
+            let left = patience.saturating_sub(asked.elapsed());
+            let arrived = handle.node.arrives(range, priority, left, thread).await;
             if !plays {
                 let mut left = handle.patience.lock();
-                *left = left.saturating_sub(begun.elapsed());
+                *left = left.saturating_sub(asked.elapsed());
             }
             match arrived {
                 Err(NotArrived::Cut(Cut::Dying)) => return Err(DriveError::Interrupted),
@@ -276,10 +301,13 @@ impl Bringing {
         length: usize,
         thread: Option<u32>,
     ) -> Answer<Bytes> {
+        let asked = Instant::now();
         let size = handle.wanted.size;
         if offset >= size || length == 0 {
             return Answer::Now(Ok(Bytes::new()));
         }
+        let range = range(offset, length);
+        let range = range.start..range.end.min(size);
         let begun = handle.stream.lock().clone();
         let stream = match begun {
             Some(stream) => stream,
@@ -287,10 +315,9 @@ impl Bringing {
                 // A file manager that only wants to know what sort of file it is must not make anybody fetch it.
                 let sniffs = handle.holder.class == Class::Browser
                     && offset == 0
-                    && length <= SNIFF as usize
-                    && size > SNIFF.into();
+                    && length <= SNIFF as usize;
                 if sniffs {
-                    return Answer::Now(Err(DriveError::NotNow));
+                    return Answer::Now(self.sniff(&handle, &range));
                 }
                 match self.begin(&handle.wanted, &handle.holder) {
                     Ok(stream) => {
@@ -302,40 +329,77 @@ impl Bringing {
                 }
             }
         };
-        let range = range(offset, length);
-        let range = range.start..range.end.min(size);
-        let mut buffer = BytesMut::zeroed(usize::try_from(range.end - range.start).unwrap_or(0));
-        // The end is given away only once all of it is known to be what it was.
-        let is_end = range.end == size && handle.wanted.expected.is_some();
-        if !is_end && stream.read_arrived(offset, &mut buffer) == Some(buffer.len()) {
-            return Answer::Now(Ok(buffer.freeze()));
+        if let Some(bytes) = true_bytes(&stream, &range) {
+            return Answer::Now(Ok(bytes));
         }
-        let patience = match handle.holder.class {
-            Class::Player => self.deals.player(handle.wanted.source, handle.holder.key()),
-            Class::Loader => self.deals.loader(),
-            _ => self.deals.copier(),
+        let (source, key) = (handle.wanted.source, handle.holder.key());
+        let (patience, priority) = match handle.holder.class {
+            Class::Player => (self.deals.player(source, key), Priority::Player),
+            Class::Loader => (self.deals.loader(), Priority::Copier),
+            _ => (self.deals.copier(), Priority::Copier),
         };
-        let over = is_end.then(|| self.hydrator.wait(stream.task()));
-        let needed = if is_end { 0..size } else { range };
+        let bringing = Arc::clone(self);
         Answer::Later(Box::pin(async move {
-            let arrived = arrives(&stream, vec![needed], Priority::Copier, patience, thread).await;
-            match arrived {
-                Ok(()) => {}
-                Err(NotArrived::Cut(cut)) => return Err(cut.into()),
-                Err(NotArrived::Ended(why)) => return Err(drive_error(&why, handle.offline)),
-            }
-            if let Some(over) = over {
-                let over = super::deal::wait(over, patience, thread).await?;
-                if let Some(TaskPhase::Failed { reason }) = over.map(|task| task.phase) {
-                    return Err(drive_error(&reason, handle.offline));
+            let left = || patience.saturating_sub(asked.elapsed());
+            let all = is_end(&stream, &range);
+            let needed = if all { 0..size } else { range.clone() };
+            let arrived = arrives(&stream, vec![needed], priority, left(), thread).await;
+            let verified = match arrived {
+                Ok(()) if all && stream.ended().is_none() => {
+                    let over = bringing.hydrator.wait(stream.task());
+                    wait(over, left(), thread).await.map(drop)
                 }
+                Ok(()) => Ok(()),
+                Err(NotArrived::Cut(cut)) => Err(cut),
+                Err(NotArrived::Ended(why)) => return Err(drive_error(&why, handle.offline)),
+            };
+            if let Err(cut) = verified {
+                if cut == Cut::Late && handle.holder.class == Class::Player {
+                    bringing.deals.missed(source, key);
+                }
+                return Err(cut.into());
             }
-            match stream.read_arrived(offset, &mut buffer) {
-                Some(filled) if filled == buffer.len() => Ok(buffer.freeze()),
-                _ => Err(DriveError::Io),
+            match (true_bytes(&stream, &range), stream.ended()) {
+                (Some(bytes), _) => Ok(bytes),
+                (None, Some(Err(why))) => Err(drive_error(&why, handle.offline)),
+                (None, _) => Err(DriveError::Io),
             }
         }))
     }
+
+    /// The beginning of a file for who wants to know its type, if it is being brought anyway and has arrived.
+    fn sniff(&self, handle: &WaitingHandle, range: &Range<u64>) -> Result<Bytes, DriveError> {
+        let task = self.hydrator.task_of(&handle.wanted);
+        task.ok_or(DriveError::NotNow)?;
+        let stream = self
+            .hydrator
+            .stream(&handle.wanted, handle.holder.who(), WhenLeft::Stop)
+            .map_err(|_| DriveError::NotNow)?;
+        true_bytes(&stream, range).ok_or(DriveError::NotNow)
+    }
+}
+
+/// True where a range reaches the end of what has a known hash. The end is given away only once all of it is known to be
+/// what it was: so no copy of other bytes is ever whole.
+fn is_end(stream: &Stream, range: &Range<u64>) -> bool {
+    let wanted = stream.wanted();
+    range.end >= wanted.size && wanted.expected.is_some()
+}
+
+/// The bytes of a range of the file, if they have arrived and may be given away.
+fn true_bytes(stream: &Stream, range: &Range<u64>) -> Option<Bytes> {
+    if is_end(stream, range) && stream.ended() != Some(Ok(())) {
+        return None;
+    }
+    let length = usize::try_from(range.end - range.start).ok()?;
+    let mut buffer = BytesMut::zeroed(length);
+    (stream.read_arrived(range.start, &mut buffer) == Some(length)).then(|| buffer.freeze())
+}
+
+/// The true bytes of an item can be had now.
+pub(super) fn is_at_hand(catalog: &Catalog, item: ItemNo) -> bool {
+    let row = catalog.reader().and_then(|reader| reader.item(item));
+    row.is_ok_and(|row| row.is_some_and(|row| super::attributes::at_hand(&row)))
 }
 
 fn braked(process: &Process) -> Braked {

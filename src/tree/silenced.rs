@@ -118,6 +118,15 @@ impl Silenced {
         Some(silence)
     }
 
+    /// Whether a process is in the account of an item.
+    pub(super) fn knows(&self, item: ItemNo, process: Option<&Process>) -> bool {
+        let key = process.map_or((ProcessId(0), StartTime(0)), |p| (p.id, p.started));
+        self.items.lock().get(&item).is_some_and(|silence| {
+            let mut listeners = silence.listeners.iter();
+            listeners.any(|known| (known.process, known.started) == key)
+        })
+    }
+
     /// Whether an item is in the account.
     pub(super) fn has(&self, item: ItemNo) -> bool {
         self.items.lock().contains_key(&item)

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use mediafs_cache::RangeSet;
@@ -21,7 +21,8 @@ use crate::silence::Placeholder;
 
 /// The content of a `stream` node.
 pub(super) struct StreamNode {
-    stream: Stream,
+    /// Nothing arrives without it: so it is for a process that is braked, until another opens the node.
+    stream: OnceLock<Stream>,
     silence: Arc<dyn Placeholder>,
     shown: Mutex<Shown>,
 }
@@ -42,12 +43,40 @@ pub(super) struct Heard {
 }
 
 impl StreamNode {
-    pub(super) fn new(stream: Stream, silence: Arc<dyn Placeholder>) -> Self {
+    pub(super) fn new(silence: Arc<dyn Placeholder>) -> Self {
         Self {
-            stream,
+            stream: OnceLock::new(),
             silence,
             shown: Mutex::default(),
         }
+    }
+
+    /// Sees to it that something arrives, if `begin` can.
+    pub(super) fn begin<E>(&self, begin: impl FnOnce() -> Result<Stream, E>) {
+        if self.stream.get().is_none()
+            && let Ok(stream) = begin()
+        {
+            // Another may have begun it meanwhile: then this one is let go of, and what it joined goes on.
+            let _ = self.stream.set(stream);
+        }
+    }
+
+    /// Fills `buffer` with what has arrived at `offset`, if all of it has.
+    fn arrived(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let stream = self.stream.get();
+        stream.is_some_and(|stream| stream.read_arrived(offset, buffer) == Some(buffer.len()))
+    }
+
+    /// `range` in pieces that have arrived and pieces that have not; each with whether it has not.
+    fn late(&self, range: Range<u64>) -> Vec<(Range<u64>, bool)> {
+        let Some(stream) = self.stream.get() else {
+            return vec![(range, true)];
+        };
+        let mut missing = RangeSet::new();
+        for gap in stream.missing(range.clone()) {
+            missing.insert(gap);
+        }
+        pieces(&missing, range)
     }
 
     /// Fills `buffer` with what is to be shown at `offset`, if all of that was decided or has arrived. With `last`, what
@@ -78,17 +107,17 @@ impl StreamNode {
             if was_silent {
                 silent += piece.end - piece.start;
                 self.silence.read_at(piece.start, part);
-            } else if self.stream.read_arrived(piece.start, part) == Some(part.len()) {
+            } else if self.arrived(piece.start, part) {
                 decided.push((piece, false));
             } else if !last {
                 return Ok(None);
             } else {
-                // Of this piece some may have been shown as sound before.
-                for (piece, was_sound) in pieces(&shown.sound, piece) {
+                for (piece, is_late) in self.late(piece) {
                     let part = self::part(buffer, offset, &piece).ok_or(DriveError::Invalid)?;
-                    if self.stream.read_arrived(piece.start, part) == Some(part.len()) {
+                    if !is_late && self.arrived(piece.start, part) {
                         decided.push((piece, false));
-                    } else if was_sound {
+                    } else if shown.sound.gaps(piece.clone()) != [piece.clone()] {
+                        // Some of it was shown as sound before.
                         return Err(DriveError::Io);
                     } else {
                         silent += piece.end - piece.start;
@@ -111,11 +140,6 @@ impl StreamNode {
         }))
     }
 
-    /// Some of it was shown as silence.
-    pub(super) fn is_spoiled(&self) -> bool {
-        !self.shown.lock().silent.is_empty()
-    }
-
     /// Waits until what `range` needs has arrived, or it is known not to come; says why not.
     pub(super) async fn arrives(
         &self,
@@ -129,7 +153,10 @@ impl StreamNode {
             .filter(|(_, silent)| !silent)
             .map(|(piece, _)| piece)
             .collect();
-        arrives(&self.stream, missing, priority, patience, thread).await
+        match self.stream.get() {
+            Some(stream) => arrives(stream, missing, priority, patience, thread).await,
+            None => Err(NotArrived::Ended(HydrateError::Cancelled)),
+        }
     }
 }
 
@@ -188,8 +215,11 @@ fn part<'b>(buffer: &'b mut [u8], offset: u64, piece: &Range<u64>) -> Option<&'b
     buffer.get_mut(start..end)
 }
 
-/// Which stream node the opens of an item get now. Its number is kept when all handles of a node are closed, for the
-/// kernel may have pages of it; but not for ever: 127 spoiled nodes later it comes again.
+/// The stream nodes that are open, and which of them an item's opens get now.
+///
+/// While a handle of a number is open, all opens of that number get its node, whether or not it is the present one: a
+/// name may have been looked up just before. When all are closed, the number may be given anew: the kernel drops what it
+/// keeps of a node when that is opened.
 #[derive(Default)]
 pub(super) struct Epochs {
     items: Mutex<HashMap<(ItemNo, u16), Epoch>>,
@@ -197,13 +227,24 @@ pub(super) struct Epochs {
 
 #[derive(Default)]
 struct Epoch {
-    number: u8,
-    node: Weak<StreamNode>,
+    current: u8,
+    open: Vec<(u8, Weak<StreamNode>)>,
+}
+
+impl Epoch {
+    fn node(&self, number: u8) -> Option<Arc<StreamNode>> {
+        let mut open = self.open.iter();
+        open.find_map(|(known, node)| (*known == number).then(|| node.upgrade()).flatten())
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.iter().any(|(_, node)| node.strong_count() > 0)
+    }
 }
 
 /// As node numbers hold it.
 const LAST_EPOCH: u8 = 0x7F;
-/// Items whose unspoiled, closed nodes are remembered.
+/// Items whose present number is remembered when all is closed.
 const REMEMBERED: usize = 4096;
 
 impl Epochs {
@@ -212,54 +253,49 @@ impl Epochs {
         self.items
             .lock()
             .get(&(item, generation))
-            .map_or(0, |epoch| epoch.number)
+            .map_or(0, |epoch| epoch.current)
     }
 
-    /// The node of an epoch, if that is the present one; made by `make` if nobody has it open.
+    /// The node of a number; a new one with this silence if nobody has it open.
     pub(super) fn node(
         &self,
         item: ItemNo,
         generation: u16,
         number: u8,
-        make: impl FnOnce() -> Result<StreamNode, DriveError>,
-    ) -> Result<Arc<StreamNode>, DriveError> {
-        let key = (item, generation);
-        {
-            let mut items = self.items.lock();
-            if items.len() > REMEMBERED {
-                items.retain(|_, epoch| epoch.number > 0 || epoch.node.strong_count() > 0);
-                shrink_sparse(&mut items);
-            }
-            let epoch = items.entry(key).or_default();
-            if epoch.number != number {
-                return Err(DriveError::Stale);
-            }
-            if let Some(node) = epoch.node.upgrade() {
-                return Ok(node);
-            }
-        }
-        // Making one may take a look at the catalog and the cache, and others need not wait for that.
-        let made = Arc::new(make()?);
+        silence: Arc<dyn Placeholder>,
+    ) -> Arc<StreamNode> {
         let mut items = self.items.lock();
-        let epoch = items.entry(key).or_default();
-        if epoch.number != number {
-            return Err(DriveError::Stale);
+        if items.len() > REMEMBERED {
+            items.retain(|_, epoch| epoch.is_open());
+            shrink_sparse(&mut items);
         }
-        if let Some(node) = epoch.node.upgrade() {
-            return Ok(node);
+        let epoch = items.entry((item, generation)).or_default();
+        epoch.open.retain(|(_, node)| node.strong_count() > 0);
+        if let Some(node) = epoch.node(number) {
+            return node;
         }
-        epoch.node = Arc::downgrade(&made);
-        Ok(made)
+        let node = Arc::new(StreamNode::new(silence));
+        epoch.open.push((number, Arc::downgrade(&node)));
+        node
     }
 
-    /// A node was shown as silence in part: the item's next opens get another one.
+    /// A node was shown as silence in part: if it is the present one, the item's next opens get another.
     pub(super) fn spoiled(&self, item: ItemNo, generation: u16, node: &Arc<StreamNode>) {
         let mut items = self.items.lock();
-        if let Some(epoch) = items.get_mut(&(item, generation))
-            && std::ptr::eq(epoch.node.as_ptr(), Arc::as_ptr(node))
-        {
-            epoch.number = (epoch.number + 1) & LAST_EPOCH;
-            epoch.node = Weak::new();
+        let Some(epoch) = items.get_mut(&(item, generation)) else {
+            return;
+        };
+        let is_current = epoch
+            .node(epoch.current)
+            .is_some_and(|current| Arc::ptr_eq(&current, node));
+        if is_current {
+            let next = |by: u8| epoch.current.wrapping_add(by) & LAST_EPOCH;
+            // Not one that an old handle still shows; were all of them open, the next one would have to do.
+            let free = (1..=LAST_EPOCH)
+                .map(next)
+                .find(|number| epoch.node(*number).is_none())
+                .unwrap_or_else(|| next(1));
+            epoch.current = free;
         }
     }
 }

@@ -1,0 +1,15 @@
+//! What is not on trusted storage, through a drive without a kernel: who gets the bytes, a stream, silence, a wait or an
+//! error, and when.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod arrival;
+mod courier;
+mod model;
+mod streams;
+mod table;
+mod waiting;
+mod world;

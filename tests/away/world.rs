@@ -1,0 +1,720 @@
+//! A drive without a kernel over a catalog, a cache, and sources that do as they are told.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::Cursor;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mediafs::catalog::{
+    Catalog, Durability, Evidence, FolderNo, ItemNo, ItemRow, Nanoseconds, NewSource, Observation,
+    PlaceKind, PlaceNo, ProbeRecord,
+};
+use mediafs::config::{Config, Deadlines};
+use mediafs::hydrate::{Fetch, HydrateError, Hydrator, Limits, TaskState, Told, Wanted, Why};
+use mediafs::library::probe::probe;
+use mediafs::model::{Kind, MediaId, ObjectHash, SourceKind, SourceNo, SourceState};
+use mediafs::silence::placeholder;
+use mediafs::tree::class::{Class, Requesters};
+use mediafs::tree::node::{Door, Face, Node};
+use mediafs::tree::{Bringing, Heard, Listener, MediaDrive, Owner, Reconcile, Silence};
+use mediafs_cache::{Eviction, ObjectId, Store, StoreOptions};
+use mediafs_platform::drive::{
+    Answer, Content, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,
+};
+use mediafs_platform::process::{Process, ProcessId};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::courier::{Couriers, Manner};
+
+/// Nobody: behind `.as/` the path gives the class.
+pub(crate) const NOBODY: Requester = Requester {
+    thread: None,
+    uid: 0,
+    gid: 0,
+};
+
+/// Shorter than the real ones where nobody promised how long they are.
+pub(crate) const DEADLINES: Deadlines = Deadlines {
+    player: Duration::from_millis(20),
+    loader: Duration::from_millis(250),
+    copier: Duration::from_millis(500),
+};
+
+/// Nothing is looked for on a disk: there is none.
+struct NoDisk;
+
+impl Reconcile for NoDisk {
+    fn reconcile(&self, _: PlaceNo) {}
+}
+
+/// Does what the daemon does.
+struct Daemon {
+    catalog: Arc<Catalog>,
+    bringing: OnceLock<Weak<Bringing>>,
+}
+
+impl Told for Daemon {
+    fn task(&self, _: &TaskState) {}
+
+    fn arrived(&self, wanted: &Wanted, object: ObjectHash) {
+        self.catalog
+            .write(Durability::Full, |writer| {
+                writer.record_arrival(wanted.place, wanted.generation, object, None)
+            })
+            .unwrap();
+    }
+
+    fn answered(&self, source: SourceNo) {
+        if let Some(bringing) = self.bringing.get().and_then(Weak::upgrade) {
+            bringing.answered(source);
+        }
+    }
+
+    fn failed(&self, _: &Wanted, _: &HydrateError) {}
+}
+
+/// Hears what is told of silence.
+#[derive(Default)]
+pub(crate) struct Ears {
+    pub(crate) silenced: Mutex<Vec<(ItemNo, Listener)>>,
+    pub(crate) restored: Mutex<Vec<Silence>>,
+}
+
+impl Heard for Ears {
+    fn silenced(&self, item: ItemNo, listener: &Listener) {
+        self.silenced.lock().push((item, listener.clone()));
+    }
+
+    fn restored(&self, silence: &Silence) {
+        self.restored.lock().push(silence.clone());
+    }
+}
+
+/// A source with a library on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) source: SourceNo,
+    pub(crate) top: FolderNo,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Known {
+    /// All that can be.
+    Facts,
+    /// That it is a sound.
+    Name,
+    /// That it is none.
+    NoMedia,
+}
+
+/// A file on a source.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) at: Place,
+    pub(crate) library: String,
+    pub(crate) place: PlaceNo,
+    pub(crate) item: Option<(ItemNo, MediaId)>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl File {
+    pub(crate) fn hash(&self) -> ObjectHash {
+        ObjectHash(*blake3::hash(&self.bytes).as_bytes())
+    }
+
+    pub(crate) fn item(&self) -> ItemNo {
+        self.item.as_ref().unwrap().0
+    }
+}
+
+/// An open file, as a program has it.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) handle: HandleId,
+    pub(crate) entry: Entry,
+    pub(crate) content: Content,
+    pub(crate) by: Requester,
+}
+
+impl Handle {
+    pub(crate) fn face(&self) -> Option<Face> {
+        match Node::from_id(self.entry.node) {
+            Some((Node::Item { face, .. }, _)) => Some(face),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) store: Store,
+    pub(crate) couriers: Arc<Couriers>,
+    pub(crate) hydrator: Arc<Hydrator>,
+    pub(crate) requesters: Arc<Requesters>,
+    pub(crate) bringing: Arc<Bringing>,
+    pub(crate) drive: Arc<MediaDrive>,
+    pub(crate) ears: Arc<Ears>,
+    pub(crate) braked: Arc<Mutex<Vec<ProcessId>>>,
+    libraries: Mutex<HashMap<SourceNo, String>>,
+    next: AtomicU64,
+    pub(crate) folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.couriers.end();
+        self.hydrator.shutdown();
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(DEADLINES, StoreOptions::default())
+    }
+
+    pub(crate) fn with(deadlines: Deadlines, options: StoreOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        let store = Store::open(folder.path().join("cache"), options).unwrap();
+        let catalog = Catalog::open(&home).unwrap();
+        let asked = store.clone();
+        catalog.set_cache(Box::new(move |hash| {
+            asked.contains(&ObjectId::from_bytes(hash.0)).unwrap()
+        }));
+        let daemon = Arc::new(Daemon {
+            catalog: Arc::clone(&catalog),
+            bringing: OnceLock::new(),
+        });
+        let couriers = Arc::new(Couriers::default());
+        let opened = store.clone();
+        let hydrator = Arc::new(Hydrator::new(
+            Arc::new(move || Ok(opened.clone())),
+            Arc::clone(&couriers) as Arc<dyn Fetch>,
+            Arc::clone(&daemon) as Arc<dyn Told>,
+            Limits {
+                first_pause: Duration::from_millis(20),
+                ..Limits::default()
+            },
+        ));
+        let ears = Arc::new(Ears::default());
+        let braked = Arc::new(Mutex::new(Vec::new()));
+        let (cached, told) = (store.clone(), Arc::clone(&braked));
+        let bringing = Bringing::new(
+            Arc::clone(&hydrator),
+            Box::new(move |hash| cached.open_object(&ObjectId::from_bytes(hash.0)).unwrap()),
+            deadlines,
+            Arc::clone(&ears) as Arc<dyn Heard>,
+            Box::new(move |process| told.lock().push(process.id)),
+        );
+        daemon.bringing.set(Arc::downgrade(&bringing)).unwrap();
+        let requesters = Arc::new(Requesters::new(&Config::defaults().unwrap().requesters));
+        let drive = MediaDrive::new(
+            Arc::clone(&catalog),
+            Arc::clone(&requesters),
+            Arc::new(NoDisk),
+            Owner { uid: 0, gid: 0 },
+            home,
+        );
+        drive.bring(Arc::clone(&bringing));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build()
+            .unwrap();
+        Self {
+            runtime,
+            catalog,
+            store,
+            couriers,
+            hydrator,
+            requesters,
+            bringing,
+            drive,
+            ears,
+            braked,
+            libraries: Mutex::default(),
+            next: AtomicU64::new(1),
+            folder,
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A source that is online and answers, with a library on all of it.
+    pub(crate) fn source(&self, kind: SourceKind) -> Place {
+        let number = self.number();
+        let root = self.folder.path().join(format!("source-{number}"));
+        std::fs::create_dir(&root).unwrap();
+        let name = format!("library-{number}");
+        let (source, top) = self
+            .catalog
+            .write(Durability::Full, |writer| {
+                let new = NewSource {
+                    kind,
+                    identity: format!("test:{number}"),
+                    name: name.clone(),
+                    provider: None,
+                    path: root.clone(),
+                };
+                let source = writer.add_source(&new, Nanoseconds(0))?.row;
+                let base = writer.add_library(&name, &root)?;
+                writer.set_base_source(base.row, Some((source, Path::new(""))))?;
+                Ok::<_, mediafs::catalog::CatalogError>((source, base.top))
+            })
+            .unwrap();
+        self.libraries.lock().insert(source, name);
+        self.catalog.set_source_state(source, SourceState::Online);
+        Place { source, top }
+    }
+
+    /// A library on trusted storage.
+    pub(crate) fn trusted(&self) -> FolderNo {
+        let number = self.number();
+        let root = self.folder.path().join(format!("trusted-{number}"));
+        std::fs::create_dir(&root).unwrap();
+        self.catalog
+            .write(Durability::Full, |writer| {
+                writer.add_library(&format!("trusted-{number}"), &root)
+            })
+            .unwrap()
+            .top
+    }
+
+    pub(crate) fn evidence(&self, size: usize) -> Evidence {
+        let number = self.number();
+        let time = Nanoseconds(i64::try_from(number).unwrap() * 1_000_000_000);
+        Evidence {
+            device: 1,
+            inode: number,
+            size: size as u64,
+            modified: time,
+            changed: time,
+            born: None,
+            permissions: 0o644,
+        }
+    }
+
+    /// Makes the catalog know a file.
+    fn seen(
+        &self,
+        top: FolderNo,
+        name: &str,
+        evidence: Evidence,
+        bytes: &[u8],
+        known: Known,
+    ) -> PlaceNo {
+        let record = match known {
+            Known::NoMedia => Some(ProbeRecord::NotMedia),
+            Known::Name => None,
+            Known::Facts => {
+                let found = probe(&mut Cursor::new(bytes), name.as_bytes()).unwrap();
+                Some(ProbeRecord::Media {
+                    kind: found.kind,
+                    format: found.format,
+                    attributes: found.attributes,
+                    notes: found.notes,
+                    capsule: found.capsule,
+                    fingerprint: [0; 32],
+                })
+            }
+        };
+        self.catalog
+            .write(Durability::Full, |writer| {
+                let kind = PlaceKind::File;
+                let seen = Observation { kind, evidence };
+                let observed = writer.observe(top, OsStr::new(name), &seen)?;
+                let place = observed.to_probe().expect("it is new");
+                let generation = writer.reader().place(place)?.unwrap().generation;
+                match &record {
+                    Some(record) => drop(writer.record_probe(place, generation, record)?),
+                    None => drop(writer.record_unread(place, &Kind::Audio)?),
+                }
+                Ok::<_, mediafs::catalog::CatalogError>(place)
+            })
+            .unwrap()
+    }
+
+    /// A file on a source, as a scan records it.
+    pub(crate) fn put(&self, at: Place, name: &str, bytes: &[u8], known: Known) -> File {
+        let place = self.seen(at.top, name, self.evidence(bytes.len()), bytes, known);
+        self.has(place, bytes);
+        let item = self
+            .catalog
+            .reader()
+            .unwrap()
+            .item_at(place, None)
+            .unwrap()
+            .map(|item| (item.row, item.media_id));
+        assert_eq!(item.is_none(), known == Known::NoMedia);
+        File {
+            name: name.to_owned(),
+            at,
+            library: self.libraries.lock()[&at.source].clone(),
+            place,
+            item,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    /// The source has these bytes, as what the catalog knows.
+    pub(crate) fn has(&self, place: PlaceNo, bytes: &[u8]) {
+        let row = self.catalog.reader().unwrap().place(place).unwrap();
+        self.couriers.has(place, row.unwrap().generation, bytes);
+    }
+
+    /// The file has another content from now on.
+    pub(crate) fn replace(&self, file: &mut File, bytes: &[u8]) {
+        let (evidence, known) = (self.evidence(bytes.len()), Known::Facts);
+        self.seen(file.at.top, &file.name, evidence, bytes, known);
+        self.has(file.place, bytes);
+        file.bytes = bytes.to_vec();
+    }
+
+    /// A file with the same bytes on trusted storage.
+    pub(crate) fn twin(&self, file: &File) {
+        let top = self.trusted();
+        let reader = self.catalog.reader().unwrap();
+        let folder = reader.bases().unwrap();
+        let base = folder.iter().find(|base| base.top == top).unwrap();
+        let path = base.path.join(&file.name);
+        std::fs::write(&path, &file.bytes).unwrap();
+        use std::os::unix::fs::MetadataExt as _;
+        let seen = std::fs::metadata(&path).unwrap();
+        let evidence = Evidence {
+            device: seen.dev(),
+            inode: seen.ino(),
+            size: seen.len(),
+            modified: Nanoseconds::from(seen.modified().unwrap()),
+            changed: Nanoseconds(seen.ctime() * 1_000_000_000 + seen.ctime_nsec()),
+            born: None,
+            permissions: 0o644,
+        };
+        let place = self.seen(top, &file.name, evidence, &file.bytes, Known::Facts);
+        let item = reader.item_at(place, None).unwrap().unwrap();
+        self.hash(item.row, file.hash());
+        self.know_hash(file);
+    }
+
+    fn hash(&self, item: ItemNo, hash: ObjectHash) {
+        let row = self.catalog.reader().unwrap().item(item).unwrap().unwrap();
+        self.catalog
+            .write(Durability::Full, |writer| {
+                writer.record_hash(item, row.generation, hash, None)
+            })
+            .unwrap();
+    }
+
+    /// The hash of the file's present bytes becomes known.
+    pub(crate) fn know_hash(&self, file: &File) {
+        self.hash(file.item(), file.hash());
+    }
+
+    pub(crate) fn set_online_only(&self, file: &File) {
+        self.catalog
+            .write(Durability::Full, |writer| {
+                writer.set_online_only(file.place, true)
+            })
+            .unwrap();
+    }
+
+    pub(crate) fn gone(&self, file: &File) {
+        self.catalog
+            .write(Durability::Full, |writer| writer.place_gone(file.place))
+            .unwrap();
+    }
+
+    /// A source changes its state, and hydration is told, as the daemon does.
+    pub(crate) fn set_state(&self, at: Place, state: SourceState) {
+        if !state.is_online() {
+            self.hydrator.source_is_away(at.source, state.words());
+        }
+        self.catalog.set_source_state(at.source, state);
+        if state.is_online() {
+            self.hydrator.source_is_back(at.source);
+        }
+    }
+
+    pub(crate) fn be(&self, at: Place, manner: Manner) {
+        self.couriers.be(at.source, manner);
+    }
+
+    pub(crate) fn row(&self, file: &File) -> ItemRow {
+        let reader = self.catalog.reader().unwrap();
+        reader.item(file.item()).unwrap().unwrap()
+    }
+
+    pub(crate) fn wanted(&self, file: &File) -> Wanted {
+        let reader = self.catalog.reader().unwrap();
+        let place = reader.place(file.place).unwrap().unwrap();
+        Wanted {
+            place: place.row,
+            generation: place.generation,
+            source: file.at.source,
+            size: place.evidence.size,
+            expected: reader.hash_of_place(place.row).unwrap(),
+        }
+    }
+
+    /// Brings all of a file, as somebody who asks for it by hand, and waits until the catalog knows.
+    pub(crate) fn bring(&self, file: &File) {
+        let task = self.hydrator.ask(&self.wanted(file), Why::ByHand);
+        self.runtime.block_on(self.hydrator.wait(task)).unwrap();
+        self.settle(|| self.is_known_to_be_cached(file));
+    }
+
+    pub(crate) fn is_known_to_be_cached(&self, file: &File) -> bool {
+        let reader = self.catalog.reader().unwrap();
+        let hash = reader.hash_of_place(file.place).unwrap();
+        hash.is_some_and(|hash| self.store.contains(&ObjectId::from_bytes(hash.0)).unwrap())
+    }
+
+    /// Takes an object out of the cache, if nobody has it open.
+    pub(crate) fn evict(&self, hash: ObjectHash) -> Eviction {
+        let evicted = self.store.evict(&ObjectId::from_bytes(hash.0)).unwrap();
+        self.catalog.object_changed(hash).unwrap();
+        evicted
+    }
+
+    /// Waits for what others do in the background.
+    pub(crate) fn settle(&self, done: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(Instant::now() < until, "it never comes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What silence of an item is.
+    pub(crate) fn silence(&self, file: &File) -> Vec<u8> {
+        let reader = self.catalog.reader().unwrap();
+        let format = reader.format(file.item()).unwrap().unwrap();
+        let capsule = reader.capsule(file.item()).unwrap();
+        let silence = placeholder(&format, file.bytes.len() as u64, capsule.as_ref()).unwrap();
+        let mut bytes = vec![1; file.bytes.len()];
+        assert_eq!(silence.read_at(0, &mut bytes), bytes.len());
+        bytes
+    }
+
+    pub(crate) fn wait<T>(&self, answer: Answer<T>) -> Result<T, DriveError> {
+        match answer {
+            Answer::Now(result) => result,
+            Answer::Later(later) => self.runtime.block_on(later),
+        }
+    }
+
+    pub(crate) fn lookup(&self, path: &[&str], by: &Requester) -> Result<Entry, DriveError> {
+        let mut at = NodeId::ROOT;
+        let mut entry = None;
+        for name in path {
+            let found = self.drive.lookup(at, OsStr::new(name), by)?;
+            at = found.node;
+            entry = Some(found);
+        }
+        entry.ok_or(DriveError::NotFound)
+    }
+
+    /// Opens what a look-up led to.
+    pub(crate) fn open_node(&self, entry: Entry, by: &Requester) -> Result<Handle, DriveError> {
+        let mode = OpenMode {
+            read: true,
+            ..OpenMode::default()
+        };
+        let answer = self.drive.open(entry.node, mode, by);
+        let Opened { handle, content } = self.wait(answer)?;
+        Ok(Handle {
+            handle,
+            entry,
+            content,
+            by: *by,
+        })
+    }
+
+    /// Opens as the kernel does: on ESTALE it looks the name up and opens what it leads to once more.
+    pub(crate) fn open_path(&self, path: &[&str], by: &Requester) -> Result<Handle, DriveError> {
+        match self.open_node(self.lookup(path, by)?, by) {
+            Err(DriveError::Stale) => self.open_node(self.lookup(path, by)?, by),
+            answer => answer,
+        }
+    }
+
+    fn at_door<T>(&self, file: &File, class: Class, go: impl FnOnce(&[&str]) -> T) -> T {
+        let (door, _) = Door::NAMED
+            .into_iter()
+            .find(|(_, door)| *door == Door::As(class))
+            .unwrap();
+        match &file.item {
+            Some((_, id)) => go(&[".as", door, "by-id", id.as_str(), &file.name]),
+            None => go(&[".as", door, "library", &file.library, &file.name]),
+        }
+    }
+
+    /// Looks up through the door of a class.
+    pub(crate) fn lookup_as(&self, file: &File, class: Class) -> Result<Entry, DriveError> {
+        self.at_door(file, class, |path| self.lookup(path, &NOBODY))
+    }
+
+    /// Opens through the door of a class.
+    pub(crate) fn open(&self, file: &File, class: Class) -> Result<Handle, DriveError> {
+        self.at_door(file, class, |path| self.open_path(path, &NOBODY))
+    }
+
+    pub(crate) fn open_by_id(&self, file: &File, by: &Requester) -> Result<Handle, DriveError> {
+        let (_, id) = file.item.as_ref().unwrap();
+        self.open_path(&["by-id", id.as_str(), &file.name], by)
+    }
+
+    pub(crate) fn open_in_library(
+        &self,
+        file: &File,
+        by: &Requester,
+    ) -> Result<Handle, DriveError> {
+        self.open_path(&["library", &file.library, &file.name], by)
+    }
+
+    pub(crate) fn read(
+        &self,
+        handle: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<Bytes, DriveError> {
+        let answer = self.drive.read(handle.handle, offset, length, &handle.by);
+        self.wait(answer)
+    }
+
+    /// Reads to the end, in pieces of this length.
+    pub(crate) fn read_all_by(&self, handle: &Handle, length: u32) -> Result<Vec<u8>, DriveError> {
+        let mut bytes = Vec::new();
+        loop {
+            let part = self.read(handle, bytes.len() as u64, length)?;
+            if part.is_empty() {
+                return Ok(bytes);
+            }
+            bytes.extend(&part);
+        }
+    }
+
+    pub(crate) fn read_all(&self, handle: &Handle) -> Result<Vec<u8>, DriveError> {
+        self.read_all_by(handle, 128 << 10)
+    }
+
+    pub(crate) fn close(&self, handle: Handle) {
+        self.drive.release(handle.handle);
+    }
+
+    /// Nothing is left that somebody would have to give back.
+    pub(crate) fn nothing_is_left(&self) {
+        assert_eq!(self.drive.load().0, 0, "handles");
+        self.settle(|| {
+            let tasks = self.hydrator.tasks();
+            let mut running = tasks.iter().filter(|task| !task.phase.is_over());
+            running.all(|task| task.streams == 0 && task.waiting.is_empty())
+        });
+        self.settle(|| self.store.usage().unwrap().open_objects == 0);
+    }
+}
+
+/// A process to ask as, ended with the test.
+pub(crate) struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Program {
+    /// A program of this name that does nothing.
+    pub(crate) fn named(world: &World, name: &str) -> Self {
+        let folder = world.folder.path().join("programs");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        if !path.exists() {
+            std::fs::copy("/bin/sleep", &path).unwrap();
+        }
+        let child = Command::new(&path)
+            .arg("1000")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self(child);
+        // Until exec the child is still us.
+        let us = Process::of(ProcessId(std::process::id())).unwrap();
+        while program.process().executable == us.executable {
+            std::thread::yield_now();
+        }
+        program
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process::of(ProcessId(self.0.id())).unwrap()
+    }
+
+    pub(crate) fn asks(&self) -> Requester {
+        Requester {
+            thread: Some(self.0.id()),
+            uid: 0,
+            gid: 0,
+        }
+    }
+
+    /// Registered as Pulse does.
+    pub(crate) fn registered(world: &World, class: Class) -> Self {
+        let program = Self::named(world, "unknown-program");
+        let process = program.process();
+        world
+            .requesters
+            .register(process.id, process.started, class, false)
+            .unwrap();
+        program
+    }
+}
+
+/// A PCM WAV of noise, of so many bytes of sound.
+pub(crate) fn wav(bits: u16, data: u32, seed: u64) -> Vec<u8> {
+    let frame = u32::from(bits / 8);
+    assert_eq!(data % (2 * frame), 0);
+    let mut out = Vec::with_capacity(44 + data as usize);
+    out.extend(b"RIFF");
+    out.extend((36 + data).to_le_bytes());
+    out.extend(b"WAVEfmt ");
+    out.extend(16u32.to_le_bytes());
+    out.extend(1u16.to_le_bytes());
+    out.extend(1u16.to_le_bytes());
+    out.extend(48_000u32.to_le_bytes());
+    out.extend((48_000 * frame).to_le_bytes());
+    out.extend((bits / 8).to_le_bytes());
+    out.extend(bits.to_le_bytes());
+    out.extend(b"data");
+    out.extend(data.to_le_bytes());
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for _ in 0..data {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Never a byte that silence has.
+        let byte = (state >> 32) as u8;
+        out.push(if byte == 0 || byte == 0x80 { 1 } else { byte });
+    }
+    out
+}
+
+/// Silence of such a WAV.
+pub(crate) fn silent_wav(bits: u16, wav: &[u8]) -> Vec<u8> {
+    let silence = if bits == 8 { 0x80 } else { 0 };
+    let mut bytes = wav.to_vec();
+    bytes[44..].fill(silence);
+    bytes
+}
