@@ -21,8 +21,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_mount=(fuse3)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 attr rsync bindfs libglib2.0-bin hydrogen-data procps
-    rclone e2fsprogs btrfs-progs xfsprogs ntfs-3g dosfstools
+    python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs
+    xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
     ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm
   )

@@ -6,6 +6,7 @@
 
 mod away;
 mod log;
+mod stand_ins;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
-use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Passthrough, mount};
+use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, mount};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -282,6 +283,12 @@ impl Reconcile for LateLibrary {
         }
     }
 
+    fn is_trusted(&self, path: &Path) -> bool {
+        let started = self.started.get().and_then(Weak::upgrade);
+        let library = started.as_deref().unwrap_or(&self.before);
+        library.untrusted(path).is_none()
+    }
+
     fn in_use(&self) {
         if let Some(library) = self.started.get().and_then(Weak::upgrade) {
             library.note_use();
@@ -296,7 +303,7 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
     let passthrough = mounted.passthrough();
     MountStatus {
         point: mounted.path().into(),
-        passthrough: passthrough == Passthrough::InForce,
+        passthrough: passthrough.is_in_force(),
         passthrough_note: passthrough.to_string(),
         since: since.as_secs(),
         open_handles: 0,

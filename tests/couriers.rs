@@ -1,4 +1,4 @@
-//! Importing from storage that may hang: a file system of another process (bindfs), which is stopped and goes on at will.
+//! Libraries on, and imports from, storage that may hang: a file system of another process (bindfs), which is stopped and goes on at will.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -123,13 +123,6 @@ fn sounds_come_by_copy_from_storage_that_is_not_trusted() {
     let home = Home::new();
     let drive = home.mount_with(&[]);
 
-    let refused = home
-        .command(["import".as_ref(), kit.as_os_str()])
-        .output()
-        .unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(show(&refused).contains("--copy"), "{}", show(&refused));
-
     let done = import(&home, &[&kit], &["--copy"]);
     assert_eq!(outcomes(&done), ["imported", "imported", "skipped"]);
     for name in ["a.wav", "b.wav"] {
@@ -157,6 +150,53 @@ fn sounds_come_by_copy_from_storage_that_is_not_trusted() {
     let alone = Home::new();
     let done = import(&alone, &[&kit.join("b.wav")], &["--copy"]);
     assert_eq!(outcomes(&done), ["imported"]);
+}
+
+#[test]
+fn a_library_on_storage_that_is_not_trusted_is_listed_with_facts() {
+    let disk = Disk::new();
+    let home = Home::new();
+    // By way of a link.
+    let link = home.path("disk");
+    std::os::unix::fs::symlink(disk.kit(), &link).unwrap();
+    let drive = home.mount_with(&["--library".as_ref(), link.as_os_str()]);
+    let items = home.wait_for_items(2);
+    let mut names: Vec<_> = items
+        .iter()
+        .map(|item| item["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a.wav", "b.wav"]);
+    for item in &items {
+        assert_eq!(item["format"]["container"], "wav");
+        assert!(item["format"]["frames"].as_u64().unwrap() > 0);
+    }
+    let status = home.run(["status"]);
+    assert!(status.contains("scanned every 60 seconds"), "{status}");
+    // What is added is there when it is asked for, and the disk can be unmounted between.
+    std::fs::write(disk.own().join("c.wav"), wav(3_000, 3)).unwrap();
+    home.run(["scan"]);
+    assert_eq!(home.wait_for_items(3).len(), 3);
+    wait_until(Duration::from_secs(5), "no courier", || {
+        couriers_of(drive.pid()).is_empty()
+    });
+    drop(drive);
+
+    // While it hangs the drive is there all the same, with all that is known.
+    let _hung = disk.hang();
+    let begun = Instant::now();
+    let drive = home.mount_with(&["--library".as_ref(), disk.kit().as_os_str()]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "it waits for the disk"
+    );
+    let known = home.wait_for_items(3);
+    assert_eq!(known.len(), 3);
+    let listed = std::fs::read_dir(home.on_drive("library/kit"))
+        .unwrap()
+        .count();
+    assert_eq!(listed, 4);
+    drop(drive);
 }
 
 #[test]

@@ -140,6 +140,8 @@ pub struct Root {
     path: PathBuf,
     links: Links,
     kernel_resolves: AtomicBool,
+    /// What is mounted below is not entered.
+    stays: bool,
 }
 
 impl Root {
@@ -165,7 +167,22 @@ impl Root {
             path: path.to_owned(),
             links,
             kernel_resolves,
+            stays: false,
         })
+    }
+
+    /// As it is, but what is mounted below it is not entered: a path that leads there [`BeneathError::Escapes`]. Where the
+    /// kernel can't tell (see the module), mounts are entered.
+    #[must_use]
+    pub fn staying_on_its_mount(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    /// Whether mounts below it are certain not to be entered.
+    #[must_use]
+    pub fn is_sure_to_stay(&self) -> bool {
+        self.stays && self.kernel_resolves.load(Ordering::Relaxed)
     }
 
     /// The path it was opened by.
@@ -282,6 +299,9 @@ impl Root {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if self.links == Links::Never {
             resolve |= ResolveFlags::NO_SYMLINKS;
+        }
+        if self.stays {
+            resolve |= ResolveFlags::NO_XDEV;
         }
         let mut answer = Err(Errno::AGAIN);
         // EAGAIN: something was renamed on the way, and the kernel can't be sure of a `..`.

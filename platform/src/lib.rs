@@ -13,5 +13,7 @@ pub mod limits;
 pub mod lock;
 #[cfg(unix)]
 pub mod mount;
+#[cfg(target_os = "linux")]
+pub mod passthrough;
 pub mod process;
 pub mod volume;

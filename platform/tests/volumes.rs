@@ -5,19 +5,18 @@
 
 mod support;
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mediafs_platform::volume::{
-    Bus, Classifier, DeclaredTrusted, DeviceNumber, Identified, Likeness, MountEntry, MountTable,
-    MountWatch, StorageSort, VolumeIdentity, identify, identity_from_table,
+    Bus, Classifier, DeclaredTrusted, Likeness, MountTable, StorageSort, VolumeIdentity, identify,
+    identity_from_table,
 };
-use support::{errno, eventually, root_available};
+use support::disks::{Bench, Disk, Mount, run};
+use support::{eventually, root_available};
 
 /// A kind of file system to test with.
 struct Kind {
@@ -102,104 +101,6 @@ impl Kind {
             eprintln!("NOT MOUNTED: this kernel has no {}", self.fs_type);
         }
         known
-    }
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// A loop device, given back whatever happens.
-struct Disk {
-    device: PathBuf,
-}
-
-impl Disk {
-    fn of(image: &Path) -> Self {
-        Self::with(image, &[])
-    }
-
-    fn with(image: &Path, options: &[&str]) -> Self {
-        let mut losetup = Command::new("losetup");
-        let losetup = losetup.args(["--find", "--show"]).args(options);
-        let device = run(losetup.arg(image));
-        Self {
-            device: PathBuf::from(device),
-        }
-    }
-
-    fn number(&self) -> DeviceNumber {
-        let number = fs::metadata(&self.device).unwrap().rdev();
-        DeviceNumber {
-            major: rustix::fs::major(number),
-            minor: rustix::fs::minor(number),
-        }
-    }
-
-    /// As if it were mounted, for a kernel that can't.
-    fn as_if_mounted(&self, fs_type: &str, at: &Path) -> MountEntry {
-        let table = MountTable::read().unwrap();
-        let mut entry = table.holding(at).unwrap().clone();
-        entry.device = self.number();
-        entry.mount_point = at.to_owned();
-        entry.fs_type = fs_type.to_owned();
-        entry.source = OsString::from(&self.device);
-        entry
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.device).status();
-    }
-}
-
-/// A mount, taken away whatever happens.
-struct Mount {
-    at: PathBuf,
-}
-
-impl Mount {
-    fn new(kind: &str, options: &str, source: &Path, at: &Path) -> Self {
-        fs::create_dir_all(at).unwrap();
-        let mut mount = Command::new("mount");
-        run(mount.args(["-t", kind, "-o", options]).arg(source).arg(at));
-        Self { at: at.to_owned() }
-    }
-
-    fn entry(&self) -> MountEntry {
-        MountTable::read().unwrap().at(&self.at).unwrap().clone()
-    }
-
-    fn identify(&self) -> Identified {
-        identify(&self.entry()).unwrap()
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let gone = Command::new("umount").arg(&self.at).status();
-        if !gone.is_ok_and(|status| status.success()) {
-            let _ = Command::new("umount").arg("-l").arg(&self.at).status();
-        }
-    }
-}
-
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        fs::canonicalize(self.folder.path()).unwrap().join(name)
     }
 }
 
@@ -458,127 +359,63 @@ fn an_image_is_removable_unless_it_is_declared_trusted() {
     assert_eq!(sort(vec![disk.device.clone()]), StorageSort::Local);
 }
 
+/// A program's file system, ended and taken away whatever happens.
+struct Program {
+    child: std::process::Child,
+    mount: Mount,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
-fn mounts_are_told_soon_and_once_until_the_watch_is_dropped() {
-    if !root_available() {
+fn a_programs_file_system_is_told_while_it_hangs() {
+    if !support::fuse_available() || !root_available() {
         return;
     }
     let bench = Bench::new();
-    let at = fs::canonicalize(bench.folder.path())
-        .unwrap()
-        .join("memory");
-    let (send, told) = std::sync::mpsc::channel();
-    let place = at.clone();
-    let watch = MountWatch::start(move |table| {
-        let _ = send.send((table.at(&place).is_some(), Instant::now()));
-    })
-    .unwrap();
-    // Others may mount things while this runs, so calls that tell of nothing new are passed over.
-    let next = |expected: bool| {
-        let since = Instant::now();
-        loop {
-            let (there, when) = told.recv_timeout(Duration::from_secs(5)).unwrap();
-            if there == expected {
-                let late = when.saturating_duration_since(since);
-                assert!(late < Duration::from_secs(2), "told after {late:?}");
-                return;
-            }
-        }
+    let (own, shown) = (bench.path("own"), bench.path("shown"));
+    fs::create_dir(&own).unwrap();
+    fs::create_dir(&shown).unwrap();
+    let mut bindfs = Command::new("bindfs");
+    let program = Program {
+        child: bindfs.arg("-f").arg(&own).arg(&shown).spawn().unwrap(),
+        mount: Mount { at: shown },
     };
-    let mount = Mount::new("tmpfs", "rw", Path::new("none"), &at);
-    next(true);
-    drop(mount);
-    next(false);
-    let before = Instant::now();
-    drop(watch);
-    assert!(before.elapsed() < Duration::from_secs(2), "ends promptly");
-    let _again = Mount::new("tmpfs", "rw", Path::new("none"), &at);
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(
-        !told.try_iter().any(|(there, _)| there),
-        "told after its end"
-    );
-}
-
-#[test]
-fn changes_that_follow_each_other_are_told_together() {
-    if !root_available() {
-        return;
-    }
-    let bench = Bench::new();
-    let home = fs::canonicalize(bench.folder.path()).unwrap();
-    let (send, told) = std::sync::mpsc::channel();
-    let watch = MountWatch::start(move |table| {
-        let here = |entry: &&MountEntry| entry.mount_point.starts_with(&home);
-        let _ = send.send(table.entries().iter().filter(here).count());
-    })
-    .unwrap();
-    let begun = Instant::now();
-    let mounts: Vec<Mount> = (0..20)
-        .map(|number| {
-            let at = bench.path(&number.to_string());
-            fs::create_dir_all(&at).unwrap();
-            let flags = rustix::mount::MountFlags::empty();
-            rustix::mount::mount(c"none", &at, c"tmpfs", flags, None).unwrap();
-            Mount { at }
-        })
-        .collect();
-    let took = begun.elapsed();
-    let mut calls = 0;
-    while told.recv_timeout(Duration::from_secs(5)).unwrap() != mounts.len() {
-        calls += 1;
-    }
-    // One call for each 150 ms at most, and some for what others mount meanwhile.
-    let most = took.as_millis() / 25 + 10;
-    assert!(calls < most.min(15), "{calls} calls in {took:?}");
-    drop(watch);
-}
-
-#[test]
-fn a_watch_can_be_dropped_by_its_own_call() {
-    if !root_available() {
-        return;
-    }
-    let bench = Bench::new();
-    let kept: std::sync::Arc<parking_lot::Mutex<Option<MountWatch>>> = std::sync::Arc::default();
-    let (send, ended) = std::sync::mpsc::channel();
-    let inner = std::sync::Arc::clone(&kept);
-    let mut slot = kept.lock();
-    *slot = Some(
-        MountWatch::start(move |_| {
-            drop(inner.lock().take());
-            let _ = send.send(());
-        })
-        .unwrap(),
-    );
-    drop(slot);
-    let _mount = Mount::new("tmpfs", "rw", Path::new("none"), &bench.path("memory"));
-    ended.recv_timeout(Duration::from_secs(5)).unwrap();
-    // Nothing holds the other end any more once the thread has ended.
-    eventually("the thread ends", || {
-        matches!(
-            ended.try_recv(),
-            Err(std::sync::mpsc::TryRecvError::Disconnected)
-        )
+    let at = program.mount.at.clone();
+    eventually("it is mounted", || {
+        MountTable::read().unwrap().at(&at).is_some()
     });
-    assert!(kept.lock().is_none());
+    let process = rustix::process::Pid::from_child(&program.child);
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    let entry = program.mount.entry();
+    let (send, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let classifier = Classifier::read(DeclaredTrusted::default()).unwrap();
+        let _ = send.send((identity_from_table(&entry), classifier.sort(&entry)));
+    });
+    let (identity, sort) = told.recv_timeout(Duration::from_secs(5)).unwrap();
+    let expected = format!("source={}", own.display());
+    assert!(identity.unwrap().to_string().ends_with(&expected));
+    let StorageSort::Foreign { provider } = sort else {
+        panic!("{sort:?}");
+    };
+    println!("served by {provider:?}");
 }
 
 #[test]
-fn a_program_is_told_by_the_table_even_if_it_hangs() {
+fn our_own_drive_is_no_volume() {
     if !support::fuse_available() {
         return;
     }
-    let drive = support::MemoryDrive::new();
-    let rig = support::Rig::of(drive, |options| options.name = "nas:/sounds".to_owned());
+    let rig = support::Rig::new();
     let table = MountTable::read().unwrap();
-    let mut entry = table.at(rig.mounted().path()).unwrap().clone();
-    assert_eq!(identity_from_table(&entry), None, "our own drive");
-    entry.fs_type = "fuse.sshfs".to_owned();
-    let identity = identity_from_table(&entry).unwrap();
-    assert_eq!(
-        identity.to_string(),
-        "mount:type=fuse.sshfs,source=nas:/sounds"
-    );
-    assert_eq!(errno(identify(&entry)), None, "refused without an errno");
+    let entry = table.at(rig.mounted().path()).unwrap();
+    assert_eq!(identity_from_table(entry), None);
+    let error = identify(entry).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
 }

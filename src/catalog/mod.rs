@@ -28,6 +28,7 @@ mod schema;
 mod search;
 mod shown;
 mod sources;
+mod stand_ins;
 #[cfg(test)]
 mod tests;
 mod writer;

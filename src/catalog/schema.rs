@@ -237,6 +237,13 @@ CREATE TABLE pin (
     PRIMARY KEY (item, owner)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pin_owner ON pin (owner);
+-- Hashes of the silence that was given in the place of sounds, so that copies of it are known for what they are.
+CREATE TABLE stand_in (
+    hash BLOB PRIMARY KEY,
+    item INTEGER NOT NULL,
+    size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX item_size ON item (size);
 ";
 
 /// The newest version that is known here.

@@ -83,14 +83,11 @@ fn wait(client: &mut Client, items: &mut [HydrateItem]) -> Result<bool, CliError
         for item in items.iter_mut() {
             let Some(task) = &item.task else { continue };
             let id = task.id.clone();
-            if !is_over(task) {
-                if let Some(now) = client
-                    .call::<SessionTask>(&TaskParams { task: id.clone() })?
-                    .task
-                {
-                    item.at_hand |= now.state == TaskState::Done;
-                    item.task = Some(now);
-                }
+            if !is_over(task)
+                && let Some(now) = client.call::<SessionTask>(&TaskParams { task: id })?.task
+            {
+                item.at_hand |= now.state == TaskState::Done;
+                item.task = Some(now);
             }
             let Some(task) = &item.task else { continue };
             done += task.bytes;

@@ -10,6 +10,7 @@ mod connect;
 mod doctor;
 mod eject;
 mod forget_library;
+mod heal;
 mod hydrate;
 mod import;
 mod interrupt;
@@ -80,6 +81,7 @@ enum Command {
     Unpin(pin::UnpinArguments),
     #[command(name = "whereis")]
     WhereIs(whereis::Arguments),
+    Heal(heal::Arguments),
     Volumes(volumes::Arguments),
     Eject(eject::Arguments),
     Allow(run::AllowArguments),
@@ -221,6 +223,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Pin(arguments) => pin::run(&arguments, context),
         Command::Unpin(arguments) => pin::run_unpin(&arguments, context),
         Command::WhereIs(arguments) => whereis::run(&arguments, context),
+        Command::Heal(arguments) => heal::run(&arguments, context),
         Command::Volumes(arguments) => volumes::run(&arguments, context),
         Command::Eject(arguments) => eject::run(&arguments, context),
         Command::Allow(arguments) => run::run_allow(&arguments, context),

@@ -103,6 +103,10 @@ methods! {
     MediaWhereIs = "media.whereIs": Which => WhereIs;
     /// Which items whom was given silence of, and is given still.
     MediaSilences = "media.silences": Nothing => SilenceList;
+    /// Whether a file is silence that was given in the place of an item.
+    MediaStandIn = "media.standIn": StandInParams => StandInAnswer;
+    /// A part of the silence of an item.
+    MediaSilence = "media.silence": SilenceParams => SilenceBytes;
     /// Volumes, shares and cloud folders: those that are there, and those that are known.
     VolumeList = "volume.list": Nothing => Volumes;
     /// Lets go of a volume, so that it can be unmounted.

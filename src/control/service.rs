@@ -13,6 +13,7 @@ mod import;
 mod libraries;
 mod media;
 mod session;
+mod stand_ins;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -315,6 +316,8 @@ impl Handler for Service {
             MediaUnpin::NAME => answer::<MediaUnpin>(params, |params| self.pin(&params, false)),
             MediaWhereIs::NAME => answer::<MediaWhereIs>(params, |params| self.where_is(&params)),
             MediaSilences::NAME => answer::<MediaSilences>(params, |_| self.silences()),
+            MediaStandIn::NAME => answer::<MediaStandIn>(params, |params| self.stand_in(&params)),
+            MediaSilence::NAME => answer::<MediaSilence>(params, |params| self.silence(&params)),
             VolumeList::NAME => answer::<VolumeList>(params, |_| self.volumes()),
             VolumeEject::NAME => answer::<VolumeEject>(params, |params| self.eject(&params)),
             RequestersAllow::NAME => {

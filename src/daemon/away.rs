@@ -11,6 +11,7 @@ use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
+use super::stand_ins::StandIns;
 use crate::catalog::{BaseKind, Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
 use crate::control::Service;
@@ -55,6 +56,7 @@ struct News {
     service: Weak<Service>,
     drive: Weak<MediaDrive>,
     bringing: Mutex<Weak<Bringing>>,
+    stand_ins: StandIns,
 }
 
 impl Away {
@@ -74,6 +76,7 @@ impl Away {
             service: Arc::downgrade(service),
             drive: Arc::downgrade(drive),
             bringing: Mutex::default(),
+            stand_ins: StandIns::begin(Arc::clone(catalog)),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -465,6 +468,7 @@ impl Heard for News {
                 return Ok(None);
             };
             let cause = reader.cause_of(&row)?;
+            self.stand_ins.given(item, row.generation);
             Ok(Some((row.media_id, cause)))
         });
         if let Ok(Some((media_id, cause))) = told {

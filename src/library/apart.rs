@@ -39,7 +39,7 @@ pub(super) struct Apart {
     workers: Mutex<HashMap<SourceKey, Worker>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     gates: Mutex<HashMap<SourceKey, Arc<Mutex<()>>>>,
-    looked: Mutex<HashMap<BaseNo, Looked>>,
+    looked: Mutex<HashMap<(SourceKey, BaseNo), Looked>>,
 }
 
 /// What is wanted of one source.
@@ -51,11 +51,11 @@ struct Worker {
     progress: Arc<Progress>,
 }
 
-/// A look at a whole base.
+/// A look at a base.
 #[derive(Clone, Copy)]
 struct Looked {
     at: Instant,
-    /// What its disk had done by its end.
+    /// What its disk had done by its end; `None` where that says nothing of what is to be looked at.
     activity: Option<u64>,
 }
 
@@ -82,8 +82,8 @@ impl Engine {
         match active_bases(self) {
             Ok(bases) => {
                 for base in bases {
-                    if base.kind != BaseKind::Computer
-                        && self.source(&base.path).as_ref() == Some(source)
+                    if base.kind == BaseKind::Computer
+                        || self.source(&base.path).as_ref() == Some(source)
                     {
                         self.scan_apart(source, base.row);
                     }
@@ -129,34 +129,44 @@ impl Engine {
         }
     }
 
-    /// The right to look at a source; `None` where `cancel` says so first.
+    /// What whoever looks at a source holds meanwhile; see [`pass`].
     pub(super) fn gate(&self, source: &SourceKey) -> Arc<Mutex<()>> {
         Arc::clone(self.apart.gates.lock().entry(source.clone()).or_default())
     }
 
-    /// Whether a base on a source is to be polled now.
+    /// Whether a base on a source is to be polled now; whoever is told so does it. The first look at a base is asked for
+    /// by others.
     pub(super) fn is_poll_due(&self, source: &SourceKey, base: BaseNo) -> bool {
         if self.couriers.is_suspended(source) {
             return false;
         }
-        let last = self.apart.looked.lock().get(&base).copied();
-        let Some(last) = last else { return true };
-        last.at.elapsed() >= self.config.poll_interval
-            && (last.activity.is_none() || last.activity != activity(source))
+        let key = (source.clone(), base);
+        let asked = Looked {
+            at: Instant::now(),
+            activity: None,
+        };
+        let mut looked = self.apart.looked.lock();
+        let last = looked.entry(key).or_insert(asked);
+        if last.at.elapsed() < self.config.poll_interval {
+            return false;
+        }
+        last.at = asked.at;
+        last.activity.is_none() || last.activity != activity(source)
     }
 
-    /// A base on a source was looked at whole.
-    pub(super) fn note_looked(&self, source: &SourceKey, base: BaseNo) {
+    /// A base on a source was looked at, all of it if `whole`.
+    pub(super) fn note_looked(&self, source: &SourceKey, base: BaseNo, whole: bool) {
         let looked = Looked {
             at: Instant::now(),
-            activity: activity(source),
+            activity: whole.then(|| activity(source)).flatten(),
         };
-        self.apart.looked.lock().insert(base, looked);
+        let key = (source.clone(), base);
+        self.apart.looked.lock().insert(key, looked);
     }
 
     /// What was known of a base's disk counts no more: it may be another one.
     pub(super) fn forget_looked(&self, base: BaseNo) {
-        self.apart.looked.lock().remove(&base);
+        self.apart.looked.lock().retain(|(_, of), _| *of != base);
     }
 
     /// How far the looks at sources are; `None` where there are none.
@@ -261,7 +271,7 @@ fn look_at(
     };
     let _busy = engine.busy();
     let progress = Progress::default();
-    let Root::There(root) = open_root(engine, base, cancel)? else {
+    let Root::There(root) = open_root(engine, base, Some(source), cancel)? else {
         return Ok(());
     };
     let mut sweep = Sweep::new(engine, base.clone(), root, &progress, cancel);

@@ -90,6 +90,8 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NOCTTY);
+/// Of a name alone: a link at the end is looked at itself.
+const BENEATH_OR_LINK: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
@@ -165,13 +167,34 @@ impl LocalFolder {
         open_folder(&self.fd, Path::new(name), resolve)
     }
 
-    /// What the disk says of `name` in it; `None` where there is nothing of that name. Links are not followed.
+    /// What the disk says of `name` in it; `None` where there is nothing of that name. Links are not followed, and
+    /// nothing is asked of another file system that is mounted there: that may hang. It is told as a folder, which
+    /// can't be opened on this one.
     pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Seen>> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        match statx(&self.fd, name, flags) {
-            Ok(found) => Ok(Some(seen_of(&found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        use rustix::io::Errno;
+        let resolve = BENEATH_OR_LINK.union(ResolveFlags::NO_XDEV);
+        let name_alone = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+        match rustix::fs::openat2(&self.fd, name, name_alone, Mode::empty(), resolve) {
+            Ok(entry) => Ok(Some(seen_of(&statx(
+                &entry,
+                OsStr::new(""),
+                AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT,
+            )?))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::XDEV) => Ok(Some(Seen {
+                entry: Entry::Folder,
+                evidence: Evidence {
+                    device: 0,
+                    inode: 0,
+                    size: 0,
+                    modified: Nanoseconds(0),
+                    changed: Nanoseconds(0),
+                    born: None,
+                    permissions: 0,
+                },
+                mount: 0,
+            })),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -391,6 +414,26 @@ mod tests {
         for outside in ["/etc/passwd", "../../../a", "a/../../b", "a/..", ""] {
             assert!(!stays_inside(folder, OsStr::new(outside)), "{outside}");
         }
+    }
+
+    #[test]
+    fn a_look_is_at_one_name_and_follows_nothing() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("file"), b"12345")?;
+        std::os::unix::fs::symlink("/proc", folder.path().join("link"))?;
+        let opened = LocalRoot::open(folder.path())?.0;
+        let look = |name: &str| opened.look(OsStr::new(name));
+        let file = look("file")?.ok_or(io::ErrorKind::NotFound)?;
+        assert_eq!((file.entry, file.evidence.size), (Entry::File, 5));
+        assert_eq!(look("link")?.map(|seen| seen.entry), Some(Entry::Link));
+        assert!(look("nothing")?.is_none());
+        // Where another file system is mounted, nothing is asked of that.
+        let top = LocalRoot::open(Path::new("/"))?.0;
+        let proc = top
+            .look(OsStr::new("proc"))?
+            .ok_or(io::ErrorKind::NotFound)?;
+        assert_eq!((proc.entry, proc.evidence.inode), (Entry::Folder, 0));
+        Ok(())
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::residency::Residency;
 use super::trust::{Judge, Untrusted};
-use crate::model::{Kind, split_extension};
+use crate::model::{Kind, SourceNo, split_extension};
 use crate::storage::{Couriers, Outside, SourceKey, Sources};
 
 /// Where the files of a project that came by copy are, below its folder.
@@ -238,13 +238,29 @@ impl Engine {
         self.judge.untrusted_now(path)
     }
 
+    /// By what couriers know a source of the catalog.
+    pub(super) fn source_key(&self, source: SourceNo) -> Result<Option<SourceKey>, CatalogError> {
+        let row = self.catalog.reader()?.source(source)?;
+        Ok(row.map(|row| SourceKey::at(row.path)))
+    }
+
     /// The source that holds `path`, where only couriers touch it.
     pub(super) fn source(&self, path: &Path) -> Option<SourceKey> {
         self.judge.untrusted(path).map(|untrusted| untrusted.source)
     }
 
-    /// The folder at the absolute path `path` on trusted storage: beside `vanish::open_root`, the one way from a path to
-    /// a folder. `NotFound` where it is not there; an error on storage that only couriers touch.
+    /// The root at `base`, from which to go to the file `relative`: an error where only couriers touch the folder that
+    /// holds that. (Where a folder is trusted, all on the way to it may be touched.)
+    pub(super) fn root_above(&self, base: &Path, relative: &Path) -> std::io::Result<LocalRoot> {
+        match self.untrusted_file(&base.join(relative)) {
+            Some(_) => Err(super::folder::not_here()),
+            None => LocalRoot::open(base),
+        }
+    }
+
+    /// The folder at the absolute path `path` on trusted storage: beside `vanish::open_root`, and [`Engine::root_above`]
+    /// for what is below it, the one way from a path to a folder. `NotFound` where it is not there; an error on storage
+    /// that only couriers touch.
     pub(super) fn root_here(&self, path: &Path) -> std::io::Result<LocalRoot> {
         match self.source(path) {
             Some(_) => Err(super::folder::not_here()),

@@ -209,7 +209,7 @@ pub(super) fn open_as_recorded(
         return Ok(None);
     }
     let opened = engine
-        .root_here(&base.path)
+        .root_above(&base.path, &relative)
         .and_then(|root| root.file(&relative));
     match opened {
         Ok((file, evidence)) if evidence == place.evidence => Ok(Some(file)),

@@ -342,7 +342,7 @@ fn hash_place(
         return Ok(None);
     };
     let opened = engine
-        .root_here(&base.path)
+        .root_above(&base.path, &relative)
         .and_then(|root| root.file(&relative));
     let Ok((mut file, evidence)) = opened else {
         return Ok(None);

@@ -69,6 +69,7 @@ mod watching;
 #[cfg(target_os = "linux")]
 mod wire_facts;
 
+pub use crate::storage::Outside;
 #[cfg(target_os = "linux")]
 pub use arrived::take_in;
 #[cfg(target_os = "linux")]

@@ -176,7 +176,16 @@ impl Library {
         if let Which::One(number) = which {
             bases.retain(|base| base.row == *number);
         }
-        Ok(scan(&self.engine, &bases, progress, cancel)?)
+        let scanned = scan(&self.engine, &bases, progress, cancel);
+        self.end_couriers();
+        Ok(scanned?)
+    }
+
+    /// Where no thread does it, couriers are ended as soon as they are not needed.
+    pub(super) fn end_couriers(&self) {
+        if self.watcher.is_none() {
+            self.engine.couriers.end_idle();
+        }
     }
 
     /// Hashes here and now what was not hashed yet; ends early when `cancel` says so. Returns how many items were.

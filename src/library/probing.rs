@@ -270,10 +270,12 @@ fn probe_place(
         }
         // It is another one than the catalog saw: say so, then read that.
         engine.write(Durability::Normal, |writer| {
-            let now = match engine.root_here(&base.path) {
-                Ok(root) => root.file(&relative).ok().map(|(_, evidence)| evidence),
-                Err(_) if engine.source(&path).is_some() => Some(evidence),
-                Err(_) => None,
+            let now = if engine.untrusted_file(&path).is_some() {
+                Some(evidence)
+            } else {
+                let root = engine.root_above(&base.path, &relative);
+                let now = root.and_then(|root| root.file(&relative));
+                now.ok().map(|(_, evidence)| evidence)
             };
             let Some(evidence) = now else { return Ok(()) };
             let seen = Observation {
@@ -292,7 +294,7 @@ fn probe_place(
 
 fn read_here(engine: &Engine, base: &BaseRow, relative: &Path, name: &[u8]) -> Try {
     let opened = engine
-        .root_here(&base.path)
+        .root_above(&base.path, relative)
         .and_then(|root| root.file(relative));
     let (mut file, evidence) = match opened {
         Ok(opened) => opened,

@@ -218,7 +218,7 @@ fn write(
                 return Ok(None);
             };
             let now = engine
-                .root_here(&base.path)
+                .root_above(&base.path, &folder.join(&name.name))
                 .and_then(|root| root.file(&folder.join(&name.name)))
                 .map(|(_, evidence)| evidence);
             if !now.is_ok_and(|now| now.same_bytes(&name.evidence)) {

@@ -29,6 +29,8 @@ pub(super) struct RemoteRoot<'e> {
     engine: &'e Engine,
     source: SourceKey,
     path: PathBuf,
+    /// Whether the way from it to a folder leads over other file systems.
+    crossing: bool,
     cancel: &'e AtomicBool,
     /// Its storage did not answer, or is another one.
     lost: AtomicBool,
@@ -72,6 +74,7 @@ impl<'e> RemoteRoot<'e> {
             engine,
             source,
             path: path.to_owned(),
+            crossing: false,
             cancel,
             lost: AtomicBool::new(false),
             stamp: None,
@@ -90,6 +93,19 @@ impl<'e> RemoteRoot<'e> {
             None => true,
             Some((_, None)) => false,
             Some((source, stamp)) => self.engine.sources.stamp(*source) == *stamp,
+        }
+    }
+
+    /// The computer's own root, as the courier of one source goes from there to what is on its storage.
+    pub(super) fn of_computer(
+        engine: &'e Engine,
+        source: SourceKey,
+        path: &Path,
+        cancel: &'e AtomicBool,
+    ) -> Self {
+        Self {
+            crossing: true,
+            ..Self::new(engine, source, path, cancel)
         }
     }
 
@@ -124,19 +140,16 @@ impl<'e> RemoteRoot<'e> {
         }
     }
 
-    /// Lists the folder at `below`, if all of the way to it is on the root's own file system.
+    /// Lists the folder at `below`, if all of the way to it is on the root's own file system, or that may be crossed.
     pub(super) fn folder(&self, below: &Path) -> Result<RemoteFolder, NoFolder> {
         if self.is_lost() {
             return Err(NoFolder::Failed(io::Error::other(
                 CourierError::Silent.to_string(),
             )));
         }
-        let listed = list(self.engine, &self.source, &self.path, below, self.cancel);
         // One that ended for another reason is worth another one.
-        let listed = match listed {
-            Err(Refused::Courier(CourierError::Ended)) => {
-                list(self.engine, &self.source, &self.path, below, self.cancel)
-            }
+        let listed = match self.list(below) {
+            Err(Refused::Courier(CourierError::Ended)) => self.list(below),
             other => other,
         };
         if !self.is_itself() {
@@ -153,65 +166,60 @@ impl<'e> RemoteRoot<'e> {
             }
         })
     }
+
+    fn list(&self, below: &Path) -> Result<RemoteFolder, Refused> {
+        let question = Question::List {
+            root: self.path.as_path().into(),
+            below: below.into(),
+            crossing: self.crossing,
+        };
+        let mut folder: Option<RemoteFolder> = None;
+        let mut refused = None;
+        let asked = self
+            .engine
+            .couriers
+            .ask_all(&self.source, &question, self.cancel, |reply| match reply {
+                Reply::Listed {
+                    folder: evidence,
+                    entries,
+                    more,
+                } => {
+                    let folder = folder.get_or_insert_with(|| RemoteFolder {
+                        evidence: evidence.into(),
+                        names: Vec::new(),
+                        entries: HashMap::new(),
+                    });
+                    entries.into_iter().for_each(|found| folder.add(found));
+                    if more && folder.names.len() > MOST_ENTRIES {
+                        refused = Some(NoFolder::Failed(io::Error::other(
+                            "too many files in one folder",
+                        )));
+                    }
+                    !more || refused.is_some()
+                }
+                other => {
+                    refused = Some(match other {
+                        Reply::NotFound => NoFolder::Absent,
+                        Reply::NotAFolder => NoFolder::NotAFolder,
+                        Reply::OtherFileSystem => NoFolder::OtherFileSystem,
+                        Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
+                        _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
+                    });
+                    true
+                }
+            });
+        asked.map_err(Refused::Courier)?;
+        match (refused, folder) {
+            (None, Some(folder)) => Ok(folder),
+            (Some(reason), _) => Err(Refused::Disk(reason)),
+            (None, None) => Err(Refused::Courier(CourierError::Ended)),
+        }
+    }
 }
 
 enum Refused {
     Disk(NoFolder),
     Courier(CourierError),
-}
-
-fn list(
-    engine: &Engine,
-    source: &SourceKey,
-    root: &Path,
-    below: &Path,
-    cancel: &AtomicBool,
-) -> Result<RemoteFolder, Refused> {
-    let question = Question::List {
-        root: root.into(),
-        below: below.into(),
-        crossing: false,
-    };
-    let mut folder: Option<RemoteFolder> = None;
-    let mut refused = None;
-    let asked = engine
-        .couriers
-        .ask_all(source, &question, cancel, |reply| match reply {
-            Reply::Listed {
-                folder: evidence,
-                entries,
-                more,
-            } => {
-                let folder = folder.get_or_insert_with(|| RemoteFolder {
-                    evidence: evidence.into(),
-                    names: Vec::new(),
-                    entries: HashMap::new(),
-                });
-                entries.into_iter().for_each(|found| folder.add(found));
-                if more && folder.names.len() > MOST_ENTRIES {
-                    refused = Some(NoFolder::Failed(io::Error::other(
-                        "too many files in one folder",
-                    )));
-                }
-                !more || refused.is_some()
-            }
-            other => {
-                refused = Some(match other {
-                    Reply::NotFound => NoFolder::Absent,
-                    Reply::NotAFolder => NoFolder::NotAFolder,
-                    Reply::OtherFileSystem => NoFolder::OtherFileSystem,
-                    Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
-                    _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
-                });
-                true
-            }
-        });
-    asked.map_err(Refused::Courier)?;
-    match (refused, folder) {
-        (None, Some(folder)) => Ok(folder),
-        (Some(reason), _) => Err(Refused::Disk(reason)),
-        (None, None) => Err(Refused::Courier(CourierError::Ended)),
-    }
 }
 
 impl RemoteFolder {

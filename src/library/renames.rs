@@ -123,7 +123,7 @@ impl Renames {
         let (Some(new_parent), Some(new_name)) = (to.parent(), to.file_name()) else {
             return Ok(nothing());
         };
-        let Ok(root) = engine.root_here(&base.path) else {
+        let Ok(root) = engine.root_above(&base.path, &to) else {
             return Ok(nothing());
         };
         engine.write(Durability::Normal, |writer| {

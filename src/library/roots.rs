@@ -41,6 +41,9 @@ impl Library {
             source,
         };
         let absolute = std::path::absolute(path).map_err(failed)?;
+        if let Some(known) = self.known_apart(&absolute)? {
+            return Ok(known);
+        }
         let path = self.resolve_folder(&absolute)?;
         if let Some(reason) = self.engine.excluded(&path) {
             let reason = reason.to_owned();
@@ -157,6 +160,16 @@ impl Library {
         }
     }
 
+    /// The active root that has this very path, on storage that is not trusted: a daemon that starts does not wait for
+    /// what may hang, only to be told what it knows.
+    fn known_apart(&self, path: &Path) -> Result<Option<BaseRow>, CatalogError> {
+        if self.engine.untrusted_now(path).is_none() {
+            return Ok(None);
+        }
+        let mut bases = self.engine.catalog.reader()?.bases()?.into_iter();
+        Ok(bases.find(|base| base.kind == BaseKind::Library && base.active && base.path == path))
+    }
+
     /// The folder at the absolute path `path`, without links; asked of its courier where only that may look.
     fn resolve_folder(&self, path: &Path) -> Result<PathBuf, LibraryError> {
         let failed = |source| LibraryError::Folder {
@@ -185,7 +198,9 @@ impl Library {
             source,
         };
         let question = Question::Resolve(path.into());
-        match engine.couriers.ask(source, &question, &engine.stopping) {
+        let asked = engine.couriers.ask(source, &question, &engine.stopping);
+        self.end_couriers();
+        match asked {
             Ok((Reply::Resolved { path, kind }, _)) => {
                 let path = PathBuf::from(path);
                 if let Some(reason) = no_storage(&path) {

@@ -5,6 +5,7 @@
 //! items batch by batch.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +22,7 @@ use super::probing::probe_places;
 use super::progress::{Phase, Progress};
 use super::rearranged::{rearrange, undo_lost};
 use super::residency::Residency;
-use super::sweep::Sweep;
+use super::sweep::{Next, Sweep, below, known_folders};
 use super::vanish::{Root, open_root};
 use super::watch::Watcher;
 use super::watching::active_bases;
@@ -69,7 +70,7 @@ pub(super) fn run(
             if let Job::Bases(numbers) = &wanted {
                 bases.retain(|base| numbers.contains(&base.row));
             }
-            let (here, there) = by_source(engine, bases);
+            let (here, there) = by_source(engine, bases)?;
             for (source, bases) in &there {
                 for base in bases {
                     engine.scan_apart(source, base.row);
@@ -81,7 +82,7 @@ pub(super) fn run(
                 }
             }
             progress.restart();
-            scan_group(engine, &here, progress, &engine.scan_anew)
+            scan_group(engine, None, &here, progress, &engine.scan_anew).map(drop)
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {
@@ -93,17 +94,28 @@ pub(super) fn run(
     }
 }
 
+type BySource = (Vec<BaseRow>, BTreeMap<SourceKey, Vec<BaseRow>>);
+
 /// Bases on trusted storage, and those of each source that is not.
-fn by_source(
-    engine: &Engine,
-    bases: Vec<BaseRow>,
-) -> (Vec<BaseRow>, BTreeMap<SourceKey, Vec<BaseRow>>) {
+fn by_source(engine: &Engine, bases: Vec<BaseRow>) -> Result<BySource, CatalogError> {
     let mut here = Vec::new();
     let mut there: BTreeMap<SourceKey, Vec<BaseRow>> = BTreeMap::new();
     for base in bases {
         // The computer's base is no storage of its own: each of its folders is judged by itself.
+        let on = base
+            .source
+            .map(|source| engine.source_key(source))
+            .transpose()?
+            .flatten();
         let source = match base.kind {
-            BaseKind::Computer | BaseKind::Source => None,
+            _ if base.source.is_some() => on,
+            BaseKind::Source => None,
+            BaseKind::Computer => {
+                for (source, _) in referenced(engine, &base)? {
+                    there.entry(source).or_default().push(base.clone());
+                }
+                None
+            }
             BaseKind::Library | BaseKind::Project => engine
                 .untrusted_now(&base.path)
                 .map(|untrusted| untrusted.source),
@@ -113,7 +125,38 @@ fn by_source(
             None => here.push(base),
         }
     }
-    (here, there)
+    Ok((here, there))
+}
+
+/// Folders of the computer's base that are the topmost ones on a source, by the source.
+pub(super) fn referenced(
+    engine: &Engine,
+    base: &BaseRow,
+) -> Result<BTreeMap<SourceKey, Vec<Next>>, CatalogError> {
+    let reader = engine.catalog.reader()?;
+    let mut found: BTreeMap<SourceKey, Vec<Next>> = BTreeMap::new();
+    let mut stack = vec![Next {
+        path: PathBuf::new(),
+        folder: base.top,
+    }];
+    while let Some(next) = stack.pop() {
+        let absolute = below(&base.path, &next.path);
+        let source = engine.source(&absolute);
+        if let Some(source) = source.filter(|source| absolute.starts_with(source.root())) {
+            // Its own root is where the way to it ends; what only leads there may be a system's that is not known.
+            if source.root() != base.path {
+                found.entry(source).or_default().push(next);
+                continue;
+            }
+        }
+        for (name, row) in known_folders(&reader, next.folder)? {
+            stack.push(Next {
+                path: next.path.join(name),
+                folder: row.row,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Scans `bases`, those on trusted storage one after the other and those of each other source at the same time; ends
@@ -125,7 +168,7 @@ pub(super) fn scan(
     cancel: &AtomicBool,
 ) -> Result<(), CatalogError> {
     progress.restart();
-    let (here, there) = by_source(engine, bases.to_vec());
+    let (here, there) = by_source(engine, bases.to_vec())?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = there
             .iter()
@@ -133,7 +176,7 @@ pub(super) fn scan(
                 scope.spawn(move || scan_source(engine, source, bases, progress, cancel))
             })
             .collect();
-        let mut scanned = scan_group(engine, &here, progress, cancel);
+        let mut scanned = scan_group(engine, None, &here, progress, cancel).map(drop);
         for thread in threads {
             // A thread that failed has said so.
             if let Ok(Err(error)) = thread.join() {
@@ -157,30 +200,43 @@ pub(super) fn scan_source(
     let Some(_alone) = pass(&gate, cancel) else {
         return Ok(());
     };
-    let scanned = scan_group(engine, bases, progress, cancel);
+    let scanned = scan_group(engine, Some(source), bases, progress, cancel);
+    let whole = matches!(&scanned, Ok(true));
     for base in bases {
-        engine.note_looked(source, base.row);
+        engine.note_looked(source, base.row, whole);
     }
-    scanned
+    scanned.map(drop)
 }
 
+/// Scans bases one after the other; says whether all of them were.
 fn scan_group(
     engine: &Engine,
+    source: Option<&SourceKey>,
     bases: &[BaseRow],
     progress: &Progress,
     cancel: &AtomicBool,
-) -> Result<(), CatalogError> {
+) -> Result<bool, CatalogError> {
     let _busy = engine.busy();
     progress.enter(Phase::Looking);
     let mut sweeps = Vec::new();
+    let mut whole = true;
     for base in bases {
-        let Root::There(root) = open_root(engine, base, cancel)? else {
+        let Root::There(root) = open_root(engine, base, source, cancel)? else {
+            whole = false;
             continue;
         };
         let mut sweep = Sweep::new(engine, base.clone(), root, progress, cancel);
-        sweep.tree(std::path::Path::new(""), base.top)?;
+        match source.filter(|_| base.kind == BaseKind::Computer) {
+            None => sweep.tree(Path::new(""), base.top)?,
+            Some(source) => {
+                let tops = referenced(engine, base)?.remove(source);
+                for top in tops.unwrap_or_default() {
+                    sweep.tree(&top.path, top.folder)?;
+                }
+            }
+        }
         if sweep.cancelled() {
-            return Ok(());
+            return Ok(false);
         }
         sweeps.push(sweep);
     }
@@ -188,7 +244,11 @@ fn scan_group(
     // Whatever is about to get an id is matched first: also what an earlier scan, or the watcher at this moment, found.
     let mut unread = Vec::new();
     for base in bases {
-        unread.append(&mut unprobed(engine, base.row)?);
+        let mut of_base = unprobed(engine, base.row)?;
+        if base.kind == BaseKind::Computer {
+            of_base = only_of(engine, source, of_base)?;
+        }
+        unread.append(&mut of_base);
     }
     unread.append(&mut settle(engine, sweeps, &unread, cancel)?);
     unread.sort_unstable();
@@ -196,7 +256,8 @@ fn scan_group(
     unread.retain(|place| engine.residency(*place) == Residency::Here);
     progress.enter(Phase::Probing);
     progress.add_expected(u64::try_from(unread.len()).unwrap_or(u64::MAX));
-    probe_places(engine, &unread, true, progress, cancel)
+    probe_places(engine, &unread, true, progress, cancel)?;
+    Ok(whole && !cancel.load(Ordering::Relaxed))
 }
 
 /// Ends sweeps: what came and what went are put together. Moves first, so that what moved is never missing or taken for
@@ -229,6 +290,26 @@ pub(super) fn settle(
     }
     probe.append(&mut undo_lost(engine, came, cancel)?);
     Ok(probe)
+}
+
+/// Those of some places that are on a source, or on trusted storage.
+fn only_of(
+    engine: &Engine,
+    source: Option<&SourceKey>,
+    places: Vec<PlaceNo>,
+) -> Result<Vec<PlaceNo>, CatalogError> {
+    let reader = engine.catalog.reader()?;
+    let mut only = Vec::new();
+    for place in places {
+        if let Some((base, path)) = engine.locate(&reader, place)? {
+            let path = base.path.join(path);
+            let of = engine.source(path.parent().unwrap_or(&path));
+            if of.filter(|of| of.root() != base.path).as_ref() == source {
+                only.push(place);
+            }
+        }
+    }
+    Ok(only)
 }
 
 /// Files of a base whose present content was not read yet, of this scan or of one that was cut short.

@@ -2,7 +2,7 @@
 //!
 //! A folder's known files are read from the catalog *before* the folder is listed, and whatever is written was looked
 //! at again under the writer's lock: so the catalog never goes back to what another sweep has overtaken. Files that
-//! are as they were cost one `stat` and no open. What is gone is settled at the end, when all of the sweep is known:
+//! are as they were cost a look at their name, and none at what is in them. What is gone is settled at the end, when all of the sweep is known:
 //! only "there is nothing of that name" in a folder that could be read counts, never an error, and never the absence
 //! from a folder over which another file system lies.
 //!
@@ -193,17 +193,18 @@ impl<'e> Sweep<'e> {
             .collect();
         let folders = known_folders(&reader, next.folder)?;
         drop(reader);
-        // From here on nothing that changes in the folder can be missed.
-        // (Folders on the way to a file that is referenced by its absolute path are none of ours.)
-        // (What is not trusted is not touched, not even by a watch: it is polled.)
-        let ours = self.base.kind != BaseKind::Computer || !places.is_empty();
-        if ours && !self.root.is_there() {
-            self.engine.watch(self.base.row, &absolute);
-        }
         self.engine.problems.clear_folder(&absolute);
         let Some(handle) = self.open(&next.path) else {
             return Ok(());
         };
+        // From here on nothing that changes in the folder can be missed: it is listed after this. And not before it was
+        // opened: a watch touches what is at a path, which may not be trusted.
+        // (Folders on the way to a file that is referenced by its absolute path are none of ours; what couriers look at
+        // is polled.)
+        let ours = self.base.kind != BaseKind::Computer || !places.is_empty();
+        if ours && !self.root.is_there() {
+            self.engine.watch(self.base.row, &absolute);
+        }
         let entries = if Engine::takes_new(&self.base, &next.path) {
             handle.entries()
         } else {
@@ -271,6 +272,10 @@ impl<'e> Sweep<'e> {
             Err(NoFolder::Absent) => return None,
             Err(other) => no_folder_reason(&other),
         };
+        // What is referenced on storage that is not trusted is looked at by a sweep of its own.
+        if self.base.kind == BaseKind::Computer && self.engine.source(&absolute).is_some() {
+            return None;
+        }
         // One that does not answer is no fault of the folder that was asked for.
         let at = if self.root.is_lost() {
             &self.base.path

@@ -8,13 +8,13 @@ use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, FolderRow, PlaceNo, PlaceRow,
     Reader,
 };
+use crate::storage::SourceKey;
 
 use super::disk::{Entry, LocalRoot, NoFolder, Seen};
 use super::engine::{BATCH, Engine, exact_child, no_folder_reason};
 use super::folder::{Folder, RootFolder};
 use super::remote::RemoteRoot;
 use super::sweep::{Sweep, below};
-use crate::storage::SourceKey;
 
 /// A known name that was not in its folder.
 pub(super) struct Vanished {
@@ -194,7 +194,7 @@ pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device:
         Some(on) if engine.comparable(device, on) => Presence::Gone,
         _ => Presence::Unreachable,
     };
-    let root = match engine.root_here(&base.path) {
+    let root = match engine.root_above(&base.path, relative) {
         Ok(root) => root,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return absence(device_above(engine, &base.path));
@@ -244,12 +244,18 @@ pub(super) enum Root<'e> {
 /// Opens the root of a base. Where it is not there, whatever the reason, everything in it is away: it may come back,
 /// and until then what was last known of it goes on being shown.
 ///
-/// Where its source does not answer, nothing is known: what is known stays as it is.
+/// Where its source does not answer, nothing is known: what is known stays as it is. Of the computer's base that part is
+/// meant that is on `source`.
 pub(super) fn open_root<'e>(
     engine: &'e Engine,
     base: &BaseRow,
+    source: Option<&SourceKey>,
     cancel: &'e AtomicBool,
 ) -> Result<Root<'e>, CatalogError> {
+    if let (BaseKind::Computer, Some(source)) = (base.kind, source) {
+        let root = RemoteRoot::of_computer(engine, source.clone(), &base.path, cancel);
+        return Ok(Root::There(RootFolder::There(root)));
+    }
     engine.problems.clear(&base.path, OsStr::new(""));
     let note = |reason: String| engine.problems.put(&base.path, OsStr::new(""), reason);
     // The computer's base is no storage of its own: each of its folders is judged by itself.
@@ -276,20 +282,11 @@ pub(super) fn open_root<'e>(
             }
         };
     }
-    if let Some(untrusted) = untrusted {
-        let root = RemoteRoot::new(engine, untrusted.source, &base.path, cancel);
-        return match root.check() {
-            Ok(()) => Ok(Root::There(RootFolder::There(root))),
-            Err(NoFolder::Absent | NoFolder::NotAFolder) => {
-                note(AWAY.to_owned());
-                all_away(engine, base)?;
-                Ok(Root::Away)
-            }
-            Err(reason) => {
-                note(no_folder_reason(&reason));
-                Ok(Root::Away)
-            }
-        };
+    // A base on trusted storage, over which something else is mounted now: its own files can't be seen.
+    if untrusted.is_some() {
+        note(COVERED.to_owned());
+        all_away(engine, base)?;
+        return Ok(Root::Away);
     }
     // The computer's own root is the one that is there whatever it lies on.
     let error = match LocalRoot::open(&base.path) {

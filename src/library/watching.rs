@@ -22,7 +22,7 @@ use super::engine::Engine;
 use super::probing::probe_places;
 use super::progress::Progress;
 use super::renames::Renames;
-use super::scan::{Job, settle};
+use super::scan::{Job, referenced, settle};
 use super::sweep::Sweep;
 use super::vanish::{Root, open_root};
 use super::watch::Watcher;
@@ -108,18 +108,15 @@ impl WatchLoop {
         }
         let progress = Progress::default();
         let (mut appeared, mut sweeps) = (Vec::new(), Vec::new());
-        for (number, mut paths) in by_base(&bases, &ready.paths) {
+        for (number, paths) in by_base(&bases, &ready.paths) {
             let Some(base) = bases.iter().find(|base| base.row == number) else {
                 continue;
             };
-            if base.kind != BaseKind::Computer
-                && let Some(source) = engine.source(&base.path)
-            {
-                // Nobody waits for it here.
-                self.engine.look_apart(&source, base.row, paths);
+            let mut paths = self.look_apart(base, paths);
+            if paths.is_empty() {
                 continue;
             }
-            let Root::There(root) = open_root(engine, base, &engine.stopping)? else {
+            let Root::There(root) = open_root(engine, base, None, &engine.stopping)? else {
                 continue;
             };
             let mut sweep = Sweep::new(engine, base.clone(), root, &progress, &engine.stopping);
@@ -147,6 +144,31 @@ impl WatchLoop {
         probe_places(engine, &probes, false, &progress, &engine.stopping)
     }
 
+    /// Takes out the paths that couriers have to look at: nobody waits for them here.
+    fn look_apart(&self, base: &BaseRow, paths: Paths) -> Paths {
+        let engine = &self.engine;
+        if base.kind != BaseKind::Computer {
+            return match engine.source(&base.path) {
+                Some(source) => {
+                    engine.look_apart(&source, base.row, paths);
+                    Paths::new()
+                }
+                None => paths,
+            };
+        }
+        let mut here = Paths::new();
+        for (path, whole) in paths {
+            let absolute = base.path.join(&path);
+            match engine.source(absolute.parent().unwrap_or(&absolute)) {
+                Some(source) => engine.look_apart(&source, base.row, [(path, whole)].into()),
+                None => {
+                    here.insert(path, whole);
+                }
+            }
+        }
+        here
+    }
+
     /// Takes out the files that couriers have to read: a look at their base does that.
     fn leave_apart(&self, probes: &mut Vec<PlaceNo>) -> Result<(), CatalogError> {
         let reader = self.engine.catalog.reader()?;
@@ -170,6 +192,7 @@ impl WatchLoop {
         self.bring_back();
         for base in active_bases(&self.engine)? {
             if base.kind == BaseKind::Computer {
+                self.poll_referenced(&base)?;
                 continue;
             }
             let now = match self.engine.source(&base.path) {
@@ -209,6 +232,20 @@ impl WatchLoop {
             if last.elapsed() >= self.engine.config.poll_interval {
                 *last = Instant::now();
                 let _ = self.jobs.send(Job::Bases(vec![base.row]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for looks at files that are referenced on storage that is not trusted.
+    fn poll_referenced(&mut self, computer: &BaseRow) -> Result<(), CatalogError> {
+        let last = self.polled.entry(computer.row).or_insert_with(Instant::now);
+        if last.elapsed() >= self.engine.config.poll_interval {
+            *last = Instant::now();
+            for (source, _) in referenced(&self.engine, computer)? {
+                if self.engine.is_poll_due(&source, computer.row) {
+                    self.engine.scan_apart(&source, computer.row);
+                }
             }
         }
         Ok(())

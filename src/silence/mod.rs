@@ -54,7 +54,7 @@ pub(crate) use generator::Generator;
 use std::io;
 
 use crate::library::probe::Source;
-use crate::model::{Container, Format};
+use crate::model::{Container, Format, ObjectHash};
 use reader::CapsuleReader;
 
 /// How much of a file may be read for its capsule.
@@ -116,6 +116,22 @@ pub trait Placeholder: Send + Sync {
     /// Fills `buffer` with the bytes at `offset`; what lies behind the end is left alone. Returns how many bytes
     /// were filled.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize;
+}
+
+/// The hash of all of a silence: what a copy of it has.
+#[must_use]
+pub fn hash_of(silence: &dyn Placeholder) -> ObjectHash {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut at = 0;
+    loop {
+        let filled = silence.read_at(at, &mut buffer);
+        let Some(bytes) = buffer.get(..filled).filter(|bytes| !bytes.is_empty()) else {
+            return ObjectHash(*hasher.finalize().as_bytes());
+        };
+        hasher.update(bytes);
+        at = at.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+    }
 }
 
 /// The capsule of a file that its headers alone do not describe (MPEG audio, Ogg, ADTS, Matroska, AVI, some MP4), for

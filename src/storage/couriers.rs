@@ -303,3 +303,86 @@ impl Couriers {
         Ok(courier)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+
+    fn question() -> Question {
+        Question::Look(Path::new("/nothing").into())
+    }
+
+    fn never() -> AtomicBool {
+        AtomicBool::new(false)
+    }
+
+    #[test]
+    fn a_courier_that_ends_is_no_silent_source() {
+        let couriers = Couriers::of_program(PathBuf::from("/bin/false"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let asked = couriers.ask(&source, &question(), &never());
+        assert!(matches!(asked, Err(CourierError::Ended)), "{asked:?}");
+        assert!(!couriers.is_suspended(&source));
+        let none = Couriers::of_program(PathBuf::from("/nothing"));
+        let asked = none.ask(&source, &question(), &never());
+        assert!(matches!(asked, Err(CourierError::NotStarted(_))));
+    }
+
+    #[test]
+    fn who_waits_is_told_when_its_source_is_let_go() {
+        // Never says anything.
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let asked = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| couriers.ask(&source, &question(), &never()));
+            std::thread::sleep(Duration::from_millis(200));
+            couriers.release(&source);
+            asking.join().unwrap()
+        });
+        assert!(matches!(asked, Err(CourierError::Released)), "{asked:?}");
+        assert!(!couriers.is_suspended(&source));
+        let called_off = couriers.ask(&source, &question(), &AtomicBool::new(true));
+        assert!(matches!(called_off, Err(CourierError::Cancelled)));
+        couriers.end_idle_for(Duration::from_secs(60));
+        assert!(couriers.sources.lock()[&source].courier.is_some());
+        couriers.end_idle();
+        assert!(couriers.sources.lock()[&source].courier.is_none());
+    }
+
+    #[test]
+    fn a_silent_source_is_suspended_and_probed_by_one() {
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let (told, changes) = unbounded();
+        couriers.on_change(move |source, change| told.send((source.clone(), change)).unwrap());
+        let asked = couriers.ask(&source, &question(), &never());
+        assert!(matches!(asked, Err(CourierError::Silent)), "{asked:?}");
+        assert_eq!(
+            changes.try_recv().unwrap(),
+            (source.clone(), SourceChange::Suspended)
+        );
+        let at_once = couriers.ask(&source, &question(), &never());
+        assert!(matches!(at_once, Err(CourierError::Suspended(_))));
+        assert_eq!(couriers.suspended().len(), 1);
+        // Another one goes on.
+        let other = SourceKey::at(PathBuf::from("/mnt/b"));
+        let asked = couriers.ask(&other, &question(), &AtomicBool::new(true));
+        assert!(matches!(asked, Err(CourierError::Cancelled)));
+
+        std::thread::sleep(FIRST_PAUSE);
+        let stop = never();
+        std::thread::scope(|scope| {
+            let probe = scope.spawn(|| couriers.probe(&source, &stop).is_err());
+            std::thread::sleep(Duration::from_millis(300));
+            let second = couriers.probe(&source, &never());
+            assert!(matches!(second, Err(CourierError::Suspended(_))));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(probe.join().unwrap());
+        });
+        assert!(changes.try_recv().is_err(), "it is told once");
+    }
+}

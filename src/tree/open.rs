@@ -161,7 +161,9 @@ impl MediaDrive {
             .source(subject)
             .filter(|source| source.generation == generation);
         if let Some(source) = kept {
-            if let Ok(file) = self.roots.open(&source, || self.reader()) {
+            if let Ok(file) = self.roots.open(&source, || self.reader(), &|path| {
+                self.reconcile.is_trusted(path)
+            }) {
                 return Answer::Now(Ok(self.opened_file(id, &source, file)));
             }
             // It may only have been moved: the catalog knows where to.
@@ -172,7 +174,9 @@ impl MediaDrive {
             Ok(Place::Object(hash)) => return Answer::Now(self.open_object(id, subject, hash)),
             Err(error) => return Answer::Now(Err(error)),
         };
-        match self.roots.open(&source, || self.reader()) {
+        match self.roots.open(&source, || self.reader(), &|path| {
+            self.reconcile.is_trusted(path)
+        }) {
             Ok(file) => {
                 let opened = self.opened_file(id, &source, file);
                 self.known.set_source(subject, Some(source));

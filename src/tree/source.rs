@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mediafs_platform::beneath::{self, BeneathError, Links, Root};
@@ -63,36 +63,41 @@ impl Roots {
         &self,
         reader: impl FnOnce() -> Result<Reader, DriveError>,
         base: BaseNo,
+        is_trusted: &dyn Fn(&Path) -> bool,
     ) -> Result<Option<Arc<Root>>, DriveError> {
         if let Some(root) = self.open.lock().get(&base) {
             return Ok(Some(Arc::clone(root)));
         }
         let row = reader()?.base(base).map_err(failed)?;
-        let Some(row) = row.filter(|row| row.source.is_none()) else {
+        // Something may be mounted over it that nobody but a courier touches.
+        let row = row.filter(|row| row.source.is_none() && is_trusted(&row.path));
+        let Some(row) = row else {
             return Ok(None);
         };
         let Ok(root) = Root::open(&row.path, Links::Beneath) else {
             return Ok(None);
         };
-        let root = Arc::new(root);
+        let root = Arc::new(root.staying_on_its_mount());
         self.open.lock().insert(base, Arc::clone(&root));
         Ok(Some(root))
     }
 
-    /// Opens the source's file if it is what was recorded.
+    /// Opens the source's file if it is what was recorded. What is mounted below a root is entered only if `is_trusted`
+    /// says so of the file's path.
     pub(super) fn open(
         &self,
         source: &Source,
         reader: impl Fn() -> Result<Reader, DriveError>,
+        is_trusted: &dyn Fn(&Path) -> bool,
     ) -> Result<File, NotThere> {
         // A root may have been replaced by another folder of its name: it is opened anew once.
         for last in [false, true] {
-            let root = match self.root(&reader, source.base) {
+            let root = match self.root(&reader, source.base, is_trusted) {
                 Ok(Some(root)) => root,
                 Ok(None) => return Err(NotThere::Look(source.place)),
                 Err(error) => return Err(NotThere::Refused(error)),
             };
-            match root.open_file(&source.path) {
+            match open_below(&root, &source.path, is_trusted) {
                 Ok((file, seen)) if is_same(&source.evidence, &seen) => return Ok(file),
                 Err(BeneathError::Permission { .. }) => {
                     return Err(NotThere::Refused(DriveError::NotPermitted));
@@ -105,6 +110,24 @@ impl Roots {
             }
         }
         Err(NotThere::Look(source.place))
+    }
+}
+
+fn open_below(
+    root: &Root,
+    below: &Path,
+    is_trusted: &dyn Fn(&Path) -> bool,
+) -> Result<(File, beneath::Evidence), BeneathError> {
+    let whole = || root.path().join(below);
+    if !root.is_sure_to_stay() && !is_trusted(&whole()) {
+        return Err(BeneathError::Escapes { path: whole() });
+    }
+    match root.open_file(below) {
+        // Another file system is mounted on the way, such as the disk of the home in the computer's own tree.
+        Err(BeneathError::Escapes { .. }) if is_trusted(&whole()) => {
+            Root::open(root.path(), Links::Beneath)?.open_file(below)
+        }
+        opened => opened,
     }
 }
 

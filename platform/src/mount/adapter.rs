@@ -129,7 +129,7 @@ pub(super) fn finish_open(
         ),
         Content::File(file) => {
             match files.open(node, opened.handle, file, |file| reply.open_backing(file)) {
-                Served::Passthrough(backing) => reply.opened_passthrough(handle, flags, &backing),
+                Served::Passthrough(backing) => backing.opened(reply, handle, flags),
                 Served::PageCache => reply.opened(handle, flags | FopenFlags::FOPEN_KEEP_CACHE),
             }
         }

@@ -19,6 +19,7 @@ mod notifier;
 mod open_files;
 mod point;
 mod readdir;
+mod registering;
 
 use std::io;
 use std::path::PathBuf;
@@ -39,9 +40,12 @@ const SUBTYPE: &str = "mediafs";
 pub struct MountOptions {
     /// Where. Created with its parents if it is missing.
     pub mountpoint: PathBuf,
-    /// Let the kernel read files by itself where it can. Needs Linux 6.9 and `CAP_SYS_ADMIN`; without them
-    /// the page cache is used.
+    /// Let the kernel read files by itself where it can. Needs Linux 6.9 and `CAP_SYS_ADMIN`, or the helper that has
+    /// it; without them the page cache is used.
     pub passthrough: bool,
+    /// The program that registers files for passthrough if this process may not. It must belong to root and be
+    /// writable by root alone. `None` looks for it where it is installed: see `passthrough::find`.
+    pub passthrough_helper: Option<PathBuf>,
     /// Dispatch threads; 1 is used outside Linux whatever this says. At least 1.
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
@@ -59,6 +63,7 @@ impl MountOptions {
         Self {
             mountpoint: mountpoint.into(),
             passthrough: true,
+            passthrough_helper: None,
             threads: 4,
             allow_other: false,
             name: SUBTYPE.to_owned(),
@@ -77,23 +82,40 @@ pub enum Passthrough {
     /// The kernel reads files of the drive by itself (file by file: one on an overlay over an overlay, say, still
     /// goes through the page cache).
     InForce,
+    /// The same, for files that belong to this user; the helper registers them.
+    ByHelper,
+    /// It was [`Passthrough::ByHelper`], but the helper was ended or does not answer. Handles that were open then
+    /// stay as they are.
+    HelperLost,
     /// It was not asked for.
     NotAsked,
     /// The kernel has none (it came with Linux 6.9).
     NotOffered,
-    /// This process lacks `CAP_SYS_ADMIN`.
+    /// This process lacks `CAP_SYS_ADMIN`, and there is no helper that has it.
     NotPermitted,
     /// The kernel refused with this errno.
     Refused(i32),
+}
+
+impl Passthrough {
+    /// Does the kernel read files of the drive by itself?
+    #[must_use]
+    pub fn is_in_force(self) -> bool {
+        matches!(self, Self::InForce | Self::ByHelper)
+    }
 }
 
 impl std::fmt::Display for Passthrough {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::InForce => f.write_str("in force"),
+            Self::ByHelper => f.write_str("in force, by the helper"),
+            Self::HelperLost => f.write_str("off: the helper has ended; mount again to start it"),
             Self::NotAsked => f.write_str("off: not asked for"),
             Self::NotOffered => f.write_str("off: this kernel has none (Linux 6.9 or later has)"),
-            Self::NotPermitted => f.write_str("off: not permitted without CAP_SYS_ADMIN"),
+            Self::NotPermitted => {
+                f.write_str("off: not permitted without CAP_SYS_ADMIN or the helper")
+            }
             Self::Refused(errno) => {
                 write!(
                     f,

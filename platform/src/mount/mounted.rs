@@ -15,7 +15,7 @@ use super::attach::{Detach, detach};
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
-use super::{MountError, MountOptions, Passthrough};
+use super::{MountError, MountOptions, Passthrough, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
 use crate::volume::{DeviceNumber, MountEntry, MountId, MountTable};
@@ -56,6 +56,7 @@ pub enum Unmounted {
 pub struct Mounted {
     shared: Arc<Shared>,
     passthrough: Passthrough,
+    open_files: Arc<OpenFiles>,
     kernel: Arc<KernelCache>,
 }
 
@@ -99,6 +100,11 @@ pub fn mount(
     runtime: tokio::runtime::Handle,
 ) -> Result<Mounted, MountError> {
     let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
+    // Looked for before anything is mounted: nobody answers a look into the mount point until the threads run.
+    let helper = options
+        .passthrough
+        .then(|| registering::find_helper(options))
+        .flatten();
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
     let (ending, watch_ending) = watch::channel(false);
@@ -129,9 +135,9 @@ pub fn mount(
     } else if !agreed.passthrough.load(Ordering::Acquire) {
         Passthrough::NotOffered
     } else {
-        probe_passthrough(&device)
+        registering::settle(&device, helper.as_deref(), &open_files)
     };
-    if passthrough != Passthrough::InForce {
+    if !passthrough.is_in_force() {
         open_files.give_up_passthrough();
     }
     drop(device);
@@ -154,9 +160,10 @@ pub fn mount(
         let background = session.spawn()?;
         let supervised = Arc::clone(&shared);
         let notifier = Arc::clone(&kernel);
+        let files = Arc::clone(&open_files);
         std::thread::Builder::new()
             .name("mediafs-mount".to_owned())
-            .spawn(move || supervised.see_it_end(background, &notifier))?;
+            .spawn(move || supervised.see_it_end(background, &notifier, &files))?;
         Ok(kernel)
     };
     match start() {
@@ -165,12 +172,14 @@ pub fn mount(
             Ok(Mounted {
                 shared,
                 passthrough,
+                open_files,
                 kernel,
             })
         }
         Err(source) => {
             let path = point.path.clone();
             let _ = detach(&path, Detach::ByForce);
+            open_files.end();
             Err(MountError::Start { path, source })
         }
     }
@@ -232,25 +241,6 @@ fn open_session(
     })
 }
 
-/// Registers a file in memory to see whether the kernel lets us. The registration stays until the mount ends,
-/// as the library has no way to take it back outside an `open`; it costs an empty file in memory.
-#[cfg(target_os = "linux")]
-fn probe_passthrough(device: &std::os::fd::OwnedFd) -> Passthrough {
-    let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)
-        .map_err(io::Error::from)
-        .and_then(|file| fuser::BackingId::create_raw(device, file));
-    match probe.map_err(|error| error.raw_os_error()) {
-        Ok(_) => Passthrough::InForce,
-        Err(Some(libc::EPERM)) => Passthrough::NotPermitted,
-        Err(errno) => Passthrough::Refused(errno.unwrap_or(libc::EIO)),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn probe_passthrough(_device: &std::os::fd::OwnedFd) -> Passthrough {
-    Passthrough::NotOffered
-}
-
 impl Mounted {
     /// Where the drive is, absolute and without symbolic links.
     #[must_use]
@@ -258,10 +248,17 @@ impl Mounted {
         &self.shared.path
     }
 
-    /// Is passthrough used, and if not, why.
+    /// Is passthrough used, and if not, why. While the mount lives this changes only if the helper is lost.
     #[must_use]
     pub fn passthrough(&self) -> Passthrough {
-        self.passthrough
+        match self.passthrough {
+            Passthrough::ByHelper
+                if !self.open_files.tries_passthrough() && self.has_ended().is_none() =>
+            {
+                Passthrough::HelperLost
+            }
+            told => told,
+        }
     }
 
     /// Why the mount has ended; `None` while it lives.
@@ -335,9 +332,10 @@ impl std::fmt::Debug for Mounted {
 
 impl Shared {
     /// Runs on a thread of its own: waits for the dispatch threads and tells everybody.
-    fn see_it_end(&self, session: BackgroundSession, kernel: &KernelCache) {
+    fn see_it_end(&self, session: BackgroundSession, kernel: &KernelCache, files: &OpenFiles) {
         let result = session.join();
         kernel.stop();
+        files.end();
         self.ending.send_replace(true);
         self.remove_remains();
         let ended = match result {

@@ -9,21 +9,52 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fuser::BackingId;
+use fuser::{BackingId, FileHandle, FopenFlags, ReplyOpen};
 use parking_lot::Mutex;
 
 use crate::drive::{HandleId, NodeId};
 use crate::limits::shrink_sparse;
+#[cfg(target_os = "linux")]
+use crate::passthrough::{Helper, Lent};
 
 /// What the handles of a node that are open now have chosen.
 #[derive(Clone)]
 pub(super) enum Served {
     /// The kernel reads the file itself.
-    Passthrough(Arc<BackingId>),
+    Passthrough(Arc<Backing>),
     /// The kernel keeps pages that the drive answered.
     PageCache,
+}
+
+/// A file that is registered with the kernel, until this is dropped.
+pub(super) enum Backing {
+    /// By this process.
+    Own(BackingId),
+    /// By the helper.
+    #[cfg(target_os = "linux")]
+    Lent(Lent),
+}
+
+impl Backing {
+    /// Replies that the kernel reads this file by itself.
+    pub(super) fn opened(&self, reply: ReplyOpen, handle: FileHandle, flags: FopenFlags) {
+        match self {
+            Self::Own(backing) => reply.opened_passthrough(handle, flags, backing),
+            #[cfg(target_os = "linux")]
+            Self::Lent(lent) => {
+                // SAFETY: the helper has registered it with this connection, and closes it when `lent` is
+                // dropped, which outlives the wrapper.
+                let backing = unsafe { reply.wrap_backing(lent.id()) };
+                reply.opened_passthrough(handle, flags, &backing);
+                // The library would close it, which is the helper's to do.
+                let _ = backing.into_raw();
+            }
+        }
+    }
 }
 
 struct OpenNode {
@@ -42,6 +73,9 @@ struct Table {
 pub(super) struct OpenFiles {
     table: Mutex<Table>,
     passthrough: AtomicBool,
+    /// Who registers files, where this process may not.
+    #[cfg(target_os = "linux")]
+    helper: OnceLock<Arc<Helper>>,
 }
 
 impl OpenFiles {
@@ -50,7 +84,29 @@ impl OpenFiles {
         Self {
             table: Mutex::default(),
             passthrough: AtomicBool::new(passthrough),
+            #[cfg(target_os = "linux")]
+            helper: OnceLock::new(),
         }
+    }
+
+    /// From now on files are registered by this helper. To be called once.
+    #[cfg(target_os = "linux")]
+    pub(super) fn use_helper(&self, helper: Arc<Helper>) {
+        let _ = self.helper.set(helper);
+    }
+
+    /// The mount has ended, and with it what was registered.
+    pub(super) fn end(&self) {
+        self.give_up_passthrough();
+        #[cfg(target_os = "linux")]
+        if let Some(helper) = self.helper.get() {
+            helper.stop();
+        }
+    }
+
+    /// Is passthrough still tried?
+    pub(super) fn tries_passthrough(&self) -> bool {
+        self.passthrough.load(Ordering::Relaxed)
     }
 
     /// Passthrough is not tried any more. What is open already stays as it is.
@@ -72,7 +128,8 @@ impl OpenFiles {
             open.handles += 1;
             return open.served.clone();
         }
-        // Registering takes a microsecond and no I/O; doing it under the lock keeps two first handles apart.
+        // Registering takes a microsecond and no I/O (by the helper some tens of them, and never more than its
+        // patience); doing it under the lock keeps two first handles apart.
         let served = self.choose(file, register);
         table.nodes.insert(
             node,
@@ -85,16 +142,19 @@ impl OpenFiles {
     }
 
     fn choose(&self, file: &File, register: impl FnOnce(&File) -> io::Result<BackingId>) -> Served {
-        if !self.passthrough.load(Ordering::Relaxed) {
+        if !self.tries_passthrough() {
             return Served::PageCache;
         }
-        match register(file) {
+        match self.register(file, register) {
             Ok(backing) => Served::Passthrough(Arc::new(backing)),
             Err(error) => {
                 if error.raw_os_error() == Some(libc::EPERM) {
                     tracing::info!(
                         "passthrough is not permitted to this process; the page cache is used"
                     );
+                    self.give_up_passthrough();
+                } else if self.helper_is_lost() {
+                    tracing::warn!(%error, "the passthrough helper is gone; the page cache is used");
                     self.give_up_passthrough();
                 } else {
                     tracing::debug!(%error, "no passthrough for this file; the page cache is used");
@@ -104,8 +164,30 @@ impl OpenFiles {
         }
     }
 
+    fn register(
+        &self,
+        file: &File,
+        register: impl FnOnce(&File) -> io::Result<BackingId>,
+    ) -> io::Result<Backing> {
+        #[cfg(target_os = "linux")]
+        if let Some(helper) = self.helper.get() {
+            return helper.open(file).map(Backing::Lent);
+        }
+        register(file).map(Backing::Own)
+    }
+
+    fn helper_is_lost(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if let Some(helper) = self.helper.get() {
+            return !helper.is_running();
+        }
+        false
+    }
+
     /// A handle is closed. A backing id goes with the last handle of its node.
     pub(super) fn release(&self, handle: HandleId) {
+        // What the node was served by goes when nothing is locked any more: the helper may have to be asked.
+        let mut last = None;
         let mut table = self.table.lock();
         let Some(node) = table.handles.remove(&handle) else {
             return;
@@ -115,10 +197,12 @@ impl OpenFiles {
         };
         open.handles -= 1;
         if open.handles == 0 {
-            table.nodes.remove(&node);
+            last = table.nodes.remove(&node);
             shrink_sparse(&mut table.nodes);
         }
         shrink_sparse(&mut table.handles);
+        drop(table);
+        drop(last);
     }
 
     /// How many nodes have a binding handle.

@@ -52,6 +52,22 @@ pub struct MountEntry {
 }
 
 impl MountEntry {
+    /// Where in the file system `path` is, counted from the top of the file system and not of the mount; `None` if
+    /// it is not beneath the mount point. The two differ for bind mounts and subvolumes.
+    #[must_use]
+    pub fn within(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.mount_point).ok()?;
+        Some(joined(&self.root, below))
+    }
+
+    /// Where a path in the file system is seen through this mount; `None` if it is not in the part that is mounted.
+    /// The other way round than [`MountEntry::within`].
+    #[must_use]
+    pub fn seen_at(&self, within: &Path) -> Option<PathBuf> {
+        let below = within.strip_prefix(&self.root).ok()?;
+        Some(joined(&self.mount_point, below))
+    }
+
     /// The value of `name=…` among the options of the file system.
     #[must_use]
     pub fn super_option(&self, name: &str) -> Option<&OsStr> {
@@ -121,6 +137,15 @@ impl MountTable {
     #[must_use]
     pub fn holding(&self, path: &Path) -> Option<&MountEntry> {
         path.ancestors().find_map(|ancestor| self.at(ancestor))
+    }
+}
+
+/// Without the slash that joining nothing would leave at the end.
+fn joined(top: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() {
+        top.to_owned()
+    } else {
+        top.join(below)
     }
 }
 
@@ -234,6 +259,34 @@ mod tests {
         assert_eq!(unescape(b"a\\9999\\"), "a\\9999\\");
         assert_eq!(unescape(b"\\777"), "\\777");
         assert_eq!(unescape(b"\\303\\251"), "\u{e9}");
+    }
+
+    #[test]
+    fn a_path_is_found_again_through_another_mount() {
+        let table = MountTable::parse(
+            b"40 22 0:39 / /mnt/all rw - btrfs /dev/sda rw\n\
+            41 22 0:39 /takes /mnt/takes rw - btrfs /dev/sda rw\n\
+            42 22 0:39 /takes/old /mnt/old rw - btrfs /dev/sda rw",
+        );
+        let [all, takes, old] = table.entries() else {
+            panic!("three mounts");
+        };
+        let path = Path::new("/mnt/takes/old/kick.wav");
+        let within = takes.within(path).unwrap();
+        assert_eq!(within, Path::new("/takes/old/kick.wav"));
+        for (mount, seen) in [
+            (all, "/mnt/all/takes/old/kick.wav"),
+            (takes, "/mnt/takes/old/kick.wav"),
+            (old, "/mnt/old/kick.wav"),
+        ] {
+            assert_eq!(mount.seen_at(&within).as_deref(), Some(Path::new(seen)));
+        }
+        assert_eq!(takes.within(Path::new("/mnt/all/x")), None);
+        assert_eq!(takes.within(Path::new("/mnt/takes2")), None);
+        assert_eq!(old.seen_at(Path::new("/takes/new.wav")), None);
+        let top = takes.within(Path::new("/mnt/takes")).unwrap();
+        assert_eq!(top.as_os_str(), "/takes");
+        assert_eq!(takes.seen_at(&top).unwrap().as_os_str(), "/mnt/takes");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Which, WirePath};
 use crate::control::events::ProcessName;
 use crate::control::tasks::TaskInfo;
-use crate::model::{Availability, MediaId, Playable, Storage};
+use crate::model::{Availability, MediaId, ObjectHash, Playable, Storage};
 
 /// Some items.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -157,4 +157,69 @@ pub struct SilenceOf {
     pub bytes: u64,
     /// Since when, in milliseconds since 1970.
     pub since: u64,
+}
+
+/// Of `media.standIn`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandInParams {
+    /// Of the file, in bytes.
+    pub size: u64,
+    /// Of the whole file.
+    pub blake3: ObjectHash,
+    /// Its name, by which a copy that is silent in part is looked for.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// What a file is.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandInAnswer {
+    /// All of it is silence in the place of this item.
+    pub silence_of: Option<StandIn>,
+    /// It has the name and size of these items, but other bytes: it may be silent in part.
+    pub suspects: Vec<StandIn>,
+}
+
+/// An item that a file stands in for.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandIn {
+    /// Which.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+    /// On the drive, relative to the mount.
+    pub path: String,
+    /// What a player gets now.
+    pub playable: Playable,
+    /// Of its bytes, once it is known.
+    pub blake3: Option<ObjectHash>,
+}
+
+/// Of `media.silence`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SilenceParams {
+    /// Whose.
+    #[serde(flatten)]
+    pub item: Which,
+    /// From where, in bytes.
+    pub offset: u64,
+    /// How much, in bytes; at most [`SilenceParams::MOST`].
+    pub length: u32,
+}
+
+impl SilenceParams {
+    /// Most bytes of an answer.
+    pub const MOST: u32 = 256 * 1024;
+}
+
+/// Bytes of silence.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SilenceBytes {
+    /// Two hexadecimal digits a byte; none: there is no silence of it.
+    pub hex: String,
 }

@@ -253,7 +253,7 @@ impl<'e> Copier<'e> {
         };
         let there = self
             .engine
-            .root_here(&base.path)
+            .root_above(&base.path, &path)
             .and_then(|root| root.file(&path));
         Ok(match there {
             Ok(_) => None,

@@ -302,7 +302,7 @@ pub(super) fn see_reference(
         }
         return Ok(observe(writer, folder, name, prepared.evidence)?);
     }
-    let root = engine.root_here(&prepared.base.path)?;
+    let root = engine.root_above(&prepared.base.path, relative)?;
     let folder = Engine::ensure_folder(writer, &root, &prepared.base, parent)?.ok_or_else(gone)?;
     let handle = root.folder(parent).map_err(|_| gone())?;
     let seen = handle.look(name)?.ok_or_else(gone)?;
