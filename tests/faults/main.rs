@@ -11,6 +11,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod copies;
+mod interrupting;
+mod killed;
+mod looking;
 mod matrix;
+mod rclone;
 mod requests;
 mod scene;

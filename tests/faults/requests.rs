@@ -12,7 +12,7 @@ use crate::scene::{
     Control, Latencies, PLAYER_BOUND, Sound, cloud, configure, in_root, mount, read_timed,
 };
 use crate::support::cloud::{Fault, Op};
-use crate::support::players::{Class, How, Outcome, Running};
+use crate::support::players::{Class, Content, How, Outcome, Running, compare};
 use crate::support::{Home, wait_until};
 
 /// Requests that are measured; more where `MEDIAFS_FAULTS_REQUESTS` says so.
@@ -27,65 +27,71 @@ fn requests() -> usize {
     wanted.map_or(REQUESTS, |wanted| wanted.parse().expect("a number"))
 }
 
-#[test]
-fn players_are_answered_in_time_whatever_hangs() {
+/// Players that open and read all sounds of a cloud again and again while `fault` is on its reads.
+fn players_are_answered_in_time(fault: Fault) {
     const PLAYERS: usize = 2;
     const SOUNDS: u32 = 40;
     let home = Home::new();
-    let hangs = cloud(&home, "hangs");
+    let wrong = cloud(&home, "wrong");
     let sounds: Vec<Sound> = (0..SOUNDS).map(|n| Sound::new(50_000, n)).collect();
     for (n, sound) in sounds.iter().enumerate() {
-        hangs.put(format!("{n}.wav"), (*sound.bytes).clone());
+        wrong.put(format!("{n}.wav"), (*sound.bytes).clone());
     }
-    let _drive = mount(&home, &[hangs.mount_point()]);
+    let _drive = mount(&home, &[wrong.mount_point()]);
     home.wait_for_items(sounds.len());
 
-    let hung = hangs.inject(Fault::Hung.on(Op::READ));
-    let folder = home.on_drive(".as/player").join(in_root("hangs", ""));
+    let injected = wrong.inject(fault.on(Op::READ));
+    let folder = home.on_drive(".as/player").join(in_root("wrong", ""));
     let wanted = requests();
     let control = Control::start();
     let done = AtomicUsize::new(0);
     let mut latencies = Latencies::default();
     std::thread::scope(|scope| {
+        let play = |player: usize| {
+            let mut latencies = Latencies::default();
+            let mut n = player;
+            while done.load(Ordering::Relaxed) < wanted {
+                let sound = &sounds[n % sounds.len()];
+                let path = folder.join(format!("{}.wav", n % sounds.len()));
+                let before = latencies.count();
+                let read = read_timed(&path, &mut latencies).unwrap();
+                assert_eq!(read.len(), sound.bytes.len());
+                assert_ne!(compare(&read, 0, sound.truth()), Content::Wrong);
+                done.fetch_add(latencies.count() - before, Ordering::Relaxed);
+                n += PLAYERS;
+                // As one who plays; a loop without rest would measure itself.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            latencies
+        };
         let players: Vec<_> = (0..PLAYERS)
-            .map(|player| {
-                let (folder, sounds, done) = (&folder, &sounds, &done);
-                scope.spawn(move || {
-                    let mut latencies = Latencies::default();
-                    let mut n = player;
-                    while done.load(Ordering::Relaxed) < wanted {
-                        let sound = &sounds[n % sounds.len()];
-                        let path = folder.join(format!("{}.wav", n % sounds.len()));
-                        let before = latencies.count();
-                        let read = read_timed(&path, &mut latencies).unwrap();
-                        assert_eq!(read, *sound.placeholder, "all of it is silence");
-                        done.fetch_add(latencies.count() - before, Ordering::Relaxed);
-                        n += PLAYERS;
-                        // As one who plays; a loop without rest would measure itself.
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
-                    latencies
-                })
-            })
+            .map(|player| scope.spawn(move || play(player)))
             .collect();
         for player in players {
             latencies.extend(&player.join().unwrap());
         }
     });
     let late = control.stop();
-    eprintln!("hung source: {latencies}; the machine was late by up to {late:?}");
-    assert!(hangs.hits(hung) > 0, "nobody met the fault");
+    eprintln!("{fault:?}: {latencies}; the machine was late by up to {late:?}");
+    assert!(wrong.hits(injected) > 0, "nobody met the fault");
     assert!(latencies.count() >= wanted);
-    assert!(
-        latencies.permille(999) <= PLAYER_BOUND,
-        "p99.9 is {:?}",
-        latencies.permille(999)
-    );
-    assert!(
-        latencies.worst() <= PLAYER_BOUND + late,
-        "the worst is {:?}",
-        latencies.worst()
-    );
+    let (most, worst) = (latencies.permille(999), latencies.worst());
+    assert!(most <= PLAYER_BOUND, "p99.9 is {most:?}");
+    assert!(worst <= PLAYER_BOUND + late, "the worst is {worst:?}");
+}
+
+#[test]
+fn players_are_answered_in_time_while_a_source_hangs() {
+    players_are_answered_in_time(Fault::Hung);
+}
+
+/// Who has waited in vain waits no more before the source has answered; this one always does, and always too late.
+#[test]
+fn players_are_answered_in_time_while_a_source_is_slow() {
+    players_are_answered_in_time(Fault::Slow {
+        latency: Duration::from_millis(60),
+        bytes_per_second: 100_000,
+    });
 }
 
 /// What a daemon holds.
@@ -158,7 +164,7 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
     for (n, sound) in sounds.iter().enumerate() {
         hangs.put(format!("{n}.wav"), (*sound.bytes).clone());
     }
-    let (healthy, trusted) = (Sound::new(1_000_000, 1000), Sound::new(50_000, 1001));
+    let (healthy, trusted) = (Sound::new(2_000_000, 1000), Sound::new(50_000, 1001));
     well.put("kick.wav", (*healthy.bytes).clone());
     std::fs::write(home.library().join("own.wav"), &*trusted.bytes).unwrap();
     let roots = [hangs.mount_point(), well.mount_point(), &home.library()];
@@ -169,10 +175,10 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
         (player.join(in_root("well", "kick.wav")), healthy.clone()),
         (player.join(in_root("library", "own.wav")), trusted),
     ];
-    // A stream as long as it is not whole, which takes more than a minute.
+    // A stream as long as it is not whole, which takes half a minute.
     let slow = Fault::Slow {
         latency: Duration::from_millis(2),
-        bytes_per_second: 60_000,
+        bytes_per_second: 300_000,
     };
     let rest = well.inject(slow.on(Op::READ).beyond(512 << 10));
     wait_until(Duration::from_secs(10), "the beginning of a stream", || {
@@ -284,4 +290,47 @@ pub fn is_clean(home: &Home) {
         .filter(|check| check["state"] == "fail")
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn a_source_that_has_become_slow_brings_all_the_same() {
+    let home = Home::new();
+    let cloud = cloud(&home, "slow");
+    let sounds = [Sound::new(1_500_000, 1), Sound::new(400_000, 2)];
+    for (n, sound) in sounds.iter().enumerate() {
+        cloud.put(format!("{n}.wav"), (*sound.bytes).clone());
+    }
+    let _drive = mount(&home, &[cloud.mount_point()]);
+    home.wait_for_items(sounds.len());
+    let path = |n: usize| home.on_drive(in_root("slow", format!("{n}.wav")));
+    // So fast at first that much is asked for at a time.
+    assert_eq!(std::fs::read(path(0)).unwrap(), *sounds[0].bytes);
+    let slow = Fault::Slow {
+        latency: Duration::from_millis(50),
+        bytes_per_second: 50_000,
+    };
+    let slow = cloud.inject(slow.on(Op::READ));
+    let words = ["hydrate", "--wait"].map(PathBuf::from);
+    let mut hydrating = home
+        .command(words.iter().chain([&path(1)]))
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let mut ended = None;
+    while ended.is_none() && begun.elapsed() < Duration::from_secs(75) {
+        ended = hydrating.try_wait().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    if ended.is_none() {
+        hydrating.kill().unwrap();
+        hydrating.wait().unwrap();
+    }
+    assert!(cloud.hits(slow) > 0);
+    assert!(
+        ended.is_some_and(|status| status.success()),
+        "not in {:?}",
+        begun.elapsed()
+    );
+    eprintln!("1.6 MB at 50 kB/s came in {:?}", begun.elapsed());
+    assert_eq!(std::fs::read(path(1)).unwrap(), *sounds[1].bytes);
 }
