@@ -401,6 +401,11 @@ impl Partial {
         self.filling.state.lock().keep = true;
     }
 
+    /// Takes back [`Self::keep`]: what has arrived turned out to be worth nothing.
+    pub fn unkeep(&self) {
+        self.filling.state.lock().keep = false;
+    }
+
     /// Gives it up: what has arrived is thrown away and what was reserved is given back, now, for all handles.
     ///
     /// # Errors

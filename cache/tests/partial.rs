@@ -223,6 +223,20 @@ fn what_is_kept_is_gone_on_with_by_the_next_run() {
 }
 
 #[test]
+fn what_was_to_be_kept_and_is_no_longer_is_thrown_away() {
+    let (_folder, store) = new_store(1000);
+    let bytes = sound(1, 600);
+    let partial = store.begin_partial(spec("a", &bytes)).unwrap();
+    fill(&partial, &bytes, 100..200);
+    partial.keep();
+    partial.unkeep();
+    drop(partial);
+    assert_eq!(store.dormant_partials().unwrap(), []);
+    assert_eq!(store.usage().unwrap().used(), 0);
+    assert_books_agree(&store);
+}
+
+#[test]
 fn another_size_or_name_under_the_same_key_begins_anew() {
     let (_folder, store) = new_store(1000);
     let (old, new) = (sound(1, 600), sound(2, 500));

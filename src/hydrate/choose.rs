@@ -95,7 +95,7 @@ fn first_of(
     awaited: bool,
     now: Instant,
 ) -> Option<Range<u64>> {
-    let paused = task.retry_at.is_some_and(|at| at > now);
+    let paused = task.pauses(now);
     if paused && !awaited {
         return None;
     }

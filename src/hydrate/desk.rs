@@ -137,14 +137,19 @@ fn do_job(shared: &Arc<Shared>, state: &mut MutexGuard<'_, State>, job: Job) {
     }
 }
 
-fn open(store: &OpenStore, wanted: &Wanted) -> Result<Body, CacheError> {
-    let store = store()?;
-    if let Some(expected) = wanted.expected
-        && let Some(object) = store.open_object(&ObjectId::from_bytes(expected.0))?
-    {
-        return Ok(Body::Object(object));
+fn open(store: &OpenStore, wanted: &Wanted) -> Result<Body, HydrateError> {
+    let opened = store().and_then(|store| {
+        let expected = wanted.expected.map(|hash| ObjectId::from_bytes(hash.0));
+        match expected.map(|id| store.open_object(&id)).transpose()? {
+            Some(Some(object)) => Ok(Body::Object(object)),
+            Some(None) | None => store.begin_partial(wanted.spec()).map(Body::Partial),
+        }
+    });
+    match opened.map_err(|error| of_cache(&error))? {
+        // The bytes that are wanted never had the size that is.
+        Body::Object(object) if object.size() != wanted.size => Err(HydrateError::Changed),
+        body => Ok(body),
     }
-    store.begin_partial(wanted.spec()).map(Body::Partial)
 }
 
 fn complete(link: &Link) -> Result<ObjectHash, HydrateError> {
@@ -162,12 +167,12 @@ fn opened_task(
     shared: &Arc<Shared>,
     state: &mut MutexGuard<'_, State>,
     id: TaskId,
-    opened: Result<Body, CacheError>,
+    opened: Result<Body, HydrateError>,
 ) {
     let now = shared.clock.now();
     let body = match opened {
         Ok(body) => body,
-        Err(error) => return state.end(id, Err(of_cache(&error)), now),
+        Err(why) => return state.end(id, Err(why), now),
     };
     let Some(task) = state.tasks.get_mut(&id) else {
         // It was cancelled meanwhile.

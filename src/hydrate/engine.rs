@@ -165,6 +165,7 @@ impl Hydrator {
                 task.asked = task.asked.max_by_priority(why);
                 task.tries_at_once();
             }
+            state.queue(id);
             if state.stopping {
                 state.end(id, Err(HydrateError::ShutDown), now);
             } else {
@@ -182,6 +183,7 @@ impl Hydrator {
             if let Some(task) = state.tasks.get_mut(&id) {
                 task.asked = None;
                 task.goes_on = true;
+                state.queue(id);
                 state.tell(id, now);
             }
         });
@@ -320,6 +322,26 @@ impl Hydrator {
             }
         }
         state.threads == 0
+    }
+}
+
+#[cfg(test)]
+impl Hydrator {
+    /// How many threads there are.
+    pub(super) fn threads(&self) -> usize {
+        self.shared.lock().threads
+    }
+
+    /// How many reads are under way, or what they brought is being stored.
+    pub(super) fn reads(&self) -> usize {
+        let state = self.shared.lock();
+        state.sources.values().map(|source| source.reads).sum()
+    }
+
+    /// True while the cache is asked for something that was opened.
+    pub(super) fn is_opening(&self) -> bool {
+        let state = self.shared.lock();
+        state.tasks.values().any(|task| task.step == Step::Opening)
     }
 }
 

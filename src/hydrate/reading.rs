@@ -35,8 +35,9 @@ struct Read {
     range: Range<u64>,
     awaited: bool,
     cancel: Arc<AtomicBool>,
-    /// How often the task had failed, and the source changed, when it began.
-    failures: u32,
+    /// In which round of tries it began; `None` if the task paused, and somebody waits for another part of it.
+    round: Option<u64>,
+    /// How often the source had changed.
     epoch: u64,
     /// It tries whether the source answers again.
     probe: bool,
@@ -212,7 +213,7 @@ impl State {
             range,
             awaited,
             cancel: Arc::clone(&task.link.cancel),
-            failures: task.failures,
+            round: (!task.pauses(now)).then_some(task.round),
             epoch: source.epoch,
             probe,
             wanted,
@@ -257,16 +258,14 @@ impl State {
             };
             self.open_queued(number, now);
         }
+        if timely && matches!(&result, Ok(_) | Err(FetchError::Changed | FetchError::Gone)) {
+            self.answered(number, now);
+        }
         match result {
-            Ok(stored) => {
-                self.came(read, timely, took, now);
-                match stored {
-                    Ok(()) => self.arrived(read, now),
-                    // Somebody else completed it or gave it up.
-                    Err(CacheError::Closed { .. }) if !self.is_filling(read.task) => {}
-                    Err(error) => self.end(read.task, Err(of_cache(&error)), now),
-                }
-            }
+            Ok(Ok(())) => self.arrived(read, took, now),
+            // An earlier task's read brought the same, and all is here.
+            Ok(Err(CacheError::Closed { .. })) if self.is_completing(read.task) => {}
+            Ok(Err(error)) => self.end(read.task, Err(of_cache(&error)), now),
             Err(FetchError::Changed) => self.end(read.task, Err(HydrateError::Changed), now),
             Err(FetchError::Gone) => self.end(read.task, Err(HydrateError::Gone), now),
             Err(FetchError::Offline { reason }) if timely => {
@@ -291,9 +290,9 @@ impl State {
         }
     }
 
-    fn is_filling(&self, id: TaskId) -> bool {
+    fn is_completing(&self, id: TaskId) -> bool {
         let task = self.tasks.get(&id);
-        task.is_some_and(|task| task.step == Step::Filling)
+        task.is_some_and(|task| task.step == Step::Completing)
     }
 
     fn suspend(&mut self, number: SourceNo, standing: Standing, why: &HydrateError, now: Instant) {
@@ -303,22 +302,20 @@ impl State {
         self.answer_source(number, why, now);
     }
 
-    /// The source answered.
-    fn came(&mut self, read: &Read, timely: bool, took: Duration, now: Instant) {
-        let number = read.wanted.source;
-        let Some(source) = self.sources.get_mut(&number) else {
+    /// Bytes are in the cache, if the task was not over before. If it ended while they were being stored, another task
+    /// that began since may have the same partial object, and did not see them come.
+    fn arrived(&mut self, read: &Read, took: Duration, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&read.wanted.source) {
+            source.brought(read.range.end - read.range.start, took);
+        }
+        let id = if self.tasks.contains_key(&read.task) {
+            read.task
+        } else if let Some(id) = self.live.get(&read.wanted) {
+            *id
+        } else {
             return;
         };
-        source.brought(read.range.end - read.range.start, took);
-        if timely {
-            self.answered(number);
-            self.open_queued(number, now);
-        }
-    }
-
-    /// Bytes are in the cache.
-    fn arrived(&mut self, read: &Read, now: Instant) {
-        let Some(task) = self.tasks.get_mut(&read.task) else {
+        let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
         task.link
@@ -327,25 +324,27 @@ impl State {
             .add(read.range.end - read.range.start, now);
         // What goes well elsewhere says nothing of what failed.
         task.sore.remove(read.range.clone());
-        if task.sore.is_empty() {
+        if task.failures > 0 && task.sore.is_empty() {
             task.tries_at_once();
             task.trouble = None;
         }
         task.answer_arrived();
-        self.complete_if_whole(read.task);
-        self.tell_progress(read.task, now);
+        self.complete_if_whole(id);
+        self.tell_progress(id, now);
     }
 
-    /// Nothing came for a task; of several reads that were under way at once only the first counts.
+    /// Nothing came for a task. Of several reads that were under way at once only the first counts, and none that began
+    /// in a pause.
     fn fail(&mut self, read: &Read, why: HydrateError, transient: bool, now: Instant) {
         let Some(task) = self.tasks.get_mut(&read.task) else {
             return;
         };
-        if transient && task.failures != read.failures {
+        if transient && read.round != Some(task.round) {
             task.sore.insert(read.range.clone());
             return;
         }
         task.failures += 1;
+        task.round += 1;
         if !transient || task.failures >= self.limits.tries {
             return self.end(read.task, Err(why), now);
         }

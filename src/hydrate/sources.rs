@@ -1,5 +1,6 @@
 //! What is known of a source: how it stands, who works for it, and how fast it is.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Condvar;
 
 use super::error::HydrateError;
-use super::task::TaskId;
+use super::task::{Priority, TaskId};
 
 /// A read that somebody waits for, in bytes.
 const AWAITED: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 10;
@@ -21,7 +22,8 @@ const UNAWAITED_TIME: Duration = Duration::from_millis(500);
 pub(super) struct Source {
     /// Tasks that have a partial object, or get one.
     pub(super) active: BTreeSet<TaskId>,
-    pub(super) queued: BTreeSet<TaskId>,
+    /// Tasks that hold no room in the cache, in the order in which they get it.
+    pub(super) queued: BTreeSet<(Reverse<Priority>, TaskId)>,
     pub(super) standing: Standing,
     /// Counts how often somebody said that it is back or away. What a read says that began before is stale.
     pub(super) epoch: u64,
@@ -32,6 +34,8 @@ pub(super) struct Source {
     pub(super) unawaited: usize,
     /// There may be something to read.
     pub(super) work: Arc<Condvar>,
+    /// That it answered is in the news already.
+    pub(super) in_news: bool,
     /// Bytes in a second that one read brings.
     speed: Option<f64>,
 }

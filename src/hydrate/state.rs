@@ -1,8 +1,10 @@
 //! All tasks and sources, and what each change means for those who wait. Under one lock, and nothing here blocks.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mediafs_cache::RangeSet;
@@ -57,12 +59,17 @@ pub(super) struct Task {
     pub(super) began: bool,
     /// How often in a row reading failed.
     pub(super) failures: u32,
+    /// Counts the rounds of tries, so that a failure that belongs to an earlier one does not count.
+    pub(super) round: u64,
     pub(super) retry_at: Option<Instant>,
     /// What failed and did not come since.
     pub(super) sore: RangeSet,
     pub(super) trouble: Option<HydrateError>,
     pub(super) watchers: Vec<oneshot::Sender<TaskState>>,
     told_at: Option<Instant>,
+    /// It is in the news already.
+    pub(super) in_news: bool,
+    queued_as: Priority,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,8 +120,14 @@ impl Task {
         }
     }
 
+    /// It waits for its next try.
+    pub(super) fn pauses(&self, now: Instant) -> bool {
+        self.retry_at.is_some_and(|at| at > now)
+    }
+
     pub(super) fn tries_at_once(&mut self) {
         self.failures = 0;
+        self.round += 1;
         self.retry_at = None;
         self.sore = RangeSet::new();
     }
@@ -181,17 +194,33 @@ impl State {
             in_flight: RangeSet::new(),
             began: false,
             failures: 0,
+            round: 0,
             retry_at: None,
             sore: RangeSet::new(),
             trouble: None,
             watchers: Vec::new(),
             told_at: None,
+            in_news: false,
+            queued_as: Priority::default(),
         };
         self.tasks.insert(id, task);
         self.live.insert(wanted.clone(), id);
-        let source = self.sources.entry(wanted.source).or_default();
-        source.queued.insert(id);
+        self.queue(id);
         id
+    }
+
+    /// Puts a task that is queued where it belongs now.
+    pub(super) fn queue(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        if task.step != Step::Queued {
+            return;
+        }
+        let source = self.sources.entry(task.link.wanted.source).or_default();
+        source.queued.remove(&(Reverse(task.queued_as), id));
+        task.queued_as = task.priority();
+        source.queued.insert((Reverse(task.queued_as), id));
     }
 
     /// Lets the desk open the partial object of a queued task.
@@ -204,7 +233,7 @@ impl State {
         }
         task.step = Step::Opening;
         let source = self.sources.entry(task.link.wanted.source).or_default();
-        source.queued.remove(&id);
+        source.queued.remove(&(Reverse(task.queued_as), id));
         source.active.insert(id);
         self.desk.push(Job::Open(id));
     }
@@ -221,16 +250,10 @@ impl State {
         if self.stopping || source.standing.refuses(now).is_some() {
             return None;
         }
-        let priority = |id: &TaskId| self.tasks.get(id).map(Task::priority).unwrap_or_default();
-        let next = source
-            .queued
-            .iter()
-            .max_by_key(|id| (priority(id), std::cmp::Reverse(**id)))?;
-        let begun = source.active.iter().filter(|id| {
-            let task = self.tasks.get(id);
-            task.is_some_and(|task| task.streams.is_empty()) && priority(id) >= priority(next)
-        });
-        (begun.count() < self.limits.begun.max(1)).then_some(*next)
+        let (Reverse(priority), next) = *source.queued.first()?;
+        let tasks = source.active.iter().filter_map(|id| self.tasks.get(id));
+        let begun = tasks.filter(|task| task.streams.is_empty() && task.priority() >= priority);
+        (begun.count() < self.limits.begun.max(1)).then_some(next)
     }
 
     /// Somebody left or came: what follows for a task.
@@ -255,7 +278,7 @@ impl State {
         self.live.remove(&wanted);
         if let Some(source) = self.sources.get_mut(&wanted.source) {
             source.active.remove(&id);
-            source.queued.remove(&id);
+            source.queued.remove(&(Reverse(task.queued_as), id));
         }
         let phase = match &end {
             Ok(object) => {
@@ -272,15 +295,16 @@ impl State {
             }
         };
         if let Err(reason) = &end
-            && !reason.spoils()
             && let Some(partial) = task.link.partial()
-            && partial.arrived_bytes() > 0
         {
-            partial.keep();
+            if reason.spoils() || partial.arrived_bytes() == 0 {
+                // An earlier task for the same may have wanted to keep it.
+                partial.unkeep();
+            } else {
+                partial.keep();
+            }
         }
-        task.link
-            .cancel
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+        task.link.cancel.store(true, Ordering::Relaxed);
         // Told apart from a task that runs by whoever still has a stream.
         let _ = task.link.end.set(end.clone());
         let last = task.snapshot(phase, now);
@@ -294,7 +318,7 @@ impl State {
         while self.over.len() > self.limits.remembered {
             self.over.pop_front();
         }
-        self.push_news(last);
+        self.news.push_back(News::Over(Box::new(last)));
         self.desk.push(Job::LetGo(task.link));
         self.open_queued(wanted.source, now);
     }
@@ -350,9 +374,9 @@ impl State {
     pub(super) fn tell(&mut self, id: TaskId, now: Instant) {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.told_at = Some(now);
-        }
-        if let Some(state) = self.state_of(id, now) {
-            self.push_news(state);
+            if !std::mem::replace(&mut task.in_news, true) {
+                self.news.push_back(News::Task(id));
+            }
         }
     }
 
@@ -364,20 +388,17 @@ impl State {
         }
     }
 
-    /// What was to be told of the same task, and was not, is stale.
-    fn push_news(&mut self, state: TaskState) {
-        self.news
-            .retain(|news| !matches!(news, News::Task(old) if old.id == state.id));
-        self.news.push_back(News::Task(state));
-    }
-
-    pub(super) fn answered(&mut self, source: SourceNo) {
-        let known = |news: &News| matches!(news, News::Answered(other) if *other == source);
-        if !self.news.iter().any(known) {
+    /// It answers.
+    pub(super) fn answered(&mut self, source: SourceNo, now: Instant) {
+        let Some(known) = self.sources.get_mut(&source) else {
+            return;
+        };
+        let before = std::mem::take(&mut known.standing);
+        if !std::mem::replace(&mut known.in_news, true) {
             self.news.push_back(News::Answered(source));
         }
-        if let Some(source) = self.sources.get_mut(&source) {
-            source.standing = Standing::Answers;
+        if before != Standing::Answers {
+            self.open_queued(source, now);
         }
     }
 }

@@ -67,7 +67,8 @@ impl Stream {
     }
 
     /// Reads at `offset` if all that fits into `buffer`, as far as the file reaches, has arrived: how much that is, 0
-    /// at the end. `None` otherwise: wait for it, and that says whether it comes.
+    /// at the end. `None` otherwise: wait for it, and that says whether it comes. `None` again after it was said to have
+    /// arrived means that the cache's disk fails.
     pub fn read_arrived(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
         self.link.as_ref()?.read_arrived(offset, buffer)
     }
@@ -173,7 +174,6 @@ impl Drop for Stream {
             if let Some(task) = state.tasks.get_mut(&self.task) {
                 task.streams.remove(&self.number);
                 state.left(self.task, now);
-                state.open_queued(self.wanted.source, now);
                 state.touched.insert(self.wanted.source);
             }
             // The last may have to work on the cache's disk.

@@ -66,6 +66,7 @@ pub(super) fn run(
         if engine.stopping() {
             return;
         }
+        engine.sources.look_unless_watched();
         let scanned = active_bases(engine).and_then(|mut bases| {
             if let Job::Bases(numbers) = &wanted {
                 bases.retain(|base| numbers.contains(&base.row));
@@ -168,6 +169,7 @@ pub(super) fn scan(
     cancel: &AtomicBool,
 ) -> Result<(), CatalogError> {
     progress.restart();
+    engine.sources.look_unless_watched();
     let (here, there) = by_source(engine, bases.to_vec())?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = there

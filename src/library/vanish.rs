@@ -8,6 +8,7 @@ use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Durability, Evidence, FolderNo, FolderRow, PlaceNo, PlaceRow,
     Reader,
 };
+use crate::model::SourceState;
 use crate::storage::SourceKey;
 
 use super::disk::{Entry, LocalRoot, NoFolder, Seen};
@@ -267,7 +268,8 @@ pub(super) fn open_root<'e>(
             return Ok(Root::Away);
         };
         let state = engine.catalog.source_state(source);
-        if !state.is_online() {
+        // One that did not answer may do so again: who asks finds out, or is told at once that it is too early.
+        if matches!(state, SourceState::Absent | SourceState::Ejected) {
             note(format!("it is on {}, which is {}", row.name, state.words()));
             return Ok(Root::Away);
         }

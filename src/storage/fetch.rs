@@ -45,14 +45,16 @@ impl CourierFetch {
         }
         let source = reader.source(wanted.source).map_err(failed)?;
         let source = source.ok_or(FetchError::Gone)?;
-        let state = reader.source_state(wanted.source);
-        if !state.is_online() {
-            return Err(match state {
-                SourceState::Suspended => FetchError::Hung { again_in: AGAIN },
-                _ => FetchError::Offline {
+        match reader.source_state(wanted.source) {
+            SourceState::Online => {}
+            // Whether a disk answers again its courier finds out; a cloud is left alone for a while.
+            SourceState::Suspended if source.kind != SourceKind::Cloud => {}
+            SourceState::Suspended => return Err(FetchError::Hung { again_in: AGAIN }),
+            state @ (SourceState::Ejected | SourceState::Absent) => {
+                return Err(FetchError::Offline {
                     reason: format!("{} is {}", source.name, state.words()),
-                },
-            });
+                });
+            }
         }
         let (base, relative) = reader
             .path_of(&row)

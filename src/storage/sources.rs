@@ -198,6 +198,13 @@ impl Sources {
         }
     }
 
+    /// Where nobody tells that mounts change: looks whether they have.
+    pub(crate) fn look_unless_watched(self: &Arc<Self>) {
+        if self.watch.lock().is_none() {
+            self.look_once();
+        }
+    }
+
     fn is_waiting(&self) -> bool {
         let known = self.known.lock();
         let mut disks = known.disks.values();

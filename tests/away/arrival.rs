@@ -83,7 +83,7 @@ fn what_is_evicted_streams_again() {
     assert!(world.read_all(&open).unwrap() == file.bytes);
     let looked_up = open.entry;
     world.close(open);
-    assert_eq!(world.evict(file.hash()), Eviction::Evicted);
+    assert_eq!(world.evict_soon(file.hash()), Eviction::Evicted);
     assert_eq!(
         world.open_node(looked_up, &NOBODY).unwrap_err(),
         DriveError::Stale

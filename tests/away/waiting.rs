@@ -358,7 +358,7 @@ fn a_file_that_is_no_media_is_kept_once_it_was_read() {
     world.close(handle);
     world.close(again);
     assert_eq!(
-        world.evict(ObjectHash(*blake3::hash(&file.bytes).as_bytes())),
+        world.evict_soon(ObjectHash(*blake3::hash(&file.bytes).as_bytes())),
         mediafs_cache::Eviction::Evicted
     );
     assert_eq!(

@@ -487,6 +487,18 @@ impl World {
         evicted
     }
 
+    /// As [`Self::evict`], when those who closed it have let go of it.
+    pub(crate) fn evict_soon(&self, hash: ObjectHash) -> Eviction {
+        let mut tries = 200;
+        loop {
+            tries -= 1;
+            match self.evict(hash) {
+                Eviction::InUse if tries > 0 => std::thread::sleep(Duration::from_millis(1)),
+                evicted => return evicted,
+            }
+        }
+    }
+
     /// Waits for what others do in the background.
     pub(crate) fn settle(&self, done: impl Fn() -> bool) {
         let until = Instant::now() + Duration::from_secs(20);

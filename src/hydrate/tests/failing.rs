@@ -1,0 +1,311 @@
+//! Sources that fail or tell lies, a cache that is full, and the end of all.
+
+use std::time::Instant;
+
+use super::*;
+
+fn failed(reason: &str, transient: bool) -> Way {
+    Way::Fail(FetchError::Failed {
+        reason: reason.to_owned(),
+        transient,
+    })
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_ever_later() {
+    let house = House::with(
+        Limits {
+            reads: 1,
+            ..Limits::default()
+        },
+        1 << 30,
+    );
+    house.fake.source(USB, failed("a cable is loose", true));
+    let id = house.hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
+    let mut pauses = Vec::new();
+    for tries in 1..8 {
+        house
+            .wants("a try", |h| {
+                let phase = h.hydrator.task(id).unwrap().phase;
+                h.fake.log().len() == tries && matches!(phase, TaskPhase::Retrying { .. })
+            })
+            .await;
+        let TaskPhase::Retrying {
+            again_in: Some(again_in),
+            why,
+        } = house.hydrator.task(id).unwrap().phase
+        else {
+            panic!("it is tried again");
+        };
+        assert_eq!(why.to_string(), "the file can't be read: a cable is loose");
+        house.clock.advance(again_in - Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(house.fake.log().len(), tries, "not before its time");
+        house.clock.advance(Duration::from_millis(1));
+        pauses.push(again_in);
+    }
+    assert!(
+        pauses.windows(2).all(|pair| pair[0] < pair[1]),
+        "{pauses:?}"
+    );
+    assert!(pauses[0] < Duration::from_secs(1) && pauses[6] > Duration::from_secs(20));
+    // The eighth try was the last.
+    let reason = HydrateError::Failed {
+        reason: "a cable is loose".to_owned(),
+    };
+    assert_eq!(
+        house.outcome(id).await,
+        TaskPhase::Failed {
+            reason: reason.clone()
+        }
+    );
+    assert_eq!(house.fake.log().len(), 8);
+    house
+        .wants("telling", |h| !h.heard.failed.lock().is_empty())
+        .await;
+    assert_eq!(*house.heard.failed.lock(), [(wanted(1, USB, MIB), reason)]);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_next_try_is_tried_at_once_when_asked_for_again() {
+    let house = House::new();
+    house.fake.source(USB, failed("a cable is loose", true));
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let waiting = stream.wait(0..MIB, Priority::Copier);
+    house
+        .wants("a pause", |h| {
+            let phase = h.hydrator.task(stream.task()).unwrap().phase;
+            matches!(phase, TaskPhase::Retrying { .. })
+        })
+        .await;
+    house.fake.source(USB, Way::Well);
+    house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(soon(waiting).await, Arrival::Arrived);
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_can_not_pass_ends_a_task() {
+    let house = House::new();
+    for (place, way, reason) in [
+        (1, Way::Short(MIB - 1), HydrateError::Changed),
+        (2, Way::Short(0), HydrateError::Changed),
+        (3, Way::Fail(FetchError::Changed), HydrateError::Changed),
+        (4, Way::Fail(FetchError::Gone), HydrateError::Gone),
+        (
+            5,
+            failed("no such sector", false),
+            HydrateError::Failed {
+                reason: "no such sector".to_owned(),
+            },
+        ),
+        (
+            6,
+            Way::Panic,
+            HydrateError::Failed {
+                reason: "the reader failed".to_owned(),
+            },
+        ),
+    ] {
+        house.fake.place(place, way);
+        let stream = house.stream(&wanted(place, USB, MIB));
+        let waiting = stream.wait(0..MIB, Priority::Copier);
+        assert_eq!(soon(waiting).await, Arrival::Ended(reason.clone()));
+        assert_eq!(
+            house.outcome(stream.task()).await,
+            TaskPhase::Failed { reason }
+        );
+    }
+    // Of a file that is another one nothing is kept.
+    house
+        .wants("letting go", |h| {
+            let places = h.store.dormant_partials().unwrap();
+            let mut places = places.iter().filter_map(Wanted::of_spec);
+            places.all(|wanted| wanted.place.0 > 4) && h.reserved() <= 2 * MIB
+        })
+        .await;
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_thrown_away_and_told() {
+    let house = House::new();
+    house.fake.source(USB, Way::Lie);
+    let mut item = wanted(1, USB, MIB);
+    let expected = ObjectHash(*true_object(&item).as_bytes());
+    item.expected = Some(expected);
+    let stream = house.stream(&item);
+    let phase = house.outcome(stream.task()).await;
+    let TaskPhase::Failed { reason } = phase else {
+        panic!("{phase:?}");
+    };
+    assert!(
+        matches!(&reason, HydrateError::WrongBytes { expected: e, actual } if *e == expected && actual != e)
+    );
+    assert_eq!(
+        at_once(stream.wait(0..10, Priority::Player)),
+        Some(Arrival::Ended(reason.clone()))
+    );
+    assert_eq!(read(&stream, 0..10), None);
+    house
+        .wants("telling", |h| !h.heard.failed.lock().is_empty())
+        .await;
+    assert_eq!(*house.heard.failed.lock(), [(item.clone(), reason)]);
+    assert_eq!(house.store.usage().unwrap().used(), 0);
+    drop(stream);
+    // Later it tells the truth.
+    house.fake.source(USB, Way::Well);
+    let id = house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(
+        house.outcome(id).await,
+        TaskPhase::Done { object: expected }
+    );
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_full_cache_is_said_and_what_is_wanted_is_tried_when_asked_for_again() {
+    let house = House::with(Limits::default(), 2 * MIB);
+    house.fake.source(CLOUD, Way::Hang);
+    let holder = house.stream(&wanted(1, CLOUD, MIB + 1));
+    house.wants("the first", |h| h.reserved() == MIB + 1).await;
+    let item = wanted(2, USB, MIB);
+    let stream = house.stream(&item);
+    let Arrival::Ended(why) = soon(stream.wait(0..10, Priority::Copier)).await else {
+        panic!("there is no room");
+    };
+    assert!(matches!(&why, HydrateError::Full { .. }));
+    let text = why.to_string();
+    assert!(text.starts_with("the cache is full: "), "{text}");
+    assert!(text.contains("raise the cache's quota"), "{text}");
+    assert_eq!(
+        house.outcome(stream.task()).await,
+        TaskPhase::Failed { reason: why }
+    );
+    house.hydrator.cancel(holder.task());
+    drop(holder);
+    house.wants("room", |h| h.reserved() == 0).await;
+    house.clock.advance(Duration::from_secs(3600));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(house.fake.reads_of(2), []);
+    let id = house.hydrator.ask(&item, Why::ByHand);
+    assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_cache_that_can_not_be_opened_fails_the_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("no-folder");
+    std::fs::write(&file, "x").unwrap();
+    let hydrator = Hydrator::new(
+        Arc::new(move || Store::open(&file, StoreOptions::default())),
+        Arc::<Fake>::default(),
+        Arc::<Heard>::default(),
+        Limits::default(),
+    );
+    let id = hydrator.ask(&wanted(1, USB, MIB), Why::ByHand);
+    let phase = soon(hydrator.wait(id)).await.unwrap().phase;
+    assert!(
+        matches!(
+            &phase,
+            TaskPhase::Failed {
+                reason: HydrateError::Cache { .. }
+            }
+        ),
+        "{phase:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_source_and_lets_go_of_the_cache() {
+    let limits = Limits {
+        shutdown_patience: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let house = House::with(limits, 1 << 30);
+    house.fake.source(USB, Way::Hang);
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let waiting = stream.wait(0..10, Priority::Copier);
+    house.wants("a read", |h| !h.fake.log().is_empty()).await;
+    let asked = house.hydrator.wait(stream.task());
+    let began = Instant::now();
+    assert!(!house.hydrator.shutdown());
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(
+        at_once(waiting),
+        Some(Arrival::Ended(HydrateError::ShutDown))
+    );
+    let reason = HydrateError::ShutDown;
+    let failed = TaskPhase::Failed { reason };
+    assert_eq!(soon(asked).await.unwrap().phase, failed);
+    assert_eq!(
+        at_once(stream.wait(0..10, Priority::Copier)),
+        Some(Arrival::Ended(HydrateError::ShutDown))
+    );
+    // Whoever comes later is told so.
+    let late = house.hydrator.stream(&item, who("late"), WhenLeft::GoOn);
+    assert_eq!(late.err(), Some(HydrateError::ShutDown));
+    let late = house.hydrator.ask(&item, Why::ByHand);
+    assert_eq!(house.outcome(late).await, failed);
+    drop(stream);
+    // The read hangs still, and yet the cache can be opened by another.
+    let House {
+        hydrator,
+        fake,
+        store,
+        folder,
+        ..
+    } = house;
+    drop((hydrator, store));
+    let options = StoreOptions {
+        quota: Some(MIB),
+        floor: Some(0),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(folder.path().join("cache"), options).unwrap();
+    assert_eq!(store.usage().unwrap().used(), 0);
+    fake.source(USB, Way::Well);
+}
+
+#[tokio::test]
+async fn a_part_that_can_not_be_read_does_not_hold_up_those_who_wait_for_others() {
+    let house = House::new();
+    let bad = 2 * MIB;
+    house.fake.place(1, Way::Sore(bad));
+    let item = wanted(1, USB, 4 * MIB);
+    let stream = house.stream(&item);
+    let waits = stream.wait(bad..bad + 10, Priority::Copier);
+    house
+        .wants("a pause", |h| {
+            let phase = h.hydrator.task(stream.task()).unwrap().phase;
+            matches!(phase, TaskPhase::Retrying { .. })
+        })
+        .await;
+    let elsewhere = 3 * MIB..4 * MIB;
+    let other = stream.wait(elsewhere.clone(), Priority::Copier);
+    assert_eq!(soon(other).await, Arrival::Arrived);
+    assert!(read(&stream, elsewhere.clone()).unwrap() == truth(1, elsewhere));
+    // That went well, and yet the other part is not tried before its time.
+    let tries = |h: &House| {
+        let reads = h.fake.reads_of(1);
+        reads.iter().filter(|range| range.contains(&bad)).count()
+    };
+    assert_eq!(tries(&house), 1);
+    while !house.hydrator.task(stream.task()).unwrap().phase.is_over() {
+        house.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(matches!(
+        soon(waits).await,
+        Arrival::Ended(HydrateError::Failed { .. })
+    ));
+    assert_eq!(tries(&house), 8);
+    drop(stream);
+    house.ends_clean();
+}
