@@ -11,7 +11,7 @@ use super::message::{LONGEST_PAYLOAD, Question, Reply};
 use super::outside::Outside;
 use crate::catalog::{Catalog, CatalogError, Evidence};
 use crate::hydrate::{Fetch, FetchError, Wanted};
-use crate::model::{SourceKind, SourceNo, SourceState};
+use crate::model::{SourceNo, SourceState};
 
 /// When a source that has not answered is tried again, where nobody says.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -27,7 +27,6 @@ struct At {
     path: PathBuf,
     evidence: Evidence,
     source: SourceKey,
-    kind: SourceKind,
 }
 
 impl CourierFetch {
@@ -67,7 +66,6 @@ impl CourierFetch {
             path: base.path.join(relative),
             evidence: row.evidence,
             source: SourceKey::at(source.path),
-            kind: source.kind,
         })
     }
 
@@ -107,9 +105,8 @@ impl Fetch for CourierFetch {
             Ok((Reply::Changed, _)) => Err(FetchError::Changed),
             Ok((Reply::NotFound, _)) => Err(self.gone(wanted.source)),
             Ok((Reply::Unreachable(why), _)) => {
-                if at.kind == SourceKind::Cloud {
-                    self.outside.sources.unreachable(wanted.source);
-                }
+                // Of whatever kind: who says so is not asked again before somebody says that it is back.
+                self.outside.sources.unreachable(wanted.source);
                 Err(FetchError::Offline { reason: why })
             }
             Ok((Reply::OnlineOnly, _)) => Err(FetchError::Failed {

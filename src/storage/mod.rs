@@ -18,5 +18,5 @@ pub(crate) use courier::CourierError;
 pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
 pub(crate) use fetch::CourierFetch;
 pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
-pub(crate) use outside::Outside;
+pub use outside::Outside;
 pub(crate) use sources::{Sources, Stamp};

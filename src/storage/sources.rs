@@ -30,7 +30,7 @@ pub(crate) type Identify =
 /// Told that something else, or nothing, is mounted here from now on.
 pub(crate) type Renew = Box<dyn Fn(&Path) + Send + Sync>;
 
-/// How long a cloud that could not be reached counts as offline, before its next file may try again.
+/// How long a source that could not be reached counts as offline, before its next file may try again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// After this a disk that could not tell what it is may be asked once more.
@@ -62,7 +62,7 @@ struct Known {
     mounted: HashMap<SourceNo, MountKey>,
     ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
-    /// Clouds that could not be reached, and until when that is believed.
+    /// Sources that could not be reached, and until when that is believed.
     unreachable: HashMap<SourceNo, Instant>,
 }
 
@@ -607,7 +607,7 @@ impl Sources {
         known.disks.len() < before
     }
 
-    /// A cloud can't be reached just now.
+    /// A source cannot be reached just now.
     pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
         let until = Instant::now() + UNREACHABLE;
         let before = self.known.lock().unreachable.insert(source, until);
@@ -633,7 +633,7 @@ impl Sources {
                 }
             });
         if let Err(error) = waiting {
-            tracing::warn!(%error, "a cloud is looked at again with the next change of mounts");
+            tracing::warn!(%error, "a source is looked at again with the next change of mounts");
         }
     }
 

@@ -377,6 +377,11 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until its first request has come back, or it has ended.
+    pub fn wait_for_request(&mut self) {
+        while self.requests.is_empty() && self.hear().is_ok() {}
+    }
+
     /// Waits until so many bytes have come.
     pub fn wait_for_bytes(&mut self, count: usize) {
         while self.bytes.len() < count {

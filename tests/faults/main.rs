@@ -1,0 +1,21 @@
+//! What requesters see while a source of the library misbehaves: the real daemon, with simulated clouds and rclone as
+//! library roots that are scanned while they are well. `scripts/faults` runs the same for longer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    missing_docs
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod copies;
+mod interrupting;
+mod killed;
+mod looking;
+mod matrix;
+mod rclone;
+mod requests;
+mod scene;
