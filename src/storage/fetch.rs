@@ -47,9 +47,11 @@ impl CourierFetch {
         let source = source.ok_or(FetchError::Gone)?;
         match reader.source_state(wanted.source) {
             SourceState::Online => {}
-            // Whether a disk answers again its courier finds out; a cloud is left alone for a while.
-            SourceState::Suspended if source.kind != SourceKind::Cloud => {}
-            SourceState::Suspended => return Err(FetchError::Hung { again_in: AGAIN }),
+            // Who could not be reached is left alone for a while; whether a disk answers again its courier finds out.
+            SourceState::Suspended if self.outside.sources.is_unreachable(wanted.source) => {
+                return Err(FetchError::Hung { again_in: AGAIN });
+            }
+            SourceState::Suspended => {}
             state @ (SourceState::Ejected | SourceState::Absent) => {
                 return Err(FetchError::Offline {
                     reason: format!("{} is {}", source.name, state.words()),

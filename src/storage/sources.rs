@@ -607,6 +607,13 @@ impl Sources {
         known.disks.len() < before
     }
 
+    /// Whether a source could not be reached a short while ago.
+    pub(crate) fn is_unreachable(&self, source: SourceNo) -> bool {
+        let known = self.known.lock();
+        let until = known.unreachable.get(&source);
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
     /// A source cannot be reached just now.
     pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
         let until = Instant::now() + UNREACHABLE;
