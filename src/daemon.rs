@@ -5,6 +5,7 @@
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
 mod away;
+mod ear;
 mod folders;
 mod keep;
 mod log;

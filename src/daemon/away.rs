@@ -3,19 +3,17 @@
 //! What arrives goes into the catalog, which tells the drive; what is silent, comes back, or is at work is told to
 //! subscribers; media of open projects are brought and pinned.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::UNIX_EPOCH;
 
 use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
-use super::stand_ins::StandIns;
+use super::ear::Ear;
 use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
 use crate::control::Service;
-use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
+use crate::control::events::Event;
 use crate::control::methods::TaskKind;
 use crate::control::rpc::one_line;
 use crate::control::service::LazyStore;
@@ -26,12 +24,9 @@ use crate::hydrate::{
     Wanted, Why,
 };
 use crate::library::take_in;
-use crate::model::{ObjectHash, Playable, SourceNo};
+use crate::model::{Availability, ObjectHash, Playable, SourceNo};
 use crate::storage::{CourierFetch, Outside};
-use crate::tree::{Bringing, Heard, Listener, MediaDrive, Silence};
-
-/// The area of the warnings of silence.
-const SILENT: &str = "silent";
+use crate::tree::{Bringing, MediaDrive};
 
 /// What is not on trusted storage, of a running daemon.
 pub struct Away {
@@ -48,9 +43,7 @@ struct News {
     outside: Outside,
     cache: LazyStore,
     service: Weak<Service>,
-    drive: Weak<MediaDrive>,
     bringing: Mutex<Weak<Bringing>>,
-    stand_ins: StandIns,
 }
 
 impl Away {
@@ -68,9 +61,7 @@ impl Away {
             outside: outside.clone(),
             cache: cache.clone(),
             service: Arc::downgrade(service),
-            drive: Arc::downgrade(drive),
             bringing: Mutex::default(),
-            stand_ins: StandIns::begin(Arc::clone(catalog)),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -90,7 +81,7 @@ impl Away {
             Arc::clone(&hydrator),
             Box::new(move |hash| open_cached(&cached, hash)),
             config.deadlines,
-            Arc::clone(&news) as Arc<dyn Heard>,
+            Arc::new(Ear::begin(catalog, service, drive)),
             Box::new(move |process| braked.braked(process)),
         );
         *news.bringing.lock() = Arc::downgrade(&bringing);
@@ -346,46 +337,6 @@ impl News {
         Ok(())
     }
 
-    /// The warnings of all that is silent now, by why it is.
-    fn warn_of_silence(&self) {
-        let (Some(service), Some(drive)) = (self.service.upgrade(), self.drive.upgrade()) else {
-            return;
-        };
-        let warnings = self.catalog.reader().and_then(|reader| {
-            let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
-            for silence in drive.silenced() {
-                if let Some(item) = reader.item(silence.item)? {
-                    let cause = reader.cause_of(&item)?;
-                    let cause = cause.unwrap_or_else(|| "they come too late".to_owned());
-                    causes.entry(cause).or_default().push(item);
-                }
-            }
-            Ok(causes)
-        });
-        let warnings = match warnings {
-            Ok(causes) => causes.into_iter().map(|(cause, items)| {
-                let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-                let sounds = match count {
-                    1 => "1 sound is".to_owned(),
-                    more => format!("{more} sounds are"),
-                };
-                let id = crate::control::warnings::id_of_text(SILENT, &cause);
-                Warning::new(
-                    id,
-                    Severity::Error,
-                    format!("{sounds} silent because {cause}"),
-                )
-                .remedy("connect it again, or find them with `mediafs whereis`")
-                .about(count, items.into_iter().map(|item| item.media_id))
-            }),
-            Err(error) => {
-                tracing::warn!(error = one_line(&error), "silence could not be told");
-                return;
-            }
-        };
-        service.warnings().replace(SILENT, warnings.collect());
-    }
-
     fn braked(&self, process: &Process) {
         let Some(service) = self.service.upgrade() else {
             return;
@@ -405,60 +356,12 @@ impl News {
     }
 }
 
-impl Heard for News {
-    fn silenced(&self, item: ItemNo, listener: &Listener) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let told = self.catalog.reader().and_then(|reader| {
-            let Some(row) = reader.item(item)? else {
-                return Ok(None);
-            };
-            let cause = reader.cause_of(&row)?;
-            self.stand_ins.given(item, row.generation);
-            Ok(Some((row.media_id, cause)))
-        });
-        if let Ok(Some((media_id, cause))) = told {
-            service
-                .events()
-                .publish(Event::MediaSilenced(MediaSilenced {
-                    media_id,
-                    process: process_name(listener),
-                    bytes: listener.bytes,
-                    since: millis(listener.since),
-                    cause: cause.unwrap_or_else(|| "it came too late".to_owned()),
-                }));
-        }
-        self.warn_of_silence();
-    }
-
-    fn restored(&self, silence: &Silence) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let item = self.catalog.reader().and_then(|r| r.item(silence.item));
-        if let Ok(Some(row)) = item {
-            service
-                .events()
-                .publish(Event::MediaRestored(MediaRestored {
-                    media_id: row.media_id,
-                    processes: silence.listeners.iter().map(process_name).collect(),
-                }));
-        }
-        self.warn_of_silence();
-    }
-}
-
-fn process_name(listener: &Listener) -> ProcessName {
-    ProcessName {
-        pid: listener.process.0,
-        name: listener.name.clone(),
-    }
-}
-
-fn millis(time: std::time::SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Its source is there and answers, as far as anybody knows.
+pub(super) fn is_reached(item: &ItemRow) -> bool {
+    matches!(
+        item.availability,
+        Availability::ExternalOnline | Availability::RemoteFetching
+    )
 }
 
 fn media_of(catalog: &Catalog, wanted: &Wanted) -> Option<crate::model::MediaId> {
