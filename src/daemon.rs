@@ -370,7 +370,7 @@ fn begin_library(
     service: &Arc<Service>,
     late: &LateLibrary,
     cache: &LazyStore,
-    away: &Away,
+    away: &Arc<Away>,
 ) -> Result<(), LibraryError> {
     let point = Some(mounted.path().to_owned());
     let config = library_config(&options.config, point, &away.outside);
@@ -382,7 +382,7 @@ fn begin_library(
     // It is set nowhere else.
     let _ = late.started.set(Arc::downgrade(&library));
     service.set_library(Arc::clone(&library));
-    let cache = cache.clone();
+    let (cache, away) = (cache.clone(), Arc::downgrade(away));
     let opening = std::thread::Builder::new()
         .name("mediafs-cache".to_owned())
         .spawn(move || {
@@ -393,8 +393,12 @@ fn begin_library(
                     Ok(())
                 }
             });
-            if let Err(error) = reconciled {
-                tracing::error!(error = one_line(&error), "the cache cannot be used");
+            match (reconciled, away.upgrade()) {
+                (Err(error), _) => {
+                    tracing::error!(error = one_line(&error), "the cache cannot be used");
+                }
+                (Ok(()), Some(away)) => away.resume(),
+                (Ok(()), None) => {}
             }
         });
     if let Err(error) = opening {

@@ -208,6 +208,22 @@ impl Away {
         Ok(true)
     }
 
+    /// Goes on, in the background, with what an earlier run has begun to bring, where it is still wanted.
+    pub(super) fn resume(&self) {
+        let still = |wanted: &Wanted| {
+            let place = self.catalog.reader().and_then(|r| r.place(wanted.place));
+            place.is_ok_and(|place| {
+                place.is_some_and(|row| row.present && row.generation == wanted.generation)
+            })
+        };
+        if let Err(error) = self.hydrator.resume(still) {
+            tracing::warn!(
+                error = one_line(&error),
+                "what was begun to be brought before is not gone on with"
+            );
+        }
+    }
+
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
