@@ -20,8 +20,10 @@ use super::message::{Question, Reply};
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long who finds out whether it is back waits: as long as a machine may sleep.
+const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a courier that was killed is waited for. One that hangs in its disk does not end.
 const END: Duration = Duration::from_millis(700);
 
@@ -173,25 +175,30 @@ impl Couriers {
         })
     }
 
-    /// Finds out whether a suspended source answers again, if its pause is over and nobody else does.
+    /// Finds out whether a suspended source answers again, if its pause is over and nobody else does. Waits until it does,
+    /// or `cancel` says so: a question that hangs is answered the moment its storage is back, and a second one would not be
+    /// answered sooner, but leave another process behind.
     pub(crate) fn probe(
         &self,
         source: &SourceKey,
         cancel: &AtomicBool,
     ) -> Result<(), CourierError> {
-        self.ask(source, &Question::Resolve(source.root().into()), cancel)
-            .map(drop)
+        let question = Question::Resolve(source.root().into());
+        self.with(source, |courier| {
+            courier.ask_once(&question, FOR_EVER, cancel)
+        })
+        .map(drop)
     }
 
-    /// Suspended sources, each with what is left of its pause.
-    pub(crate) fn suspended(&self) -> Vec<(SourceKey, Duration)> {
+    /// Suspended sources whose pause is over, and of which nobody finds out yet whether they answer again.
+    pub(crate) fn to_be_probed(&self) -> Vec<SourceKey> {
         let now = Instant::now();
         let sources = self.sources.lock();
-        let each = sources.iter().filter_map(|(key, source)| {
-            let suspended = source.suspended?;
-            Some((key.clone(), suspended.until.saturating_duration_since(now)))
+        let each = sources.iter().filter(|(_, source)| {
+            let suspended = source.suspended.filter(|suspended| !suspended.probing);
+            suspended.is_some_and(|suspended| suspended.until <= now)
         });
-        each.collect()
+        each.map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether a source is suspended.
@@ -403,13 +410,15 @@ mod tests {
         );
         let at_once = couriers.ask(&source, &question(), &never());
         assert!(matches!(at_once, Err(CourierError::Suspended(_))));
-        assert_eq!(couriers.suspended().len(), 1);
+        assert!(couriers.is_suspended(&source));
+        assert_eq!(couriers.to_be_probed(), []);
         // Another one goes on.
         let other = SourceKey::at(PathBuf::from("/mnt/b"));
         let asked = couriers.ask(&other, &question(), &AtomicBool::new(true));
         assert!(matches!(asked, Err(CourierError::Cancelled)));
 
         std::thread::sleep(FIRST_PAUSE);
+        assert_eq!(couriers.to_be_probed(), [source.clone()]);
         let stop = never();
         std::thread::scope(|scope| {
             let probe = scope.spawn(|| couriers.probe(&source, &stop).is_err());
