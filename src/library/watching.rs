@@ -59,6 +59,7 @@ impl WatchLoop {
 
     /// Runs until everything is to end.
     pub(super) fn run(mut self) {
+        self.engine.couriers.have_prober();
         let mut round = Instant::now();
         while !self.engine.stopping() {
             let ready = self.watcher.ready(ROUND);

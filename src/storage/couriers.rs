@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mediafs_platform::volume::MountTable;
@@ -68,6 +68,8 @@ pub(crate) struct Couriers {
     program: PathBuf,
     sources: Mutex<HashMap<SourceKey, Source>>,
     listeners: Mutex<Vec<ToldChange>>,
+    /// Somebody calls [`Couriers::probe`] for sources that are to be probed, so nobody else need try them.
+    has_prober: AtomicBool,
 }
 
 impl Default for Couriers {
@@ -102,6 +104,7 @@ impl Couriers {
             program,
             sources: Mutex::default(),
             listeners: Mutex::default(),
+            has_prober: AtomicBool::new(false),
         }
     }
 
@@ -184,10 +187,16 @@ impl Couriers {
         cancel: &AtomicBool,
     ) -> Result<(), CourierError> {
         let question = Question::Resolve(source.root().into());
-        self.with(source, |courier| {
+        self.with_as(source, true, |courier| {
             courier.ask_once(&question, FOR_EVER, cancel)
         })
         .map(drop)
+    }
+
+    /// From now on somebody probes sources as soon as they are to be probed; all others are told at once that they are
+    /// suspended.
+    pub(crate) fn have_prober(&self) {
+        self.has_prober.store(true, Ordering::Relaxed);
     }
 
     /// Suspended sources whose pause is over, and of which nobody finds out yet whether they answer again.
@@ -266,7 +275,16 @@ impl Couriers {
         key: &SourceKey,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        let courier = self.courier(key)?;
+        self.with_as(key, !self.has_prober.load(Ordering::Relaxed), ask)
+    }
+
+    fn with_as<T>(
+        &self,
+        key: &SourceKey,
+        may_probe: bool,
+        ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
+    ) -> Result<T, CourierError> {
+        let courier = self.courier(key, may_probe)?;
         let answer = ask(&courier);
         let mut told = None;
         let mut sources = self.sources.lock();
@@ -319,7 +337,7 @@ impl Couriers {
         answer
     }
 
-    fn courier(&self, key: &SourceKey) -> Result<Arc<Courier>, CourierError> {
+    fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Arc<Courier>, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
         if source.let_go {
@@ -327,7 +345,7 @@ impl Couriers {
         }
         if let Some(suspended) = &mut source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
-            if !left.is_zero() || suspended.probing {
+            if !left.is_zero() || suspended.probing || !may_probe {
                 return Err(CourierError::Suspended(left));
             }
         }
@@ -425,7 +443,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(300));
             let second = couriers.probe(&source, &never());
             assert!(matches!(second, Err(CourierError::Suspended(_))));
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
             assert!(probe.join().unwrap());
         });
         assert!(changes.try_recv().is_err(), "it is told once");

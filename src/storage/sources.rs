@@ -244,6 +244,12 @@ impl Sources {
             known.ejected.retain(|_, key| there.contains(key));
             let gone = points(known.there.difference(&there));
             let new = points(there.difference(&known.there));
+            // At the first look nothing has come.
+            let new = if known.there.is_empty() {
+                HashSet::new()
+            } else {
+                new
+            };
             known.there = there;
             (gone, new)
         };
