@@ -230,3 +230,72 @@ fn a_supervisor_that_is_told_to_end_takes_the_drive_away_first() {
     });
     assert!(home.on_drive("NOT-MOUNTED.txt").exists());
 }
+
+fn supervisor_of(home: &Home) -> serde_json::Value {
+    home.json(["status"])["supervisor"].clone()
+}
+
+#[test]
+fn status_tells_whether_the_supervisor_lives() {
+    let home = Home::new();
+    assert_eq!(supervisor_of(&home)["state"], "none", "nothing runs");
+    {
+        let _drive = home.mount();
+        assert_eq!(supervisor_of(&home)["state"], "none", "in the foreground");
+    }
+    mount_in_background(&home);
+    let pid = pid_of_daemon(&home).unwrap();
+    let supervisor = parent_of(pid).unwrap();
+    let alive = supervisor_of(&home);
+    assert_eq!(alive["state"], "alive");
+    assert_eq!(alive["pid"], supervisor);
+    let text = home.run(["status"]);
+    assert!(text.contains("starts the daemon again"), "{text}");
+
+    kill(supervisor, rustix::process::Signal::KILL);
+    wait_until(Duration::from_secs(5), "it to be gone", || {
+        supervisor_of(&home)["state"] == "ended"
+    });
+    assert_eq!(pid_of_daemon(&home), Some(pid), "the drive goes on");
+    let text = home.run(["status"]);
+    assert!(text.contains("nobody starts the daemon again"), "{text}");
+    let doctor = home.command(["doctor"]).output().unwrap();
+    let text = show(&doctor);
+    assert!(text.contains("nobody starts the daemon again"), "{text}");
+    home.run(["unmount"]);
+    wait_until(Duration::from_secs(10), "the daemon to end", || {
+        !is_there(pid)
+    });
+    assert_eq!(supervisor_of(&home)["state"], "none", "all is over");
+}
+
+/// Those whose parent it is.
+fn children_of(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = text.unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+#[test]
+fn status_tells_that_the_supervisor_gave_up() {
+    let home = Home::new();
+    mount_in_background(&home);
+    let supervisor = parent_of(pid_of_daemon(&home).unwrap()).unwrap();
+    let mut killed = 0;
+    wait_until(Duration::from_secs(60), "it to give up", || {
+        for child in children_of(supervisor) {
+            kill(child, rustix::process::Signal::KILL);
+            killed += 1;
+        }
+        !is_there(supervisor)
+    });
+    assert!(killed >= 5, "{killed}");
+    assert_eq!(supervisor_of(&home)["state"], "gaveUp");
+    let text = home.run(["status"]);
+    assert!(text.contains("gave up"), "{text}");
+    // Whoever starts the drive again has dealt with it.
+    home.mount().stop();
+    assert_eq!(supervisor_of(&home)["state"], "none");
+}
