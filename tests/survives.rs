@@ -6,7 +6,11 @@
 mod support;
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::sounds::wav;
@@ -298,4 +302,82 @@ fn status_tells_that_the_supervisor_gave_up() {
     // Whoever starts the drive again has dealt with it.
     home.mount().stop();
     assert_eq!(supervisor_of(&home)["state"], "none");
+}
+
+/// Maps a file in a process of its own (tests have no `unsafe`), and reads all of the mapping when a line comes.
+const MAPPER: &str = "
+import mmap, sys
+with open(sys.argv[1], 'rb') as f:
+    m = mmap.mmap(f.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+print(m[0], flush=True)
+sys.stdin.readline()
+sys.exit(m[:] != open(sys.argv[2], 'rb').read())
+";
+
+fn map(path: &Path, original: &Path) -> Child {
+    let mut child = Command::new("python3")
+        .args(["-c", MAPPER])
+        .args([path, original])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(!line.is_empty(), "it has mapped the sound");
+    child
+}
+
+/// Reads on through handles and a mapping when the daemon is gone; whether they do.
+fn reads_on(arguments: &[&str]) -> (bool, Option<i32>) {
+    let home = Home::new();
+    let sound = wav(FRAMES, 1);
+    let original = home.library().join("a.wav");
+    std::fs::write(&original, &sound).unwrap();
+    let library = home.library();
+    let mut all: Vec<&std::ffi::OsStr> = vec!["--library".as_ref(), library.as_os_str()];
+    all.extend(arguments.iter().map(std::ffi::OsStr::new));
+    let drive = home.mount_with(&all);
+    let item = home.wait_for_items(1)[0].clone();
+    let path = home.on_drive(path_of(&item));
+    let reader = File::open(&path).unwrap();
+    let mut begin = vec![0; 4096];
+    reader.read_exact_at(&mut begin, 0).unwrap();
+    let mut mapping = map(&path, &original);
+    drive.kill();
+
+    reader
+        .read_exact_at(&mut begin, 0)
+        .expect("what is in memory is read in every mode");
+    assert!(reader.metadata().is_err(), "attributes end in every mode");
+    assert!(reader.sync_all().is_err(), "and so does fsync");
+    let mut end = vec![0; 4096];
+    let handle = match reader.read_exact_at(&mut end, sound.len() as u64 - 4096) {
+        Ok(()) => {
+            assert_eq!(end, sound[sound.len() - 4096..]);
+            true
+        }
+        Err(error) => {
+            let gone = rustix::io::Errno::NOTCONN.raw_os_error();
+            assert_eq!(error.raw_os_error(), Some(gone));
+            false
+        }
+    };
+    mapping.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let ended = mapping.wait().unwrap();
+    assert!(ended.success() || ended.signal().is_some(), "{ended}");
+    (handle, ended.signal())
+}
+
+#[test]
+fn with_passthrough_handles_and_mappings_read_on() {
+    assert_eq!(reads_on(&[]), (true, None));
+}
+
+#[test]
+fn with_the_page_cache_handles_fail_and_mappings_die() {
+    const SIGBUS: i32 = 7;
+    assert_eq!(reads_on(&["--no-passthrough"]), (false, Some(SIGBUS)));
 }

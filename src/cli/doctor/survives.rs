@@ -22,20 +22,17 @@ const CAPABILITIES: &str = "security.capability";
 
 /// What survives `kill -9` of the daemon in the mode of this mount.
 pub(super) fn of_mount(mount: &MountStatus) -> Finding {
-    const LOST: &str = "a sound that is silence or on its way fails to be read further; a sound that is mapped into \
-                        memory ends its program (SIGBUS) at the next page that was not touched before";
+    const CHECK: &str = "survives";
     if mount.passthrough {
         Finding::ok(
-            "survives",
-            format!("should the daemon die, sounds that programs have open are read on; {LOST}"),
+            CHECK,
+            "should the daemon die, sounds that programs have open are read on, but not what is silence or still on its way",
         )
     } else {
         Finding::warn(
-            "survives",
-            format!(
-                "should the daemon die, of sounds that programs have open only what is in memory is read on; {LOST}"
-            ),
-            "with passthrough in force all of them would be",
+            CHECK,
+            "should the daemon die, of sounds that programs have open only what is in memory is read on, and one that is mapped into memory ends its program (SIGBUS)",
+            "with passthrough they would be read on",
         )
     }
 }
