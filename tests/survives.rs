@@ -336,18 +336,31 @@ fn reads_on(arguments: &[&str]) -> (bool, Option<i32>) {
     let sound = wav(FRAMES, 1);
     let original = home.library().join("a.wav");
     std::fs::write(&original, &sound).unwrap();
+    std::fs::write(home.library().join("gone.wav"), wav(FRAMES, 2)).unwrap();
     let library = home.library();
     let mut all: Vec<&std::ffi::OsStr> = vec!["--library".as_ref(), library.as_os_str()];
     all.extend(arguments.iter().map(std::ffi::OsStr::new));
     let drive = home.mount_with(&all);
-    let item = home.wait_for_items(1)[0].clone();
-    let path = home.on_drive(path_of(&item));
+    home.wait_for_items(2);
+    let path = home.on_drive(path_of(&home.item("a.wav")));
     let reader = File::open(&path).unwrap();
     let mut begin = vec![0; 4096];
     reader.read_exact_at(&mut begin, 0).unwrap();
     let mut mapping = map(&path, &original);
+    std::fs::remove_file(home.library().join("gone.wav")).unwrap();
+    wait_until(support::SHOWN_WITHIN, "the sound to be missing", || {
+        home.item("gone.wav")["availability"] == "missing"
+    });
+    let silence = home
+        .on_drive(".as/player")
+        .join(path_of(&home.item("gone.wav")));
+    let silence = File::open(silence).unwrap();
+    silence.read_exact_at(&mut begin, 4096).unwrap();
     drive.kill();
 
+    silence
+        .read_exact_at(&mut begin, 4096)
+        .expect_err("silence ends with who makes it");
     reader
         .read_exact_at(&mut begin, 0)
         .expect("what is in memory is read in every mode");
