@@ -273,3 +273,34 @@ fn problems(
     }
     Ok(findings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::methods::VolumeStatus;
+
+    #[test]
+    fn copies_of_volumes_are_told_and_no_others() {
+        let volume = |name: &str, twin| VolumeStatus {
+            id: None,
+            name: name.to_owned(),
+            kind: "volume".to_owned(),
+            provider: None,
+            state: "online".to_owned(),
+            path: std::path::Path::new("/media").join(name).as_path().into(),
+            last_seen: None,
+            read_only: false,
+            twin,
+            known: true,
+            items: 1,
+            only_there: 1,
+        };
+        let volumes = Volumes {
+            volumes: vec![volume("red", false), volume("blue", true)],
+        };
+        let found = twins(&volumes);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.starts_with("blue at /media/blue"));
+        assert_eq!(found[0].state, State::Warn);
+    }
+}
