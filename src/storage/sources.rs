@@ -299,15 +299,19 @@ impl Sources {
             SourceKind::Cloud => row.path.clone(),
             _ => entry.mount_point.clone(),
         };
-        let news = {
+        let before = {
             let mut known = self.known.lock();
             let before = known.mounted.insert(row.row, key.clone());
-            let news = before.as_ref() != Some(&key);
-            if news {
+            if before.as_ref() != Some(&key) {
                 known.suspended.remove(&row.row);
             }
-            news
+            before
         };
+        let news = before.as_ref() != Some(&key);
+        if news && before.is_some() {
+            // It went, though nobody saw it go: whoever is at work on it begins anew.
+            self.catalog.set_source_state(row.row, SourceState::Absent);
+        }
         if news || root != row.path {
             self.catalog.write(Durability::Normal, |writer| {
                 writer.source_seen(row.row, &root, now())
