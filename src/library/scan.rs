@@ -103,8 +103,8 @@ fn by_source(
     for base in bases {
         // The computer's base is no storage of its own: each of its folders is judged by itself.
         let source = match base.kind {
-            BaseKind::Computer | BaseKind::Source => None,
-            BaseKind::Library | BaseKind::Project => engine
+            BaseKind::Computer => None,
+            BaseKind::Library | BaseKind::Project | BaseKind::Source => engine
                 .untrusted_now(&base.path)
                 .map(|untrusted| untrusted.source),
         };

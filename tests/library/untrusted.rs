@@ -582,7 +582,7 @@ fn files_are_referenced_where_they_are_by_couriers() {
         ..ImportOptions::default()
     };
     let file = disk.path().join("one/a.wav");
-    let done = library.import(&[file.clone()], &options, &progress, &cancel);
+    let done = library.import(std::slice::from_ref(&file), &options, &progress, &cancel);
     let done = done.unwrap();
     assert_eq!(done[0].outcome, Outcome::Imported, "{done:?}");
     let id = done[0].media_id.clone().unwrap();
@@ -601,7 +601,7 @@ fn files_are_referenced_where_they_are_by_couriers() {
 
     // A folder becomes a root.
     let folder = disk.path().join("two");
-    let done = library.import(&[folder.clone()], &options, &progress, &cancel);
+    let done = library.import(std::slice::from_ref(&folder), &options, &progress, &cancel);
     let outcomes: Vec<_> = done.unwrap().into_iter().map(|one| one.outcome).collect();
     assert_eq!(outcomes, [Outcome::Imported]);
     assert!(library.base_at(&folder).unwrap().is_some());
