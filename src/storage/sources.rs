@@ -11,15 +11,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use mediafs_platform::volume::{
-    Classifier, DeclaredTrusted, Likeness, MountEntry, MountTable, MountWatch, Reason, StorageSort,
-    Trust, VolumeIdentity, identity_from_table,
+    Classifier, DeclaredTrusted, MountEntry, MountTable, MountWatch, StorageSort, VolumeIdentity,
+    identity_from_table,
 };
 use parking_lot::Mutex;
 
+use super::matching::{mount_of, recorded};
 use super::mount_key::MountKey;
-use crate::catalog::{
-    BaseKind, BaseRow, Catalog, CatalogError, Durability, Nanoseconds, NewSource, SourceRow,
-};
+use crate::catalog::{Catalog, CatalogError, Durability, Nanoseconds, SourceRow};
 use crate::config::CloudConfig;
 use crate::model::{SourceKind, SourceNo, SourceState};
 
@@ -41,25 +40,25 @@ const ASKED: Duration = Duration::from_secs(1);
 
 /// The sources of this machine.
 pub(crate) struct Sources {
-    catalog: Arc<Catalog>,
-    declared: DeclaredTrusted,
-    clouds: Vec<CloudConfig>,
-    identify: Identify,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) declared: DeclaredTrusted,
+    pub(super) clouds: Vec<CloudConfig>,
+    pub(super) identify: Identify,
     renew: Renew,
-    known: Mutex<Known>,
+    pub(super) known: Mutex<Known>,
     /// One look at the mounts after the other.
     looking: Mutex<()>,
     watch: Mutex<Option<MountWatch>>,
 }
 
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     /// All that was mounted at the last look.
     there: HashSet<MountKey>,
     /// Disks that were asked for their identity.
-    disks: HashMap<MountKey, Asked>,
+    pub(super) disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
-    mounted: HashMap<SourceNo, MountKey>,
+    pub(super) mounted: HashMap<SourceNo, MountKey>,
     ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
     /// Sources that could not be reached, and until when that is believed.
@@ -67,7 +66,7 @@ struct Known {
 }
 
 /// What a disk has answered.
-enum Asked {
+pub(super) enum Asked {
     /// Nothing yet.
     Waiting,
     /// It could not be told, at this moment.
@@ -77,7 +76,7 @@ enum Asked {
 }
 
 impl Asked {
-    fn disk(&self) -> Option<Disk> {
+    pub(super) fn disk(&self) -> Option<Disk> {
         match self {
             Self::Disk(disk) => Some(disk.clone()),
             Self::Waiting | Self::Unknown(_) => None,
@@ -86,9 +85,9 @@ impl Asked {
 }
 
 #[derive(Clone)]
-struct Disk {
-    identity: VolumeIdentity,
-    label: Option<String>,
+pub(super) struct Disk {
+    pub(super) identity: VolumeIdentity,
+    pub(super) label: Option<String>,
 }
 
 /// What a path lies on, where that is not trusted storage.
@@ -223,7 +222,7 @@ impl Sources {
         disks.any(|asked| matches!(asked, Asked::Waiting))
     }
 
-    fn look_at(self: &Arc<Self>, table: &MountTable) {
+    pub(super) fn look_at(self: &Arc<Self>, table: &MountTable) {
         let _one = self.looking.lock();
         if let Err(error) = self.compare(table) {
             tracing::warn!(
@@ -298,7 +297,11 @@ impl Sources {
     }
 
     /// A source is at this mount now, or nowhere.
-    fn found(&self, row: &SourceRow, entry: Option<&MountEntry>) -> Result<(), SourceError> {
+    pub(super) fn found(
+        &self,
+        row: &SourceRow,
+        entry: Option<&MountEntry>,
+    ) -> Result<(), SourceError> {
         let Some(entry) = entry else {
             let mut known = self.known.lock();
             known.mounted.remove(&row.row);
@@ -312,15 +315,19 @@ impl Sources {
             SourceKind::Cloud => row.path.clone(),
             _ => entry.mount_point.clone(),
         };
-        let news = {
+        let before = {
             let mut known = self.known.lock();
             let before = known.mounted.insert(row.row, key.clone());
-            let news = before.as_ref() != Some(&key);
-            if news {
+            if before.as_ref() != Some(&key) {
                 known.suspended.remove(&row.row);
             }
-            news
+            before
         };
+        let news = before.as_ref() != Some(&key);
+        if news && before.is_some() {
+            // It went, though nobody saw it go: whoever is at work on it begins anew.
+            self.catalog.set_source_state(row.row, SourceState::Absent);
+        }
         if news || root != row.path {
             self.catalog.write(Durability::Normal, |writer| {
                 writer.source_seen(row.row, &root, now())
@@ -379,7 +386,7 @@ impl Sources {
         None
     }
 
-    fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
+    pub(super) fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
         let asked = match (self.identify)(entry) {
             Some((identity, label)) => Asked::Disk(Disk { identity, label }),
             None => Asked::Unknown(Instant::now()),
@@ -387,183 +394,6 @@ impl Sources {
         let disk = asked.disk();
         self.known.lock().disks.insert(key.clone(), asked);
         disk
-    }
-
-    /// What `path` lies on, made known to the catalog; `None` where that is trusted storage. May wait for a disk that is
-    /// asked what it is.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<OnSource>, SourceError> {
-        let table = MountTable::read()?;
-        self.look_at(&table);
-        let classifier = Classifier::read(self.declared.clone())?;
-        let reason = match classifier.trust(path) {
-            Trust::Untrusted(reason) => Some(reason),
-            Trust::Trusted => None,
-        };
-        if let Some((root, provider)) = self.cloud_of(path, reason.as_ref()) {
-            let new = NewSource {
-                kind: SourceKind::Cloud,
-                identity: format!("cloud:{provider}:{}", crate::model::path_text(&root)),
-                name: root.file_name().map_or_else(
-                    || provider.clone(),
-                    |name| name.to_string_lossy().into_owned(),
-                ),
-                provider: Some(provider),
-                path: root.clone(),
-            };
-            return self.made_known(&new, path, table.holding(&root)).map(Some);
-        }
-        if reason.is_none() {
-            return Ok(None);
-        }
-        let Some(entry) = table.holding(path) else {
-            return Ok(None);
-        };
-        let kind = sort(&classifier, entry).unwrap_or(SourceKind::Volume);
-        let from_table = match kind {
-            SourceKind::Volume => None,
-            _ => identity_from_table(entry),
-        };
-        let (identity, label) = match from_table {
-            Some(identity) => (identity, None),
-            None => {
-                let key = MountKey::of(entry);
-                let known = self.known.lock().disks.get(&key).and_then(Asked::disk);
-                let disk = known.or_else(|| self.ask_disk(&key, entry));
-                let disk = disk.ok_or_else(|| SourceError::NoAnswer(entry.mount_point.clone()))?;
-                (disk.identity, disk.label)
-            }
-        };
-        // What is known of this disk already, perhaps with another serial.
-        let rows = self.catalog.reader()?.sources()?;
-        let found = [(identity.clone(), entry)];
-        let known = rows
-            .iter()
-            .filter(|row| row.kind == kind)
-            .find(|row| mount_of(row, &found).is_some());
-        if let Some(known) = known
-            && let Some(at) = self.mounted_elsewhere(known.row, &table, entry)
-        {
-            if at.device != entry.device {
-                return Err(SourceError::Copy {
-                    copy: entry.mount_point.clone(),
-                    name: known.name.clone(),
-                    at: at.mount_point.clone(),
-                });
-            }
-            // The same file system is mounted twice; it stays where it is.
-            let inside = path.strip_prefix(&entry.mount_point);
-            return Ok(Some(OnSource {
-                source: known.clone(),
-                inside: inside.unwrap_or(Path::new("")).to_owned(),
-            }));
-        }
-        let new = NewSource {
-            kind,
-            identity: known.map_or_else(|| recorded(&identity, entry), |row| row.identity.clone()),
-            name: name_of(entry, label),
-            provider: None,
-            path: entry.mount_point.clone(),
-        };
-        self.made_known(&new, path, Some(entry)).map(Some)
-    }
-
-    /// Where a source is mounted, if that is not this mount.
-    fn mounted_elsewhere<'t>(
-        &self,
-        source: SourceNo,
-        table: &'t MountTable,
-        entry: &MountEntry,
-    ) -> Option<&'t MountEntry> {
-        let key = self.known.lock().mounted.get(&source).cloned()?;
-        let there = table.by_id(key.id)?;
-        let still = MountKey::of(there) == key && is_seen(table, there);
-        (still && there.id != entry.id).then_some(there)
-    }
-
-    fn made_known(
-        &self,
-        new: &NewSource,
-        path: &Path,
-        entry: Option<&MountEntry>,
-    ) -> Result<OnSource, SourceError> {
-        let source = self
-            .catalog
-            .write(Durability::Full, |writer| writer.add_source(new, now()))?;
-        self.found(&source, entry)?;
-        let inside = path.strip_prefix(&new.path).unwrap_or(Path::new(""));
-        Ok(OnSource {
-            source,
-            inside: inside.to_owned(),
-        })
-    }
-
-    /// Folders that the user says a sync client manages.
-    pub(crate) fn cloud_folders(&self) -> Vec<PathBuf> {
-        self.clouds.iter().map(|cloud| cloud.path.clone()).collect()
-    }
-
-    /// The cloud folder that holds `path`, by the user's word or the client's own signs; and whose it is.
-    fn cloud_of(&self, path: &Path, reason: Option<&Reason>) -> Option<(PathBuf, String)> {
-        let named = self
-            .clouds
-            .iter()
-            .filter(|cloud| path.starts_with(&cloud.path))
-            .max_by_key(|cloud| cloud.path.components().count());
-        if let Some(cloud) = named {
-            return Some((cloud.path.clone(), cloud.provider.word().to_owned()));
-        }
-        match reason {
-            Some(Reason::Cloud { provider, root }) => Some((root.clone(), provider.to_lowercase())),
-            _ => None,
-        }
-    }
-
-    /// Folders may have become a cloud's, or be one's no more, since they were registered: the catalog is told. What is in
-    /// them stays what it was.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub(crate) fn assign_clouds(self: &Arc<Self>) -> Result<(), SourceError> {
-        let reader = self.catalog.reader()?;
-        let classifier = Classifier::read(self.declared.clone())?;
-        let clouds: HashSet<SourceNo> = reader
-            .sources()?
-            .into_iter()
-            .filter(|row| row.kind == SourceKind::Cloud)
-            .map(|row| row.row)
-            .collect();
-        for base in reader.bases()? {
-            let may_be = matches!(base.kind, BaseKind::Library | BaseKind::Project)
-                && base.source.is_none_or(|source| clouds.contains(&source));
-            if !may_be {
-                continue;
-            }
-            let reason = match classifier.trust(&base.path) {
-                Trust::Untrusted(reason) => Some(reason),
-                Trust::Trusted => None,
-            };
-            let cloud = self.cloud_of(&base.path, reason.as_ref());
-            // What is mounted over a folder does not make it another one.
-            let other = cloud.is_some() || reason.is_none();
-            if other && cloud.is_some() != base.source.is_some() {
-                self.assign(&base)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn assign(self: &Arc<Self>, base: &BaseRow) -> Result<(), SourceError> {
-        let found = self.of_path(&base.path)?;
-        let found = found
-            .as_ref()
-            .map(|found| (found.source.row, found.inside.as_path()));
-        self.catalog.write(Durability::Full, |writer| {
-            writer.set_base_source(base.row, found)
-        })?;
-        Ok(())
     }
 
     /// Proof that a source is where it is, taken from the system's table of this moment.
@@ -732,12 +562,12 @@ impl Sources {
     }
 }
 
-fn now() -> Nanoseconds {
+pub(super) fn now() -> Nanoseconds {
     Nanoseconds::from(SystemTime::now())
 }
 
 /// What sort of source a mount is; `None` where it is trusted, or the kernel's own.
-fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<SourceKind> {
+pub(super) fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<SourceKind> {
     match classifier.sort(entry) {
         StorageSort::Removable(_) => Some(SourceKind::Volume),
         StorageSort::Network | StorageSort::Foreign { .. } => Some(SourceKind::Network),
@@ -750,7 +580,7 @@ fn is_ours(entry: &MountEntry) -> bool {
 }
 
 /// Nothing is mounted over it.
-fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
+pub(super) fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
     table
         .at(&entry.mount_point)
         .is_some_and(|top| top.id == entry.id)
@@ -763,7 +593,7 @@ fn is_read_only(entry: &MountEntry) -> bool {
         .any(|options| options.as_bytes().split(|b| *b == b',').any(|o| o == b"ro"))
 }
 
-fn name_of(entry: &MountEntry, label: Option<String>) -> String {
+pub(super) fn name_of(entry: &MountEntry, label: Option<String>) -> String {
     let last = || {
         let name = entry.mount_point.file_name();
         name.map(|name| name.to_string_lossy().into_owned())
@@ -772,50 +602,4 @@ fn name_of(entry: &MountEntry, label: Option<String>) -> String {
         .filter(|label| !label.is_empty())
         .or_else(last)
         .unwrap_or_else(|| "volume".to_owned())
-}
-
-/// What the catalog keeps of an identity. Of a bind mount or subvolume also which part of the file system it is.
-fn recorded(identity: &VolumeIdentity, entry: &MountEntry) -> String {
-    let root = crate::model::path_text(&entry.root);
-    match (identity, root.as_str()) {
-        (VolumeIdentity::Mount(_), _) | (_, "/") => identity.to_string(),
-        (_, root) => format!("{identity}#{root}"),
-    }
-}
-
-/// The mount that is this source. Of several (clones, bind mounts) the one where it was last, else the first; one that
-/// is only perhaps the same counts if there is no better.
-fn mount_of<'t>(
-    row: &SourceRow,
-    found: &[(VolumeIdentity, &'t MountEntry)],
-) -> Option<&'t MountEntry> {
-    let (text, root) = parts_of(&row.identity);
-    let identity: VolumeIdentity = text.parse().ok()?;
-    let identity = &identity;
-    let like = |wanted: Likeness| {
-        let alike = found.iter().filter(move |(other, entry)| {
-            let part = matches!(other, VolumeIdentity::Mount(_))
-                || crate::model::path_text(&entry.root) == root;
-            part && identity.compare(other) == wanted
-        });
-        let alike: Vec<&MountEntry> = alike.map(|(_, entry)| *entry).collect();
-        let last = alike.iter().find(|entry| entry.mount_point == row.path);
-        let one = last.or(alike.first()).copied();
-        let disks: HashSet<_> = alike.iter().map(|entry| entry.device).collect();
-        (one, disks.len())
-    };
-    match (like(Likeness::Same), like(Likeness::Perhaps)) {
-        ((Some(same), _), _) => Some(same),
-        // Of several disks nobody knows which.
-        (_, (perhaps, 1)) => perhaps,
-        _ => None,
-    }
-}
-
-/// What [`recorded`] has put together. The names of shares may hold anything.
-fn parts_of(recorded: &str) -> (&str, &str) {
-    match recorded.find("#/") {
-        Some(at) if recorded.starts_with("disk:") => (&recorded[..at], &recorded[at + 1..]),
-        _ => (recorded, "/"),
-    }
 }

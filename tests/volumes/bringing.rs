@@ -97,9 +97,8 @@ fn interrupted_it_is_cancelled() {
         .unwrap();
     let task = || {
         let tasks = home.json(["tasks"]);
-        let tasks = tasks.as_array().unwrap().iter();
-        let mut tasks = tasks.filter(|task| task["kind"] == "hydrate");
-        tasks.next().cloned()
+        let mut tasks = tasks.as_array().unwrap().iter();
+        tasks.find(|task| task["kind"] == "hydrate").cloned()
     };
     wait_until(DONE, "it is on its way", || {
         task().is_some_and(|task| task["bytes"].as_u64() > Some(0))
@@ -161,11 +160,8 @@ fn a_hydration_waits_for_its_volume_and_goes_on_by_itself() {
         .unwrap();
     let task = || {
         let tasks = home.json(["tasks"]);
-        let tasks = tasks.as_array().unwrap().iter();
-        tasks
-            .filter(|task| task["kind"] == "hydrate")
-            .next()
-            .cloned()
+        let mut tasks = tasks.as_array().unwrap().iter();
+        tasks.find(|task| task["kind"] == "hydrate").cloned()
     };
     wait_until(DONE, "it is on its way", || {
         task().is_some_and(|task| task["bytes"].as_u64() > Some(0))

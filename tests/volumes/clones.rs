@@ -65,12 +65,15 @@ fn copies_are_told_apart(kind: Kind) {
         // What was brought of it before, as long as nobody has looked.
         assert!(bytes == wav(900, 9) || bytes == wav(501, 1));
     }
-    wait_until(DONE, "the look at the copy", || {
-        let one = home.json(["show", &before["1.wav"]]);
-        let three = home.json(["show", &before["3.wav"]]);
-        one["size"] == wav(900, 9).len()
-            && three["availability"] == "missing"
-            && ids(&home).contains_key("4.wav")
+    let size = |id: &str| home.json(["show", id])["size"].clone();
+    wait_until(DONE, "the look at the copy: what is new", || {
+        ids(&home).contains_key("4.wav")
+    });
+    wait_until(DONE, "the look at the copy: what is gone", || {
+        home.json(["show", &before["3.wav"]])["availability"] == "missing"
+    });
+    wait_until(DONE, "the look at the copy: what is another", || {
+        size(&before["1.wav"]) == wav(900, 9).len()
     });
     let one = home.json(["show", &before["1.wav"]]);
     wait_until(DONE, "the other bytes", || {

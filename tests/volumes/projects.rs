@@ -60,7 +60,7 @@ fn no_more_than_four_fifths_of_the_cache_are_taken() {
         // Of 240 MB each, on a disk that has no room for one: nothing but holes.
         let path = samples(&at).join(format!("{number}.wav"));
         let frames = 60_000_000 + number;
-        std::fs::write(&path, &wav_head(frames)).unwrap();
+        std::fs::write(&path, wav_head(frames)).unwrap();
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_len(44 + 4 * u64::from(frames)).unwrap();
         settle(&at);
