@@ -238,13 +238,16 @@ impl Couriers {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
         source.used = Some(Instant::now());
-        let ours = |of: &mut Arc<Courier>| Arc::ptr_eq(of, &courier);
+        let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &courier);
+        let ours = |of: &mut Arc<Courier>| is_ours(of);
         match &answer {
             Ok(_) => {
                 if source.suspended.take().is_some() {
                     told = Some(SourceChange::Answers);
                 }
             }
+            // Several waited for one courier: when the first has given it up, the others say nothing new.
+            Err(CourierError::Silent) if !source.courier.as_ref().is_some_and(is_ours) => {}
             Err(CourierError::Silent) => {
                 let before = source.suspended;
                 let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
@@ -351,6 +354,24 @@ mod tests {
         assert!(couriers.sources.lock()[&source].courier.is_some());
         couriers.end_idle();
         assert!(couriers.sources.lock()[&source].courier.is_none());
+    }
+
+    #[test]
+    fn a_source_that_many_wait_for_is_suspended_once() {
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let (couriers, source) = (&couriers, &source);
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(100 * n));
+                    let asked = couriers.ask(source, &question(), &never());
+                    assert!(matches!(asked, Err(CourierError::Silent)), "{asked:?}");
+                });
+            }
+        });
+        let (_, left) = couriers.suspended().remove(0);
+        assert!(left <= FIRST_PAUSE, "suspended for {left:?}");
     }
 
     #[test]
