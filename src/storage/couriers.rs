@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::MountTable;
+use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
-use super::courier::{Courier, CourierError};
+use super::courier::{Courier, CourierError, Running};
 use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Couriers of a source that hang in the kernel at a time. They can't be ended, and end by themselves if it ever answers;
+/// until then no more are sent after them.
+const MOST_LEFT: usize = 4;
 
 /// The name of a source: the absolute path, without links, of the place where it hangs in the system's tree. For a
 /// volume or share that is where it is mounted, for a cloud root the folder that the client manages.
@@ -79,6 +82,27 @@ struct Source {
     courier: Option<Arc<Courier>>,
     used: Option<Instant>,
     suspended: Option<Suspended>,
+    /// Couriers that were left behind and have not ended, each with the mount in which it hangs.
+    left: Vec<(Running, Option<MountId>)>,
+}
+
+impl Source {
+    /// Nobody is to be sent to find out whether it answers: those who went are still there.
+    fn swallows(&mut self, root: &Path) -> bool {
+        self.left.retain(|(running, _)| running.is_running());
+        if self.left.len() < MOST_LEFT {
+            return false;
+        }
+        // What is mounted there now may be another one.
+        let now = mount_of(root);
+        self.left.retain(|(_, mount)| *mount == now);
+        self.left.len() >= MOST_LEFT
+    }
+}
+
+/// What is mounted where a source is, by the system's table.
+fn mount_of(root: &Path) -> Option<MountId> {
+    Some(MountTable::read().ok()?.holding(root)?.id)
 }
 
 #[derive(Clone, Copy)]
@@ -258,6 +282,7 @@ impl Couriers {
                 });
                 // It is left behind.
                 source.courier.take_if(ours);
+                source.left.push((courier.running(), mount_of(key.root())));
                 if before.is_none() {
                     told = Some(SourceChange::Suspended);
                 }
@@ -285,10 +310,13 @@ impl Couriers {
     fn courier(&self, key: &SourceKey) -> Result<Arc<Courier>, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
-        if let Some(suspended) = &mut source.suspended {
+        if let Some(suspended) = source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
             if !left.is_zero() || suspended.probing {
                 return Err(CourierError::Suspended(left));
+            }
+            if source.swallows(key.root()) {
+                return Err(CourierError::Suspended(FIRST_PAUSE));
             }
         }
         let courier = match &source.courier {
@@ -372,6 +400,21 @@ mod tests {
         });
         let (_, left) = couriers.suspended().remove(0);
         assert!(left <= FIRST_PAUSE, "suspended for {left:?}");
+    }
+
+    #[test]
+    fn nobody_is_sent_where_too_many_hang() {
+        let running = Arc::new(());
+        let hangs = |mount| (Running::of(&running), mount);
+        let root = Path::new("/");
+        let mut source = Source::default();
+        let other = mount_of(root).map(|id| MountId(id.0 + 1_000_000));
+        source.left = (0..MOST_LEFT).map(|_| hangs(other)).collect();
+        assert!(!source.swallows(root), "another file system is there now");
+        source.left = (0..MOST_LEFT).map(|_| hangs(mount_of(root))).collect();
+        assert!(source.swallows(root));
+        drop(running);
+        assert!(!source.swallows(root), "they have ended");
     }
 
     #[test]
