@@ -12,8 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -63,6 +63,22 @@ pub(crate) struct Courier {
     next: AtomicU64,
     child: Mutex<Option<Child>>,
     released: AtomicBool,
+    /// Kept as long as the child runs.
+    runs: Arc<()>,
+}
+
+/// Whether a child runs still, also after its courier was given up.
+pub(super) struct Running(Weak<()>);
+
+impl Running {
+    /// It runs as long as somebody has this.
+    pub(super) fn of(runs: &Arc<()>) -> Self {
+        Self(Arc::downgrade(runs))
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// The answers to one question, as they come.
@@ -113,7 +129,13 @@ impl Courier {
             next: AtomicU64::new(0),
             child: Mutex::new(Some(child)),
             released: AtomicBool::new(false),
+            runs: Arc::new(()),
         })
+    }
+
+    /// To know when the child has ended.
+    pub(super) fn running(&self) -> Running {
+        Running::of(&self.runs)
     }
 
     /// Ends the child at once, whatever it works on; who waits for it is told that it was let go.
@@ -220,8 +242,10 @@ impl Drop for Courier {
             return;
         };
         // One that hangs in a system call is gone when that ends; somebody has to be there then.
+        let runs = Arc::clone(&self.runs);
         let reap = move || {
             let _ = child.wait();
+            drop(runs);
         };
         if let Err(error) = std::thread::Builder::new()
             .name("courier-end".to_owned())

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::MountTable;
+use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
-use super::courier::{Courier, CourierError};
+use super::courier::{Courier, CourierError, Running};
 use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
@@ -26,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a courier that was killed is waited for. One that hangs in its disk does not end.
 const END: Duration = Duration::from_millis(700);
+/// Couriers of a source that hang in the kernel at a time. They can't be ended, and end by themselves if it ever answers;
+/// until then no more are sent after them.
+const MOST_LEFT: usize = 4;
 
 /// The name of a source: the absolute path, without links, of the place where it hangs in the system's tree. For a
 /// volume or share that is where it is mounted, for a cloud root the folder that the client manages.
@@ -87,6 +90,27 @@ struct Source {
     suspended: Option<Suspended>,
     /// It was let go of; nobody asks it anything before it is mounted anew.
     let_go: bool,
+    /// Couriers that were left behind and have not ended, each with the mount in which it hangs.
+    left: Vec<(Running, Option<MountId>)>,
+}
+
+impl Source {
+    /// Nobody is to be sent to find out whether it answers: those who went are still there.
+    fn swallows(&mut self, root: &Path) -> bool {
+        self.left.retain(|(running, _)| running.is_running());
+        if self.left.len() < MOST_LEFT {
+            return false;
+        }
+        // What is mounted there now may be another one.
+        let now = mount_of(root);
+        self.left.retain(|(_, mount)| *mount == now);
+        self.left.len() >= MOST_LEFT
+    }
+}
+
+/// What is mounted where a source is, by the system's table.
+fn mount_of(root: &Path) -> Option<MountId> {
+    Some(MountTable::read().ok()?.holding(root)?.id)
 }
 
 #[derive(Clone, Copy)]
@@ -290,7 +314,8 @@ impl Couriers {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
         source.used = Some(Instant::now());
-        let ours = |of: &mut Arc<Courier>| Arc::ptr_eq(of, &courier);
+        let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &courier);
+        let ours = |of: &mut Arc<Courier>| is_ours(of);
         match &answer {
             // What it was asked about is not what hangs there now.
             _ if courier.was_released() => {
@@ -303,6 +328,8 @@ impl Couriers {
                     told = Some(SourceChange::Answers);
                 }
             }
+            // Several waited for one courier: when the first has given it up, the others say nothing new.
+            Err(CourierError::Silent) if !source.courier.as_ref().is_some_and(is_ours) => {}
             Err(CourierError::Silent) => {
                 let before = source.suspended;
                 let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
@@ -313,6 +340,7 @@ impl Couriers {
                 });
                 // It is left behind.
                 source.courier.take_if(ours);
+                source.left.push((courier.running(), mount_of(key.root())));
                 if before.is_none() {
                     told = Some(SourceChange::Suspended);
                 }
@@ -343,10 +371,13 @@ impl Couriers {
         if source.let_go {
             return Err(CourierError::Released);
         }
-        if let Some(suspended) = &mut source.suspended {
+        if let Some(suspended) = source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
             if !left.is_zero() || suspended.probing || !may_probe {
                 return Err(CourierError::Suspended(left));
+            }
+            if source.swallows(key.root()) {
+                return Err(CourierError::Suspended(FIRST_PAUSE));
             }
         }
         let courier = match &source.courier {
@@ -412,6 +443,39 @@ mod tests {
         assert!(couriers.sources.lock()[&source].courier.is_some());
         couriers.end_idle();
         assert!(couriers.sources.lock()[&source].courier.is_none());
+    }
+
+    #[test]
+    fn a_source_that_many_wait_for_is_suspended_once() {
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let (couriers, source) = (&couriers, &source);
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(100 * n));
+                    let asked = couriers.ask(source, &question(), &never());
+                    assert!(matches!(asked, Err(CourierError::Silent)), "{asked:?}");
+                });
+            }
+        });
+        let pause = couriers.sources.lock()[&source].suspended.unwrap().pause;
+        assert_eq!(pause, FIRST_PAUSE);
+    }
+
+    #[test]
+    fn nobody_is_sent_where_too_many_hang() {
+        let running = Arc::new(());
+        let hangs = |mount| (Running::of(&running), mount);
+        let root = Path::new("/");
+        let mut source = Source::default();
+        let other = mount_of(root).map(|id| MountId(id.0 + 1_000_000));
+        source.left = (0..MOST_LEFT).map(|_| hangs(other)).collect();
+        assert!(!source.swallows(root), "another file system is there now");
+        source.left = (0..MOST_LEFT).map(|_| hangs(mount_of(root))).collect();
+        assert!(source.swallows(root));
+        drop(running);
+        assert!(!source.swallows(root), "they have ended");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::courier::CourierError;
 use super::couriers::SourceKey;
-use super::message::{LONGEST_PAYLOAD, Question, Reply};
+use super::message::{Question, Reply};
 use super::outside::Outside;
 use crate::catalog::{Catalog, CatalogError, Evidence};
 use crate::hydrate::{Fetch, FetchError, Wanted};
@@ -15,6 +15,8 @@ use crate::model::{SourceNo, SourceState};
 
 /// When a source that has not answered is tried again, where nobody says.
 const AGAIN: Duration = Duration::from_secs(5);
+/// What is asked for at a time. More would take a slow source so long that it seemed to hang.
+const PART: u32 = 128 << 10;
 
 /// Reads through couriers.
 pub(crate) struct CourierFetch {
@@ -91,11 +93,35 @@ impl Fetch for CourierFetch {
         cancel: &AtomicBool,
     ) -> Result<Vec<u8>, FetchError> {
         let at = self.locate(wanted)?;
+        let length = length as usize;
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let left = u32::try_from(length - bytes.len()).unwrap_or(u32::MAX);
+            let next = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            let part = self.read_part(wanted, &at, next, left.min(PART), cancel)?;
+            bytes.extend_from_slice(&part);
+            if part.len() < left.min(PART) as usize {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl CourierFetch {
+    fn read_part(
+        &self,
+        wanted: &Wanted,
+        at: &At,
+        offset: u64,
+        length: u32,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<u8>, FetchError> {
         let question = Question::Read {
             file: at.path.as_path().into(),
             evidence: at.evidence.into(),
             offset,
-            length: length.min(LONGEST_PAYLOAD),
+            length,
             fetch: true,
         };
         let asked = self.outside.couriers.ask(&at.source, &question, cancel);

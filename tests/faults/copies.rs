@@ -34,7 +34,10 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
     ("cp -a", &["cp", "-a", "FROM/.", "TO"]),
     ("rsync", &["rsync", "-a", "FROM/", "TO"]),
     ("tar", &["tar", "-cf", "TO/all.tar", "-C", "FROM", "."]),
-    ("shutil", &["python3", "-c", COPY_TREE, "FROM", "TO"]),
+    (
+        "shutil",
+        &["/usr/bin/python3", "-c", COPY_TREE, "FROM", "TO"],
+    ),
 ];
 
 fn copy(words: &[&str], from: &Path, to: &Path) -> Output {

@@ -17,7 +17,7 @@ use crate::scene::{
     Bystander, Control, Latencies, PLAYER_BOUND, Sound, cloud, configure, in_root, mount,
     read_timed,
 };
-use crate::support::cloud::{Cloud, Injected};
+use crate::support::cloud::{Cloud, Fault, Injected};
 use crate::support::matrix::{Stage, Trouble, cells};
 use crate::support::players::{Class, Content, How, Outcome, Seen, Use};
 use crate::support::{Home, wait_until};
@@ -31,8 +31,8 @@ const SLACK: Duration = Duration::from_secs(1);
 const FRAMES: u32 = 100_000;
 /// Reads of this size are no sniffing.
 const PIECE: u64 = 32 << 10;
-/// After this long without an answer a source counts as hung, and a little more.
-const SUSPENDED: Duration = Duration::from_secs(15);
+/// After twelve seconds without an answer a source is suspended, after five more it is asked again.
+const SUSPENDED: Duration = Duration::from_secs(2 * 12 + 5 + 3);
 const BACK: Duration = Duration::from_secs(60);
 
 struct Cell {
@@ -365,11 +365,14 @@ fn whatever_goes_wrong_each_class_gets_what_it_was_promised() {
         }
     }
 
-    // A source that did not answer is known for it, and nobody waits for it any more.
+    // A source of which nothing answers is known for it, and nobody waits for it any more.
     let hung: Vec<&Cell> = cells
         .iter()
         .filter(|c| c.trouble == Trouble::Hung && c.stage != Stage::Readdir)
         .collect();
+    for cell in &hung {
+        cell.cloud.inject(Fault::Hung);
+    }
     wait_until(SUSPENDED, "all that hangs to be suspended", || {
         hung.iter().all(|cell| is_suspended(&home, cell))
     });

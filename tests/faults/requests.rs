@@ -1,10 +1,10 @@
 //! Promise 1 in numbers: thousands of requests of players while the source hangs, and 64 streams that hang beside one
 //! that does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::support::{Home, wait_until};
 const REQUESTS: usize = 10_000;
 const STREAMS: u32 = 64;
 const COPIERS: u32 = 8;
+/// Connections to one database that the daemon may keep.
+const CONNECTIONS: usize = 12;
 /// How long the daemon may take to be as it was.
 const AS_BEFORE: Duration = Duration::from_secs(60);
 
@@ -98,16 +100,24 @@ fn players_are_answered_in_time_while_a_source_is_slow() {
 #[derive(Debug)]
 struct Holds {
     threads: usize,
-    files: usize,
+    files: BTreeMap<String, usize>,
     children: usize,
 }
 
 impl Holds {
     fn now(pid: u32) -> Self {
-        let count = |name: &str| {
-            let folder = format!("/proc/{pid}/{name}");
-            std::fs::read_dir(folder).map_or(0, Iterator::count)
-        };
+        let mut files = BTreeMap::new();
+        for fd in std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .flatten()
+        {
+            if let Ok(of) = std::fs::read_link(fd.path()) {
+                // Sockets and pipes have numbers of their own.
+                let of = of.to_string_lossy().into_owned();
+                let of = of.split_once(":[").map_or(of.as_str(), |(sort, _)| sort);
+                *files.entry(of.to_owned()).or_default() += 1;
+            }
+        }
         let children = std::fs::read_dir(format!("/proc/{pid}/task"))
             .unwrap()
             .flatten()
@@ -115,16 +125,33 @@ impl Holds {
             .map(|children| children.split_whitespace().count())
             .sum();
         Self {
-            threads: count("task"),
-            files: count("fd"),
+            threads: std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count),
+            files,
             children,
         }
     }
 
-    fn is_no_more_than(&self, before: &Self) -> bool {
-        self.threads <= before.threads
-            && self.files <= before.files
-            && self.children <= before.children
+    /// What there is more of than before.
+    fn more_than(&self, before: &Self) -> Vec<String> {
+        let mut more = Vec::new();
+        let mut compare = |what: &str, now: usize, then: usize| {
+            if now > then {
+                more.push(format!("{what}: {now}, before {then}"));
+            }
+        };
+        compare("threads", self.threads, before.threads);
+        compare("children", self.children, before.children);
+        for (of, now) in &self.files {
+            // Whoever answers has one connection, and there are only so many who do.
+            let is_catalog = [".db", ".db-wal", ".sqlite", ".sqlite-wal"]
+                .iter()
+                .any(|end| of.ends_with(end));
+            if is_catalog && *now <= CONNECTIONS {
+                continue;
+            }
+            compare(of, *now, before.files.get(of).copied().unwrap_or(0));
+        }
+        more
     }
 }
 
@@ -200,18 +227,23 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
             .uses(How::Read, &home.mount_point(), path)
             .chunk(32 << 10)
             // They are held open all the while.
-            .pause(Duration::from_millis(700))
+            .pause(Duration::from_millis(1500))
             .within(Duration::from_secs(30))
             .start()
     };
-    let players: Vec<_> = (0..STREAMS).map(|n| (n, begin(Class::Player, n))).collect();
+    let control = Control::start();
+    // One after the other, or they would measure each other's start.
+    let start = |class: Class, n: u32| {
+        let mut running = begin(class, n);
+        running.wait_for_request();
+        (n, running)
+    };
+    let players: Vec<_> = (0..STREAMS).map(|n| start(Class::Player, n)).collect();
     let copiers: Vec<_> = (STREAMS..STREAMS + COPIERS)
-        .map(|n| (n, begin(Class::Copier, n)))
+        .map(|n| start(Class::Copier, n))
         .collect();
     hangs.wait_for_hit(hung);
-    let control = Control::start();
     let busy = play_beside(&beside, QUIET);
-    let late = control.stop();
     let mut seen_by_players = Latencies::default();
     for (n, running) in players {
         let seen = running.see(sounds[n as usize].truth());
@@ -233,7 +265,14 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
         };
         errors.insert(errno);
     }
+    let naps = control.all();
+    let late = naps.worst();
     eprintln!("players of what hangs: {seen_by_players}; copiers: errno {errors:?}");
+    let most = seen_by_players.permille(990);
+    assert!(
+        most <= PLAYER_BOUND + late,
+        "p99 is {most:?}, late {late:?}"
+    );
     for (name, quiet, busy) in [
         ("source", &quiet[0], &busy[0]),
         ("disk", &quiet[1], &busy[1]),
@@ -242,14 +281,10 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
     }
     eprintln!("the machine was late by up to {late:?}; before: {before:?}");
     for (quiet, busy) in quiet.iter().zip(&busy) {
-        let most = quiet.permille(990) * 2;
-        // Below a millisecond it is the machine that is measured.
-        assert!(
-            busy.permille(990) <= most.max(Duration::from_millis(1)),
-            "p99 {:?}, quiet {:?}",
-            busy.permille(990),
-            quiet.permille(990)
-        );
+        // What the machine is late by it is late by twice: when who asks wakes, and when who answers does.
+        let most = (quiet.permille(990) + naps.permille(990)) * 2;
+        let now = busy.permille(990);
+        assert!(now <= most, "p99 {now:?}, quiet {:?}", quiet.permille(990));
         assert!(busy.worst() <= PLAYER_BOUND + late, "{busy}");
     }
 
@@ -259,17 +294,14 @@ fn streams_that_hang_hold_up_nobody_and_leave_nothing_behind() {
     wait_until(AS_BEFORE, "all sounds to come", || {
         (0..sounds.len()).all(|n| copied(n).is_ok_and(|bytes| bytes == *sounds[n].bytes))
     });
-    let mut after = Holds::now(drive.pid());
-    wait_until(AS_BEFORE, "the daemon to be as it was", || {
-        after = Holds::now(drive.pid());
-        after.is_no_more_than(&before) || {
-            // Said while it is waited for, as the test ends at the limit.
-            eprintln!("{after:?}");
-            std::thread::sleep(Duration::from_secs(2));
-            false
-        }
-    });
-    eprintln!("after: {after:?}");
+    let begun = Instant::now();
+    let mut more = vec!["not looked at yet".to_owned()];
+    while !more.is_empty() && begun.elapsed() < AS_BEFORE {
+        std::thread::sleep(Duration::from_millis(500));
+        more = Holds::now(drive.pid()).more_than(&before);
+    }
+    assert!(more.is_empty(), "the daemon holds more: {more:#?}");
+    eprintln!("as before after {:?}", begun.elapsed());
     is_clean(&home);
 }
 
@@ -310,27 +342,12 @@ fn a_source_that_has_become_slow_brings_all_the_same() {
         bytes_per_second: 50_000,
     };
     let slow = cloud.inject(slow.on(Op::READ));
-    let words = ["hydrate", "--wait"].map(PathBuf::from);
-    let mut hydrating = home
-        .command(words.iter().chain([&path(1)]))
-        .spawn()
-        .unwrap();
+    home.run([Path::new("hydrate"), &path(1)]);
     let begun = Instant::now();
-    let mut ended = None;
-    while ended.is_none() && begun.elapsed() < Duration::from_secs(75) {
-        ended = hydrating.try_wait().unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    if ended.is_none() {
-        hydrating.kill().unwrap();
-        hydrating.wait().unwrap();
-    }
+    wait_until(Duration::from_secs(75), "all of it", || {
+        home.item("1.wav")["playable"] == "bytes"
+    });
     assert!(cloud.hits(slow) > 0);
-    assert!(
-        ended.is_some_and(|status| status.success()),
-        "not in {:?}",
-        begun.elapsed()
-    );
     eprintln!("1.6 MB at 50 kB/s came in {:?}", begun.elapsed());
     assert_eq!(std::fs::read(path(1)).unwrap(), *sounds[1].bytes);
 }

@@ -71,7 +71,7 @@ pub fn in_root(root: &str, path: impl AsRef<Path>) -> PathBuf {
 /// Measures how late this machine wakes who sleeps for a millisecond: no request can be faster than that.
 pub struct Control {
     ended: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Duration>,
+    thread: std::thread::JoinHandle<Latencies>,
 }
 
 impl Control {
@@ -80,19 +80,24 @@ impl Control {
         let ended = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&ended);
         let thread = std::thread::spawn(move || {
-            let mut worst = Duration::ZERO;
+            let mut all = Latencies::default();
             while !ends.load(Ordering::Relaxed) {
                 let begun = Instant::now();
                 std::thread::sleep(NAP);
-                worst = worst.max(begun.elapsed().saturating_sub(NAP));
+                all.add(begun.elapsed().saturating_sub(NAP));
             }
-            worst
+            all
         });
         Self { ended, thread }
     }
 
     /// The worst that it overslept.
     pub fn stop(self) -> Duration {
+        self.all().worst()
+    }
+
+    /// By how much it overslept, each time.
+    pub fn all(self) -> Latencies {
         self.ended.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
