@@ -220,6 +220,7 @@ pub fn run(
         DaemonSide {
             requesters: Arc::clone(&requesters),
             mount: Mutex::new(None),
+            mounted: OnceLock::new(),
             drive: OnceLock::new(),
             shutdown: stop.clone(),
         },
@@ -250,10 +251,11 @@ pub fn run(
         // It is set nowhere else.
         let _ = daemon.drive.set(Arc::downgrade(&drive));
     }
-    let mounted = mount(drive, &mount_options, answers.handle().clone())?;
+    let mounted = Arc::new(mount(drive, &mount_options, answers.handle().clone())?);
     home.announce_mount(&lock, mounted.path())?;
     if let Some(daemon) = service.daemon() {
         *daemon.mount.lock() = Some(mount_status(&mounted));
+        let _ = daemon.mounted.set(Arc::downgrade(&mounted));
     }
     tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
     if let Err(error) = outside.sources.assign_clouds() {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use mediafs_platform::mount::Mounted;
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -51,6 +52,8 @@ pub struct DaemonSide {
     pub requesters: Arc<Requesters>,
     /// The drive, once it is mounted, as it was then.
     pub mount: Mutex<Option<MountStatus>>,
+    /// The mount itself: how it is may change.
+    pub mounted: OnceLock<Weak<Mounted>>,
     /// What the drive holds now.
     pub drive: OnceLock<Weak<MediaDrive>>,
     /// Set to end the daemon.
@@ -60,6 +63,11 @@ pub struct DaemonSide {
 impl DaemonSide {
     fn mount_now(&self) -> Option<MountStatus> {
         let mut status = self.mount.lock().clone()?;
+        if let Some(mounted) = self.mounted.get().and_then(Weak::upgrade) {
+            let passthrough = mounted.passthrough();
+            status.passthrough = passthrough.is_in_force();
+            status.passthrough_note = passthrough.to_string();
+        }
         if let Some(drive) = self.drive.get().and_then(Weak::upgrade) {
             let (handles, known) = drive.load();
             status.open_handles = u64::try_from(handles).unwrap_or(u64::MAX);

@@ -500,7 +500,7 @@ mod tests {
         assert!(matches!(asked, Err(CourierError::Cancelled)));
 
         std::thread::sleep(FIRST_PAUSE);
-        assert_eq!(couriers.to_be_probed(), [source.clone()]);
+        assert_eq!(couriers.to_be_probed(), std::slice::from_ref(&source));
         let stop = never();
         std::thread::scope(|scope| {
             let probe = scope.spawn(|| couriers.probe(&source, &stop).is_err());
