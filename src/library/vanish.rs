@@ -261,6 +261,10 @@ pub(super) fn open_root<'e>(
         let Some(row) = engine.catalog.reader()?.source(source)? else {
             return Ok(Root::Away);
         };
+        if !engine.catalog.source_state(source).is_online() {
+            // It may be back; where nobody is told of mounts, that is not known yet.
+            engine.sources.look();
+        }
         let state = engine.catalog.source_state(source);
         if !state.is_online() {
             note(format!("it is on {}, which is {}", row.name, state.words()));
