@@ -268,6 +268,10 @@ pub(super) fn open_root<'e>(
         let Some(row) = engine.catalog.reader()?.source(source)? else {
             return Ok(Root::Away);
         };
+        if !engine.catalog.source_state(source).is_online() {
+            // It may be back; where nobody is told of mounts, that is not known yet.
+            engine.sources.look();
+        }
         let state = engine.catalog.source_state(source);
         // One that did not answer may do so again: who asks finds out, or is told at once that it is too early.
         if matches!(state, SourceState::Absent | SourceState::Ejected) {

@@ -397,7 +397,16 @@ impl Sources {
     }
 
     /// Proof that a source is where it is, taken from the system's table of this moment.
-    pub(crate) fn stamp(&self, source: SourceNo) -> Option<Stamp> {
+    pub(crate) fn stamp(self: &Arc<Self>, source: SourceNo) -> Option<Stamp> {
+        let table = MountTable::read().ok()?;
+        self.stamp_in(&table, source).or_else(|| {
+            // Who is told of changes may not have looked yet.
+            self.look_at(&table);
+            self.stamp_in(&table, source)
+        })
+    }
+
+    fn stamp_in(&self, table: &MountTable, source: SourceNo) -> Option<Stamp> {
         let key = {
             let known = self.known.lock();
             let key = known.mounted.get(&source).cloned()?;
@@ -406,9 +415,8 @@ impl Sources {
             }
             key
         };
-        let table = MountTable::read().ok()?;
         let entry = table.by_id(key.id)?;
-        (MountKey::of(entry) == key && is_seen(&table, entry)).then_some(Stamp(key))
+        (MountKey::of(entry) == key && is_seen(table, entry)).then_some(Stamp(key))
     }
 
     /// A courier has found out that whatever hangs at `root` does not answer, or answers again.

@@ -23,6 +23,7 @@ fn goes_and_comes_back_elsewhere(kind: Kind) {
     let on_drive = home.on_drive("library/Samples/2.wav");
     assert!(on_drive.exists());
     assert_eq!(copied(&home, &one).unwrap(), wav(2001, 1));
+    wait_for_item(&home, &id, "external-online", "bytes");
 
     let held = std::fs::File::open(samples(&home.path("red")).join("3.wav")).unwrap();
     red.detach();
