@@ -82,7 +82,7 @@ struct Source {
     courier: Option<Arc<Courier>>,
     used: Option<Instant>,
     suspended: Option<Suspended>,
-    /// Couriers that were left behind and have not ended, each with the mount in which it hangs.
+    /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
     left: Vec<(Running, Option<MountId>)>,
 }
 
@@ -282,7 +282,10 @@ impl Couriers {
                 });
                 // It is left behind.
                 source.courier.take_if(ours);
-                source.left.push((courier.running(), mount_of(key.root())));
+                // Where only one file hangs, who asks for the source's root comes back.
+                if before.is_some() {
+                    source.left.push((courier.running(), mount_of(key.root())));
+                }
                 if before.is_none() {
                     told = Some(SourceChange::Suspended);
                 }
