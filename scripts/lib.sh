@@ -10,6 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Debian and Ubuntu packages, named in this one place.
 #   build     a C compiler for the bundled SQLite and zstd
 #   mount     fusermount3, by which a drive is mounted without root
+#   helper    setcap, for the passthrough helper
 #   demo      a sample library, and two programs to look at it with
 #   tests     independent readers and writers of sound, and of file systems
 #   bench     the file systems that the benchmark compares with
@@ -19,6 +20,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 {
   packages_build=(gcc libc6-dev)
   packages_mount=(fuse3)
+  packages_helper=(libcap2-bin)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
     python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs

@@ -5,6 +5,9 @@
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
 mod away;
+mod ear;
+mod folders;
+mod keep;
 mod log;
 mod stand_ins;
 
@@ -192,11 +195,19 @@ pub fn run(
         Library::open(Arc::clone(&catalog), home.data(), config)
     };
     let unmounted = library_at(None);
-    check_folders(options, &unmounted)?;
+    folders::check(options, &unmounted)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("mediafs-runtime")
         .enable_all()
+        .build()
+        .map_err(system("starting threads"))?;
+    // Reads that wait are answered by threads of their own: players have some milliseconds, whatever the protocol's
+    // clients are up to.
+    let answers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("mediafs-answers")
+        .enable_time()
         .build()
         .map_err(system("starting threads"))?;
     let requesters = Arc::new(Requesters::new(&config.requesters));
@@ -209,6 +220,7 @@ pub fn run(
         DaemonSide {
             requesters: Arc::clone(&requesters),
             mount: Mutex::new(None),
+            mounted: OnceLock::new(),
             drive: OnceLock::new(),
             shutdown: stop.clone(),
         },
@@ -239,26 +251,31 @@ pub fn run(
         // It is set nowhere else.
         let _ = daemon.drive.set(Arc::downgrade(&drive));
     }
-    let mounted = mount(drive, &mount_options, runtime.handle().clone())?;
+    let mounted = Arc::new(mount(drive, &mount_options, answers.handle().clone())?);
     home.announce_mount(&lock, mounted.path())?;
     if let Some(daemon) = service.daemon() {
         *daemon.mount.lock() = Some(mount_status(&mounted));
+        let _ = daemon.mounted.set(Arc::downgrade(&mounted));
     }
     tracing::info!(point = %mounted.path().display(), passthrough = %mounted.passthrough(), "ready");
-    let warnings = register_folders(options, &library_at(Some(mounted.path().to_owned())));
-    for warning in &warnings {
-        service.warn(warning.clone());
+    if let Err(error) = outside.sources.assign_clouds() {
+        tracing::error!(
+            error = one_line(&error),
+            "which folders are a cloud's is not known"
+        );
     }
+    let registering = Arc::new(library_at(Some(mounted.path().to_owned())));
+    let warnings = folders::register(options, &registering, &service, &outside);
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
-    away.keep_projects();
+    away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),
     };
-    take_apart(&stop, &mounted, &service, &cache, &away, runtime);
+    take_apart(&stop, &mounted, &service, &cache, &away, [runtime, answers]);
     drop(lock);
     outcome
 }
@@ -348,64 +365,6 @@ fn serve(
     Ok(())
 }
 
-/// A name that was mistyped is to be told before anything is mounted. A folder that was there once may come back.
-fn check_folders(options: &DaemonOptions, library: &Library) -> Result<(), DaemonError> {
-    let known = library.catalog().reader()?.bases()?;
-    for path in options.libraries.iter().chain(&options.projects) {
-        // What may hang is not touched, and told when the folder is registered. Finding out is the dear part.
-        if known.iter().any(|base| base.path == *path) || library.untrusted(path).is_some() {
-            continue;
-        }
-        let found = std::fs::metadata(path).and_then(|found| {
-            if found.is_dir() {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::NotADirectory.into())
-            }
-        });
-        if let Err(source) = found
-            && library.base_at(path)?.is_none()
-        {
-            let path = path.clone();
-            return Err(DaemonError::NoFolder { path, source });
-        }
-    }
-    Ok(())
-}
-
-/// Registers libraries and opens projects, so that whoever sees `ready` finds them. One that can't be is no reason to be
-/// without the others, or without the drive; says why.
-fn register_folders(options: &DaemonOptions, library: &Library) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut failed = |what, path: &Path, error: &(dyn std::error::Error + 'static)| {
-        let known = library.base_at(path).ok().flatten();
-        warnings.push(if known.is_some_and(|base| base.active) {
-            format!(
-                "the {what} {} cannot be reached now; what is known of it is shown: {}",
-                path_text(path),
-                one_line(error)
-            )
-        } else {
-            format!(
-                "the {what} {} was not added: {}",
-                path_text(path),
-                one_line(error)
-            )
-        });
-    };
-    for path in &options.libraries {
-        if let Err(error) = library.register_root(path) {
-            failed("library", path, &error);
-        }
-    }
-    for path in &options.projects {
-        if let Err(error) = crate::project::open(library, path, false) {
-            failed("project", path, &error);
-        }
-    }
-    warnings
-}
-
 /// What comes after `ready`: scans and watches, the cache.
 fn begin_library(
     options: &DaemonOptions,
@@ -413,7 +372,7 @@ fn begin_library(
     service: &Arc<Service>,
     late: &LateLibrary,
     cache: &LazyStore,
-    away: &Away,
+    away: &Arc<Away>,
 ) -> Result<(), LibraryError> {
     let point = Some(mounted.path().to_owned());
     let config = library_config(&options.config, point, &away.outside);
@@ -425,7 +384,7 @@ fn begin_library(
     // It is set nowhere else.
     let _ = late.started.set(Arc::downgrade(&library));
     service.set_library(Arc::clone(&library));
-    let cache = cache.clone();
+    let (cache, away) = (cache.clone(), Arc::downgrade(away));
     let opening = std::thread::Builder::new()
         .name("mediafs-cache".to_owned())
         .spawn(move || {
@@ -436,8 +395,12 @@ fn begin_library(
                     Ok(())
                 }
             });
-            if let Err(error) = reconciled {
-                tracing::error!(error = one_line(&error), "the cache cannot be used");
+            match (reconciled, away.upgrade()) {
+                (Err(error), _) => {
+                    tracing::error!(error = one_line(&error), "the cache cannot be used");
+                }
+                (Ok(()), Some(away)) => away.resume(),
+                (Ok(()), None) => {}
             }
         });
     if let Err(error) = opening {
@@ -468,7 +431,7 @@ fn take_apart(
     service: &Arc<Service>,
     cache: &LazyStore,
     away: &Away,
-    runtime: Runtime,
+    runtimes: [Runtime; 2],
 ) {
     let _ = stop.send(true);
     // Threads that hang in storage can't be ended; the process can.
@@ -495,6 +458,8 @@ fn take_apart(
             "the last uses of cached sounds are forgotten"
         );
     }
-    runtime.shutdown_timeout(REQUESTS_END);
+    for runtime in runtimes {
+        runtime.shutdown_timeout(REQUESTS_END);
+    }
     tracing::info!("ended");
 }

@@ -6,7 +6,11 @@
 mod support;
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::sounds::wav;
@@ -229,4 +233,164 @@ fn a_supervisor_that_is_told_to_end_takes_the_drive_away_first() {
         !is_there(supervisor) && !is_there(pid)
     });
     assert!(home.on_drive("NOT-MOUNTED.txt").exists());
+}
+
+fn supervisor_of(home: &Home) -> serde_json::Value {
+    home.json(["status"])["supervisor"].clone()
+}
+
+#[test]
+fn status_tells_whether_the_supervisor_lives() {
+    let home = Home::new();
+    assert_eq!(supervisor_of(&home)["state"], "none", "nothing runs");
+    {
+        let _drive = home.mount();
+        assert_eq!(supervisor_of(&home)["state"], "none", "in the foreground");
+    }
+    mount_in_background(&home);
+    let pid = pid_of_daemon(&home).unwrap();
+    let supervisor = parent_of(pid).unwrap();
+    let alive = supervisor_of(&home);
+    assert_eq!(alive["state"], "alive");
+    assert_eq!(alive["pid"], supervisor);
+    let text = home.run(["status"]);
+    assert!(text.contains("starts the daemon again"), "{text}");
+
+    kill(supervisor, rustix::process::Signal::KILL);
+    wait_until(Duration::from_secs(5), "it to be gone", || {
+        supervisor_of(&home)["state"] == "ended"
+    });
+    assert_eq!(pid_of_daemon(&home), Some(pid), "the drive goes on");
+    let text = home.run(["status"]);
+    assert!(text.contains("nobody starts the daemon again"), "{text}");
+    let doctor = home.command(["doctor"]).output().unwrap();
+    let text = show(&doctor);
+    assert!(text.contains("nobody starts the daemon again"), "{text}");
+    home.run(["unmount"]);
+    wait_until(Duration::from_secs(10), "the daemon to end", || {
+        !is_there(pid)
+    });
+    assert_eq!(supervisor_of(&home)["state"], "none", "all is over");
+}
+
+/// Those whose parent it is.
+fn children_of(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = text.unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+#[test]
+fn status_tells_that_the_supervisor_gave_up() {
+    let home = Home::new();
+    mount_in_background(&home);
+    let supervisor = parent_of(pid_of_daemon(&home).unwrap()).unwrap();
+    let mut killed = 0;
+    wait_until(Duration::from_secs(60), "it to give up", || {
+        for child in children_of(supervisor) {
+            kill(child, rustix::process::Signal::KILL);
+            killed += 1;
+        }
+        !is_there(supervisor)
+    });
+    assert!(killed >= 5, "{killed}");
+    assert_eq!(supervisor_of(&home)["state"], "gaveUp");
+    let text = home.run(["status"]);
+    assert!(text.contains("gave up"), "{text}");
+    // Whoever starts the drive again has dealt with it.
+    home.mount().stop();
+    assert_eq!(supervisor_of(&home)["state"], "none");
+}
+
+/// Maps a file in a process of its own (tests have no `unsafe`), and reads all of the mapping when a line comes.
+const MAPPER: &str = "
+import mmap, sys
+with open(sys.argv[1], 'rb') as f:
+    m = mmap.mmap(f.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+print(m[0], flush=True)
+sys.stdin.readline()
+sys.exit(m[:] != open(sys.argv[2], 'rb').read())
+";
+
+fn map(path: &Path, original: &Path) -> Child {
+    let mut child = Command::new("python3")
+        .args(["-c", MAPPER])
+        .args([path, original])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(!line.is_empty(), "it has mapped the sound");
+    child
+}
+
+/// Reads on through handles and a mapping when the daemon is gone; whether they do.
+fn reads_on(arguments: &[&str]) -> (bool, Option<i32>) {
+    let home = Home::new();
+    let sound = wav(FRAMES, 1);
+    let original = home.library().join("a.wav");
+    std::fs::write(&original, &sound).unwrap();
+    std::fs::write(home.library().join("gone.wav"), wav(FRAMES, 2)).unwrap();
+    let library = home.library();
+    let mut all: Vec<&std::ffi::OsStr> = vec!["--library".as_ref(), library.as_os_str()];
+    all.extend(arguments.iter().map(std::ffi::OsStr::new));
+    let drive = home.mount_with(&all);
+    home.wait_for_items(2);
+    let path = home.on_drive(path_of(&home.item("a.wav")));
+    let reader = File::open(&path).unwrap();
+    let mut begin = vec![0; 4096];
+    reader.read_exact_at(&mut begin, 0).unwrap();
+    let mut mapping = map(&path, &original);
+    std::fs::remove_file(home.library().join("gone.wav")).unwrap();
+    wait_until(support::SHOWN_WITHIN, "the sound to be missing", || {
+        home.item("gone.wav")["availability"] == "missing"
+    });
+    let silence = home
+        .on_drive(".as/player")
+        .join(path_of(&home.item("gone.wav")));
+    let silence = File::open(silence).unwrap();
+    silence.read_exact_at(&mut begin, 4096).unwrap();
+    drive.kill();
+
+    silence
+        .read_exact_at(&mut begin, 4096)
+        .expect_err("silence ends with who makes it");
+    reader
+        .read_exact_at(&mut begin, 0)
+        .expect("what is in memory is read in every mode");
+    assert!(reader.metadata().is_err(), "attributes end in every mode");
+    assert!(reader.sync_all().is_err(), "and so does fsync");
+    let mut end = vec![0; 4096];
+    let handle = match reader.read_exact_at(&mut end, sound.len() as u64 - 4096) {
+        Ok(()) => {
+            assert_eq!(end, sound[sound.len() - 4096..]);
+            true
+        }
+        Err(error) => {
+            let gone = rustix::io::Errno::NOTCONN.raw_os_error();
+            assert_eq!(error.raw_os_error(), Some(gone));
+            false
+        }
+    };
+    mapping.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let ended = mapping.wait().unwrap();
+    assert!(ended.success() || ended.signal().is_some(), "{ended}");
+    (handle, ended.signal())
+}
+
+#[test]
+fn with_passthrough_handles_and_mappings_read_on() {
+    assert_eq!(reads_on(&[]), (true, None));
+}
+
+#[test]
+fn with_the_page_cache_handles_fail_and_mappings_die() {
+    const SIGBUS: i32 = 7;
+    assert_eq!(reads_on(&["--no-passthrough"]), (false, Some(SIGBUS)));
 }

@@ -135,7 +135,11 @@ pub enum Content {
     /// (passthrough) and cache it, or ask the drive by `read`. The same for every handle of the node.
     File(Arc<File>),
     /// From the drive alone, by `read`, never cached: silence, streams, whatever may wait.
-    Direct,
+    Direct {
+        /// The node is open already, so the kernel keeps the pages that mappings of it have read: they are the same. An
+        /// `open` that has them dropped would wait for whoever waits for one of them.
+        again: bool,
+    },
 }
 
 /// The answer of an `open`.

@@ -1,14 +1,17 @@
 //! `mediafs doctor`: is everything there that the drive needs, and what to do if not.
 
+mod survives;
 mod system;
 
 use serde::Serialize;
 
 use super::output::{Out, plain};
+use super::supervise::Supervision;
 use super::{CliError, Context, Done, Report};
 use crate::config::Config;
 use crate::control::methods::{
     Check, DriveCheck, DriveProblems, DriveStatus, Nothing, Problem, ProblemsParams, Status,
+    VolumeList, Volumes,
 };
 use crate::control::{Client, ClientError, WirePath};
 
@@ -158,12 +161,17 @@ fn home(context: &Context, most: usize) -> Vec<Finding> {
     let asked = context.client().and_then(|mut client| {
         let status = client.call::<DriveStatus>(&Nothing {})?;
         let check = client.call::<DriveCheck>(&Nothing {})?;
+        let volumes = client.call::<VolumeList>(&Nothing {})?;
         let problems = problems(&mut client, &status, most)?;
-        Ok((status, check, problems))
+        Ok((status, check, volumes, problems))
     });
     match asked {
-        Ok((status, check, problems)) => {
+        Ok((status, check, volumes, problems)) => {
             findings.push(daemon(&status));
+            findings.extend(status.mount.as_ref().map(survives::of_mount));
+            let supervision = Supervision::of(&context.home, status.pid);
+            findings.extend(survives::supervisor(supervision, status.running));
+            findings.extend(twins(&volumes));
             findings.extend(holdings(&check));
             findings.extend(problems);
         }
@@ -177,10 +185,6 @@ fn home(context: &Context, most: usize) -> Vec<Finding> {
 
 fn daemon(status: &Status) -> Finding {
     match &status.mount {
-        Some(mount) if mount.passthrough => Finding::ok(
-            "drive",
-            format!("mounted at {}, passthrough in force", mount.point),
-        ),
         Some(mount) => Finding::ok(
             "drive",
             format!(
@@ -190,6 +194,23 @@ fn daemon(status: &Status) -> Finding {
         ),
         None => Finding::warn("drive", "not mounted", "start it with `mediafs mount`"),
     }
+}
+
+/// Volumes of which two with one identity are there: which of them a sound is on cannot be told.
+fn twins(volumes: &Volumes) -> Vec<Finding> {
+    let twins = volumes.volumes.iter().filter(|volume| volume.twin);
+    twins
+        .map(|volume| {
+            Finding::warn(
+                "volumes",
+                format!(
+                    "{} at {} has the same identity as another volume that is there: one is a copy of the other",
+                    volume.name, volume.path
+                ),
+                "unplug one of them, or give it another identity",
+            )
+        })
+        .collect()
 }
 
 fn holdings(check: &Check) -> Vec<Finding> {
@@ -251,4 +272,35 @@ fn problems(
         findings.push(Finding::warn("files", message, remedy));
     }
     Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::methods::VolumeStatus;
+
+    #[test]
+    fn copies_of_volumes_are_told_and_no_others() {
+        let volume = |name: &str, twin| VolumeStatus {
+            id: None,
+            name: name.to_owned(),
+            kind: "volume".to_owned(),
+            provider: None,
+            state: "online".to_owned(),
+            path: std::path::Path::new("/media").join(name).as_path().into(),
+            last_seen: None,
+            read_only: false,
+            twin,
+            known: true,
+            items: 1,
+            only_there: 1,
+        };
+        let volumes = Volumes {
+            volumes: vec![volume("red", false), volume("blue", true)],
+        };
+        let found = twins(&volumes);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.starts_with("blue at /media/blue"));
+        assert_eq!(found[0].state, State::Warn);
+    }
 }

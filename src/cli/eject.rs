@@ -1,5 +1,8 @@
 //! `mediafs eject`: a volume is let go of, so that it can be unmounted.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report};
 use crate::control::methods::{EjectParams, VolumeEject};
@@ -9,22 +12,22 @@ use crate::control::methods::{EjectParams, VolumeEject};
 pub(super) struct Arguments {
     /// Its name, or the folder where it is mounted
     #[arg(value_name = "VOLUME")]
-    volume: String,
+    volume: OsString,
     #[command(flatten)]
     report: Report,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let named = std::path::Path::new(&arguments.volume);
-    // What has a separator is a path; the daemon's folder is another one.
-    let volume = if arguments.volume.contains('/') && !arguments.volume.contains(':') {
-        super::absolute(named)?.to_string()
-    } else {
-        arguments.volume.clone()
+    let named = arguments.volume.to_string_lossy();
+    let params = EjectParams {
+        volume: named.clone().into_owned(),
+        // What has a separator may be a path; the daemon's folder is another one.
+        path: named
+            .contains('/')
+            .then(|| super::absolute(Path::new(&arguments.volume)))
+            .transpose()?,
     };
-    let volume = context
-        .daemon_needed()?
-        .call::<VolumeEject>(&EjectParams { volume })?;
+    let volume = context.daemon_needed()?.call::<VolumeEject>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&volume)?;

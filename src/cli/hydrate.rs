@@ -82,12 +82,16 @@ fn wait(client: &mut Client, items: &mut [HydrateItem]) -> Result<bool, CliError
         let mut slow = None;
         for item in items.iter_mut() {
             let Some(task) = &item.task else { continue };
-            let id = task.id.clone();
-            if !is_over(task)
-                && let Some(now) = client.call::<SessionTask>(&TaskParams { task: id })?.task
-            {
-                item.at_hand |= now.state == TaskState::Done;
-                item.task = Some(now);
+            if !is_over(task) {
+                let params = TaskParams {
+                    task: task.id.clone(),
+                };
+                let now = client.call::<SessionTask>(&params)?.task;
+                if now.is_none() {
+                    item.reason = Some("nobody knows any more what became of it".to_owned());
+                }
+                item.at_hand |= now.as_ref().is_some_and(|n| n.state == TaskState::Done);
+                item.task = now;
             }
             let Some(task) = &item.task else { continue };
             done += task.bytes;

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::output::{Out, plain};
-use super::supervise::supervise;
+use super::supervise::{DETACHED, SUPERVISED, forget, supervise};
 use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
@@ -89,6 +89,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     }
     let asked = options.mountpoint.clone();
     daemon::run(&options, |_, warnings| {
+        forget(&context.home);
         for warning in warnings {
             warn(warning);
         }
@@ -158,9 +159,9 @@ fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> 
         projects: Vec::new(),
         ..options.clone()
     };
-    supervise(|first| {
+    supervise(&context.home, |first| {
         let options = if first { &options } else { &later };
-        let mut command = again(context, options, "--supervised");
+        let mut command = again(context, options, SUPERVISED);
         // The log's own file: what a daemon says as it dies is read there.
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         command
@@ -225,7 +226,7 @@ fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError
     let failed = |error: &(dyn std::error::Error + 'static)| {
         CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
     };
-    let mut child = again(context, &options, "--detached")
+    let mut child = again(context, &options, DETACHED)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.for_child().map_err(|error| failed(&error))?)

@@ -1,6 +1,9 @@
 //! `mediafs status`: what is mounted, what it holds, how it is.
 
+use serde::Serialize;
+
 use super::output::{Out, plain};
+use super::supervise::Supervision;
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::WirePath;
 use crate::control::methods::{BaseStatus, DriveStatus, Nothing, Status};
@@ -12,13 +15,22 @@ pub(super) struct Arguments {
     report: Report,
 }
 
+/// What the daemon says, and what is to be said of who started it.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    status: Status,
+    supervisor: Supervision,
+}
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let status = context.client()?.call::<DriveStatus>(&Nothing {})?;
+    let supervisor = Supervision::of(&context.home, status.pid);
     let mut out = Out::new();
     if arguments.report.json {
-        out.json(&status)?;
+        out.json(&Told { status, supervisor })?;
     } else {
-        out.facts(&facts(&status))?;
+        out.facts(&facts(&status, supervisor))?;
     }
     out.flush()?;
     Ok(Done::Well)
@@ -28,17 +40,12 @@ fn path(path: &WirePath) -> String {
     plain(&path.to_string())
 }
 
-fn facts(status: &Status) -> Vec<(&'static str, String)> {
+fn facts(status: &Status, supervisor: Supervision) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     match &status.mount {
         Some(mount) => {
             facts.push(("drive", path(&mount.point)));
-            let passthrough = if mount.passthrough {
-                "in force"
-            } else {
-                &mount.passthrough_note
-            };
-            facts.push(("passthrough", plain(passthrough)));
+            facts.push(("passthrough", plain(&mount.passthrough_note)));
         }
         None => facts.push((
             "drive",
@@ -51,6 +58,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
             format!("process {pid}, mediafs {}", plain(&status.version)),
         ));
     }
+    facts.extend(supervisor.line().map(|line| ("supervisor", line)));
     facts.push(("home", path(&status.home)));
     let base = |base: &BaseStatus, inactive: &str| {
         let state = match &base.problem {

@@ -4,14 +4,25 @@
 //! system out of memory, `kill -9`) has not, and the sounds that programs open under their paths are gone with it. The
 //! new one replaces the dead mount, and every path is the same. Programs that hold a sound open under passthrough read on
 //! all the while.
+//!
+//! Whether it lives is told by the system: it is the parent of a daemon that it started. What the system can't tell, that
+//! it gave up, is in `supervisor.json` in the home, which is there as long as the supervisor and stays if it gave up.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::process::{Process, ProcessId};
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Done;
+use crate::home::Home;
+
+/// How the daemon and its supervisor are called by [`mount`](super::mount), before all else that they are told.
+pub(super) const SUPERVISED: &str = "--supervised";
+pub(super) const DETACHED: &str = "--detached";
 
 /// A daemon that lived for less than this did not live.
 const LIVED: Duration = Duration::from_secs(10);
@@ -22,7 +33,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs `daemon`, and again whenever a signal has ended it, until it ends by itself or this process is told to. The
 /// first one has our standard output, for its first word; `daemon` is told whether it is that.
-pub(super) fn supervise(daemon: impl Fn(bool) -> Command) -> std::io::Result<Done> {
+pub(super) fn supervise(home: &Home, daemon: impl Fn(bool) -> Command) -> std::io::Result<Done> {
+    let note = Note::leave(home);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -68,6 +80,7 @@ pub(super) fn supervise(daemon: impl Fn(bool) -> Command) -> std::io::Result<Don
                     tracing::error!(
                         "the daemon died {stillborn} times in a row; it is not started again"
                     );
+                    note.gave_up();
                     return Ok(Done::Badly);
                 }
                 if stillborn > 1 {
@@ -122,4 +135,148 @@ fn pass_on(child: &tokio::process::Child) {
 /// Ended from outside or by a fault, not by itself. (It takes TERM and INT for a wish to stop, and ends by itself.)
 fn was_killed(ended: ExitStatus) -> bool {
     ended.signal().is_some()
+}
+
+/// Who starts the daemon of a home again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub(super) enum Supervision {
+    /// This process.
+    Alive {
+        /// Its number.
+        pid: u32,
+    },
+    /// Nobody any more: what started the daemon was ended.
+    Ended,
+    /// Nobody any more: the daemon died too often.
+    GaveUp,
+    /// Nobody: the daemon was started in the foreground, or there is none.
+    None,
+}
+
+impl Supervision {
+    /// Of the daemon of this home, which is the process `daemon` if it runs.
+    pub(super) fn of(home: &Home, daemon: Option<u32>) -> Self {
+        if let Some(daemon) = daemon.and_then(|pid| Process::of(ProcessId(pid))) {
+            if !is_part(&daemon, SUPERVISED) {
+                return Self::None;
+            }
+            // An orphan has been given to another parent.
+            let parent = daemon.parent.and_then(Process::of);
+            return match parent.filter(|parent| is_part(parent, DETACHED)) {
+                Some(supervisor) => Self::Alive {
+                    pid: supervisor.id.0,
+                },
+                None => Self::Ended,
+            };
+        }
+        match Written::read(home) {
+            Some(written) if written.gave_up => Self::GaveUp,
+            // Between two daemons.
+            Some(written) if written.is_running() => Self::Alive { pid: written.pid },
+            _ => Self::None,
+        }
+    }
+
+    /// For people; `None` where there is nothing to say.
+    pub(super) fn line(self) -> Option<String> {
+        match self {
+            Self::Alive { pid } => Some(format!(
+                "process {pid}: starts the daemon again should it die"
+            )),
+            Self::Ended => Some(
+                "was ended: nobody starts the daemon again should it die; unmount, and mount again"
+                    .to_owned(),
+            ),
+            Self::GaveUp => Some(format!(
+                "gave up after the daemon died {MOST_STILLBORN} times in a row; the log in the home says of what"
+            )),
+            Self::None => None,
+        }
+    }
+}
+
+/// Was this process started as that part of `mount --background`?
+fn is_part(process: &Process, part: &str) -> bool {
+    let mut words = process.arguments.iter();
+    words.any(|word| word == "mount") && words.next().is_some_and(|word| word == part)
+}
+
+/// A supervisor that gave up was that of an earlier drive: somebody has started this one.
+pub(super) fn forget(home: &Home) {
+    // Mostly there is none.
+    let _ = std::fs::remove_file(file(home));
+}
+
+fn file(home: &Home) -> PathBuf {
+    home.data().join("supervisor.json")
+}
+
+/// What is in `supervisor.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    pid: u32,
+    /// With the number it is the process.
+    start_time: u64,
+    gave_up: bool,
+}
+
+impl Written {
+    fn read(home: &Home) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(file(home)).ok()?).ok()
+    }
+
+    fn is_running(&self) -> bool {
+        Process::of(ProcessId(self.pid)).is_some_and(|process| process.started.0 == self.start_time)
+    }
+}
+
+/// The supervisor's own `supervisor.json`, gone with it if it does not give up.
+struct Note {
+    file: PathBuf,
+    start_time: u64,
+    stays: std::cell::Cell<bool>,
+}
+
+impl Note {
+    fn leave(home: &Home) -> Self {
+        let us = Process::of(ProcessId(std::process::id()));
+        let note = Self {
+            file: file(home),
+            start_time: us.map_or(0, |us| us.started.0),
+            stays: std::cell::Cell::new(false),
+        };
+        note.write(false);
+        note
+    }
+
+    fn gave_up(&self) {
+        self.write(true);
+        self.stays.set(true);
+    }
+
+    /// A full disk keeps no drive away: then nobody is told.
+    fn write(&self, gave_up: bool) {
+        let written = Written {
+            pid: std::process::id(),
+            start_time: self.start_time,
+            gave_up,
+        };
+        let next = self.file.with_extension("json.new");
+        let outcome = std::fs::write(&next, serde_json::to_vec(&written).unwrap_or_default())
+            .and_then(|()| std::fs::rename(&next, &self.file));
+        if let Err(error) = outcome {
+            let _ = std::fs::remove_file(&next);
+            tracing::warn!(%error, "not said who the supervisor is");
+        }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if !self.stays.get() {
+            let _ = std::fs::remove_file(&self.file);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use mediafs_platform::mount::Mounted;
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -51,6 +52,8 @@ pub struct DaemonSide {
     pub requesters: Arc<Requesters>,
     /// The drive, once it is mounted, as it was then.
     pub mount: Mutex<Option<MountStatus>>,
+    /// The mount itself: how it is may change.
+    pub mounted: OnceLock<Weak<Mounted>>,
     /// What the drive holds now.
     pub drive: OnceLock<Weak<MediaDrive>>,
     /// Set to end the daemon.
@@ -60,6 +63,11 @@ pub struct DaemonSide {
 impl DaemonSide {
     fn mount_now(&self) -> Option<MountStatus> {
         let mut status = self.mount.lock().clone()?;
+        if let Some(mounted) = self.mounted.get().and_then(Weak::upgrade) {
+            let passthrough = mounted.passthrough();
+            status.passthrough = passthrough.is_in_force();
+            status.passthrough_note = passthrough.to_string();
+        }
         if let Some(drive) = self.drive.get().and_then(Weak::upgrade) {
             let (handles, known) = drive.load();
             status.open_handles = u64::try_from(handles).unwrap_or(u64::MAX);
@@ -162,16 +170,45 @@ impl Service {
         }
     }
 
+    /// Asks for a look at a base, where somebody looks.
+    pub(crate) fn scan_base(&self, base: crate::catalog::BaseNo) {
+        if let Some(library) = self.library.lock().clone() {
+            library.scan(&crate::library::Which::One(base));
+        }
+    }
+
+    /// A source is back: asks for a look at what is on it.
+    pub(crate) fn look_at_source(&self, source: crate::model::SourceNo) {
+        let Some(library) = self.library.lock().clone() else {
+            return;
+        };
+        match self.catalog.reader().and_then(|reader| reader.bases()) {
+            Ok(bases) => {
+                for base in bases.iter().filter(|base| base.source == Some(source)) {
+                    if base.active {
+                        library.scan(&crate::library::Which::One(base.row));
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "what is back is not looked at");
+            }
+        }
+    }
+
     /// The library has ended; later requests fail.
     pub fn take_library(&self) -> Option<Arc<Library>> {
         self.library.lock().take()
     }
 
     /// Something could not be done at the start: a warning for as long as the daemon runs.
-    pub fn warn(&self, text: String) {
+    ///
+    /// Gives its id.
+    pub fn warn(&self, text: String) -> String {
         let id = warnings::id_of_text(START, &text);
-        self.warnings
-            .raise(Warning::new(id, Severity::Warning, text));
+        let warning = Warning::new(id.clone(), Severity::Warning, text);
+        self.warnings.raise(warning);
+        id
     }
 
     /// What is not as it should be; raise and clear at will.

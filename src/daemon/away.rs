@@ -3,19 +3,17 @@
 //! What arrives goes into the catalog, which tells the drive; what is silent, comes back, or is at work is told to
 //! subscribers; media of open projects are brought and pinned.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, UNIX_EPOCH};
 
 use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
-use super::stand_ins::StandIns;
-use crate::catalog::{BaseKind, Catalog, CatalogError, ItemNo, ItemRow, Reader};
+use super::ear::Ear;
+use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
 use crate::control::Service;
-use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
+use crate::control::events::Event;
 use crate::control::methods::TaskKind;
 use crate::control::rpc::one_line;
 use crate::control::service::LazyStore;
@@ -26,18 +24,9 @@ use crate::hydrate::{
     Wanted, Why,
 };
 use crate::library::take_in;
-use crate::model::{ObjectHash, Playable, SourceNo};
+use crate::model::{Availability, ObjectHash, Playable, SourceNo};
 use crate::storage::{CourierFetch, Outside};
-use crate::tree::{Bringing, Heard, Listener, MediaDrive, Silence};
-
-/// How often open projects are looked through for media to be kept.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
-/// The part of the cache that media of projects may be pinned in: four fifths.
-const KEEP_PART: (u64, u64) = (4, 5);
-/// Items of a page.
-const PAGE: u32 = 500;
-/// The area of the warnings of silence.
-const SILENT: &str = "silent";
+use crate::tree::{Bringing, MediaDrive};
 
 /// What is not on trusted storage, of a running daemon.
 pub struct Away {
@@ -45,7 +34,7 @@ pub struct Away {
     pub(crate) outside: Outside,
     pub(crate) hydrator: Arc<Hydrator>,
     pub(crate) bringing: Arc<Bringing>,
-    cache: LazyStore,
+    pub(super) cache: LazyStore,
 }
 
 /// Where news go. Set when the parts that hear them are there.
@@ -54,9 +43,7 @@ struct News {
     outside: Outside,
     cache: LazyStore,
     service: Weak<Service>,
-    drive: Weak<MediaDrive>,
     bringing: Mutex<Weak<Bringing>>,
-    stand_ins: StandIns,
 }
 
 impl Away {
@@ -74,9 +61,7 @@ impl Away {
             outside: outside.clone(),
             cache: cache.clone(),
             service: Arc::downgrade(service),
-            drive: Arc::downgrade(drive),
             bringing: Mutex::default(),
-            stand_ins: StandIns::begin(Arc::clone(catalog)),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -93,17 +78,18 @@ impl Away {
             Arc::clone(&hydrator),
             Box::new(move |hash| open_cached(&cached, hash)),
             config.deadlines,
-            Arc::clone(&news) as Arc<dyn Heard>,
+            Arc::new(Ear::begin(catalog, service, drive)),
             Box::new(move |process| braked.braked(process)),
         );
         *news.bringing.lock() = Arc::downgrade(&bringing);
         let asked = cache.clone();
         catalog.set_cache(Box::new(move |hash| is_cached(&asked, hash)));
         drive.bring(Arc::clone(&bringing));
-        let listening = Arc::downgrade(&hydrator);
+        let (listening, looking) = (Arc::downgrade(&hydrator), Arc::downgrade(service));
+        let names = Arc::downgrade(catalog);
         catalog.listen(Box::new(move |changes| {
-            if let Some(hydrator) = listening.upgrade() {
-                source_changes(&hydrator, changes);
+            if let (Some(hydrator), Some(catalog)) = (listening.upgrade(), names.upgrade()) {
+                source_changes(&hydrator, &catalog, &looking, changes);
             }
         }));
         Arc::new(Self {
@@ -112,66 +98,6 @@ impl Away {
             hydrator,
             bringing,
             cache: cache.clone(),
-        })
-    }
-
-    /// Keeps media of open projects in the cache, until this is dropped.
-    pub(super) fn keep_projects(self: &Arc<Self>) {
-        let away = Arc::downgrade(self);
-        let keeping = std::thread::Builder::new()
-            .name("mediafs-keep".to_owned())
-            .spawn(move || {
-                while let Some(away) = away.upgrade() {
-                    if let Err(error) = away.keep() {
-                        tracing::warn!(error = one_line(&error), "media of projects are not kept");
-                    }
-                    drop(away);
-                    std::thread::sleep(KEEP_EVERY);
-                }
-            });
-        if let Err(error) = keeping {
-            tracing::error!(%error, "media of projects are not kept in the cache");
-        }
-    }
-
-    fn keep(&self) -> Result<(), CatalogError> {
-        let reader = self.catalog.reader()?;
-        let projects = reader.bases()?.into_iter();
-        let mut open = Vec::new();
-        for project in projects.filter(|base| base.kind == BaseKind::Project) {
-            let owner = format!(
-                "project:{}",
-                project.project.as_ref().map_or("", |id| id.0.as_str())
-            );
-            if project.active {
-                open.push((project.row, owner));
-            } else if reader.has_pins(&owner)? {
-                self.unpin_all(&owner)?;
-            }
-        }
-        for (project, owner) in open {
-            let mut after = 0;
-            loop {
-                let page = reader.project_items_away(project, after, PAGE)?;
-                let Some(last) = page.last() else { break };
-                after = last.row.0;
-                for item in &page {
-                    if !reader.pins_of(item.row)?.contains(&owner) && self.has_room(item.size) {
-                        self.pin(item, &owner)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn has_room(&self, more: u64) -> bool {
-        let Some(store) = self.cache.opened() else {
-            return false;
-        };
-        store.usage().is_ok_and(|usage| {
-            let most = usage.quota / KEEP_PART.1 * KEEP_PART.0;
-            usage.pinned_bytes.saturating_add(more) <= most
         })
     }
 
@@ -228,7 +154,7 @@ impl Away {
         Ok(was)
     }
 
-    fn unpin_all(&self, owner: &str) -> Result<(), CatalogError> {
+    pub(super) fn unpin_all(&self, owner: &str) -> Result<(), CatalogError> {
         self.catalog
             .write(crate::catalog::Durability::Full, |writer| {
                 writer.unpin_all(owner)
@@ -270,11 +196,29 @@ impl Away {
         let Some(row) = self.catalog.reader()?.source(source)? else {
             return Ok(false);
         };
-        let ejected = self.outside.sources.eject(source);
+        if !self.outside.sources.eject(source) {
+            return Ok(false);
+        }
         self.outside
             .couriers
-            .release(&crate::storage::SourceKey::at(row.path));
-        Ok(ejected)
+            .let_go(&crate::storage::SourceKey::at(row.path));
+        Ok(true)
+    }
+
+    /// Goes on, in the background, with what an earlier run has begun to bring, where it is still wanted.
+    pub(super) fn resume(&self) {
+        let still = |wanted: &Wanted| {
+            let place = self.catalog.reader().and_then(|r| r.place(wanted.place));
+            place.is_ok_and(|place| {
+                place.is_some_and(|row| row.present && row.generation == wanted.generation)
+            })
+        };
+        if let Err(error) = self.hydrator.resume(still) {
+            tracing::warn!(
+                error = one_line(&error),
+                "what was begun to be brought before is not gone on with"
+            );
+        }
     }
 
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
@@ -318,14 +262,24 @@ fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {
     store.is_ok_and(|store| store.contains(&id).unwrap_or(false))
 }
 
-/// Hydration goes on with a source that is back, and waits for one that went.
-fn source_changes(hydrator: &Hydrator, changes: &[crate::catalog::Change]) {
+/// Hydration goes on with a source that is back, and waits for one that went. What is back may have changed elsewhere.
+fn source_changes(
+    hydrator: &Hydrator,
+    catalog: &Catalog,
+    service: &Weak<Service>,
+    changes: &[crate::catalog::Change],
+) {
     for change in changes {
         if let crate::catalog::Change::Source { row, state } = change {
             if state.is_online() {
                 hydrator.source_is_back(*row);
+                if let Some(service) = service.upgrade() {
+                    service.look_at_source(*row);
+                }
             } else {
-                hydrator.source_is_away(*row, state.words());
+                let name = catalog.reader().and_then(|reader| reader.source(*row));
+                let name = name.ok().flatten().map_or_else(String::new, |row| row.name);
+                hydrator.source_is_away(*row, format!("{name} is {}", state.words()));
             }
         }
     }
@@ -396,46 +350,6 @@ impl News {
         Ok(())
     }
 
-    /// The warnings of all that is silent now, by why it is.
-    fn warn_of_silence(&self) {
-        let (Some(service), Some(drive)) = (self.service.upgrade(), self.drive.upgrade()) else {
-            return;
-        };
-        let warnings = self.catalog.reader().and_then(|reader| {
-            let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
-            for silence in drive.silenced() {
-                if let Some(item) = reader.item(silence.item)? {
-                    let cause = reader.cause_of(&item)?;
-                    let cause = cause.unwrap_or_else(|| "they come too late".to_owned());
-                    causes.entry(cause).or_default().push(item);
-                }
-            }
-            Ok(causes)
-        });
-        let warnings = match warnings {
-            Ok(causes) => causes.into_iter().map(|(cause, items)| {
-                let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-                let sounds = match count {
-                    1 => "1 sound is".to_owned(),
-                    more => format!("{more} sounds are"),
-                };
-                let id = crate::control::warnings::id_of_text(SILENT, &cause);
-                Warning::new(
-                    id,
-                    Severity::Error,
-                    format!("{sounds} silent because {cause}"),
-                )
-                .remedy("connect it again, or find them with `mediafs whereis`")
-                .about(count, items.into_iter().map(|item| item.media_id))
-            }),
-            Err(error) => {
-                tracing::warn!(error = one_line(&error), "silence could not be told");
-                return;
-            }
-        };
-        service.warnings().replace(SILENT, warnings.collect());
-    }
-
     fn braked(&self, process: &Process) {
         let Some(service) = self.service.upgrade() else {
             return;
@@ -455,60 +369,12 @@ impl News {
     }
 }
 
-impl Heard for News {
-    fn silenced(&self, item: ItemNo, listener: &Listener) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let told = self.catalog.reader().and_then(|reader| {
-            let Some(row) = reader.item(item)? else {
-                return Ok(None);
-            };
-            let cause = reader.cause_of(&row)?;
-            self.stand_ins.given(item, row.generation);
-            Ok(Some((row.media_id, cause)))
-        });
-        if let Ok(Some((media_id, cause))) = told {
-            service
-                .events()
-                .publish(Event::MediaSilenced(MediaSilenced {
-                    media_id,
-                    process: process_name(listener),
-                    bytes: listener.bytes,
-                    since: millis(listener.since),
-                    cause: cause.unwrap_or_else(|| "it came too late".to_owned()),
-                }));
-        }
-        self.warn_of_silence();
-    }
-
-    fn restored(&self, silence: &Silence) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let item = self.catalog.reader().and_then(|r| r.item(silence.item));
-        if let Ok(Some(row)) = item {
-            service
-                .events()
-                .publish(Event::MediaRestored(MediaRestored {
-                    media_id: row.media_id,
-                    processes: silence.listeners.iter().map(process_name).collect(),
-                }));
-        }
-        self.warn_of_silence();
-    }
-}
-
-fn process_name(listener: &Listener) -> ProcessName {
-    ProcessName {
-        pid: listener.process.0,
-        name: listener.name.clone(),
-    }
-}
-
-fn millis(time: std::time::SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Its source is there and answers, as far as anybody knows.
+pub(super) fn is_reached(item: &ItemRow) -> bool {
+    matches!(
+        item.availability,
+        Availability::ExternalOnline | Availability::RemoteFetching
+    )
 }
 
 fn media_of(catalog: &Catalog, wanted: &Wanted) -> Option<crate::model::MediaId> {

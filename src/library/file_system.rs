@@ -4,13 +4,13 @@
 //! may be, too: there a file is known by its name, size and modification time alone, and the rest of its evidence is
 //! what it never is elsewhere (inode 0). And a device number says nothing of a disk that is plugged in again, so on all
 //! untrusted storage it is a number made of the file system's identity: its UUID, else its kind and what it is mounted
-//! from. So nothing changes when a volume is mounted again, and another volume at its place is told from it.
+//! from. Copies of a volume have its UUID, so what is the same on them is the same. So nothing changes when a volume is mounted again, and another volume at its place is told from it.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::{MountEntry, MountId, MountTable};
+use mediafs_platform::volume::{MountEntry, MountId, MountTable, VolumeIdentity, identify};
 use parking_lot::Mutex;
 
 use crate::catalog::Evidence;
@@ -93,10 +93,10 @@ const UNKNOWN: FileSystem = FileSystem {
 
 fn of_mount(mount: &MountEntry) -> FileSystem {
     let mut identity = blake3::Hasher::new();
-    match uuid_of(mount.source.as_ref()) {
+    match uuid_of(mount) {
         Some(uuid) => {
             identity.update(b"uuid\0");
-            identity.update(uuid.as_encoded_bytes());
+            identity.update(uuid.as_bytes());
         }
         None => {
             identity.update(mount.fs_type.as_bytes());
@@ -114,17 +114,16 @@ fn of_mount(mount: &MountEntry) -> FileSystem {
     }
 }
 
-/// The UUID of the file system on a device, as the system has linked it. Memory of the kernel: no disk is touched.
-fn uuid_of(source: &Path) -> Option<std::ffi::OsString> {
-    if !source.starts_with("/dev") {
+/// The UUID of the file system on a disk. The system's links alone would not do: of a volume and its copy they name one, and
+/// not everywhere are there any.
+fn uuid_of(mount: &MountEntry) -> Option<String> {
+    if !Path::new(&mount.source).starts_with("/dev") {
         return None;
     }
-    let device = std::fs::canonicalize(source).ok()?;
-    let entries = std::fs::read_dir("/dev/disk/by-uuid").ok()?;
-    entries
-        .flatten()
-        .find(|entry| std::fs::canonicalize(entry.path()).is_ok_and(|path| path == device))
-        .map(|entry| entry.file_name())
+    match identify(mount).ok()?.identity {
+        VolumeIdentity::Disk(disk) => disk.file_system,
+        VolumeIdentity::Mount(_) => None,
+    }
 }
 
 #[cfg(test)]

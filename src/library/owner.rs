@@ -247,7 +247,7 @@ impl Library {
         self.engine.problems.count()
     }
 
-    /// Why the storage under the absolute `path` is not served, if so. Touches no storage that is not trusted.
+    /// Why the storage under the absolute `path` is not trusted, if so. Touches no storage that is not trusted.
     #[must_use]
     pub fn untrusted(&self, path: &Path) -> Option<String> {
         self.engine

@@ -188,7 +188,8 @@ pub(super) enum Presence {
 
 /// Looks for the file at `relative`, last seen on `device`.
 pub(super) fn presence(engine: &Engine, base: &BaseRow, relative: &Path, device: u64) -> Presence {
-    if engine.untrusted_file(&base.path.join(relative)).is_some() {
+    // What lies in the folder where its volume used to be mounted is not it.
+    if base.source.is_some() || engine.untrusted_file(&base.path.join(relative)).is_some() {
         return Presence::Unreachable;
     }
     let absence = |on: Option<u64>| match on {

@@ -59,6 +59,7 @@ impl WatchLoop {
 
     /// Runs until everything is to end.
     pub(super) fn run(mut self) {
+        self.engine.couriers.have_prober();
         let mut round = Instant::now();
         while !self.engine.stopping() {
             let ready = self.watcher.ready(ROUND);
@@ -253,10 +254,7 @@ impl WatchLoop {
 
     /// Finds out whether sources that did not answer do again. Whoever listens to that has them looked at.
     fn bring_back(&self) {
-        for (source, left) in self.engine.couriers.suspended() {
-            if !left.is_zero() {
-                continue;
-            }
+        for source in self.engine.couriers.to_be_probed() {
             let engine = Arc::clone(&self.engine);
             let probing = std::thread::Builder::new()
                 .name("mediafs-back".to_owned())

@@ -31,7 +31,7 @@ pub enum ProjectError {
         source: io::Error,
     },
     /// It is on storage that may hang or be pulled.
-    #[error("{} is {reason}; only trusted local storage is served in this version", path.display())]
+    #[error("{} is {reason}; a project has to be on trusted local storage", path.display())]
     Untrusted {
         /// What was to be opened.
         path: PathBuf,

@@ -144,6 +144,25 @@ impl Courier {
         self.end();
     }
 
+    pub(super) fn was_released(&self) -> bool {
+        self.released.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the child to end, for at most so long.
+    pub(super) fn wait_for_end(&self, longest: Duration) {
+        let since = Instant::now();
+        while since.elapsed() < longest {
+            let ended = match self.child.lock().as_mut() {
+                Some(child) => child.try_wait().is_ok_and(|status| status.is_some()),
+                None => true,
+            };
+            if ended {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     fn end(&self) {
         let _ = self.socket.lock().shutdown(Shutdown::Both);
         if let Some(child) = self.child.lock().as_mut() {

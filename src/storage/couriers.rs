@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mediafs_platform::volume::{MountId, MountTable};
@@ -20,8 +20,12 @@ use super::message::{Question, Reply};
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long who finds out whether it is back waits: as long as a machine may sleep.
+const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a courier that was killed is waited for. One that hangs in its disk does not end.
+const END: Duration = Duration::from_millis(700);
 /// Couriers of a source that hang in the kernel at a time. They can't be ended, and end by themselves if it ever answers;
 /// until then no more are sent after them.
 const MOST_LEFT: usize = 4;
@@ -67,6 +71,8 @@ pub(crate) struct Couriers {
     program: PathBuf,
     sources: Mutex<HashMap<SourceKey, Source>>,
     listeners: Mutex<Vec<ToldChange>>,
+    /// Somebody calls [`Couriers::probe`] for sources that are to be probed, so nobody else need try them.
+    has_prober: AtomicBool,
 }
 
 impl Default for Couriers {
@@ -82,6 +88,8 @@ struct Source {
     courier: Option<Arc<Courier>>,
     used: Option<Instant>,
     suspended: Option<Suspended>,
+    /// It was let go of; nobody asks it anything before it is mounted anew.
+    let_go: bool,
     /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
     left: Vec<(Running, Option<MountId>)>,
 }
@@ -120,6 +128,7 @@ impl Couriers {
             program,
             sources: Mutex::default(),
             listeners: Mutex::default(),
+            has_prober: AtomicBool::new(false),
         }
     }
 
@@ -193,25 +202,36 @@ impl Couriers {
         })
     }
 
-    /// Finds out whether a suspended source answers again, if its pause is over and nobody else does.
+    /// Finds out whether a suspended source answers again, if its pause is over and nobody else does. Waits until it does,
+    /// or `cancel` says so: a question that hangs is answered the moment its storage is back, and a second one would not be
+    /// answered sooner, but leave another process behind.
     pub(crate) fn probe(
         &self,
         source: &SourceKey,
         cancel: &AtomicBool,
     ) -> Result<(), CourierError> {
-        self.ask(source, &Question::Resolve(source.root().into()), cancel)
-            .map(drop)
+        let question = Question::Resolve(source.root().into());
+        self.with_as(source, true, |courier| {
+            courier.ask_once(&question, FOR_EVER, cancel)
+        })
+        .map(drop)
     }
 
-    /// Suspended sources, each with what is left of its pause.
-    pub(crate) fn suspended(&self) -> Vec<(SourceKey, Duration)> {
+    /// From now on somebody probes sources as soon as they are to be probed; all others are told at once that they are
+    /// suspended.
+    pub(crate) fn have_prober(&self) {
+        self.has_prober.store(true, Ordering::Relaxed);
+    }
+
+    /// Suspended sources whose pause is over, and of which nobody finds out yet whether they answer again.
+    pub(crate) fn to_be_probed(&self) -> Vec<SourceKey> {
         let now = Instant::now();
         let sources = self.sources.lock();
-        let each = sources.iter().filter_map(|(key, source)| {
-            let suspended = source.suspended?;
-            Some((key.clone(), suspended.until.saturating_duration_since(now)))
+        let each = sources.iter().filter(|(_, source)| {
+            let suspended = source.suspended.filter(|suspended| !suspended.probing);
+            suspended.is_some_and(|suspended| suspended.until <= now)
         });
-        each.collect()
+        each.map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether a source is suspended.
@@ -231,6 +251,29 @@ impl Couriers {
             .get_mut(source)
             .and_then(|source| source.courier.take());
         if let Some(courier) = courier {
+            courier.release();
+        }
+    }
+
+    /// As [`Couriers::release`], and until [`Couriers::renew`] nobody asks it anything: [`CourierError::Released`]. Waits a
+    /// little for the courier to have ended, so that nothing of it is open any more.
+    pub(crate) fn let_go(&self, source: &SourceKey) {
+        let courier = {
+            let mut sources = self.sources.lock();
+            let source = sources.entry(source.clone()).or_default();
+            source.let_go = true;
+            source.courier.take()
+        };
+        if let Some(courier) = courier {
+            courier.release();
+            courier.wait_for_end(END);
+        }
+    }
+
+    /// Something else hangs there from now on, or nothing: what was found out of what hung there before counts no more.
+    pub(crate) fn renew(&self, source: &SourceKey) {
+        let before = self.sources.lock().remove(source);
+        if let Some(courier) = before.and_then(|source| source.courier) {
             courier.release();
         }
     }
@@ -256,7 +299,16 @@ impl Couriers {
         key: &SourceKey,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        let courier = self.courier(key)?;
+        self.with_as(key, !self.has_prober.load(Ordering::Relaxed), ask)
+    }
+
+    fn with_as<T>(
+        &self,
+        key: &SourceKey,
+        may_probe: bool,
+        ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
+    ) -> Result<T, CourierError> {
+        let courier = self.courier(key, may_probe)?;
         let answer = ask(&courier);
         let mut told = None;
         let mut sources = self.sources.lock();
@@ -265,6 +317,12 @@ impl Couriers {
         let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &courier);
         let ours = |of: &mut Arc<Courier>| is_ours(of);
         match &answer {
+            // What it was asked about is not what hangs there now.
+            _ if courier.was_released() => {
+                if let Some(suspended) = &mut source.suspended {
+                    suspended.probing = false;
+                }
+            }
             Ok(_) => {
                 if source.suspended.take().is_some() {
                     told = Some(SourceChange::Answers);
@@ -310,12 +368,15 @@ impl Couriers {
         answer
     }
 
-    fn courier(&self, key: &SourceKey) -> Result<Arc<Courier>, CourierError> {
+    fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Arc<Courier>, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
+        if source.let_go {
+            return Err(CourierError::Released);
+        }
         if let Some(suspended) = source.suspended {
             let left = suspended.until.saturating_duration_since(Instant::now());
-            if !left.is_zero() || suspended.probing {
+            if !left.is_zero() || suspended.probing || !may_probe {
                 return Err(CourierError::Suspended(left));
             }
             if source.swallows(key.root()) {
@@ -401,8 +462,8 @@ mod tests {
                 });
             }
         });
-        let (_, left) = couriers.suspended().remove(0);
-        assert!(left <= FIRST_PAUSE, "suspended for {left:?}");
+        let pause = couriers.sources.lock()[&source].suspended.unwrap().pause;
+        assert_eq!(pause, FIRST_PAUSE);
     }
 
     #[test]
@@ -434,20 +495,22 @@ mod tests {
         );
         let at_once = couriers.ask(&source, &question(), &never());
         assert!(matches!(at_once, Err(CourierError::Suspended(_))));
-        assert_eq!(couriers.suspended().len(), 1);
+        assert!(couriers.is_suspended(&source));
+        assert_eq!(couriers.to_be_probed(), []);
         // Another one goes on.
         let other = SourceKey::at(PathBuf::from("/mnt/b"));
         let asked = couriers.ask(&other, &question(), &AtomicBool::new(true));
         assert!(matches!(asked, Err(CourierError::Cancelled)));
 
         std::thread::sleep(FIRST_PAUSE);
+        assert_eq!(couriers.to_be_probed(), std::slice::from_ref(&source));
         let stop = never();
         std::thread::scope(|scope| {
             let probe = scope.spawn(|| couriers.probe(&source, &stop).is_err());
             std::thread::sleep(Duration::from_millis(300));
             let second = couriers.probe(&source, &never());
             assert!(matches!(second, Err(CourierError::Suspended(_))));
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
             assert!(probe.join().unwrap());
         });
         assert!(changes.try_recv().is_err(), "it is told once");

@@ -14,7 +14,7 @@ use super::message::{Question, Reply};
 use super::outside::Outside;
 use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
 use crate::hydrate::{Fetch, FetchError, Wanted};
-use crate::model::{SourceKind, SourceNo, SourceState};
+use crate::model::{SourceNo, SourceState};
 
 /// When a source that has not answered is tried again, where nobody says.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -92,9 +92,11 @@ impl CourierFetch {
         let source = source.ok_or(FetchError::Gone)?;
         match reader.source_state(wanted.source) {
             SourceState::Online => {}
-            // Whether a disk answers again its courier finds out; a cloud is left alone for a while.
-            SourceState::Suspended if source.kind != SourceKind::Cloud => {}
-            SourceState::Suspended => return Err(FetchError::Hung { again_in: AGAIN }),
+            // Who could not be reached is left alone for a while; whether a disk answers again its courier finds out.
+            SourceState::Suspended if self.outside.sources.is_unreachable(wanted.source) => {
+                return Err(FetchError::Hung { again_in: AGAIN });
+            }
+            SourceState::Suspended => {}
             state @ (SourceState::Ejected | SourceState::Absent) => {
                 return Err(FetchError::Offline {
                     reason: format!("{} is {}", source.name, state.words()),
@@ -205,8 +207,12 @@ impl CourierFetch {
             Err(CourierError::Cancelled) => Err(FetchError::Cancelled),
             Err(CourierError::Suspended(again_in)) => Err(FetchError::Hung { again_in }),
             Err(CourierError::Silent) => Err(FetchError::Hung { again_in: AGAIN }),
-            Err(CourierError::Released) => Err(FetchError::Offline {
-                reason: "its storage was let go of".to_owned(),
+            // Why is known by now.
+            Err(CourierError::Released) => Err(match self.locate(wanted) {
+                Err(why) => why,
+                Ok(_) => FetchError::Offline {
+                    reason: "its storage was let go of".to_owned(),
+                },
             }),
             Err(
                 error @ (CourierError::Ended | CourierError::NotStarted(_) | CourierError::TooLong),

@@ -9,8 +9,11 @@
 pub(crate) mod courier;
 mod couriers;
 mod fetch;
+mod matching;
 mod message;
+mod mount_key;
 mod outside;
+mod placing;
 mod sources;
 
 pub(crate) use courier::CourierError;

@@ -1,6 +1,6 @@
 //! Storage that is not trusted, as one process knows it: its sources, and their couriers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -41,7 +41,9 @@ impl Outside {
         });
         let asked = Arc::clone(&couriers);
         let identify = Box::new(move |entry: &MountEntry| identify(&asked, entry));
-        let sources = Sources::new(catalog, trusted, clouds, identify);
+        let renewed = Arc::clone(&couriers);
+        let renew = Box::new(move |point: &Path| renewed.renew(&SourceKey::at(point.to_owned())));
+        let sources = Sources::new(catalog, trusted, clouds, identify, renew);
         let told = Arc::downgrade(&sources);
         couriers.on_change(move |source, change| {
             if let Some(sources) = told.upgrade() {

@@ -11,14 +11,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use mediafs_platform::volume::{
-    Classifier, DeclaredTrusted, Likeness, MountEntry, MountId, MountTable, MountWatch, Reason,
-    StorageSort, Trust, VolumeIdentity, identity_from_table,
+    Classifier, DeclaredTrusted, MountEntry, MountTable, MountWatch, StorageSort, VolumeIdentity,
+    identity_from_table,
 };
 use parking_lot::Mutex;
 
-use crate::catalog::{
-    BaseRow, Catalog, CatalogError, Durability, Nanoseconds, NewSource, SourceRow,
-};
+use super::matching::{mount_of, recorded};
+use super::mount_key::MountKey;
+use crate::catalog::{Catalog, CatalogError, Durability, Nanoseconds, SourceRow};
 use crate::config::CloudConfig;
 use crate::model::{SourceKind, SourceNo, SourceState};
 
@@ -26,77 +26,68 @@ use crate::model::{SourceKind, SourceNo, SourceState};
 pub(crate) type Identify =
     Box<dyn Fn(&MountEntry) -> Option<(VolumeIdentity, Option<String>)> + Send + Sync>;
 
+/// Told that something else, or nothing, is mounted here from now on.
+pub(crate) type Renew = Box<dyn Fn(&Path) + Send + Sync>;
+
 /// How long a source that could not be reached counts as offline, before its next file may try again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
+
+/// After this a disk that could not tell what it is may be asked once more.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a command waits for disks to say what they are.
 const ASKED: Duration = Duration::from_secs(1);
 
 /// The sources of this machine.
 pub(crate) struct Sources {
-    catalog: Arc<Catalog>,
-    declared: DeclaredTrusted,
-    clouds: Vec<CloudConfig>,
-    identify: Identify,
-    known: Mutex<Known>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) declared: DeclaredTrusted,
+    pub(super) clouds: Vec<CloudConfig>,
+    pub(super) identify: Identify,
+    renew: Renew,
+    pub(super) known: Mutex<Known>,
     /// One look at the mounts after the other.
     looking: Mutex<()>,
     watch: Mutex<Option<MountWatch>>,
 }
 
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
+    /// All that was mounted at the last look.
+    there: HashSet<MountKey>,
     /// Disks that were asked for their identity.
-    disks: HashMap<MountKey, Asked>,
+    pub(super) disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
-    mounted: HashMap<SourceNo, MountKey>,
+    pub(super) mounted: HashMap<SourceNo, MountKey>,
     ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
     /// Sources that could not be reached, and until when that is believed.
     unreachable: HashMap<SourceNo, Instant>,
 }
 
-/// A mount, told from a later one of the same number.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct MountKey {
-    id: MountId,
-    point: PathBuf,
-    device: (u32, u32),
-}
-
-impl MountKey {
-    fn of(entry: &MountEntry) -> Self {
-        Self {
-            id: entry.id,
-            point: entry.mount_point.clone(),
-            device: (entry.device.major, entry.device.minor),
-        }
-    }
-}
-
 /// What a disk has answered.
-enum Asked {
+pub(super) enum Asked {
     /// Nothing yet.
     Waiting,
-    /// It could not be told.
-    Unknown,
+    /// It could not be told, at this moment.
+    Unknown(Instant),
     /// This.
     Disk(Disk),
 }
 
 impl Asked {
-    fn disk(&self) -> Option<Disk> {
+    pub(super) fn disk(&self) -> Option<Disk> {
         match self {
             Self::Disk(disk) => Some(disk.clone()),
-            Self::Waiting | Self::Unknown => None,
+            Self::Waiting | Self::Unknown(_) => None,
         }
     }
 }
 
 #[derive(Clone)]
-struct Disk {
-    identity: VolumeIdentity,
-    label: Option<String>,
+pub(super) struct Disk {
+    pub(super) identity: VolumeIdentity,
+    pub(super) label: Option<String>,
 }
 
 /// What a path lies on, where that is not trusted storage.
@@ -138,6 +129,20 @@ pub(crate) enum SourceError {
         .0.display()
     )]
     NoAnswer(PathBuf),
+    /// It is on a copy of a volume, and the volume is there.
+    #[error(
+        "what is mounted at {} is a copy of {name}, which is mounted at {}; unmount one of them",
+        .copy.display(),
+        .at.display()
+    )]
+    Copy {
+        /// Where the copy is.
+        copy: PathBuf,
+        /// What it is a copy of.
+        name: String,
+        /// Where that is.
+        at: PathBuf,
+    },
 }
 
 impl Sources {
@@ -146,12 +151,14 @@ impl Sources {
         declared: DeclaredTrusted,
         clouds: Vec<CloudConfig>,
         identify: Identify,
+        renew: Renew,
     ) -> Arc<Self> {
         Arc::new(Self {
             catalog,
             declared,
             clouds,
             identify,
+            renew,
             known: Mutex::default(),
             looking: Mutex::default(),
             watch: Mutex::default(),
@@ -192,7 +199,11 @@ impl Sources {
     /// Looks at the mounts, and waits a little for disks that have to be asked what they are.
     pub(crate) fn look_once(self: &Arc<Self>) {
         self.look();
-        let until = Instant::now() + ASKED;
+        self.wait_for_disks(Instant::now() + ASKED);
+    }
+
+    /// Waits for disks that are asked what they are.
+    pub(crate) fn wait_for_disks(&self, until: Instant) {
         while Instant::now() < until && self.is_waiting() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -211,7 +222,7 @@ impl Sources {
         disks.any(|asked| matches!(asked, Asked::Waiting))
     }
 
-    fn look_at(self: &Arc<Self>, table: &MountTable) {
+    pub(super) fn look_at(self: &Arc<Self>, table: &MountTable) {
         let _one = self.looking.lock();
         if let Err(error) = self.compare(table) {
             tracing::warn!(
@@ -222,13 +233,39 @@ impl Sources {
     }
 
     fn compare(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
-        let rows = self.catalog.reader()?.sources()?;
         let there: HashSet<MountKey> = table.entries().iter().map(MountKey::of).collect();
-        {
+        let points = |keys: std::collections::hash_set::Difference<'_, MountKey, _>| {
+            keys.map(|key| key.point.clone()).collect()
+        };
+        let (gone, new): (HashSet<PathBuf>, HashSet<PathBuf>) = {
             let mut known = self.known.lock();
             known.disks.retain(|key, _| there.contains(key));
             known.ejected.retain(|_, key| there.contains(key));
+            let gone = points(known.there.difference(&there));
+            let new = points(there.difference(&known.there));
+            // At the first look nothing has come.
+            let new = if known.there.is_empty() {
+                HashSet::new()
+            } else {
+                new
+            };
+            known.there = there;
+            (gone, new)
+        };
+        // A disk is not asked less because another one hung at its place before.
+        for point in &new {
+            (self.renew)(point);
         }
+        self.match_mounts(table)?;
+        // Who waits for what has gone is told by now that it has.
+        for point in gone.difference(&new) {
+            (self.renew)(point);
+        }
+        Ok(())
+    }
+
+    fn match_mounts(self: &Arc<Self>, table: &MountTable) -> Result<(), SourceError> {
+        let rows = self.catalog.reader()?.sources()?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -260,7 +297,11 @@ impl Sources {
     }
 
     /// A source is at this mount now, or nowhere.
-    fn found(&self, row: &SourceRow, entry: Option<&MountEntry>) -> Result<(), SourceError> {
+    pub(super) fn found(
+        &self,
+        row: &SourceRow,
+        entry: Option<&MountEntry>,
+    ) -> Result<(), SourceError> {
         let Some(entry) = entry else {
             let mut known = self.known.lock();
             known.mounted.remove(&row.row);
@@ -274,15 +315,19 @@ impl Sources {
             SourceKind::Cloud => row.path.clone(),
             _ => entry.mount_point.clone(),
         };
-        let news = {
+        let before = {
             let mut known = self.known.lock();
             let before = known.mounted.insert(row.row, key.clone());
-            let news = before.as_ref() != Some(&key);
-            if news {
+            if before.as_ref() != Some(&key) {
                 known.suspended.remove(&row.row);
             }
-            news
+            before
         };
+        let news = before.as_ref() != Some(&key);
+        if news && before.is_some() {
+            // It went, though nobody saw it go: whoever is at work on it begins anew.
+            self.catalog.set_source_state(row.row, SourceState::Absent);
+        }
         if news || root != row.path {
             self.catalog.write(Durability::Normal, |writer| {
                 writer.source_seen(row.row, &root, now())
@@ -295,14 +340,14 @@ impl Sources {
     /// Tells the catalog how a source is that is mounted.
     fn tell(&self, source: SourceNo) {
         let state = {
-            let mut known = self.known.lock();
-            known.unreachable.retain(|_, until| *until > Instant::now());
+            let known = self.known.lock();
+            let unreachable = known.unreachable.get(&source);
             match known.mounted.get(&source).cloned() {
                 None => SourceState::Absent,
                 Some(key) if known.ejected.get(&source) == Some(&key) => SourceState::Ejected,
                 Some(_)
                     if known.suspended.contains(&source)
-                        || known.unreachable.contains_key(&source) =>
+                        || unreachable.is_some_and(|until| *until > Instant::now()) =>
                 {
                     SourceState::Suspended
                 }
@@ -317,8 +362,10 @@ impl Sources {
         let key = MountKey::of(entry);
         {
             let mut known = self.known.lock();
-            if let Some(asked) = known.disks.get(&key) {
-                return asked.disk();
+            match known.disks.get(&key) {
+                Some(Asked::Unknown(asked)) if asked.elapsed() >= ASK_AGAIN => {}
+                Some(asked) => return asked.disk(),
+                None => {}
             }
             known.disks.insert(key.clone(), Asked::Waiting);
         }
@@ -339,153 +386,36 @@ impl Sources {
         None
     }
 
-    fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
+    pub(super) fn ask_disk(&self, key: &MountKey, entry: &MountEntry) -> Option<Disk> {
         let asked = match (self.identify)(entry) {
             Some((identity, label)) => Asked::Disk(Disk { identity, label }),
-            None => Asked::Unknown,
+            None => Asked::Unknown(Instant::now()),
         };
         let disk = asked.disk();
         self.known.lock().disks.insert(key.clone(), asked);
         disk
     }
 
-    /// What `path` lies on, made known to the catalog; `None` where that is trusted storage. May wait for a disk that is
-    /// asked what it is.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub(crate) fn of_path(self: &Arc<Self>, path: &Path) -> Result<Option<OnSource>, SourceError> {
-        let table = MountTable::read()?;
-        let classifier = Classifier::read(self.declared.clone())?;
-        let reason = match classifier.trust(path) {
-            Trust::Untrusted(reason) => Some(reason),
-            Trust::Trusted => None,
-        };
-        if let Some((root, provider)) = self.cloud_of(path, reason.as_ref()) {
-            let new = NewSource {
-                kind: SourceKind::Cloud,
-                identity: format!("cloud:{provider}:{}", crate::model::path_text(&root)),
-                name: root.file_name().map_or_else(
-                    || provider.clone(),
-                    |name| name.to_string_lossy().into_owned(),
-                ),
-                provider: Some(provider),
-                path: root.clone(),
-            };
-            return self.made_known(&new, path, table.holding(&root)).map(Some);
-        }
-        if reason.is_none() {
-            return Ok(None);
-        }
-        let Some(entry) = table.holding(path) else {
-            return Ok(None);
-        };
-        let kind = sort(&classifier, entry).unwrap_or(SourceKind::Volume);
-        let from_table = match kind {
-            SourceKind::Volume => None,
-            _ => identity_from_table(entry),
-        };
-        let (identity, label) = match from_table {
-            Some(identity) => (identity, None),
-            None => {
-                let key = MountKey::of(entry);
-                let known = self.known.lock().disks.get(&key).and_then(Asked::disk);
-                let disk = known.or_else(|| self.ask_disk(&key, entry));
-                let disk = disk.ok_or_else(|| SourceError::NoAnswer(entry.mount_point.clone()))?;
-                (disk.identity, disk.label)
-            }
-        };
-        // What is known of this disk already, perhaps with another serial.
-        let rows = self.catalog.reader()?.sources()?;
-        let found = [(identity.clone(), entry)];
-        let known = rows
-            .iter()
-            .filter(|row| row.kind == kind)
-            .find(|row| mount_of(row, &found).is_some());
-        let new = NewSource {
-            kind,
-            identity: known.map_or_else(|| recorded(&identity, entry), |row| row.identity.clone()),
-            name: name_of(entry, label),
-            provider: None,
-            path: entry.mount_point.clone(),
-        };
-        self.made_known(&new, path, Some(entry)).map(Some)
-    }
-
-    fn made_known(
-        &self,
-        new: &NewSource,
-        path: &Path,
-        entry: Option<&MountEntry>,
-    ) -> Result<OnSource, SourceError> {
-        let source = self
-            .catalog
-            .write(Durability::Full, |writer| writer.add_source(new, now()))?;
-        self.found(&source, entry)?;
-        let inside = path.strip_prefix(&new.path).unwrap_or(Path::new(""));
-        Ok(OnSource {
-            source,
-            inside: inside.to_owned(),
-        })
-    }
-
-    /// Folders that the user says a sync client manages.
-    pub(crate) fn cloud_folders(&self) -> Vec<PathBuf> {
-        self.clouds.iter().map(|cloud| cloud.path.clone()).collect()
-    }
-
-    /// The cloud folder that holds `path`, by the user's word or the client's own signs; and whose it is.
-    fn cloud_of(&self, path: &Path, reason: Option<&Reason>) -> Option<(PathBuf, String)> {
-        let named = self
-            .clouds
-            .iter()
-            .filter(|cloud| path.starts_with(&cloud.path))
-            .max_by_key(|cloud| cloud.path.components().count());
-        if let Some(cloud) = named {
-            return Some((cloud.path.clone(), cloud.provider.word().to_owned()));
-        }
-        match reason {
-            Some(Reason::Cloud { provider, root }) => Some((root.clone(), provider.to_lowercase())),
-            _ => None,
-        }
-    }
-
-    /// A base is, or is not any more, on storage that is not trusted: the catalog is told what it lies on.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub(crate) fn assign(
-        self: &Arc<Self>,
-        base: &BaseRow,
-    ) -> Result<Option<OnSource>, SourceError> {
-        let found = self.of_path(&base.path)?;
-        let same = match &found {
-            None => base.source.is_none(),
-            Some(found) => base.source == Some(found.source.row) && base.inside == found.inside,
-        };
-        if !same {
-            self.catalog.write(Durability::Full, |writer| {
-                writer.set_base_source(
-                    base.row,
-                    found
-                        .as_ref()
-                        .map(|found| (found.source.row, found.inside.as_path())),
-                )
-            })?;
-        }
-        Ok(found)
-    }
-
     /// Proof that a source is where it is, taken from the system's table of this moment.
     pub(crate) fn stamp(&self, source: SourceNo) -> Option<Stamp> {
-        let key = self.known.lock().mounted.get(&source).cloned()?;
+        let key = {
+            let known = self.known.lock();
+            let key = known.mounted.get(&source).cloned()?;
+            if known.ejected.get(&source) == Some(&key) {
+                return None;
+            }
+            key
+        };
         let table = MountTable::read().ok()?;
         let entry = table.by_id(key.id)?;
         (MountKey::of(entry) == key && is_seen(&table, entry)).then_some(Stamp(key))
     }
 
     /// A courier has found out that whatever hangs at `root` does not answer, or answers again.
-    pub(crate) fn answers(&self, root: &Path, answers: bool) {
+    pub(crate) fn answers(self: &Arc<Self>, root: &Path, answers: bool) {
+        if answers && self.forget_unknown(root) {
+            self.look();
+        }
         let Ok(rows) = self.catalog.reader().and_then(|reader| reader.sources()) else {
             return;
         };
@@ -502,16 +432,45 @@ impl Sources {
         }
     }
 
+    /// What is mounted here could not be told before; true if so.
+    fn forget_unknown(&self, point: &Path) -> bool {
+        let mut known = self.known.lock();
+        let before = known.disks.len();
+        let unknown = |key: &MountKey, asked: &mut Asked| {
+            key.point != point || !matches!(asked, Asked::Unknown(_))
+        };
+        known.disks.retain(unknown);
+        known.disks.len() < before
+    }
+
+    /// Whether a source could not be reached a short while ago.
+    pub(crate) fn is_unreachable(&self, source: SourceNo) -> bool {
+        let known = self.known.lock();
+        let until = known.unreachable.get(&source);
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
     /// A source cannot be reached just now.
     pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
         let until = Instant::now() + UNREACHABLE;
-        self.known.lock().unreachable.insert(source, until);
+        let before = self.known.lock().unreachable.insert(source, until);
         self.tell(source);
+        if before.is_some() {
+            // Somebody waits for that already.
+            return;
+        }
         let sources = Arc::downgrade(self);
         let waiting = std::thread::Builder::new()
             .name("unreachable".to_owned())
             .spawn(move || {
-                std::thread::sleep(UNREACHABLE);
+                let mut left = UNREACHABLE;
+                while !left.is_zero() {
+                    std::thread::sleep(left);
+                    let Some(sources) = sources.upgrade() else {
+                        return;
+                    };
+                    left = sources.unreachable_for(source);
+                }
                 if let Some(sources) = sources.upgrade() {
                     sources.tell(source);
                 }
@@ -519,6 +478,19 @@ impl Sources {
         if let Err(error) = waiting {
             tracing::warn!(%error, "a source is looked at again with the next change of mounts");
         }
+    }
+
+    /// For how long a cloud still counts as offline; it is forgotten when that is over.
+    fn unreachable_for(&self, source: SourceNo) -> Duration {
+        let mut known = self.known.lock();
+        let until = known.unreachable.get(&source).copied();
+        let left = until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        if left.is_zero() {
+            known.unreachable.remove(&source);
+        }
+        left
     }
 
     /// A source has given bytes.
@@ -542,18 +514,14 @@ impl Sources {
         true
     }
 
-    /// Where a source is mounted.
-    pub(crate) fn mounted_at(&self, source: SourceNo) -> Option<PathBuf> {
-        let known = self.known.lock();
-        known.mounted.get(&source).map(|key| key.point.clone())
-    }
-
     /// All mounted file systems that are not trusted storage, for people.
     ///
     /// # Errors
     /// [`SourceError`].
     pub(crate) fn mounted_volumes(self: &Arc<Self>) -> Result<Vec<MountedVolume>, SourceError> {
         let table = MountTable::read()?;
+        // Who is told of changes may not have looked yet.
+        self.look_at(&table);
         let classifier = Classifier::read(self.declared.clone())?;
         let mut volumes = Vec::new();
         for entry in table.entries() {
@@ -594,12 +562,12 @@ impl Sources {
     }
 }
 
-fn now() -> Nanoseconds {
+pub(super) fn now() -> Nanoseconds {
     Nanoseconds::from(SystemTime::now())
 }
 
 /// What sort of source a mount is; `None` where it is trusted, or the kernel's own.
-fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<SourceKind> {
+pub(super) fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<SourceKind> {
     match classifier.sort(entry) {
         StorageSort::Removable(_) => Some(SourceKind::Volume),
         StorageSort::Network | StorageSort::Foreign { .. } => Some(SourceKind::Network),
@@ -612,7 +580,7 @@ fn is_ours(entry: &MountEntry) -> bool {
 }
 
 /// Nothing is mounted over it.
-fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
+pub(super) fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
     table
         .at(&entry.mount_point)
         .is_some_and(|top| top.id == entry.id)
@@ -625,7 +593,7 @@ fn is_read_only(entry: &MountEntry) -> bool {
         .any(|options| options.as_bytes().split(|b| *b == b',').any(|o| o == b"ro"))
 }
 
-fn name_of(entry: &MountEntry, label: Option<String>) -> String {
+pub(super) fn name_of(entry: &MountEntry, label: Option<String>) -> String {
     let last = || {
         let name = entry.mount_point.file_name();
         name.map(|name| name.to_string_lossy().into_owned())
@@ -634,45 +602,4 @@ fn name_of(entry: &MountEntry, label: Option<String>) -> String {
         .filter(|label| !label.is_empty())
         .or_else(last)
         .unwrap_or_else(|| "volume".to_owned())
-}
-
-/// What the catalog keeps of an identity. Of a bind mount or subvolume also which part of the file system it is.
-fn recorded(identity: &VolumeIdentity, entry: &MountEntry) -> String {
-    let root = crate::model::path_text(&entry.root);
-    match (identity, root.as_str()) {
-        (VolumeIdentity::Mount(_), _) | (_, "/") => identity.to_string(),
-        (_, root) => format!("{identity}#{root}"),
-    }
-}
-
-/// The mount that is this source. Of several (clones, bind mounts) the one where it was last, else the first; one that
-/// is only perhaps the same counts if there is no better.
-fn mount_of<'t>(
-    row: &SourceRow,
-    found: &[(VolumeIdentity, &'t MountEntry)],
-) -> Option<&'t MountEntry> {
-    let (text, root) = match row.identity.split_once('#') {
-        Some((text, root)) => (text, root),
-        None => (row.identity.as_str(), "/"),
-    };
-    let identity: VolumeIdentity = text.parse().ok()?;
-    let like = |wanted: Likeness| {
-        let mut alike = found
-            .iter()
-            .filter(|(other, entry)| {
-                let part = matches!(other, VolumeIdentity::Mount(_))
-                    || crate::model::path_text(&entry.root) == root;
-                part && identity.compare(other) == wanted
-            })
-            .map(|(_, entry)| *entry);
-        let first = alike.clone().next();
-        alike.find(|entry| entry.mount_point == row.path).or(first)
-    };
-    like(Likeness::Same).or_else(|| {
-        let perhaps = like(Likeness::Perhaps)?;
-        let others = found
-            .iter()
-            .filter(|(other, _)| identity.compare(other) == Likeness::Perhaps);
-        (others.count() == 1).then_some(perhaps)
-    })
 }

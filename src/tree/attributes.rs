@@ -112,13 +112,19 @@ impl MediaDrive {
 
     /// What a look-up of an item answers: names of what is at hand may be kept, as a swap is pushed; what is away is
     /// looked up each time, as each class gets its own face.
-    pub(super) fn item_entry(&self, item: &ItemRow, face: Face, door: Door) -> Entry {
+    pub(super) fn item_entry(
+        &self,
+        item: &ItemRow,
+        face: Face,
+        door: Door,
+        class: Option<Class>,
+    ) -> Entry {
         let kept = match (face, door) {
             (Face::Bytes, _) => PUSHED,
             _ => Duration::ZERO,
         };
         Entry {
-            node: item_node(item, face, self.epoch_of(item, face)).id(door),
+            node: item_node(item, face, self.epoch_of(item, face, class)).id(door),
             attributes: self.item_attributes(item, door),
             entry_ttl: kept,
             attribute_ttl: kept,

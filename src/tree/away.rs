@@ -15,6 +15,7 @@ use super::deal::{Cut, wait};
 use super::handles::{Handles, Hears, Shown, given};
 use super::known::Subject;
 use super::node::{Door, Face, generation_bits};
+use super::stream::Epochs;
 use super::{MediaDrive, failed};
 use crate::catalog::{AtHand, Catalog, ItemNo, ItemRow, PlaceNo, PlaceRow};
 use crate::hydrate::{Priority, Stream, Wanted};
@@ -29,21 +30,17 @@ impl MediaDrive {
         }
     }
 
-    /// Which stream node of an item is opened now.
-    pub(super) fn epoch_of(&self, item: &ItemRow, face: Face) -> u8 {
+    /// Which stream node of an item a class opens now.
+    pub(super) fn epoch_of(&self, item: &ItemRow, face: Face, class: Option<Class>) -> u8 {
         let bringing = self.bringing.get().filter(|_| face == Face::Stream);
         bringing.map_or(0, |bringing| {
-            bringing
-                .epochs
-                .current(item.row, generation_bits(item.generation))
+            let generation = generation_bits(item.generation);
+            bringing.epochs.current(item.row, generation, loads(class))
         })
     }
 
     fn open_handle(&self, id: NodeId, attributes: Attributes, shown: Shown) -> Opened {
-        Opened {
-            handle: self.handles.open(id, attributes, shown),
-            content: Content::Direct,
-        }
+        self.handles.open_direct(id, attributes, shown)
     }
 
     /// Opens an object of the cache. `Stale` if it was evicted just now.
@@ -136,6 +133,10 @@ impl MediaDrive {
         if !matches!(class, Class::Player | Class::Loader) {
             return Err(DriveError::Stale);
         }
+        // Each of the two has nodes of its own.
+        if Epochs::loads(epoch) != loads(Some(class)) {
+            return Err(DriveError::Stale);
+        }
         let bringing = self.bringing.get().ok_or(DriveError::NoMedium)?;
         let (wanted, _) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let holder = self.holder(class, by);
@@ -145,7 +146,11 @@ impl MediaDrive {
         node.begin(|| bringing.begin(&wanted, &holder));
         let handle = StreamHandle {
             node,
-            of: Of { item, generation },
+            of: Of {
+                item,
+                generation,
+                loads: loads(Some(class)),
+            },
             source: wanted.source,
             holder,
             catalog: Arc::clone(&self.catalog),
@@ -405,6 +410,10 @@ fn plays(row: &ItemRow) -> bool {
     matches!(row.playable, Playable::Bytes | Playable::Partial)
 }
 
+fn loads(class: Option<Class>) -> bool {
+    class == Some(Class::Loader)
+}
+
 /// What an absent source is to a program.
 fn absent(kind: SourceKind) -> DriveError {
     match kind {
@@ -422,10 +431,7 @@ struct Silent {
 
 impl Silent {
     fn open(self, handles: &Handles) -> Opened {
-        Opened {
-            handle: handles.open(self.id, self.attributes, self.shown),
-            content: Content::Direct,
-        }
+        handles.open_direct(self.id, self.attributes, self.shown)
     }
 }
 

@@ -77,6 +77,8 @@ impl Holder {
 pub(super) struct Of {
     pub(super) item: ItemNo,
     pub(super) generation: u16,
+    /// By a loader.
+    pub(super) loads: bool,
 }
 
 /// A handle of a `stream` node.
@@ -216,7 +218,8 @@ impl Bringing {
     fn account(&self, handle: &StreamHandle, silent: u64) {
         if silent > 0 {
             let of = handle.of;
-            self.epochs.spoiled(of.item, of.generation, &handle.node);
+            self.epochs
+                .spoiled(of.item, of.generation, of.loads, &handle.node);
             let process = handle.holder.process.as_deref();
             self.note_silence(of.item, process, silent, || {
                 is_at_hand(&handle.catalog, of.item)

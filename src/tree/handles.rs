@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use mediafs_cache::OpenObject;
-use mediafs_platform::drive::{Attributes, DriveError, HandleId, NodeId};
+use mediafs_platform::drive::{Attributes, Content, DriveError, HandleId, NodeId, Opened};
 use mediafs_platform::limits::shrink_sparse;
 use mediafs_platform::process::Process;
 use parking_lot::{Mutex, RwLock};
@@ -81,6 +81,15 @@ impl Handles {
             .insert(handle, Handle { node, shown });
         self.nodes.lock().entry(node).or_insert((0, attributes)).0 += 1;
         handle
+    }
+
+    /// Opens what the kernel is not to read or keep itself.
+    pub(super) fn open_direct(&self, node: NodeId, attributes: Attributes, shown: Shown) -> Opened {
+        let again = self.nodes.lock().contains_key(&node);
+        Opened {
+            handle: self.open(node, attributes, shown),
+            content: Content::Direct { again },
+        }
     }
 
     pub(super) fn close(&self, handle: HandleId) {

@@ -301,7 +301,7 @@ impl MediaDrive {
         sink: &mut Sink<'_>,
     ) -> bool {
         let entry = (asked.entries && at_hand(item))
-            .then(|| self.item_entry(item, Face::Bytes, asked.door));
+            .then(|| self.item_entry(item, Face::Bytes, asked.door, None));
         let listed = Listed {
             name,
             cursor: at,

@@ -217,8 +217,10 @@ impl MediaDrive {
         by: &Requester,
         players_door: bool,
     ) -> Entry {
-        let face = face_for(item, || self.class(door, by, players_door));
-        let entry = self.item_entry(item, face, door);
+        // Asked only where it matters.
+        let mut class = None;
+        let face = face_for(item, || *class.insert(self.class(door, by, players_door)));
+        let entry = self.item_entry(item, face, door, class);
         self.known
             .answered(Subject::Item(item.row.0), entry.node, parent, name);
         entry

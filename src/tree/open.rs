@@ -19,13 +19,12 @@ impl MediaDrive {
         match node {
             Node::ReadMe => {
                 let attributes = self.readme_entry(door).attributes;
-                let handle = self
-                    .handles
-                    .open(node.id(door), attributes, Shown::Text(README));
-                Answer::Now(Ok(Opened {
-                    handle,
-                    content: Content::Direct,
-                }))
+                let text = Shown::Text(README);
+                Answer::Now(Ok(self.handles.open_direct(
+                    node.id(door),
+                    attributes,
+                    text,
+                )))
             }
             Node::Item {
                 item,

@@ -220,9 +220,12 @@ fn part<'b>(buffer: &'b mut [u8], offset: u64, piece: &Range<u64>) -> Option<&'b
 /// While a handle of a number is open, all opens of that number get its node, whether or not it is the present one: a
 /// name may have been looked up just before. When all are closed, the number may be given anew: the kernel drops what it
 /// keeps of a node when that is opened.
+///
+/// Loaders have numbers and nodes of their own: the kernel lets whoever maps a node wait for others that wait for a page
+/// of it, and no player is to wait for a loader.
 #[derive(Default)]
 pub(super) struct Epochs {
-    items: Mutex<HashMap<(ItemNo, u16), Epoch>>,
+    items: Mutex<HashMap<(ItemNo, u16, bool), Epoch>>,
 }
 
 #[derive(Default)]
@@ -242,18 +245,26 @@ impl Epoch {
     }
 }
 
-/// As node numbers hold it.
-const LAST_EPOCH: u8 = 0x7F;
+/// The bit of loaders' numbers, the last one that node numbers hold.
+const LOADS: u8 = 0x40;
+/// Of the rest.
+const LAST_EPOCH: u8 = 0x3F;
 /// Items whose present number is remembered when all is closed.
 const REMEMBERED: usize = 4096;
 
 impl Epochs {
-    /// The number that opens get now.
-    pub(super) fn current(&self, item: ItemNo, generation: u16) -> u8 {
-        self.items
-            .lock()
-            .get(&(item, generation))
-            .map_or(0, |epoch| epoch.current)
+    /// The number that opens of players get now, or of loaders.
+    pub(super) fn current(&self, item: ItemNo, generation: u16, loads: bool) -> u8 {
+        let items = self.items.lock();
+        let current = items
+            .get(&(item, generation, loads))
+            .map_or(0, |epoch| epoch.current);
+        current | if loads { LOADS } else { 0 }
+    }
+
+    /// Whether a number is one of loaders.
+    pub(super) fn loads(number: u8) -> bool {
+        number & LOADS != 0
     }
 
     /// The node of a number; a new one with this silence if nobody has it open.
@@ -269,7 +280,8 @@ impl Epochs {
             items.retain(|_, epoch| epoch.is_open());
             shrink_sparse(&mut items);
         }
-        let epoch = items.entry((item, generation)).or_default();
+        let (number, loads) = (number & LAST_EPOCH, Self::loads(number));
+        let epoch = items.entry((item, generation, loads)).or_default();
         epoch.open.retain(|(_, node)| node.strong_count() > 0);
         if let Some(node) = epoch.node(number) {
             return node;
@@ -280,9 +292,15 @@ impl Epochs {
     }
 
     /// A node was shown as silence in part: if it is the present one, the item's next opens get another.
-    pub(super) fn spoiled(&self, item: ItemNo, generation: u16, node: &Arc<StreamNode>) {
+    pub(super) fn spoiled(
+        &self,
+        item: ItemNo,
+        generation: u16,
+        loads: bool,
+        node: &Arc<StreamNode>,
+    ) {
         let mut items = self.items.lock();
-        let Some(epoch) = items.get_mut(&(item, generation)) else {
+        let Some(epoch) = items.get_mut(&(item, generation, loads)) else {
             return;
         };
         let is_current = epoch

@@ -121,12 +121,15 @@ pub(super) fn finish_open(
     // Nothing is written through these handles, so there is nothing to flush at each `close`.
     let flags = FopenFlags::FOPEN_NOFLUSH;
     match &opened.content {
-        // What a node shows never changes, so pages that a mapping has read may stay. And without this flag the kernel lets an
-        // `open` wait for a page fault of anybody else in the same file.
-        Content::Direct => reply.opened(
-            handle,
-            flags | FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_KEEP_CACHE,
-        ),
+        Content::Direct { again } => {
+            let flags = flags | FopenFlags::FOPEN_DIRECT_IO;
+            let kept = if *again {
+                FopenFlags::FOPEN_KEEP_CACHE
+            } else {
+                FopenFlags::empty()
+            };
+            reply.opened(handle, flags | kept);
+        }
         Content::File(file) => {
             match files.open(node, opened.handle, file, |file| reply.open_backing(file)) {
                 Served::Passthrough(backing) => backing.opened(reply, handle, flags),

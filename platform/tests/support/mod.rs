@@ -338,7 +338,7 @@ impl Drive for MemoryDrive {
             Body::Failing(error) => return Answer::Now(Err(*error)),
             Body::Folder(_) => return Answer::Now(Err(DriveError::IsFolder)),
             Body::File(file) => Content::File(Arc::clone(file)),
-            _ => Content::Direct,
+            _ => Content::Direct { again: false },
         };
         let handle = HandleId(self.next_handle.fetch_add(1, Ordering::Relaxed));
         state.handles.insert(handle, node);

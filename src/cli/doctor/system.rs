@@ -6,7 +6,7 @@ use std::time::Duration;
 use mediafs_platform::mount::FS_TYPE;
 use mediafs_platform::volume::MountTable;
 
-use super::Finding;
+use super::{Finding, State, survives};
 
 /// Fewer open files are soon used up by a sampler.
 const FEW_FILES: u64 = 4096;
@@ -20,13 +20,14 @@ const PULSE: Duration = Duration::from_secs(2);
 /// The first kernel with passthrough.
 const PASSTHROUGH_KERNEL: (u32, u32) = (6, 9);
 
-/// `CAP_SYS_ADMIN` in the masks of `/proc/self/status`.
-const CAP_SYS_ADMIN: u32 = 21;
+/// `CAP_SYS_ADMIN` in masks of capabilities.
+pub(super) const CAP_SYS_ADMIN: u32 = 21;
 
 pub(super) fn findings() -> Vec<Finding> {
     let root = rustix::process::geteuid().is_root();
     let mut findings = vec![fuse_device(root), fusermount(root)];
     findings.extend(kernel());
+    findings.push(survives::request_timeouts());
     findings.push(open_files());
     findings.extend(watches());
     findings.extend(mounts());
@@ -95,19 +96,30 @@ fn kernel() -> Vec<Finding> {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy().into_owned();
     let mut findings = vec![Finding::ok("kernel", format!("Linux {release}"))];
-    findings.push(match version(&release) {
-        Some(version) if version < PASSTHROUGH_KERNEL => Finding::warn(
+    if let Some(version) = version(&release)
+        && version < PASSTHROUGH_KERNEL
+    {
+        findings.push(Finding::warn(
             "passthrough",
             "this kernel has none, so reads go through the daemon",
             "Linux 6.9 or later has it",
-        ),
-        _ if !may_pass_through() => Finding::warn(
+        ));
+        return findings;
+    }
+    let privileged = may_pass_through();
+    let helper = survives::helper(privileged);
+    findings.push(if privileged {
+        Finding::ok("passthrough", "possible")
+    } else if helper.state == State::Ok {
+        Finding::ok("passthrough", "possible for your own files, by the helper")
+    } else {
+        Finding::warn(
             "passthrough",
             "not permitted to this user, so reads go through the page cache and end with the daemon",
-            "mount as root, or give the program the capability: `sudo setcap cap_sys_admin+ep $(which mediafs)`",
-        ),
-        _ => Finding::ok("passthrough", "possible"),
+            "install the helper, or mount as root",
+        )
     });
+    findings.push(helper);
     findings
 }
 

@@ -113,8 +113,11 @@ pub struct Volumes {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EjectParams {
-    /// Its name, identity, or the path where it is mounted.
+    /// Its name or identity.
     pub volume: String,
+    /// The path where it is mounted, if it may be that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<WirePath>,
 }
 
 /// Of `requesters.allow`.

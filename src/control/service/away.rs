@@ -12,7 +12,7 @@ use crate::control::rpc::one_line;
 use crate::control::{Reason, RpcError};
 use crate::daemon::Away;
 use crate::hydrate::Why;
-use crate::model::{Availability, Playable, SourceState};
+use crate::model::{Availability, Playable, SourceKind, SourceState};
 
 impl Service {
     fn away(&self) -> Result<&Away, RpcError> {
@@ -198,14 +198,16 @@ impl Service {
     pub(super) fn eject(&self, params: &EjectParams) -> Result<VolumeStatus, RpcError> {
         let away = self.away()?;
         let reader = self.catalog.reader()?;
-        let wanted = params.volume.trim_end_matches('/');
+        let wanted = &params.volume;
+        let path = params.path.as_ref().map(|path| path.0.as_path());
+        let path = path.unwrap_or(Path::new(wanted));
         let mut found: Vec<SourceRow> = reader
             .sources()?
             .into_iter()
             .filter(|row| {
                 row.identity == params.volume
-                    || row.path == Path::new(wanted)
-                    || row.name.eq_ignore_ascii_case(wanted)
+                    || row.path == path
+                    || row.name.to_lowercase() == wanted.to_lowercase()
             })
             .collect();
         if found.len() > 1 {
@@ -228,14 +230,21 @@ impl Service {
                 .remedy("name it by where it is mounted"));
             }
         };
-        if let Some(library) = self.library.lock().clone() {
-            library.release_source(&row.path);
+        if row.kind == SourceKind::Cloud {
+            return Err(RpcError::new(
+                Reason::Refused,
+                format!("{} is a cloud's folder, which cannot be ejected", row.name),
+            )
+            .remedy("`mediafs volumes` lists what can be"));
         }
         if !away.eject(row.row)? {
             return Err(RpcError::new(
                 Reason::Refused,
                 format!("{} is not mounted", row.name),
             ));
+        }
+        if let Some(library) = self.library.lock().clone() {
+            library.release_source(&row.path);
         }
         self.known_volume(&reader, row)
     }

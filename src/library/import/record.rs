@@ -92,14 +92,18 @@ pub(super) fn prepare_reference(
     let on = engine.sources.of_path(&file.source);
     let on = on.map_err(|error| Outcome::Failed(one_line(&error)))?;
     let source = on.as_ref().map(|on| on.source.row);
+    // A source may be mounted a second time elsewhere.
+    let place = on
+        .as_ref()
+        .map_or_else(|| file.source.clone(), |on| on.source.path.join(&on.inside));
     let (homes, others): (Vec<BaseRow>, Vec<BaseRow>) = bases
         .into_iter()
         .filter(|base| !matches!(base.kind, BaseKind::Computer | BaseKind::Source))
         .filter(|base| base.source == source)
         .partition(|base| base.active);
-    let known = match base_of(&homes, &file.source) {
+    let known = match base_of(&homes, &place) {
         Some((base, relative)) => Some((base.clone(), relative)),
-        None => known_in(&reader, &others, &file.source).map_err(failed)?,
+        None => known_in(&reader, &others, &place).map_err(failed)?,
     };
     drop(reader);
     let (base, relative) = match known {
@@ -112,7 +116,7 @@ pub(super) fn prepare_reference(
                     None => writer.computer(),
                 })
                 .map_err(failed)?;
-            let relative = file.source.strip_prefix(&base.path);
+            let relative = place.strip_prefix(&base.path);
             let relative = relative.map_err(|e| Outcome::Failed(e.to_string()))?;
             (base.clone(), relative.to_owned())
         }

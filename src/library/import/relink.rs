@@ -55,7 +55,7 @@ impl Library {
         };
         let trusted = |path: &Path| match engine.untrusted(path) {
             Some(reason) => Err(unusable(format!(
-                "it is {reason}; only trusted local storage is served in this version"
+                "it is {reason}; a sound can be pointed to a file on trusted local storage only"
             ))),
             None => Ok(()),
         };

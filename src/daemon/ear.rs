@@ -1,0 +1,208 @@
+//! What is told of silence: its events, its warnings, and the hashes by which copies of it are known.
+//!
+//! The drive tells while a player waits for its answer, so there it is only noted; a thread does the rest.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::stand_ins::StandIns;
+use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow};
+use crate::control::Service;
+use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
+use crate::control::rpc::one_line;
+use crate::control::warnings::{Severity, Warning, id_of_text};
+use crate::tree::{Heard, Listener, MediaDrive, Silence};
+
+/// The area of the warnings of silence.
+const SILENT: &str = "silent";
+/// How long news gather before the warnings are made of them.
+const GATHER: Duration = Duration::from_millis(200);
+/// Why it is silent though its source is there.
+const LATE: &str = "they come too late";
+
+enum News {
+    Silenced(ItemNo, Listener),
+    Restored(Silence),
+}
+
+/// Hears of silence.
+pub(super) struct Ear {
+    news: Sender<News>,
+}
+
+struct Teller {
+    catalog: Arc<Catalog>,
+    service: Weak<Service>,
+    drive: Weak<MediaDrive>,
+    stand_ins: StandIns,
+}
+
+impl Ear {
+    /// Starts the thread that tells. It ends when this is dropped.
+    pub(super) fn begin(
+        catalog: &Arc<Catalog>,
+        service: &Arc<Service>,
+        drive: &Arc<MediaDrive>,
+    ) -> Self {
+        let (news, came) = unbounded();
+        let teller = Teller {
+            catalog: Arc::clone(catalog),
+            service: Arc::downgrade(service),
+            drive: Arc::downgrade(drive),
+            stand_ins: StandIns::begin(Arc::clone(catalog)),
+        };
+        let telling = std::thread::Builder::new()
+            .name("mediafs-ear".to_owned())
+            .spawn(move || teller.tell(&came));
+        if let Err(error) = telling {
+            tracing::error!(%error, "nobody is told of silence");
+        }
+        Self { news }
+    }
+}
+
+impl Heard for Ear {
+    fn silenced(&self, item: ItemNo, listener: &Listener) {
+        // Without the thread nobody is told.
+        let _ = self.news.send(News::Silenced(item, listener.clone()));
+    }
+
+    fn restored(&self, silence: &Silence) {
+        let _ = self.news.send(News::Restored(silence.clone()));
+    }
+}
+
+impl Teller {
+    fn tell(&self, came: &Receiver<News>) {
+        loop {
+            let Ok(first) = came.recv() else { return };
+            self.event(first);
+            // What follows closely makes one warning.
+            let ended = loop {
+                match came.recv_timeout(GATHER) {
+                    Ok(news) => self.event(news),
+                    Err(RecvTimeoutError::Timeout) => break false,
+                    Err(RecvTimeoutError::Disconnected) => break true,
+                }
+                if came.is_empty() {
+                    break false;
+                }
+            };
+            self.warn();
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn event(&self, news: News) {
+        let told = match news {
+            News::Silenced(item, listener) => self.silenced(item, &listener),
+            News::Restored(silence) => self.restored(&silence),
+        };
+        match (told, self.service.upgrade()) {
+            (Ok(Some(event)), Some(service)) => service.events().publish(event),
+            (Err(error), _) => {
+                tracing::warn!(error = one_line(&error), "silence could not be told");
+            }
+            _ => {}
+        }
+    }
+
+    fn silenced(&self, item: ItemNo, listener: &Listener) -> Result<Option<Event>, CatalogError> {
+        let reader = self.catalog.reader()?;
+        let Some(row) = reader.item(item)? else {
+            return Ok(None);
+        };
+        let cause = reader.cause_of(&row)?;
+        self.stand_ins.given(item, row.generation);
+        Ok(Some(Event::MediaSilenced(MediaSilenced {
+            media_id: row.media_id,
+            process: process_name(listener),
+            bytes: listener.bytes,
+            since: millis(listener.since),
+            cause: cause.unwrap_or_else(|| LATE.to_owned()),
+        })))
+    }
+
+    fn restored(&self, silence: &Silence) -> Result<Option<Event>, CatalogError> {
+        let row = self.catalog.reader()?.item(silence.item)?;
+        Ok(row.map(|row| {
+            Event::MediaRestored(MediaRestored {
+                media_id: row.media_id,
+                processes: silence.listeners.iter().map(process_name).collect(),
+            })
+        }))
+    }
+
+    /// The warnings of all that is silent now, by why it is.
+    fn warn(&self) {
+        let (Some(service), Some(drive)) = (self.service.upgrade(), self.drive.upgrade()) else {
+            return;
+        };
+        match self.causes(&drive) {
+            Ok(causes) => {
+                let warnings = causes
+                    .into_iter()
+                    .map(|(cause, items)| warning(&cause, items));
+                service.warnings().replace(SILENT, warnings.collect());
+            }
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "silence could not be told");
+            }
+        }
+    }
+
+    fn causes(&self, drive: &MediaDrive) -> Result<BTreeMap<String, Vec<ItemRow>>, CatalogError> {
+        let reader = self.catalog.reader()?;
+        let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
+        for silence in drive.silenced() {
+            let Some(item) = reader.item(silence.item)? else {
+                continue;
+            };
+            let cause = match reader.cause_of(&item)? {
+                // Its source is there and answers.
+                Some(_) if super::away::is_reached(&item) => LATE.to_owned(),
+                Some(cause) => cause,
+                None => LATE.to_owned(),
+            };
+            causes.entry(cause).or_default().push(item);
+        }
+        Ok(causes)
+    }
+}
+
+fn warning(cause: &str, items: Vec<ItemRow>) -> Warning {
+    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+    let sounds = match count {
+        1 => "1 sound is".to_owned(),
+        more => format!("{more} sounds are"),
+    };
+    let remedy = if cause == LATE {
+        "`mediafs hydrate` or `pin` brings them here"
+    } else {
+        "connect it again; `mediafs whereis` says where each is"
+    };
+    Warning::new(
+        id_of_text(SILENT, cause),
+        Severity::Error,
+        format!("{sounds} silent because {cause}"),
+    )
+    .remedy(remedy)
+    .about(count, items.into_iter().map(|item| item.media_id))
+}
+
+fn process_name(listener: &Listener) -> ProcessName {
+    ProcessName {
+        pid: listener.process.0,
+        name: listener.name.clone(),
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,93 @@
+//! Media of projects on storage that is not trusted: brought and pinned, so that unplugging is not heard.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bench::*;
+use crate::support::sounds::wav;
+use crate::support::volumes::{Kind, Volume};
+use crate::support::{Home, wait_until};
+
+fn project(home: &Home) -> std::path::PathBuf {
+    let project = home.path("song");
+    std::fs::create_dir_all(&project).unwrap();
+    project
+}
+
+fn import(home: &Home, project: &Path, path: &Path) -> String {
+    let words = ["import", "--reference", "--project"];
+    let mut words: Vec<&std::ffi::OsStr> = words.iter().map(AsRef::as_ref).collect();
+    words.extend([project.as_os_str(), path.as_os_str()]);
+    let found = home.json(words);
+    found[0]["mediaId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn media_of_a_project_play_on_when_their_volume_is_unplugged() {
+    let home = Home::new();
+    let mut red = red(&home, Kind::Ext4, 2, 5000);
+    let at = home.path("red");
+    let song = project(&home);
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    let id = import(&home, &song, &samples(&at).join("1.wav"));
+    let item = wait_for_item(&home, &id, "external-online", "bytes");
+    let there = home.json(["whereis", &id]);
+    let owner = there["pinnedFor"][0].as_str().unwrap_or_default();
+    assert!(owner.starts_with("project:"), "{there:#}");
+    home.run(["cache", "evict"]);
+    red.detach();
+    wait_for_state(&home, "absent");
+    assert_eq!(played(&home, &item).unwrap(), wav(5001, 1));
+    mounted.stop();
+    // Also when it was away from the start.
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    assert_eq!(played(&home, &item).unwrap(), wav(5001, 1));
+    mounted.stop();
+}
+
+#[test]
+fn no_more_than_four_fifths_of_the_cache_are_taken() {
+    const QUOTA: u64 = 1_000_000_000;
+    let home = Home::new();
+    std::fs::write(home.home().join("config.toml"), "[cache]\nquota_gb = 1\n").unwrap();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    std::fs::create_dir(samples(&at)).unwrap();
+    let song = project(&home);
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    for number in 1..=4 {
+        // Of 240 MB each, on a disk that has no room for one: nothing but holes.
+        let path = samples(&at).join(format!("{number}.wav"));
+        let frames = 60_000_000 + number;
+        std::fs::write(&path, wav_head(frames)).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(44 + 4 * u64::from(frames)).unwrap();
+        settle(&at);
+        import(&home, &song, &path);
+    }
+    let cached = || {
+        let items = home.items();
+        items
+            .iter()
+            .filter(|item| item["playable"] == "bytes")
+            .count()
+    };
+    wait_until(DONE, "some are kept", || cached() == 3);
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(cached(), 3);
+    let stats = home.json(["cache", "stats"]);
+    let pinned = stats["pinnedBytes"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{stats:#}"));
+    assert!(pinned > 0 && pinned <= QUOTA / 5 * 4, "{stats:#}");
+    mounted.stop();
+}
+
+fn wav_head(frames: u32) -> Vec<u8> {
+    let mut head = wav(0, 0);
+    let data = frames * 4;
+    head[4..8].copy_from_slice(&(36 + data).to_le_bytes());
+    head[40..44].copy_from_slice(&data.to_le_bytes());
+    head
+}
