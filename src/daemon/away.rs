@@ -65,10 +65,7 @@ impl Away {
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
-        let fetch = Arc::new(CourierFetch {
-            catalog: Arc::clone(catalog),
-            outside: outside.clone(),
-        });
+        let fetch = Arc::new(CourierFetch::new(Arc::clone(catalog), outside.clone()));
         let hydrator = Arc::new(Hydrator::new(
             store,
             fetch,

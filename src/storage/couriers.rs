@@ -90,7 +90,7 @@ struct Source {
     suspended: Option<Suspended>,
     /// It was let go of; nobody asks it anything before it is mounted anew.
     let_go: bool,
-    /// Couriers that were left behind and have not ended, each with the mount in which it hangs.
+    /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
     left: Vec<(Running, Option<MountId>)>,
 }
 
@@ -340,7 +340,10 @@ impl Couriers {
                 });
                 // It is left behind.
                 source.courier.take_if(ours);
-                source.left.push((courier.running(), mount_of(key.root())));
+                // Where only one file hangs, who asks for the source's root comes back.
+                if before.is_some() {
+                    source.left.push((courier.running(), mount_of(key.root())));
+                }
                 if before.is_none() {
                     told = Some(SourceChange::Suspended);
                 }

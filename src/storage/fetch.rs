@@ -1,15 +1,18 @@
 //! Where hydration has its bytes from: a file of a source, read by the source's courier.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::courier::CourierError;
 use super::couriers::SourceKey;
 use super::message::{Question, Reply};
 use super::outside::Outside;
-use crate::catalog::{Catalog, CatalogError, Evidence};
+use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
 use crate::hydrate::{Fetch, FetchError, Wanted};
 use crate::model::{SourceNo, SourceState};
 
@@ -18,10 +21,18 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// What is asked for at a time. More would take a slow source so long that it seemed to hang.
 const PART: u32 = 128 << 10;
 
+/// So often in a row may reading a file hang, while its source came back in between, before it is left alone.
+const MOST_HANGS: u32 = 2;
+/// For how long it is then.
+const LEFT_ALONE: Duration = Duration::from_secs(120);
+
 /// Reads through couriers.
 pub(crate) struct CourierFetch {
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) outside: Outside,
+    catalog: Arc<Catalog>,
+    outside: Outside,
+    /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended,
+    /// and the whole source for a while.
+    hanging: Mutex<HashMap<(PlaceNo, u32), (u32, Instant)>>,
 }
 
 /// A file of a source, as the catalog has it now.
@@ -32,6 +43,38 @@ struct At {
 }
 
 impl CourierFetch {
+    pub(crate) fn new(catalog: Arc<Catalog>, outside: Outside) -> Self {
+        Self {
+            catalog,
+            outside,
+            hanging: Mutex::default(),
+        }
+    }
+
+    fn is_left_alone(&self, wanted: &Wanted) -> bool {
+        let mut hanging = self.hanging.lock();
+        hanging.retain(|_, (_, last)| last.elapsed() < LEFT_ALONE);
+        let times = hanging.get(&(wanted.place, wanted.generation));
+        times.is_some_and(|(times, _)| *times >= MOST_HANGS)
+    }
+
+    /// A read has ended, with an answer or without.
+    fn note(&self, wanted: &Wanted, answered: bool) {
+        let key = (wanted.place, wanted.generation);
+        let mut hanging = self.hanging.lock();
+        if answered {
+            hanging.remove(&key);
+            return;
+        }
+        let now = Instant::now();
+        let (times, last) = hanging.entry(key).or_insert((0, now));
+        // Several parts that hung at the same time did so once.
+        if *times == 0 || last.elapsed() >= AGAIN {
+            *times += 1;
+            *last = now;
+        }
+    }
+
     fn locate(&self, wanted: &Wanted) -> Result<At, FetchError> {
         let failed = |error: CatalogError| FetchError::Failed {
             reason: error.to_string(),
@@ -93,6 +136,12 @@ impl Fetch for CourierFetch {
         cancel: &AtomicBool,
     ) -> Result<Vec<u8>, FetchError> {
         let at = self.locate(wanted)?;
+        if self.is_left_alone(wanted) {
+            return Err(FetchError::Failed {
+                reason: "its storage answers, but never for this file".to_owned(),
+                transient: false,
+            });
+        }
         let length = length as usize;
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
@@ -125,6 +174,11 @@ impl CourierFetch {
             fetch: true,
         };
         let asked = self.outside.couriers.ask(&at.source, &question, cancel);
+        match &asked {
+            Ok(_) => self.note(wanted, true),
+            Err(CourierError::Silent) => self.note(wanted, false),
+            Err(_) => {}
+        }
         match asked {
             Ok((Reply::Bytes, bytes)) => {
                 self.outside.sources.reached(wanted.source);

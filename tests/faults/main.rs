@@ -12,6 +12,7 @@
 mod support;
 
 mod copies;
+mod full;
 mod interrupting;
 mod killed;
 mod looking;

@@ -351,3 +351,46 @@ fn a_source_that_has_become_slow_brings_all_the_same() {
     eprintln!("1.6 MB at 50 kB/s came in {:?}", begun.elapsed());
     assert_eq!(std::fs::read(path(1)).unwrap(), *sounds[1].bytes);
 }
+
+#[test]
+fn a_file_that_hangs_does_not_take_its_source_away() {
+    let home = Home::new();
+    configure(&home, "[deadlines]\ncopier_seconds = 4\n");
+    let cloud = cloud(&home, "cloud");
+    let sounds = [Sound::new(50_000, 1), Sound::new(50_000, 2)];
+    for (n, sound) in sounds.iter().enumerate() {
+        cloud.put(format!("{n}.wav"), (*sound.bytes).clone());
+    }
+    let drive = mount(&home, &[cloud.mount_point()]);
+    home.wait_for_items(sounds.len());
+    let hung = cloud.inject(Fault::Hung.on(Op::READ).of("0.wav"));
+    let path = |n: usize| home.on_drive(in_root("cloud", format!("{n}.wav")));
+    home.run([Path::new("hydrate"), &path(0)]);
+    cloud.wait_for_hit(hung);
+    // It is tried again once; then only the file is given up.
+    wait_until(
+        Duration::from_secs(2 * 12 + 5 + 10),
+        "the file to be given up",
+        || {
+            let tasks = home.json(["tasks"]);
+            tasks.as_array().is_some_and(|tasks| {
+                tasks
+                    .iter()
+                    .all(|task| task["state"] != "running" && task["state"] != "waiting")
+            })
+        },
+    );
+    let met = cloud.hits(hung);
+    wait_until(Duration::from_secs(15), "its neighbour", || {
+        std::fs::read(path(1)).is_ok_and(|bytes| bytes == *sounds[1].bytes)
+    });
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(15) {
+        assert!(std::fs::read(path(0)).is_err());
+        assert_eq!(home.item("0.wav")["availability"], "external-online");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(cloud.hits(hung), met, "it is asked no more");
+    let children = Holds::now(drive.pid()).children;
+    assert!(children <= 4, "{children} processes are left");
+}
