@@ -156,5 +156,48 @@ fn a_copy_that_is_silent_in_part_is_found_by_its_name() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["silent"], "part");
     assert_eq!(std::fs::read(&copy).unwrap(), sound);
+    // It may have been meant so.
+    let kept = copies.join("long.wav.before-heal");
+    assert_eq!(std::fs::read(kept).unwrap(), partly);
     assert_eq!(std::fs::read(copies.join("edit/long.wav")).unwrap(), edited);
+}
+
+#[test]
+fn sounds_of_one_shape_are_not_taken_for_each_other() {
+    let home = Home::new();
+    for (name, seed) in [("kick.wav", 1), ("snare.wav", 2)] {
+        std::fs::write(home.library().join(name), wav(5000, seed)).unwrap();
+    }
+    // A sound that is silent, as the strings of a song may be.
+    let mut rests = wav(5000, 3);
+    rests[44..].fill(0);
+    std::fs::write(home.library().join("strings.wav"), &rests).unwrap();
+    let _drive = home.mount();
+    home.wait_for_items(3);
+    wait_until(SHOWN_WITHIN * 5, "all hashes", || {
+        home.items().iter().all(|item| !item["blake3"].is_null())
+    });
+    let copies = home.path("copies");
+    std::fs::create_dir(&copies).unwrap();
+    std::fs::write(copies.join("strings.wav"), &rests).unwrap();
+    let (found, _) = heal(&home, &copies, true);
+    assert!(found.is_empty(), "a silent sound is a sound: {found:?}");
+
+    // Without that one, the same bytes are the silence of the other two.
+    let strings = home.item("strings.wav")["mediaId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    std::fs::remove_file(home.library().join("strings.wav")).unwrap();
+    home.run(["remove", &strings]);
+    std::fs::rename(copies.join("strings.wav"), copies.join("odd.wav")).unwrap();
+    std::fs::write(copies.join("snare.wav"), &rests).unwrap();
+    let (found, well) = heal(&home, &copies, true);
+    assert!(!well);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(std::fs::read(copies.join("odd.wav")).unwrap(), rests);
+    assert_eq!(
+        std::fs::read(copies.join("snare.wav")).unwrap(),
+        wav(5000, 2)
+    );
 }

@@ -239,9 +239,10 @@ CREATE TABLE pin (
 CREATE INDEX pin_owner ON pin (owner);
 -- Hashes of the silence that was given in the place of sounds, so that copies of it are known for what they are.
 CREATE TABLE stand_in (
-    hash BLOB PRIMARY KEY,
+    hash BLOB NOT NULL,
     item INTEGER NOT NULL,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    PRIMARY KEY (hash, item)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX item_size ON item (size);
 ";

@@ -4,7 +4,7 @@
 use super::convert::stored;
 use super::error::Result;
 use super::reader::Reader;
-use super::rows::{ItemNo, ItemRow};
+use super::rows::ItemNo;
 use super::writer::Writer;
 use crate::model::ObjectHash;
 
@@ -12,21 +12,31 @@ use crate::model::ObjectHash;
 const MOST_OF_A_SIZE: u32 = 2000;
 
 impl Reader {
-    /// The item in whose place silence with this hash was given.
+    /// The items in whose place silence with this hash was given: sounds of one format, length and size have the same.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn stand_in(&self, hash: ObjectHash) -> Result<Option<ItemRow>> {
-        let found = self.db().one(
+    pub fn stand_ins(&self, hash: ObjectHash) -> Result<Vec<ItemNo>> {
+        self.db().many(
             "looking for a stand-in",
-            "SELECT item FROM stand_in WHERE hash = ?1",
-            [hash.0],
+            "SELECT item FROM stand_in WHERE hash = ?1 ORDER BY item LIMIT ?2",
+            (hash.0, MOST_OF_A_SIZE),
             |row| row.get(0).map(ItemNo),
+        )
+    }
+
+    /// Some sound has these very bytes.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn is_a_sound(&self, hash: ObjectHash) -> Result<bool> {
+        let found = self.db().one(
+            "looking for a sound",
+            "SELECT 1 FROM content c JOIN item i ON i.place = c.place WHERE c.blake3 = ?1 LIMIT 1",
+            [hash.0],
+            |_| Ok(()),
         )?;
-        match found {
-            Some(item) => self.item(item),
-            None => Ok(None),
-        }
+        Ok(found.is_some())
     }
 
     /// Items of this size, in the order of their numbers; not all of them where there are very many.

@@ -13,7 +13,7 @@ use crate::control::methods::{
     DriveStatus, MediaSilence, MediaStandIn, Nothing, SilenceParams, StandIn, StandInParams, Which,
 };
 use crate::control::{Client, WirePath};
-use crate::model::{ObjectHash, display_name, path_text};
+use crate::model::{ObjectHash, display_name, path_text, shown_name};
 
 /// Blocks in which a file that may be silent in part is compared.
 const BLOCK: usize = 4096;
@@ -26,7 +26,8 @@ pub(super) struct Arguments {
     /// The folder, with everything below it, or a file
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Put the true bytes in the place of each, where they can be had
+    /// Put the true bytes in the place of each, where it is certain which, and they can be had; what was silent in part is
+    /// kept beside it as NAME.before-heal
     #[arg(long)]
     fix: bool,
     #[command(flatten)]
@@ -40,6 +41,8 @@ struct Found {
     path: WirePath,
     media_id: String,
     name: String,
+    /// How many other sounds have the same silence.
+    others: u64,
     /// `whole` or `part`.
     silent: &'static str,
     fixed: bool,
@@ -61,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         }
         looked += 1;
         let judged = judge(&mut client, mount.as_deref(), &file);
-        let Some((item, silent)) = (match judged {
+        let Some(judgement) = (match judged {
             Ok(judged) => judged,
             Err(Trouble::File(error)) => {
                 unreadable += 1;
@@ -72,15 +75,29 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         }) else {
             continue;
         };
-        let fixed = if arguments.fix {
-            fix(&mut client, mount.as_deref(), &file, &item)
-        } else {
-            Err(None)
+        let (item, silent, others) = match judgement {
+            Judgement::Whole(item, others) => (item, "whole", others),
+            Judgement::Part(item) => (item, "part", 0),
+        };
+        let fixed = match (arguments.fix, others) {
+            (false, _) => Err(None),
+            (true, 0) => fix(
+                &mut client,
+                mount.as_deref(),
+                &file,
+                &item,
+                silent == "part",
+            ),
+            (true, others) => Err(Some(format!(
+                "{} have the same silence, and its name tells not which it is of",
+                counted(others + 1, "sound", "sounds")
+            ))),
         };
         let found_one = Found {
             path: file.as_path().into(),
             media_id: item.media_id.to_string(),
             name: item.name,
+            others,
             silent,
             fixed: fixed.is_ok(),
             reason: fixed.err().flatten(),
@@ -125,8 +142,12 @@ fn line(found: &Found) -> String {
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(": {}", plain(reason)));
+    let others = match found.others {
+        0 => String::new(),
+        others => format!(" or one of {others} others"),
+    };
     format!(
-        "{} {what}, in the place of {} ({}){reason}",
+        "{} {what}, in the place of {} ({}){others}{reason}",
         plain(&found.path.to_string()),
         plain(&found.name),
         found.media_id
@@ -145,12 +166,20 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// The item in whose place a file is silence, wholly or in part.
+/// What a file is that is silent.
+enum Judgement {
+    /// Wholly, in the place of this item; or of so many others, if its name does not tell.
+    Whole(StandIn, u64),
+    /// In part.
+    Part(StandIn),
+}
+
+/// Whether a file is silence in the place of an item, wholly or in part.
 fn judge(
     client: &mut Client,
     mount: Option<&Path>,
     path: &Path,
-) -> Result<Option<(StandIn, &'static str)>, Trouble> {
+) -> Result<Option<Judgement>, Trouble> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     if size == 0 {
@@ -167,15 +196,28 @@ fn judge(
     let answer = client
         .call::<MediaStandIn>(&params)
         .map_err(|error| Trouble::Asking(error.into()))?;
-    if let Some(item) = answer.silence_of {
-        return Ok(Some((item, "whole")));
+    if let Some(whole) = whole(answer.silence_of, params.name.as_deref()) {
+        return Ok(Some(whole));
     }
     for suspect in answer.suspects {
         if is_silent_in_part(client, mount, &mut file, size, &suspect)? {
-            return Ok(Some((suspect, "part")));
+            return Ok(Some(Judgement::Part(suspect)));
         }
     }
     Ok(None)
+}
+
+/// Of several sounds with the same silence, the one of the file's name is meant.
+fn whole(mut items: Vec<StandIn>, name: Option<&str>) -> Option<Judgement> {
+    let is_named = |item: &StandIn| {
+        name.is_some_and(|name| shown_name(&item.name).eq_ignore_ascii_case(&shown_name(name)))
+    };
+    if items.len() > 1 && items.iter().filter(|item| is_named(item)).count() == 1 {
+        items.retain(is_named);
+    }
+    let others = u64::try_from(items.len().saturating_sub(1)).unwrap_or(u64::MAX);
+    let first = items.into_iter().next()?;
+    Some(Judgement::Whole(first, others))
 }
 
 /// Every block of the file is the sound's or its silence's, and one is its silence's alone.
@@ -259,6 +301,7 @@ fn fix(
     mount: Option<&Path>,
     path: &Path,
     item: &StandIn,
+    keep: bool,
 ) -> Result<(), Option<String>> {
     let mount = mount.ok_or_else(|| Some("the drive is not mounted".to_owned()))?;
     let said = |error: io::Error| Some(error.to_string());
@@ -288,7 +331,7 @@ fn fix(
         name: None,
     };
     match client.call::<MediaStandIn>(&params) {
-        Ok(answer) if answer.silence_of.is_none() => {}
+        Ok(answer) if answer.silence_of.is_empty() => {}
         Ok(_) => return Err(Some("its bytes cannot be had now".to_owned())),
         Err(error) => return Err(Some(error.to_string())),
     }
@@ -297,10 +340,25 @@ fn fix(
         file.set_modified(modified).map_err(said)?;
     }
     file.sync_all().map_err(said)?;
+    // What was silent in part may have been meant so.
+    if keep {
+        let mut kept = path.as_os_str().to_owned();
+        kept.push(".before-heal");
+        fs::hard_link(path, &kept)
+            .or_else(|_| copy_new(path, Path::new(&kept)))
+            .map_err(|error| Some(format!("it could not be kept beside: {error}")))?;
+    }
     temporary
         .persist(path)
         .map(drop)
         .map_err(|error| said(error.error))
+}
+
+/// Copies a file to a name that nothing has yet.
+fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = File::create_new(to)?;
+    io::copy(&mut File::open(from)?, &mut copy)?;
+    copy.sync_all()
 }
 
 /// All regular files, in the order of their names; links are not followed.

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use lru::LruCache;
 use mediafs_platform::mount::Mounted;
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
@@ -39,6 +40,7 @@ use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
 pub use cache::LazyStore;
+use stand_ins::SilenceHashes;
 
 /// How long a request waits for a library that is just being started.
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
@@ -87,6 +89,7 @@ pub struct Service {
     daemon: Option<DaemonSide>,
     /// What is not on trusted storage, of a daemon.
     away: OnceLock<Arc<Away>>,
+    silence_hashes: SilenceHashes,
     events: Arc<Events>,
     warnings: Warnings,
     /// Work of the requests.
@@ -125,6 +128,7 @@ impl Service {
             library_came: Condvar::new(),
             daemon: None,
             away: OnceLock::new(),
+            silence_hashes: Mutex::new(LruCache::new(stand_ins::REMEMBERED)),
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
@@ -144,6 +148,7 @@ impl Service {
         Self {
             daemon: Some(daemon),
             away: OnceLock::new(),
+            silence_hashes: Mutex::new(LruCache::new(stand_ins::REMEMBERED)),
             ..Self::new(home, catalog, cache)
         }
     }

@@ -179,8 +179,8 @@ pub struct StandInParams {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StandInAnswer {
-    /// All of it is silence in the place of this item.
-    pub silence_of: Option<StandIn>,
+    /// All of it is silence in the place of one of these items. Sounds of one format, length and size have the same.
+    pub silence_of: Vec<StandIn>,
     /// It has the name and size of these items, but other bytes: it may be silent in part.
     pub suspects: Vec<StandIn>,
 }
