@@ -209,9 +209,7 @@ impl Away {
     pub(super) fn resume(&self) {
         let still = |wanted: &Wanted| {
             let place = self.catalog.reader().and_then(|r| r.place(wanted.place));
-            place.is_ok_and(|place| {
-                place.is_some_and(|row| row.present && row.generation == wanted.generation)
-            })
+            place.is_ok_and(|place| place.is_some_and(|row| row.present && wanted.is_of(&row)))
         };
         if let Err(error) = self.hydrator.resume(still) {
             tracing::warn!(
@@ -341,7 +339,7 @@ impl News {
             return Ok(());
         };
         let file = opened.file().try_clone()?;
-        if !take_in(&self.catalog, wanted.place, wanted.generation, object, file)? {
+        if !take_in(&self.catalog, wanted, object, file)? {
             return Ok(());
         }
         for owner in self.catalog.reader()?.owners_of_bytes(object)? {

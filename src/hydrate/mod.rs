@@ -39,4 +39,4 @@ pub use fetch::{Fetch, FetchError, Told};
 pub use limits::{Clock, Limits, ManualClock, SystemClock};
 pub use stream::{Stream, Waiting};
 pub use task::{Arrival, Priority, TaskId, TaskPhase, TaskState, WhenLeft, Who, Why};
-pub use wanted::Wanted;
+pub use wanted::{Seen, Wanted};

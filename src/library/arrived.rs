@@ -4,29 +4,27 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 
-use crate::catalog::{Catalog, CatalogError, Durability, PlaceNo, ProbeRecord};
+use crate::catalog::{Catalog, CatalogError, Durability, ProbeRecord};
+use crate::hydrate::Wanted;
 use crate::model::ObjectHash;
 
 use super::hash::capsule_of_whole;
 use super::probing::read_facts;
 
-/// Takes in what has arrived of a place's content (of generation `generation` of the place): `file` is the object of the
-/// cache. False if the place has another content by now.
+/// Takes in what was wanted and has arrived: `file` is the object of the cache. False if the place has, or may have, another
+/// content by now.
 ///
 /// # Errors
 /// When the catalog fails. A file that can't be read or understood is recorded as such.
 pub fn take_in(
     catalog: &Catalog,
-    place: PlaceNo,
-    generation: u32,
+    wanted: &Wanted,
     hash: ObjectHash,
     mut file: File,
 ) -> Result<bool, CatalogError> {
+    let (place, generation) = (wanted.place, wanted.generation);
     let reader = catalog.reader()?;
-    let Some(row) = reader
-        .place(place)?
-        .filter(|row| row.generation == generation)
-    else {
+    let Some(row) = reader.place(place)?.filter(|row| wanted.is_of(row)) else {
         return Ok(false);
     };
     let known = reader.format_of_place(place)?;
@@ -45,6 +43,10 @@ pub fn take_in(
         .or(read)
         .and_then(|format| capsule_of_whole(&format, &mut file));
     catalog.write(Durability::Full, |writer| {
+        let now = writer.reader().place(place)?;
+        if !now.is_some_and(|row| wanted.is_of(&row)) {
+            return Ok(false);
+        }
         if let Some(record) = &record {
             writer.record_probe(place, generation, record)?;
         }

@@ -83,7 +83,7 @@ impl CourierFetch {
         let reader = self.catalog.reader().map_err(failed)?;
         let row = reader.place(wanted.place).map_err(failed)?;
         let row = row
-            .filter(|row| row.generation == wanted.generation)
+            .filter(|row| wanted.is_of(row))
             .ok_or(FetchError::Changed)?;
         if !row.present {
             return Err(FetchError::Gone);

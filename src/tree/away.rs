@@ -80,17 +80,11 @@ impl MediaDrive {
     /// What is to be brought for a place, and the kind of its source; `None` where that is trusted storage.
     fn wanted(&self, place: &PlaceRow) -> Result<Option<(Wanted, SourceKind)>, DriveError> {
         let reader = self.reader()?;
-        let Some(source) = reader.source_of(place.base) else {
+        let Some(wanted) = Wanted::of(&reader, place).map_err(failed)? else {
             return Ok(None);
         };
-        let kind = reader.source(source).map_err(failed)?.map(|row| row.kind);
-        let wanted = Wanted {
-            place: place.row,
-            generation: place.generation,
-            source,
-            size: place.evidence.size,
-            expected: reader.hash_of_place(place.row).map_err(failed)?,
-        };
+        let kind = reader.source(wanted.source).map_err(failed)?;
+        let kind = kind.map(|row| row.kind);
         Ok(Some((wanted, kind.unwrap_or(SourceKind::Volume))))
     }
 

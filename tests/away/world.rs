@@ -458,13 +458,7 @@ impl World {
     pub(crate) fn wanted(&self, file: &File) -> Wanted {
         let reader = self.catalog.reader().unwrap();
         let place = reader.place(file.place).unwrap().unwrap();
-        Wanted {
-            place: place.row,
-            generation: place.generation,
-            source: file.at.source,
-            size: place.evidence.size,
-            expected: reader.hash_of_place(place.row).unwrap(),
-        }
+        Wanted::of(&reader, &place).unwrap().unwrap()
     }
 
     /// Brings all of a file, as somebody who asks for it by hand, and waits until the catalog knows.

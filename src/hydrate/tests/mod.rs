@@ -304,6 +304,7 @@ pub(super) fn wanted(place: u32, source: SourceNo, size: u64) -> Wanted {
         source,
         size,
         expected: None,
+        seen: Seen::default(),
     }
 }
 
