@@ -245,6 +245,7 @@ pub fn run(
     );
     let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
     service.set_away(&away);
+    open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     if let Some(daemon) = service.daemon() {
@@ -386,7 +387,7 @@ fn begin_library(
     service.set_library(Arc::clone(&library));
     let (cache, away) = (cache.clone(), Arc::downgrade(away));
     let opening = std::thread::Builder::new()
-        .name("mediafs-cache".to_owned())
+        .name("mediafs-resume".to_owned())
         .spawn(move || {
             let reconciled = cache.get().and_then(|store| {
                 if store.opening().needs_reconcile {
@@ -404,9 +405,26 @@ fn begin_library(
             }
         });
     if let Err(error) = opening {
-        tracing::error!(%error, "the cache is opened when it is needed");
+        tracing::error!(%error, "what was begun is brought when it is asked for");
     }
     Ok(())
+}
+
+/// Opens the cache while the drive is mounted: what is on no source that is there is looked for in it.
+fn open_cache(cache: &LazyStore, away: &Arc<Away>) {
+    let (cache, away) = (cache.clone(), Arc::downgrade(away));
+    let opening = std::thread::Builder::new()
+        .name("mediafs-cache".to_owned())
+        .spawn(move || match (cache.get(), away.upgrade()) {
+            (Err(error), _) => {
+                tracing::error!(error = one_line(&error), "the cache cannot be used");
+            }
+            (Ok(_), Some(away)) => away.cache_is_open(),
+            (Ok(_), None) => {}
+        });
+    if let Err(error) = opening {
+        tracing::error!(%error, "the cache is opened when something is brought");
+    }
 }
 
 async fn wait_for_end(

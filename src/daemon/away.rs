@@ -223,6 +223,11 @@ impl Away {
         &self.catalog
     }
 
+    /// The cache was opened: what was silent until then may have been in it.
+    pub(super) fn cache_is_open(&self) {
+        self.bringing.look_again(&self.catalog);
+    }
+
     /// Ends what it can, and waits for none that hangs.
     pub(super) fn end(&self) {
         self.outside.stop();
@@ -242,10 +247,10 @@ fn pin_object(store: &Store, hash: ObjectHash, owner: &str) {
 }
 
 fn open_cached(cache: &LazyStore, hash: ObjectHash) -> Option<mediafs_cache::OpenObject> {
-    let opened = cache
-        .get()
-        .and_then(|store| store.open_object(&ObjectId::from_bytes(hash.0)));
-    opened.unwrap_or_else(|error| {
+    // Not the drive's threads are those that open it.
+    let store = cache.opened()?;
+    let object = store.open_object(&ObjectId::from_bytes(hash.0));
+    object.unwrap_or_else(|error| {
         tracing::warn!(
             error = one_line(&error),
             "an object of the cache could not be opened"
@@ -255,9 +260,12 @@ fn open_cached(cache: &LazyStore, hash: ObjectHash) -> Option<mediafs_cache::Ope
 }
 
 fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {
-    let id = ObjectId::from_bytes(hash.0);
-    let store = cache.opened().map_or_else(|| cache.get(), Ok);
-    store.is_ok_and(|store| store.contains(&id).unwrap_or(false))
+    let store = cache.opened();
+    store.is_some_and(|store| {
+        store
+            .contains(&ObjectId::from_bytes(hash.0))
+            .unwrap_or(false)
+    })
 }
 
 /// Hydration goes on with a source that is back, and waits for one that went. What is back may have changed elsewhere.

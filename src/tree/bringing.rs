@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::class::Class;
 use super::deal::{Cut, Deals, ProcessKey, wait};
 use super::silenced::{Heard, Silenced};
-use super::stream::{Epochs, NotArrived, StreamNode, arrives};
+use super::stream::{Epochs, NotArrived, StreamNode, arrives, may_be_begun_anew};
 use crate::catalog::{Catalog, ItemNo};
 use crate::config::Deadlines;
 use crate::hydrate::{
@@ -215,6 +215,16 @@ impl Bringing {
         }
     }
 
+    /// What was silent may be back.
+    pub fn look_again(&self, catalog: &Catalog) {
+        self.swapped.notify_waiters();
+        for item in self.silenced.items() {
+            if is_at_hand(catalog, item) {
+                self.restored(item);
+            }
+        }
+    }
+
     fn account(&self, handle: &StreamHandle, silent: u64) {
         if silent > 0 {
             let of = handle.of;
@@ -242,6 +252,9 @@ impl Bringing {
             Ok(true) => return Answer::Now(Ok(buffer.freeze())),
             Err(error) => return Answer::Now(Err(error)),
         }
+        handle
+            .node
+            .renew(|wanted| self.begin(wanted, &handle.holder));
         let key = handle.holder.key();
         let plays = handle.holder.class == Class::Player;
         let patience = if plays {
@@ -312,7 +325,8 @@ impl Bringing {
         let range = range(offset, length);
         let range = range.start..range.end.min(size);
         let begun = handle.stream.lock().clone();
-        let stream = match begun {
+        // Who asks again after a failure is one who hopes for another outcome.
+        let stream = match begun.filter(|stream| !may_be_begun_anew(stream)) {
             Some(stream) => stream,
             None => {
                 // A file manager that only wants to know what sort of file it is must not make anybody fetch it.
@@ -324,8 +338,9 @@ impl Bringing {
                 }
                 match self.begin(&handle.wanted, &handle.holder) {
                     Ok(stream) => {
-                        let mut kept = handle.stream.lock();
-                        Arc::clone(kept.get_or_insert(Arc::new(stream)))
+                        let stream = Arc::new(stream);
+                        *handle.stream.lock() = Some(Arc::clone(&stream));
+                        stream
                     }
                     Err(DriveError::NoMedium) => return Answer::Now(Err(handle.offline)),
                     Err(error) => return Answer::Now(Err(error)),

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use mediafs_cache::RangeSet;
 use mediafs_platform::drive::DriveError;
@@ -16,16 +16,25 @@ use parking_lot::Mutex;
 
 use super::deal::{Cut, wait};
 use crate::catalog::ItemNo;
-use crate::hydrate::{Arrival, HydrateError, Priority, Stream};
+use crate::hydrate::{Arrival, HydrateError, Priority, Stream, Wanted};
 use crate::silence::Placeholder;
 
 /// The content of a `stream` node.
 pub(super) struct StreamNode {
     /// Nothing arrives without it: so it is for a process that is braked, until another opens the node.
-    stream: OnceLock<Stream>,
+    stream: Mutex<Option<Begun>>,
     silence: Arc<dyn Placeholder>,
     shown: Mutex<Shown>,
 }
+
+/// What brings a node's bytes.
+struct Begun {
+    stream: Arc<Stream>,
+    at: Instant,
+}
+
+/// How long what failed is left alone, before a read of who still has the node open begins it anew.
+const REST: Duration = Duration::from_secs(1);
 
 /// What anybody was shown, in ranges of bytes.
 #[derive(Default)]
@@ -45,31 +54,68 @@ pub(super) struct Heard {
 impl StreamNode {
     pub(super) fn new(silence: Arc<dyn Placeholder>) -> Self {
         Self {
-            stream: OnceLock::new(),
+            stream: Mutex::default(),
             silence,
             shown: Mutex::default(),
         }
     }
 
-    /// Sees to it that something arrives, if `begin` can.
+    /// Sees to it that something arrives, if `begin` can: of a node that has nothing that brings it, or that had
+    /// something which failed.
     pub(super) fn begin<E>(&self, begin: impl FnOnce() -> Result<Stream, E>) {
-        if self.stream.get().is_none()
+        if self
+            .stream()
+            .is_none_or(|stream| may_be_begun_anew(&stream))
             && let Ok(stream) = begin()
         {
+            let begun = Begun {
+                stream: Arc::new(stream),
+                at: Instant::now(),
+            };
+            let mut present = self.stream.lock();
             // Another may have begun it meanwhile: then this one is let go of, and what it joined goes on.
-            let _ = self.stream.set(stream);
+            let stands = present
+                .as_ref()
+                .is_some_and(|present| !may_be_begun_anew(&present.stream));
+            let let_go = if stands {
+                Some(begun)
+            } else {
+                present.replace(begun)
+            };
+            // Letting go of a stream may end its task.
+            drop(present);
+            drop(let_go);
         }
+    }
+
+    /// Begins anew what failed some time ago, for who goes on reading it.
+    pub(super) fn renew<E>(&self, begin: impl FnOnce(&Wanted) -> Result<Stream, E>) {
+        let failed = self.stream.lock().as_mut().and_then(|begun| {
+            let is_due = begun.at.elapsed() >= REST && may_be_begun_anew(&begun.stream);
+            is_due.then(|| {
+                begun.at = Instant::now();
+                Arc::clone(&begun.stream)
+            })
+        });
+        if let Some(failed) = failed {
+            self.begin(|| begin(failed.wanted()));
+        }
+    }
+
+    fn stream(&self) -> Option<Arc<Stream>> {
+        let begun = self.stream.lock();
+        begun.as_ref().map(|begun| Arc::clone(&begun.stream))
     }
 
     /// Fills `buffer` with what has arrived at `offset`, if all of it has.
     fn arrived(&self, offset: u64, buffer: &mut [u8]) -> bool {
-        let stream = self.stream.get();
+        let stream = self.stream();
         stream.is_some_and(|stream| stream.read_arrived(offset, buffer) == Some(buffer.len()))
     }
 
     /// `range` in pieces that have arrived and pieces that have not; each with whether it has not.
     fn late(&self, range: Range<u64>) -> Vec<(Range<u64>, bool)> {
-        let Some(stream) = self.stream.get() else {
+        let Some(stream) = self.stream() else {
             return vec![(range, true)];
         };
         let mut missing = RangeSet::new();
@@ -153,11 +199,25 @@ impl StreamNode {
             .filter(|(_, silent)| !silent)
             .map(|(piece, _)| piece)
             .collect();
-        match self.stream.get() {
-            Some(stream) => arrives(stream, missing, priority, patience, thread).await,
+        match self.stream() {
+            Some(stream) => arrives(&stream, missing, priority, patience, thread).await,
             None => Err(NotArrived::Ended(HydrateError::Cancelled)),
         }
     }
+}
+
+/// What has ended without its bytes, for a reason that may have gone by now. A file that became another, or is not there
+/// any more, has not: the catalog learns that, and the next open gets something else.
+pub(super) fn may_be_begun_anew(stream: &Stream) -> bool {
+    matches!(
+        stream.ended(),
+        Some(Err(HydrateError::Offline { .. }
+            | HydrateError::Hung
+            | HydrateError::Cancelled
+            | HydrateError::Failed { .. }
+            | HydrateError::Full { .. }
+            | HydrateError::Cache { .. }))
+    )
 }
 
 /// Why bytes have not arrived.

@@ -368,3 +368,23 @@ fn a_player_gets_silence_for_every_failure() {
         world.nothing_is_left();
     }
 }
+
+/// Who plays on after what brought it had ended gets sound again, without opening it anew.
+#[test]
+fn a_stream_that_ended_begins_anew_for_who_reads_on() {
+    let world = World::new();
+    let at = world.source(SourceKind::Volume);
+    let file = world.put(at, "a.wav", &wav(16, 1 << 20, 1), Known::Facts);
+    world.be(at, Manner::AnswersTo(1));
+    let handle = world.open(&file, Class::Player).unwrap();
+    world.settle(|| arrived(&world, &file) > 0);
+    let task = world.hydrator.tasks().last().unwrap().id;
+    assert!(world.hydrator.cancel(task));
+    world.be(at, Manner::Answers);
+    std::thread::sleep(Duration::from_millis(1100));
+    world.read(&handle, 500_000, 1000).unwrap();
+    world.settle(|| world.is_known_to_be_cached(&file));
+    assert!(world.read(&handle, 600_000, 1000).unwrap()[..] == file.bytes[600_000..601_000]);
+    world.close(handle);
+    world.nothing_is_left();
+}

@@ -64,6 +64,23 @@ fn a_copier_waits_no_longer_than_its_deadline() {
     }
 }
 
+/// What was cancelled, or failed, is brought anew for who goes on reading.
+#[test]
+fn a_copier_that_reads_on_begins_anew() {
+    let world = patient();
+    let at = world.source(SourceKind::Network);
+    let file = world.put(at, "a.wav", &wav(16, 1 << 20, 1), Known::Facts);
+    world.be(at, Manner::AnswersTo(1));
+    let handle = world.open(&file, Class::Copier).unwrap();
+    assert!(world.read(&handle, 0, 1000).unwrap()[..] == file.bytes[..1000]);
+    let task = world.hydrator.tasks().last().unwrap().id;
+    assert!(world.hydrator.cancel(task));
+    world.be(at, Manner::Answers);
+    assert!(world.read_all(&handle).unwrap() == file.bytes);
+    world.close(handle);
+    world.nothing_is_left();
+}
+
 #[test]
 fn who_is_told_to_end_is_not_held() {
     let world = patient();

@@ -1,7 +1,7 @@
 //! The cache of the home: opened when it is needed, looked after on request.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mediafs_cache::{CacheError, Store, StoreOptions};
 use parking_lot::Mutex;
@@ -20,7 +20,9 @@ use crate::home::Home;
 pub struct LazyStore {
     folder: PathBuf,
     config: CacheConfig,
-    store: Arc<Mutex<Option<Store>>>,
+    store: Arc<OnceLock<Store>>,
+    /// Held by who opens it.
+    opening: Arc<Mutex<()>>,
 }
 
 impl LazyStore {
@@ -31,6 +33,7 @@ impl LazyStore {
             folder: home.cache().to_owned(),
             config: *config,
             store: Arc::default(),
+            opening: Arc::default(),
         }
     }
 
@@ -39,8 +42,11 @@ impl LazyStore {
     /// # Errors
     /// When it can't be opened; the next call tries again.
     pub fn get(&self) -> Result<Store, CacheError> {
-        let mut store = self.store.lock();
-        if let Some(store) = &*store {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
+        let _opening = self.opening.lock();
+        if let Some(store) = self.store.get() {
             return Ok(store.clone());
         }
         let opened = Store::open(
@@ -51,14 +57,13 @@ impl LazyStore {
                 ..StoreOptions::default()
             },
         )?;
-        *store = Some(opened.clone());
-        Ok(opened)
+        Ok(self.store.get_or_init(|| opened).clone())
     }
 
-    /// The store, if it was opened.
+    /// The store, if it was opened. Waits for nothing, not even for who opens it: this is what the drive asks.
     #[must_use]
     pub fn opened(&self) -> Option<Store> {
-        self.store.lock().clone()
+        self.store.get().cloned()
     }
 }
 
