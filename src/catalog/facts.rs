@@ -289,6 +289,23 @@ impl Writer {
         Ok(true)
     }
 
+    /// The content of a place was changed though all that the system says of the file is as it was: that is another
+    /// generation, of which nothing is known yet. Nothing if it is another by now.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn record_other_content(&mut self, place: PlaceNo, generation: u32) -> Result<()> {
+        let current = |row: &PlaceRow| row.generation == generation;
+        let Some(row) = self.reader().place(place)?.filter(current) else {
+            return Ok(());
+        };
+        let seen = Observation {
+            kind: row.kind.clone(),
+            evidence: row.evidence,
+        };
+        self.record_change(&row, &seen)
+    }
+
     /// The hash of the present content of a place, for all its items. Where it differs from what it was, the content
     /// was changed and its time put back: that is another generation.
     pub(super) fn put_hash(&mut self, place: PlaceNo, hash: ObjectHash) -> Result<()> {
@@ -301,11 +318,7 @@ impl Writer {
         if before.is_some_and(|before| before != hash.0)
             && let Some(row) = self.reader().place(place)?
         {
-            let seen = Observation {
-                kind: row.kind.clone(),
-                evidence: row.evidence,
-            };
-            self.record_change(&row, &seen)?;
+            self.record_other_content(place, row.generation)?;
         }
         self.run(
             "recording a hash",

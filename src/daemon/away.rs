@@ -348,6 +348,9 @@ impl News {
         };
         let file = opened.file().try_clone()?;
         if !take_in(&self.catalog, wanted, object, file)? {
+            if let Some(service) = self.service.upgrade() {
+                service.look_at_place(wanted.place);
+            }
             return Ok(());
         }
         for owner in self.catalog.reader()?.owners_of_bytes(object)? {

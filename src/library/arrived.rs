@@ -9,10 +9,10 @@ use crate::hydrate::Wanted;
 use crate::model::ObjectHash;
 
 use super::hash::capsule_of_whole;
-use super::probing::read_facts;
+use super::probing::{fingerprint, read_facts};
 
 /// Takes in what was wanted and has arrived: `file` is the object of the cache. False if the place has, or may have, another
-/// content by now.
+/// content by now, or had when it was looked at: then it is to be looked at again.
 ///
 /// # Errors
 /// When the catalog fails. A file that can't be read or understood is recorded as such.
@@ -28,7 +28,20 @@ pub fn take_in(
         return Ok(false);
     };
     let known = reader.format_of_place(place)?;
+    let looked = reader.fingerprint(place)?;
     drop(reader);
+    // What was recorded of it is then of other bytes: a file system may not tell two writes within two seconds.
+    let is_other = looked.is_some_and(|looked| {
+        let arrived = fingerprint(&mut file);
+        let _ = file.seek(SeekFrom::Start(0));
+        arrived.is_ok_and(|arrived| arrived != looked)
+    });
+    if is_other {
+        catalog.write(Durability::Full, |writer| {
+            writer.record_other_content(place, generation)
+        })?;
+        return Ok(false);
+    }
     // What was online only was never read.
     let record = known.is_none().then(|| {
         let record = read_facts(&mut file, row.name.as_encoded_bytes());

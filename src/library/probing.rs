@@ -378,7 +378,7 @@ fn facts(file: &mut File, name: &[u8]) -> Result<Probe, ProbeError> {
 }
 
 /// BLAKE3 of the size and of both ends of a file.
-fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
+pub(super) fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(&size.to_le_bytes());

@@ -2,17 +2,19 @@
 //! again at will, and which nothing in this process may ever touch.
 
 use std::collections::BTreeMap;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mediafs::catalog::{BaseRow, ItemRow};
+use mediafs::hydrate::Wanted;
 use mediafs::library::{
     ImportMode, ImportOptions, Library, LibraryConfig, LibraryError, Outcome, Progress, Reconciled,
-    Residency, Which,
+    Residency, Which, take_in,
 };
-use mediafs::model::{Availability, Format, Playable};
+use mediafs::model::{Availability, Format, ObjectHash, Playable};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{House, hydrogen, put, scan, wav};
@@ -637,4 +639,43 @@ fn files_are_referenced_where_they_are_by_couriers() {
         matches!(odd, Err(LibraryError::NotAFolder { .. })),
         "{odd:?}"
     );
+}
+
+/// A file system that tells times in two seconds shows a file that was written twice meanwhile as what it was.
+#[test]
+fn what_arrives_is_what_was_looked_at_or_is_another_generation() {
+    let disk = Disk::new();
+    let (seen, written) = (wav(1, 50), wav(2, 50));
+    assert_eq!(seen.len(), written.len());
+    put(&disk.own().join("a.wav"), &seen);
+    let house = House::new();
+    let library = watched(&house);
+    let base = library.add_root(&disk.path()).unwrap();
+    let looked_at = |house: &House| {
+        let items = house.items(&base);
+        let place = items.get("a.wav").and_then(|item| item.place);
+        place.is_some_and(|place| house.reader().fingerprint(place).unwrap().is_some())
+    };
+    wait("a sound", SILENT, || looked_at(&house));
+    let item = house.items(&base)["a.wav"].clone();
+    let reader = house.reader();
+    let place = reader.place(item.place.unwrap()).unwrap().unwrap();
+    let wanted = Wanted::of(&reader, &place).unwrap().unwrap();
+    drop(reader);
+    let arrived = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        let hash = ObjectHash(*blake3::hash(bytes).as_bytes());
+        take_in(&house.catalog, &wanted, hash, file).unwrap()
+    };
+    assert!(!arrived(&written));
+    let changed = house.item(&item.media_id);
+    assert_eq!(changed.generation, item.generation + 1);
+    assert_eq!(house.reader().blake3(item.row).unwrap(), None);
+    // Of the generation that nobody wants any more.
+    assert!(!arrived(&seen));
+    library.scan(&Which::All);
+    wait("another look", SILENT, || looked_at(&house));
+    assert_eq!(house.item(&item.media_id).generation, changed.generation);
 }
