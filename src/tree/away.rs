@@ -13,7 +13,6 @@ use super::bringing::{Bringing, Holder, Of, StreamHandle, WaitingHandle, is_at_h
 use super::class::Class;
 use super::deal::{Cut, wait};
 use super::handles::{Handles, Hears, Shown, given};
-use super::known::Subject;
 use super::node::{Door, Face, generation_bits};
 use super::stream::Epochs;
 use super::{MediaDrive, failed};
@@ -43,25 +42,17 @@ impl MediaDrive {
         self.handles.open_direct(id, attributes, shown)
     }
 
-    /// Opens an object of the cache. `Stale` if it was evicted just now.
+    /// Opens an object of the cache that is an item's. `Stale` if it was evicted just now.
     pub(super) fn open_object(
         &self,
         id: NodeId,
-        subject: Subject,
+        item: ItemNo,
         hash: ObjectHash,
     ) -> Result<Opened, DriveError> {
         let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
         let (object, file) = bringing.object(hash).ok_or(DriveError::Stale)?;
-        let attributes = match subject {
-            Subject::Item(item) => {
-                let row = self.reader()?.item(ItemNo(item)).map_err(failed)?;
-                self.item_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain)
-            }
-            Subject::Place(place) => {
-                let row = self.reader()?.place(PlaceNo(place)).map_err(failed)?;
-                self.place_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain)
-            }
-        };
+        let row = self.reader()?.item(item).map_err(failed)?;
+        let attributes = self.item_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain);
         // The kernel reads as far as the file goes, and was told another size.
         if object.size() != attributes.size {
             return Err(DriveError::Io);
@@ -301,8 +292,18 @@ impl MediaDrive {
         let reader = self.reader()?;
         match reader.place_at_hand(place).map_err(failed)? {
             Some(AtHand::Object(hash)) => {
-                let opened = self.open_object(id, Subject::Place(place.0), hash);
-                return opened.map(Some);
+                let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
+                let (object, _) = bringing.object(hash).ok_or(DriveError::Stale)?;
+                let attributes = Attributes {
+                    inode: id.0,
+                    ..self.place_attributes(&row, door)
+                };
+                if object.size() != attributes.size {
+                    return Err(DriveError::Io);
+                }
+                // Not as a file: another may have the node open who waits for it, and a node is read in one way.
+                let opened = self.open_handle(id, attributes, Shown::Object(object));
+                return Ok(Some(opened));
             }
             // Of the same bytes, but it may go at any time, and this node has no other face.
             Some(AtHand::Twin(_)) | None => {}

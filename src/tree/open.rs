@@ -100,7 +100,7 @@ impl MediaDrive {
             return Ok(Place::File(source));
         }
         match reader.at_hand(&row).map_err(failed)? {
-            Some(AtHand::Object(hash)) => Ok(Place::Object(hash)),
+            Some(AtHand::Object(hash)) => Ok(Place::Object(item, hash)),
             Some(AtHand::Twin(twin)) => Source::of(&reader, &twin, generation, attributes)?
                 .map(Place::File)
                 .ok_or(DriveError::Stale),
@@ -170,7 +170,9 @@ impl MediaDrive {
         }
         let source = match find() {
             Ok(Place::File(source)) => Arc::new(source),
-            Ok(Place::Object(hash)) => return Answer::Now(self.open_object(id, subject, hash)),
+            Ok(Place::Object(item, hash)) => {
+                return Answer::Now(self.open_object(id, item, hash));
+            }
             Err(error) => return Answer::Now(Err(error)),
         };
         match self.roots.open(&source, || self.reader(), &|path| {

@@ -9,7 +9,7 @@ use mediafs::model::{ObjectHash, SourceKind};
 use mediafs::tree::class::Class;
 use mediafs::tree::node::Face;
 use mediafs_cache::StoreOptions;
-use mediafs_platform::drive::{Answer, Drive, DriveError, Requester};
+use mediafs_platform::drive::{Answer, Content, Drive, DriveError, Requester};
 
 use super::courier::Manner;
 use super::world::{DEADLINES, Known, Program, World, wav};
@@ -382,5 +382,26 @@ fn a_file_that_is_no_media_is_kept_once_it_was_read() {
         world.open(&file, Class::Indexer).unwrap_err(),
         DriveError::NotNow
     );
+    world.nothing_is_left();
+}
+
+/// The kernel refuses a second way of reading a node that is open: so a file that is no media has one, whether it is being
+/// waited for, has come, or was evicted.
+#[test]
+fn a_file_that_is_no_media_is_read_in_one_way() {
+    let world = patient();
+    let at = world.source(SourceKind::Network);
+    let file = world.put(at, "kit.sfz", &[b'x'; 5000], Known::NoMedia);
+    let waits = world.open(&file, Class::Copier).unwrap();
+    assert!(world.read_all(&waits).unwrap() == file.bytes);
+    world.settle(|| world.is_known_to_be_cached(&file));
+    let has_come = world.open(&file, Class::Copier).unwrap();
+    assert!(world.read_all(&has_come).unwrap() == file.bytes);
+    assert_eq!(waits.entry.node, has_come.entry.node);
+    for handle in [&waits, &has_come] {
+        assert!(matches!(handle.content, Content::Direct { .. }));
+    }
+    world.close(waits);
+    world.close(has_come);
     world.nothing_is_left();
 }
