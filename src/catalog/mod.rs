@@ -18,6 +18,7 @@ mod items;
 mod items_read;
 mod labels;
 mod moves;
+mod on_source;
 mod pins;
 mod places;
 mod places_read;

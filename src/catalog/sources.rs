@@ -349,28 +349,6 @@ impl Reader {
     pub(super) fn has_object(&self, hash: ObjectHash) -> bool {
         self.shared().sources.has_object(hash)
     }
-
-    /// How many items live on a source: in all, and those whose bytes are nowhere else at hand.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn items_on(&self, source: SourceNo) -> Result<(u64, u64)> {
-        let (mut all, mut only_there) = (0, 0);
-        self.db().each(
-            "counting the items of a source",
-            "SELECT c.blake3 FROM base b JOIN place p ON p.base = b.number JOIN item i ON i.place = p.number \
-             LEFT JOIN content c ON c.place = p.number WHERE b.source = ?1",
-            [source.0],
-            |row| {
-                let hash = hash_column(row, 0)
-                    .map_err(|e| self.db().failed("counting the items of a source", e))?;
-                all += 1;
-                only_there += u64::from(!hash.is_some_and(|hash| self.has_object(hash)));
-                Ok(true)
-            },
-        )?;
-        Ok((all, only_there))
-    }
 }
 
 impl Writer {

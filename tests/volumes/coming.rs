@@ -429,3 +429,45 @@ fn a_copy_under_way_fails_when_the_volume_goes() {
     red.heal();
     mounted.stop();
 }
+
+/// Whoever shows an item hears of it when its volume goes and when it is back, one by one or, of very many, in one.
+#[test]
+fn items_are_told_of_when_their_volume_goes_and_comes() {
+    for (count, told_in_one) in [(3, false), (70, true)] {
+        let home = Home::new();
+        let mut red = red(&home, Kind::Ext4, count, 50);
+        let mounted = mount(&home, &home.path("red"));
+        home.wait_for_items(count as usize);
+        home.run(["scan"]);
+        let watch = Watching::start(&home);
+        for state in ["external-offline", "external-online"] {
+            let before = watch.lines().len();
+            if state == "external-offline" {
+                red.detach();
+            } else {
+                red.mount(&home.path("red"));
+            }
+            wait_until(DONE, "all of them", || {
+                let lines = &watch.lines()[before..];
+                let of = |method: &str| {
+                    let params = lines.iter().filter(|line| line["method"] == method);
+                    params.map(|line| &line["params"]).collect::<Vec<_>>()
+                };
+                if told_in_one {
+                    of("library.changed").iter().any(|all| {
+                        all["count"] == count && all["bases"] == serde_json::json!(["Samples"])
+                    })
+                } else {
+                    let ids = of("status.changed").into_iter();
+                    let ids: std::collections::BTreeSet<_> = ids
+                        .filter(|item| item["availability"] == state)
+                        .map(|item| item["mediaId"].as_str().unwrap())
+                        .collect();
+                    ids.len() == count as usize
+                }
+            });
+        }
+        drop(watch);
+        mounted.stop();
+    }
+}

@@ -1,7 +1,8 @@
 //! Tells subscribers what changes in the catalog, and looks for warnings from time to time.
 //!
 //! The catalog tells of each commit under its lock; there it is only noted. A thread of its own publishes what
-//! gathered: item by item, or as one `library.changed` where a scan or a big import is at work.
+//! gathered: item by item, or as one `library.changed` where a scan or a big import is at work. Where a source comes or
+//! goes, what is on it does too: told in the same ways.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Service;
-use crate::catalog::{BaseNo, CatalogError, Change, FolderNo, ItemNo, Reader, SourceRow};
+use crate::catalog::{BaseNo, CatalogError, Change, FolderNo, ItemNo, ItemRow, Reader, SourceRow};
 use crate::control::events::{
     Event, LibraryChanged, MediaChange, MediaChanged, StatusChanged, VolumeChanged, VolumeState,
 };
@@ -101,13 +102,29 @@ impl Gathered {
 
     /// As events, and whether there were too many for one each.
     fn events(self, reader: &Reader) -> Result<(Vec<Event>, bool), CatalogError> {
-        let is_many = !self.more.is_empty();
         let mut events = Vec::new();
+        let mut on_sources = Vec::new();
+        let mut more_on_sources = 0;
         let mut bases = self.bases;
         let is_base_change = !bases.is_empty();
         for (row, state) in &self.sources {
             if let Some(source) = reader.source(*row)? {
                 events.push(volume_changed(source, *state));
+            }
+            // With it, what is on it.
+            let items = reader.some_items_on(*row, ONE_BY_ONE + 1)?;
+            if items.len() > ONE_BY_ONE {
+                more_on_sources += reader.count_items_on(*row)?;
+                bases.extend(reader.bases_on(*row)?);
+            } else {
+                on_sources.extend(items);
+            }
+        }
+        let is_many = !self.more.is_empty() || more_on_sources > 0;
+        for item in on_sources {
+            let is_told = matches!(self.items.get(&item.row), Some((_, MediaChange::Content)));
+            if is_many || !is_told {
+                events.push(status_changed(reader, item)?);
             }
         }
         if is_many {
@@ -124,12 +141,7 @@ impl Gathered {
                 if *what == MediaChange::Content
                     && let Some(item) = reader.item(*row)?
                 {
-                    events.push(Event::StatusChanged(StatusChanged {
-                        media_id: media_id.clone(),
-                        availability: item.availability,
-                        playable: item.playable,
-                        cause: reader.cause_of(&item)?,
-                    }));
+                    events.push(status_changed(reader, item)?);
                 }
             }
         }
@@ -141,17 +153,27 @@ impl Gathered {
             names.sort_unstable();
             names.dedup();
             let count = if is_many {
-                self.items.len() + self.more.len()
+                (self.items.len() + self.more.len()) as u64 + more_on_sources
             } else {
                 0
             };
             events.push(Event::LibraryChanged(LibraryChanged {
                 bases: names,
-                count: count as u64,
+                count,
             }));
         }
         Ok((events, is_many))
     }
+}
+
+/// How an item is, for those who show it.
+fn status_changed(reader: &Reader, item: ItemRow) -> Result<Event, CatalogError> {
+    Ok(Event::StatusChanged(StatusChanged {
+        availability: item.availability,
+        playable: item.playable,
+        cause: reader.cause_of(&item)?,
+        media_id: item.media_id,
+    }))
 }
 
 /// How a source is, for those who show it.
