@@ -153,7 +153,7 @@ fn words(event: &Event) -> String {
                 Some(path) => format!(" at {}", plain(&path.to_string())),
                 None => String::new(),
             };
-            format!("{} {}{place}", plain(&volume.name), volume.state.word())
+            format!("{} is {}{place}", plain(&volume.name), volume.state.words())
         }
         Event::WarningRaised(warning) => {
             format!("{}: {}", warning.severity.word(), plain(&warning.line()))
@@ -257,7 +257,7 @@ mod tests {
             (
                 "volume.changed",
                 json!({"id": "v", "name": "RED", "state": "online", "path": "/media/red"}),
-                "RED is there at /media/red",
+                "RED is connected at /media/red",
             ),
             (
                 "warning.raised",

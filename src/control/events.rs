@@ -16,7 +16,7 @@ use super::rpc;
 use super::tasks::TaskInfo;
 use super::warnings::Warning;
 use super::wire_path::WirePath;
-use crate::model::{Availability, MediaId, Playable, Scope};
+use crate::model::{Availability, MediaId, Playable, Scope, SourceState};
 
 pub use hub::{Events, Subscription, TooManySubscribers, Topics, UnknownTopic};
 
@@ -226,31 +226,6 @@ pub struct StatusChanged {
     pub cause: Option<String>,
 }
 
-/// How a volume is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum VolumeState {
-    /// Its files can be had.
-    Online,
-    /// It is there, but does not answer.
-    Unreachable,
-    /// It is not there.
-    Offline,
-}
-
-impl VolumeState {
-    /// For people.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Online => "is there",
-            Self::Unreachable => "does not answer",
-            Self::Offline => "is not there",
-        }
-    }
-}
-
 /// Of `volume.changed`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -260,7 +235,7 @@ pub struct VolumeChanged {
     /// As people know it.
     pub name: String,
     /// How it is.
-    pub state: VolumeState,
+    pub state: SourceState,
     /// Where it is mounted, if it is.
     pub path: Option<WirePath>,
 }

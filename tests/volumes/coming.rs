@@ -325,7 +325,7 @@ fn every_view_of_the_state_is_true_soon() {
     let watching = Watching::start(&home);
     assert_eq!(one["playable"], "partial");
     red.detach();
-    watching.wait_for(&["volume.changed", "offline"]);
+    watching.wait_for(&["volume.changed", "absent"]);
     let there = home.json(["whereis", &id]);
     assert_eq!(there["availability"], "external-offline", "{there:#}");
     assert_eq!(there["volume"]["state"], "absent");

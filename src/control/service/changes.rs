@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Service;
 use crate::catalog::{BaseNo, CatalogError, Change, FolderNo, ItemNo, ItemRow, Reader, SourceRow};
 use crate::control::events::{
-    Event, LibraryChanged, MediaChange, MediaChanged, StatusChanged, VolumeChanged, VolumeState,
+    Event, LibraryChanged, MediaChange, MediaChanged, StatusChanged, VolumeChanged,
 };
 use crate::control::rpc::one_line;
 use crate::model::{MediaId, Scope, SourceNo, SourceState};
@@ -182,11 +182,7 @@ fn volume_changed(source: SourceRow, state: SourceState) -> Event {
     Event::VolumeChanged(VolumeChanged {
         id: source.identity,
         name: source.name,
-        state: match state {
-            SourceState::Online => VolumeState::Online,
-            SourceState::Suspended => VolumeState::Unreachable,
-            SourceState::Ejected | SourceState::Absent => VolumeState::Offline,
-        },
+        state,
         path: online.then(|| source.path.as_path().into()),
     })
 }
