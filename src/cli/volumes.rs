@@ -42,8 +42,14 @@ fn line(volume: &VolumeStatus) -> String {
         words.push(counted(volume.items, "sound", "sounds"));
     }
     if volume.known && volume.state != "online" && volume.only_there > 0 {
+        let back = match (volume.kind.as_str(), volume.state.as_str()) {
+            (_, "suspended") => "check its cable or connection",
+            ("volume", "ejected") => "plug it in again",
+            ("volume", _) => "plug it in",
+            _ => "connect to it",
+        };
         words.push(format!(
-            "plug it in to get {} back",
+            "{back} to get {} back",
             counted(volume.only_there, "sound", "sounds")
         ));
     }
