@@ -31,11 +31,21 @@ const STEP: Duration = Duration::from_millis(1);
 pub fn find() -> Option<PathBuf> {
     let here = std::env::current_exe().ok();
     let beside = here.as_deref().and_then(Path::parent).map(Path::to_owned);
-    beside
+    let fit: Vec<PathBuf> = beside
         .into_iter()
         .chain(PLACES.iter().map(PathBuf::from))
         .map(|folder| folder.join(PROGRAM))
-        .find(|program| is_fit(program))
+        .filter(|program| is_fit(program))
+        .collect();
+    // One that was only built lies beside this program; another may have been installed, with its capability.
+    let able = fit.iter().find(|program| has_capabilities(program));
+    able.or(fit.first()).cloned()
+}
+
+fn has_capabilities(program: &Path) -> bool {
+    // Only whether there are any; 20 bytes hold the present version, and a longer one is there too.
+    let mut value = [0; 64];
+    rustix::fs::lgetxattr(program, "security.capability", &mut value).is_ok_and(|length| length > 0)
 }
 
 /// Is this a program that belongs to root and that nobody else can write to? Whether it has its capability is seen
