@@ -13,6 +13,7 @@ mod support;
 
 mod copies;
 mod full;
+mod holds;
 mod interrupting;
 mod killed;
 mod looking;
@@ -20,3 +21,4 @@ mod matrix;
 mod rclone;
 mod requests;
 mod scene;
+mod storm;

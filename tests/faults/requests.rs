@@ -1,13 +1,14 @@
 //! Promise 1 in numbers: thousands of requests of players while the source hangs, and 64 streams that hang beside one
 //! that does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::holds::Holds;
 use crate::scene::{
     Control, Latencies, PLAYER_BOUND, Sound, cloud, configure, in_root, mount, read_timed,
 };
@@ -19,8 +20,6 @@ use crate::support::{Home, wait_until};
 const REQUESTS: usize = 10_000;
 const STREAMS: u32 = 64;
 const COPIERS: u32 = 8;
-/// Connections to one database that the daemon may keep.
-const CONNECTIONS: usize = 12;
 /// How long the daemon may take to be as it was.
 const AS_BEFORE: Duration = Duration::from_secs(60);
 
@@ -94,65 +93,6 @@ fn players_are_answered_in_time_while_a_source_is_slow() {
         latency: Duration::from_millis(60),
         bytes_per_second: 100_000,
     });
-}
-
-/// What a daemon holds.
-#[derive(Debug)]
-struct Holds {
-    threads: usize,
-    files: BTreeMap<String, usize>,
-    children: usize,
-}
-
-impl Holds {
-    fn now(pid: u32) -> Self {
-        let mut files = BTreeMap::new();
-        for fd in std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .flatten()
-        {
-            if let Ok(of) = std::fs::read_link(fd.path()) {
-                // Sockets and pipes have numbers of their own.
-                let of = of.to_string_lossy().into_owned();
-                let of = of.split_once(":[").map_or(of.as_str(), |(sort, _)| sort);
-                *files.entry(of.to_owned()).or_default() += 1;
-            }
-        }
-        let children = std::fs::read_dir(format!("/proc/{pid}/task"))
-            .unwrap()
-            .flatten()
-            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-            .map(|children| children.split_whitespace().count())
-            .sum();
-        Self {
-            threads: std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count),
-            files,
-            children,
-        }
-    }
-
-    /// What there is more of than before.
-    fn more_than(&self, before: &Self) -> Vec<String> {
-        let mut more = Vec::new();
-        let mut compare = |what: &str, now: usize, then: usize| {
-            if now > then {
-                more.push(format!("{what}: {now}, before {then}"));
-            }
-        };
-        compare("threads", self.threads, before.threads);
-        compare("children", self.children, before.children);
-        for (of, now) in &self.files {
-            // Whoever answers has one connection, and there are only so many who do.
-            let is_catalog = [".db", ".db-wal", ".sqlite", ".sqlite-wal"]
-                .iter()
-                .any(|end| of.ends_with(end));
-            if is_catalog && *now <= CONNECTIONS {
-                continue;
-            }
-            compare(of, *now, before.files.get(of).copied().unwrap_or(0));
-        }
-        more
-    }
 }
 
 /// Plays a sound of a healthy source and one of trusted storage for a while, in small pieces and from the beginning again
