@@ -339,8 +339,10 @@ impl State {
         let Some(task) = self.tasks.get_mut(&read.task) else {
             return;
         };
+        let enough = self.limits.tries_awaited;
         if transient && read.round != Some(task.round) {
             task.sore.insert(read.range.clone());
+            task.answer_sore(enough);
             return;
         }
         task.failures += 1;
@@ -351,6 +353,7 @@ impl State {
         task.sore.insert(read.range.clone());
         task.trouble = Some(why);
         task.retry_at = Some(now + pause(&self.limits, task.failures));
+        task.answer_sore(enough);
         self.tell(read.task, now);
     }
 }

@@ -120,6 +120,34 @@ impl Task {
         }
     }
 
+    /// Answers those who wait for something that failed so often in a row that it may be long in coming, though it is
+    /// tried again.
+    pub(super) fn answer_sore(&mut self, enough: u32) {
+        if self.failures < enough {
+            return;
+        }
+        let Some(why) = &self.trouble else { return };
+        let (link, sore) = (&self.link, &self.sore);
+        let without_hope = self
+            .waiters
+            .extract_if(.., |waiter| is_sore(link, sore, &waiter.range));
+        for waiter in without_hope {
+            let _ = waiter.answer.send(Arrival::Ended(why.clone()));
+        }
+    }
+
+    /// Why nobody need wait for this range before the next try.
+    pub(super) fn fails(
+        &self,
+        range: &Range<u64>,
+        enough: u32,
+        now: Instant,
+    ) -> Option<HydrateError> {
+        let hopeless =
+            self.failures >= enough && self.pauses(now) && is_sore(&self.link, &self.sore, range);
+        self.trouble.clone().filter(|_| hopeless)
+    }
+
     /// It waits for its next try.
     pub(super) fn pauses(&self, now: Instant) -> bool {
         self.retry_at.is_some_and(|at| at > now)
@@ -150,6 +178,13 @@ impl Task {
             streams: self.streams.len(),
         }
     }
+}
+
+/// Something of the range has not arrived, and reading it failed.
+fn is_sore(link: &Link, sore: &RangeSet, range: &Range<u64>) -> bool {
+    let missing = link.missing(range.clone());
+    let mut missing = missing.into_iter();
+    missing.any(|gap| sore.gaps(gap.clone()) != [gap])
 }
 
 impl State {
