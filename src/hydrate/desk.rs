@@ -204,6 +204,7 @@ fn opened_task(
     if let (Some((why, _)), Some(task)) = (refused, state.tasks.get_mut(&id)) {
         task.answer_all(&why);
     }
+    state.lay_aside(id);
     state.touched.insert(wanted.source);
     state.tell(id, now);
 }

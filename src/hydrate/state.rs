@@ -298,6 +298,7 @@ impl State {
         };
         let wanted = task.asked.is_some() || task.goes_on || !task.streams.is_empty();
         if wanted || task.step == Step::Completing {
+            self.lay_aside(id);
             self.tell(id, now);
         } else {
             self.end(id, Err(HydrateError::Cancelled), now);
@@ -358,6 +359,36 @@ impl State {
         self.open_queued(wanted.source, now);
     }
 
+    /// What nobody has open holds no room in the cache while its source is away, however long that is: it is queued
+    /// again. What has arrived is kept, unless others need the room.
+    pub(super) fn lay_aside(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let Some(source) = self.sources.get_mut(&task.link.wanted.source) else {
+            return;
+        };
+        let is_away = matches!(source.standing, Standing::Away { .. });
+        if !is_away || task.step != Step::Filling || !task.streams.is_empty() {
+            return;
+        }
+        let wanted = task.link.wanted.clone();
+        let before = std::mem::replace(&mut task.link, Arc::new(Link::new(id, wanted)));
+        if let Some(partial) = before.partial()
+            && partial.arrived_bytes() > 0
+        {
+            partial.keep();
+        }
+        before.cancel.store(true, Ordering::Relaxed);
+        // What the reads under way say counts no more.
+        task.tries_at_once();
+        task.trouble = None;
+        task.step = Step::Queued;
+        source.active.remove(&id);
+        self.queue(id);
+        self.desk.push(Job::LetGo(before));
+    }
+
     /// Everybody who waits for something of this source is told that it does not come for now.
     pub(super) fn answer_source(&mut self, number: SourceNo, why: &HydrateError, now: Instant) {
         let Some(source) = self.sources.get(&number) else {
@@ -369,6 +400,7 @@ impl State {
                 if task.step != Step::Opening {
                     task.answer_all(why);
                 }
+                self.lay_aside(id);
                 self.tell(id, now);
             }
         }
