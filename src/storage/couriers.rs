@@ -18,7 +18,7 @@ use super::courier::{Courier, CourierError, Running};
 use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -259,6 +259,23 @@ impl Couriers {
                 }
             }
         })
+    }
+
+    /// As [`Couriers::ask_long`], of a question with one answer, `alive` being one after the source's root.
+    pub(crate) fn ask_patiently(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        limit: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        let alive = Question::Resolve(source.root().into());
+        let mut answer = None;
+        self.ask_long(source, question, &alive, limit, cancel, |reply, payload| {
+            answer = Some((reply, payload));
+            true
+        })?;
+        answer.ok_or(CourierError::Ended)
     }
 
     /// Finds out whether a suspended source answers again, if its pause is over and nobody else does. Waits until it does,
