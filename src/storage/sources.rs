@@ -49,7 +49,7 @@ pub(crate) struct Sources {
     /// One look at the mounts after the other.
     looking: Mutex<()>,
     /// How a source is is found out and told by one after the other, so that what is told last is how it is.
-    telling: Mutex<()>,
+    telling: Mutex<HashMap<SourceNo, Arc<Mutex<()>>>>,
     watch: Mutex<Option<MountWatch>>,
 }
 
@@ -342,7 +342,8 @@ impl Sources {
 
     /// Tells the catalog how a source is.
     fn tell(&self, source: SourceNo) {
-        let _one = self.telling.lock();
+        let telling = Arc::clone(self.telling.lock().entry(source).or_default());
+        let _one = telling.lock();
         let state = {
             let known = self.known.lock();
             let unreachable = known.unreachable.get(&source);
