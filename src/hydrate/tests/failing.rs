@@ -358,3 +358,26 @@ async fn who_waits_for_what_fails_again_and_again_is_told_so_while_it_is_tried_f
     drop(stream);
     house.ends_clean();
 }
+
+#[tokio::test]
+async fn a_cache_that_panics_fails_the_task_and_costs_no_thread() {
+    let hydrator = Hydrator::new(
+        Arc::new(|| panic!("as the test wants it")),
+        Arc::<Fake>::default(),
+        Arc::<Heard>::default(),
+        Limits::default(),
+    );
+    // More than there are threads at the desk.
+    for place in 0..8 {
+        let id = hydrator.ask(&wanted(place, USB, MIB), Why::ByHand);
+        let phase = soon(hydrator.wait(id)).await.unwrap().phase;
+        let TaskPhase::Failed {
+            reason: HydrateError::Cache { reason },
+        } = phase
+        else {
+            panic!("{phase:?}");
+        };
+        assert_eq!(reason, "it has failed at its work");
+    }
+    assert!(hydrator.shutdown());
+}
