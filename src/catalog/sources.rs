@@ -32,8 +32,8 @@ pub(super) struct Sources {
     /// The source of each base that lies on one.
     bases: RwLock<HashMap<BaseNo, SourceNo>>,
     cache: RwLock<Option<Arc<HasObject>>>,
-    /// One change after the other, so that listeners are told in order.
-    telling: Mutex<()>,
+    /// Of each source one change after the other, so that listeners are told in order.
+    telling: Mutex<HashMap<SourceNo, Arc<Mutex<()>>>>,
 }
 
 impl Sources {
@@ -88,10 +88,12 @@ fn source_row(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
 }
 
 impl Catalog {
-    /// A source is like this from now on. Tells the listeners, if that is news.
+    /// A source is like this from now on. Tells the listeners, if that is news; of several sources at once, where changes
+    /// come together, as telling of one that has many items takes its time.
     pub fn set_source_state(&self, source: SourceNo, state: SourceState) {
         let sources = &self.shared.sources;
-        let _one = sources.telling.lock();
+        let telling = Arc::clone(sources.telling.lock().entry(source).or_default());
+        let _one = telling.lock();
         let before = sources.states.write().insert(source, state);
         if before.unwrap_or_default() == state {
             return;

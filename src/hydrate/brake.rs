@@ -116,9 +116,15 @@ impl Brake {
         Ok(())
     }
 
-    /// Lets a process begin whatever it wants as long as it lives.
-    pub fn allow(&self, process: Process) {
+    /// Lets a process begin whatever it wants as long as it lives, which `lives` says. Those that were allowed before and
+    /// have ended are forgotten.
+    pub fn allow(&self, process: Process, lives: impl Fn(Process) -> bool) {
+        let before: Vec<Process> = self.state.lock().allowed.iter().copied().collect();
+        let ended: Vec<Process> = before.into_iter().filter(|other| !lives(*other)).collect();
         let mut state = self.state.lock();
+        for other in ended {
+            state.allowed.remove(&other);
+        }
         state.begun.remove(&process);
         state.allowed.insert(process);
     }
@@ -232,13 +238,26 @@ mod tests {
         let (brake, now) = (brake(), Instant::now());
         brake.begin(PLAYER, 5_000_000_000, now).unwrap();
         assert!(brake.begin(PLAYER, 1, now).is_err());
-        brake.allow(PLAYER);
+        brake.allow(PLAYER, |_| true);
         for _ in 0..1000 {
             brake.begin(PLAYER, 5_000_000_000, now).unwrap();
         }
         brake.forget(PLAYER);
         brake.begin(PLAYER, 5_000_000_000, now).unwrap();
         assert!(brake.begin(PLAYER, 1, now).is_err());
+    }
+
+    #[test]
+    fn who_was_allowed_and_has_ended_is_forgotten() {
+        let brake = brake();
+        for pid in 0..100 {
+            let lives = |other: Process| other.pid == 5;
+            brake.allow(Process { pid, started: 0 }, lives);
+        }
+        let allowed = &brake.state.lock().allowed;
+        let mut pids: Vec<_> = allowed.iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        assert_eq!(pids, [5, 99]);
     }
 
     #[test]

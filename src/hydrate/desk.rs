@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,19 +109,19 @@ fn work(shared: &Arc<Shared>) {
 
 fn do_job(shared: &Arc<Shared>, state: &mut MutexGuard<'_, State>, job: Job) {
     match job {
-        Job::LetGo(link) => MutexGuard::unlocked(state, || drop(link)),
+        Job::LetGo(link) => let_go(state, link),
         Job::Open(id) => {
             let (Some(task), Some(store)) = (state.tasks.get(&id), state.store.clone()) else {
                 return;
             };
             let wanted = task.link.wanted.clone();
-            let opened = MutexGuard::unlocked(state, || open(&store, &wanted));
+            let opened = MutexGuard::unlocked(state, || catching(|| open(&store, &wanted)));
             opened_task(shared, state, id, opened);
         }
         Job::Complete(id) => {
             let link = state.tasks.get(&id).map(|task| Arc::clone(&task.link));
             if let Some(link) = link {
-                let made = MutexGuard::unlocked(state, || complete(&link));
+                let made = MutexGuard::unlocked(state, || catching(|| complete(&link)));
                 let now = shared.clock.now();
                 if state.tasks.contains_key(&id) {
                     state.end(id, made, now);
@@ -130,10 +131,30 @@ fn do_job(shared: &Arc<Shared>, state: &mut MutexGuard<'_, State>, job: Job) {
                         .news
                         .push_back(super::telling::News::Arrived(link.wanted.clone(), object));
                 }
-                MutexGuard::unlocked(state, || drop(link));
+                let_go(state, link);
             }
             state.desk.completing -= 1;
         }
+    }
+}
+
+/// What the work gives; that the cache failed, where it panics: the thread and what it counts for go on.
+fn catching<T>(work: impl FnOnce() -> Result<T, HydrateError>) -> Result<T, HydrateError> {
+    let failed = |_| HydrateError::Cache {
+        reason: "it has failed at its work".to_owned(),
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(failed(panic)))
+}
+
+fn let_go(state: &mut MutexGuard<'_, State>, link: Arc<Link>) {
+    let dropped = MutexGuard::unlocked(state, || {
+        catching(|| {
+            drop(link);
+            Ok(())
+        })
+    });
+    if let Err(why) = dropped {
+        tracing::error!(%why, "what is over could not be let go of");
     }
 }
 
@@ -176,14 +197,20 @@ fn opened_task(
     };
     let Some(task) = state.tasks.get_mut(&id) else {
         // It was cancelled meanwhile.
-        MutexGuard::unlocked(state, || {
-            if let Body::Partial(partial) = &body
-                && partial.arrived_bytes() > 0
-            {
-                partial.keep();
-            }
-            drop(body);
+        let let_go = MutexGuard::unlocked(state, || {
+            catching(|| {
+                if let Body::Partial(partial) = &body
+                    && partial.arrived_bytes() > 0
+                {
+                    partial.keep();
+                }
+                drop(body);
+                Ok(())
+            })
         });
+        if let Err(why) = let_go {
+            tracing::error!(%why, "what was cancelled could not be let go of");
+        }
         return;
     };
     let object = match &body {
@@ -204,6 +231,7 @@ fn opened_task(
     if let (Some((why, _)), Some(task)) = (refused, state.tasks.get_mut(&id)) {
         task.answer_all(&why);
     }
+    state.lay_aside(id);
     state.touched.insert(wanted.source);
     state.tell(id, now);
 }

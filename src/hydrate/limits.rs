@@ -18,6 +18,8 @@ pub struct Limits {
     pub begun: usize,
     /// How often a task is tried when nothing comes and the failure may pass.
     pub tries: u32,
+    /// After so many tries in a row whoever waits is told that it failed, while it is tried further.
+    pub tries_awaited: u32,
     /// How long it waits after the first failure; twice as long after each more.
     pub first_pause: Duration,
     /// At most.
@@ -36,6 +38,7 @@ impl Default for Limits {
             threads: 64,
             begun: 2,
             tries: 8,
+            tries_awaited: 3,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(60),
             shutdown_patience: Duration::from_secs(2),

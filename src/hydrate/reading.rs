@@ -170,8 +170,13 @@ fn read_and_store(shared: &Arc<Shared>, state: &mut MutexGuard<'_, State>, read:
             let task = state.tasks.get(&read.task);
             let link = task.map(|task| Arc::clone(&task.link));
             MutexGuard::unlocked(state, || {
-                let partial = link.as_ref().and_then(|link| link.partial());
-                Ok(partial.map_or(Ok(()), |partial| partial.write_at(read.range.start, &bytes)))
+                let start = read.range.start;
+                // The last that has it works on the cache's disk when it lets go of it, so that is done in here, too.
+                let stored = catch_unwind(AssertUnwindSafe(move || {
+                    let partial = link.as_ref().and_then(|link| link.partial());
+                    partial.map_or(Ok(()), |partial| partial.write_at(start, &bytes))
+                }));
+                stored.map_err(|_| failed("what came could not be stored", false))
             })
         }
         Err(error) => Err(error),
@@ -339,8 +344,10 @@ impl State {
         let Some(task) = self.tasks.get_mut(&read.task) else {
             return;
         };
+        let enough = self.limits.tries_awaited;
         if transient && read.round != Some(task.round) {
             task.sore.insert(read.range.clone());
+            task.answer_sore(enough);
             return;
         }
         task.failures += 1;
@@ -351,6 +358,7 @@ impl State {
         task.sore.insert(read.range.clone());
         task.trouble = Some(why);
         task.retry_at = Some(now + pause(&self.limits, task.failures));
+        task.answer_sore(enough);
         self.tell(read.task, now);
     }
 }

@@ -120,6 +120,34 @@ impl Task {
         }
     }
 
+    /// Answers those who wait for something that failed so often in a row that it may be long in coming, though it is
+    /// tried again.
+    pub(super) fn answer_sore(&mut self, enough: u32) {
+        if self.failures < enough {
+            return;
+        }
+        let Some(why) = &self.trouble else { return };
+        let (link, sore) = (&self.link, &self.sore);
+        let without_hope = self
+            .waiters
+            .extract_if(.., |waiter| is_sore(link, sore, &waiter.range));
+        for waiter in without_hope {
+            let _ = waiter.answer.send(Arrival::Ended(why.clone()));
+        }
+    }
+
+    /// Why nobody need wait for this range before the next try.
+    pub(super) fn fails(
+        &self,
+        range: &Range<u64>,
+        enough: u32,
+        now: Instant,
+    ) -> Option<HydrateError> {
+        let hopeless =
+            self.failures >= enough && self.pauses(now) && is_sore(&self.link, &self.sore, range);
+        self.trouble.clone().filter(|_| hopeless)
+    }
+
     /// It waits for its next try.
     pub(super) fn pauses(&self, now: Instant) -> bool {
         self.retry_at.is_some_and(|at| at > now)
@@ -150,6 +178,13 @@ impl Task {
             streams: self.streams.len(),
         }
     }
+}
+
+/// Something of the range has not arrived, and reading it failed.
+fn is_sore(link: &Link, sore: &RangeSet, range: &Range<u64>) -> bool {
+    let missing = link.missing(range.clone());
+    let mut missing = missing.into_iter();
+    missing.any(|gap| sore.gaps(gap.clone()) != [gap])
 }
 
 impl State {
@@ -263,6 +298,7 @@ impl State {
         };
         let wanted = task.asked.is_some() || task.goes_on || !task.streams.is_empty();
         if wanted || task.step == Step::Completing {
+            self.lay_aside(id);
             self.tell(id, now);
         } else {
             self.end(id, Err(HydrateError::Cancelled), now);
@@ -323,6 +359,36 @@ impl State {
         self.open_queued(wanted.source, now);
     }
 
+    /// What nobody has open holds no room in the cache while its source is away, however long that is: it is queued
+    /// again. What has arrived is kept, unless others need the room.
+    pub(super) fn lay_aside(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let Some(source) = self.sources.get_mut(&task.link.wanted.source) else {
+            return;
+        };
+        let is_away = matches!(source.standing, Standing::Away { .. });
+        if !is_away || task.step != Step::Filling || !task.streams.is_empty() {
+            return;
+        }
+        let wanted = task.link.wanted.clone();
+        let before = std::mem::replace(&mut task.link, Arc::new(Link::new(id, wanted)));
+        if let Some(partial) = before.partial()
+            && partial.arrived_bytes() > 0
+        {
+            partial.keep();
+        }
+        before.cancel.store(true, Ordering::Relaxed);
+        // What the reads under way say counts no more.
+        task.tries_at_once();
+        task.trouble = None;
+        task.step = Step::Queued;
+        source.active.remove(&id);
+        self.queue(id);
+        self.desk.push(Job::LetGo(before));
+    }
+
     /// Everybody who waits for something of this source is told that it does not come for now.
     pub(super) fn answer_source(&mut self, number: SourceNo, why: &HydrateError, now: Instant) {
         let Some(source) = self.sources.get(&number) else {
@@ -334,6 +400,7 @@ impl State {
                 if task.step != Step::Opening {
                     task.answer_all(why);
                 }
+                self.lay_aside(id);
                 self.tell(id, now);
             }
         }

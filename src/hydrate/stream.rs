@@ -124,6 +124,9 @@ impl Stream {
                 Some((why, _)) if task.step != Step::Opening => return refused(why),
                 _ => {}
             }
+            if let Some(why) = task.fails(&range, state.limits.tries_awaited, now) {
+                return refused(why);
+            }
             let before = task.priority();
             let (sender, receiver) = oneshot::channel();
             task.waiters.push(Waiter {

@@ -21,6 +21,13 @@ use super::wire_facts;
 
 /// More entries of one folder than these are given up: a list that never ends must not fill the memory.
 pub(super) const MOST_ENTRIES: usize = 1_000_000;
+/// So are more bytes of names, links and reasons in it.
+const MOST_BYTES: usize = 256 << 20;
+/// The least that one answer counts for, unless it is the last: couriers send many entries at a time.
+const LEAST_PAGE: usize = 100;
+/// The longest name and the longest link that a disk has, in bytes.
+const LONGEST_NAME: usize = 1024;
+const LONGEST_LINK: usize = 4096;
 /// How long reading one file for its facts may take, where its source answers other questions meanwhile.
 const LONGEST_READING: Duration = Duration::from_secs(60);
 
@@ -173,48 +180,82 @@ impl<'e> RemoteRoot<'e> {
             below: below.into(),
             crossing: self.crossing,
         };
-        let mut folder: Option<RemoteFolder> = None;
-        let mut refused = None;
+        let mut listing = Listing::default();
         let asked = self
             .engine
             .couriers
-            .ask_all(&self.source, &question, self.cancel, |reply| match reply {
-                Reply::Listed {
-                    folder: evidence,
-                    entries,
-                    more,
-                } => {
-                    let folder = folder.get_or_insert_with(|| RemoteFolder {
-                        evidence: evidence.into(),
-                        names: Vec::new(),
-                        entries: HashMap::new(),
-                    });
-                    entries.into_iter().for_each(|found| folder.add(found));
-                    if more && folder.names.len() > MOST_ENTRIES {
-                        refused = Some(NoFolder::Failed(io::Error::other(
-                            "too many files in one folder",
-                        )));
-                    }
-                    !more || refused.is_some()
-                }
-                other => {
-                    refused = Some(match other {
-                        Reply::NotFound => NoFolder::Absent,
-                        Reply::NotAFolder => NoFolder::NotAFolder,
-                        Reply::OtherFileSystem => NoFolder::OtherFileSystem,
-                        Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
-                        _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
-                    });
-                    true
-                }
+            .ask_all(&self.source, &question, self.cancel, |reply| {
+                listing.hear(reply)
             });
         asked.map_err(Refused::Courier)?;
-        match (refused, folder) {
+        match (listing.refused, listing.folder) {
             (None, Some(folder)) => Ok(folder),
             (Some(reason), _) => Err(Refused::Disk(reason)),
             (None, None) => Err(Refused::Courier(CourierError::Ended)),
         }
     }
+}
+
+/// What was heard of a folder so far.
+#[derive(Default)]
+struct Listing {
+    folder: Option<RemoteFolder>,
+    refused: Option<NoFolder>,
+    /// All that were told of, whether or not they were told of before, and their bytes.
+    entries: usize,
+    bytes: usize,
+}
+
+impl Listing {
+    /// True if nothing more is to be heard.
+    fn hear(&mut self, reply: Reply) -> bool {
+        match reply {
+            Reply::Listed {
+                folder: evidence,
+                entries,
+                more,
+            } => {
+                let least = if more { LEAST_PAGE } else { 0 };
+                self.entries += entries.len().max(least);
+                self.bytes += entries.iter().map(length).sum::<usize>();
+                if self.entries > MOST_ENTRIES || self.bytes > MOST_BYTES {
+                    self.refused = Some(NoFolder::Failed(io::Error::other(
+                        "too many files in one folder",
+                    )));
+                    return true;
+                }
+                let folder = self.folder.get_or_insert_with(|| RemoteFolder {
+                    evidence: evidence.into(),
+                    names: Vec::new(),
+                    entries: HashMap::new(),
+                });
+                entries.into_iter().for_each(|found| folder.add(found));
+                !more
+            }
+            other => {
+                self.refused = Some(match other {
+                    Reply::NotFound => NoFolder::Absent,
+                    Reply::NotAFolder => NoFolder::NotAFolder,
+                    Reply::OtherFileSystem => NoFolder::OtherFileSystem,
+                    Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
+                    _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
+                });
+                true
+            }
+        }
+    }
+}
+
+/// How many bytes an entry takes, with all its words.
+fn length(found: &Found) -> usize {
+    let words = match &found.seen {
+        FoundSeen::There {
+            kind: Kind::Other(what),
+            ..
+        } => what.len(),
+        _ => 0,
+    };
+    found.length() + words
 }
 
 enum Refused {
@@ -226,8 +267,9 @@ impl RemoteFolder {
     fn add(&mut self, found: Found) {
         let name = OsString::from(found.name);
         // No disk has such names.
-        if name.is_empty() || name == "." || name == ".." || name.as_encoded_bytes().contains(&b'/')
-        {
+        let bytes = name.as_encoded_bytes();
+        let odd = [b"".as_slice(), b".", b".."].contains(&bytes) || bytes.contains(&b'/');
+        if odd || bytes.len() > LONGEST_NAME {
             return;
         }
         let known = match found.seen {
@@ -243,7 +285,9 @@ impl RemoteFolder {
                     evidence: evidence.into(),
                     mount: 0,
                 },
-                link: link.map(OsString::from),
+                link: link
+                    .map(OsString::from)
+                    .filter(|link| link.len() <= LONGEST_LINK),
                 online_only,
             }),
         };
@@ -365,3 +409,81 @@ pub(super) fn facts(
 }
 
 const ODD: &str = "what was read of it makes no sense";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::catalog::Nanoseconds;
+
+    fn evidence() -> Evidence {
+        Evidence {
+            device: 1,
+            inode: 1,
+            size: 1,
+            modified: Nanoseconds(1),
+            changed: Nanoseconds(1),
+            born: None,
+            permissions: 0o644,
+        }
+    }
+
+    fn link(name: &str, to: &str) -> Found {
+        Found {
+            name: OsString::from(name).into(),
+            seen: FoundSeen::There {
+                kind: Kind::Link,
+                evidence: evidence().into(),
+                link: Some(OsString::from(to).into()),
+                online_only: false,
+            },
+        }
+    }
+
+    /// How many of these answers are heard before it is enough; at most so many.
+    fn heard(entries: &[Found], most: usize) -> (usize, Listing) {
+        let mut listing = Listing::default();
+        let ends = (1..=most).find(|_| {
+            listing.hear(Reply::Listed {
+                folder: evidence().into(),
+                entries: entries.to_vec(),
+                more: true,
+            })
+        });
+        (ends.unwrap(), listing)
+    }
+
+    #[test]
+    fn an_answer_that_never_ends_is_not_heard_to_the_end() {
+        let same: Vec<Found> = (0..1000).map(|_| link("a", "b")).collect();
+        let (answers, listing) = heard(&same, 2000);
+        assert_eq!(answers, MOST_ENTRIES / 1000 + 1);
+        assert!(matches!(listing.refused, Some(NoFolder::Failed(_))));
+        let (answers, _) = heard(&[], 20_000);
+        assert_eq!(answers, MOST_ENTRIES / LEAST_PAGE + 1);
+        let long = "x".repeat(4 << 20);
+        let (answers, listing) = heard(&[link(&long, "b"), link("a", &long)], 200);
+        assert!(answers <= 33, "{answers}");
+        // Nothing of it was kept.
+        let folder = listing.folder.unwrap();
+        assert_eq!(folder.names, ["a"]);
+        assert!(folder.link(OsStr::new("a")).is_err());
+    }
+
+    #[test]
+    fn a_large_folder_is_heard_to_its_end() {
+        let mut listing = Listing::default();
+        for page in 0..1000 {
+            let entries = (0..900).map(|n| link(&format!("{page}-{n}"), "b"));
+            let ended = listing.hear(Reply::Listed {
+                folder: evidence().into(),
+                entries: entries.collect(),
+                more: page < 999,
+            });
+            assert_eq!(ended, page == 999);
+        }
+        assert!(listing.refused.is_none());
+        assert_eq!(listing.folder.unwrap().names.len(), 900_000);
+    }
+}

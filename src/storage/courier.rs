@@ -27,6 +27,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 const FULL: Duration = Duration::from_secs(2);
 /// Questions that one courier works on at a time.
 const HANDS: usize = 4;
+/// Beside them, those that only ask whether the storage answers: files that take long must not hold them up.
+const QUICK_HANDS: usize = 2;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -265,35 +267,47 @@ pub(crate) trait Work: Send + Sync {
 
 /// The child's side: answers what comes over `socket` until the other side ends.
 pub(crate) fn serve(socket: UnixStream, work: impl Work) -> std::io::Result<()> {
+    // A hand may hang in a call that never ends, and would be waited for.
+    serve_until(socket, &work, || std::process::exit(0))
+}
+
+/// As [`serve`], and then `end`, before the hands are waited for.
+fn serve_until(socket: UnixStream, work: &impl Work, end: impl FnOnce()) -> std::io::Result<()> {
     const BREATH: Duration = Duration::from_secs(1);
     let writer = Mutex::new(socket.try_clone()?);
     let mut reader = socket;
-    let (sender, questions) = unbounded::<Frame<Question>>();
     std::thread::scope(|scope| {
-        for _ in 0..HANDS {
-            let questions = questions.clone();
-            let (writer, work) = (&writer, &work);
-            scope.spawn(move || {
-                loop {
-                    match questions.recv_timeout(BREATH) {
-                        Ok(frame) => {
-                            work.answer(frame.header, &mut |reply, payload| {
-                                // Where nobody listens any more, the reader sees the end.
-                                let _ = send(&mut *writer.lock(), frame.number, &reply, payload);
-                            });
+        let writer = &writer;
+        let hands = |count| {
+            let (sender, questions) = unbounded::<Frame<Question>>();
+            for _ in 0..count {
+                let questions = questions.clone();
+                scope.spawn(move || {
+                    loop {
+                        match questions.recv_timeout(BREATH) {
+                            Ok(frame) => {
+                                work.answer(frame.header, &mut |reply, payload| {
+                                    // Where nobody listens any more, the reader sees the end.
+                                    let mut writer = writer.lock();
+                                    let _ = send(&mut *writer, frame.number, &reply, payload);
+                                });
+                            }
+                            Err(RecvTimeoutError::Timeout) => work.rest(),
+                            Err(RecvTimeoutError::Disconnected) => return,
                         }
-                        Err(RecvTimeoutError::Timeout) => work.rest(),
-                        Err(RecvTimeoutError::Disconnected) => return,
                     }
-                }
-            });
-        }
+                });
+            }
+            sender
+        };
+        let (questions, quick) = (hands(HANDS), hands(QUICK_HANDS));
         while let Ok(Some(frame)) = receive::<Question>(&mut reader) {
-            let _ = sender.send(frame);
+            let is_quick = matches!(frame.header, Question::Resolve(_));
+            let _ = if is_quick { &quick } else { &questions }.send(frame);
         }
-        // A hand may hang in a call that never ends, and would be waited for here.
-        std::process::exit(0)
-    })
+        end();
+    });
+    Ok(())
 }
 
 /// The socket that the parent has given this process as its standard input.
@@ -308,4 +322,55 @@ pub(crate) fn inherited_socket() -> std::io::Result<UnixStream> {
     // Anything but a socket has no address.
     socket.local_addr()?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::message::Kind;
+    use super::*;
+
+    /// Looking at a file takes until this says so.
+    struct Slow(Receiver<()>);
+
+    impl Work for Slow {
+        fn answer(&self, question: Question, tell: &mut dyn FnMut(Reply, &[u8])) {
+            match question {
+                Question::Resolve(path) => {
+                    let kind = Kind::Folder;
+                    tell(Reply::Resolved { path, kind }, &[]);
+                }
+                _ => {
+                    let _ = self.0.recv();
+                    tell(Reply::NotFound, &[]);
+                }
+            }
+        }
+
+        fn rest(&self) {}
+    }
+
+    #[test]
+    fn a_storage_is_known_to_answer_while_all_that_is_read_of_it_takes_long() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let (go_on, slow) = unbounded();
+        let serving = std::thread::spawn(move || serve_until(theirs, &Slow(slow), || ()));
+        let path = || Path::new("/nothing").into();
+        for number in 0..10 {
+            send(&mut ours, number, &Question::Look(path()), &[]).unwrap();
+        }
+        send(&mut ours, 10, &Question::Resolve(path()), &[]).unwrap();
+        let frame = receive::<Reply>(&mut ours).unwrap().unwrap();
+        assert_eq!(frame.number, 10);
+        drop(go_on);
+        for _ in 0..10 {
+            let frame = receive::<Reply>(&mut ours).unwrap().unwrap();
+            assert_eq!(frame.header, Reply::NotFound);
+        }
+        drop(ours);
+        serving.join().unwrap().unwrap();
+    }
 }

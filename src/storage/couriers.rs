@@ -18,7 +18,7 @@ use super::courier::{Courier, CourierError, Running};
 use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -92,6 +92,17 @@ struct Source {
     let_go: bool,
     /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
     left: Vec<(Running, Option<MountId>)>,
+    /// Another one for each thing that hangs there.
+    life: Arc<()>,
+}
+
+/// A courier that is asked something.
+struct Sent {
+    courier: Arc<Courier>,
+    /// What hung there when it was asked.
+    life: Arc<()>,
+    /// It finds out whether the source answers again.
+    probes: bool,
 }
 
 impl Source {
@@ -105,6 +116,54 @@ impl Source {
         let now = mount_of(root);
         self.left.retain(|(_, mount)| *mount == now);
         self.left.len() >= MOST_LEFT
+    }
+
+    /// What an answer of its courier, or that there was none, says of it; what is to be told of that.
+    fn judge(
+        &mut self,
+        key: &SourceKey,
+        sent: &Sent,
+        failed: Option<&CourierError>,
+    ) -> Option<SourceChange> {
+        self.used = Some(Instant::now());
+        let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &sent.courier);
+        let is_present = self.courier.as_ref().is_some_and(is_ours);
+        // Who was asked before it was suspended, and has no answer, ends no probe.
+        if sent.probes
+            && let Some(suspended) = &mut self.suspended
+        {
+            suspended.probing = false;
+        }
+        match failed {
+            _ if sent.courier.was_released() => None,
+            None => self.suspended.take().map(|_| SourceChange::Answers),
+            Some(CourierError::Silent) if is_present => {
+                let before = self.suspended;
+                let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
+                self.suspended = Some(Suspended {
+                    until: Instant::now() + pause,
+                    pause,
+                    probing: false,
+                });
+                // It is left behind.
+                self.courier = None;
+                if before.is_some() {
+                    // Where only one file hangs, who asks for the source's root comes back.
+                    self.left
+                        .push((sent.courier.running(), mount_of(key.root())));
+                    None
+                } else {
+                    Some(SourceChange::Suspended)
+                }
+            }
+            // Several waited for one courier: when the first has given it up, the others say nothing new. Nor does who
+            // no longer wants to know.
+            Some(CourierError::Silent | CourierError::Cancelled) => None,
+            Some(_) => {
+                self.courier.take_if(|courier| is_ours(courier));
+                None
+            }
+        }
     }
 }
 
@@ -200,6 +259,23 @@ impl Couriers {
                 }
             }
         })
+    }
+
+    /// As [`Couriers::ask_long`], of a question with one answer, `alive` being one after the source's root.
+    pub(crate) fn ask_patiently(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        limit: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        let alive = Question::Resolve(source.root().into());
+        let mut answer = None;
+        self.ask_long(source, question, &alive, limit, cancel, |reply, payload| {
+            answer = Some((reply, payload));
+            true
+        })?;
+        answer.ok_or(CourierError::Ended)
     }
 
     /// Finds out whether a suspended source answers again, if its pause is over and nobody else does. Waits until it does,
@@ -308,57 +384,16 @@ impl Couriers {
         may_probe: bool,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        let courier = self.courier(key, may_probe)?;
-        let answer = ask(&courier);
-        let mut told = None;
-        let mut sources = self.sources.lock();
-        let source = sources.entry(key.clone()).or_default();
-        source.used = Some(Instant::now());
-        let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &courier);
-        let ours = |of: &mut Arc<Courier>| is_ours(of);
-        match &answer {
-            // What it was asked about is not what hangs there now.
-            _ if courier.was_released() => {
-                if let Some(suspended) = &mut source.suspended {
-                    suspended.probing = false;
-                }
-            }
-            Ok(_) => {
-                if source.suspended.take().is_some() {
-                    told = Some(SourceChange::Answers);
-                }
-            }
-            // Several waited for one courier: when the first has given it up, the others say nothing new.
-            Err(CourierError::Silent) if !source.courier.as_ref().is_some_and(is_ours) => {}
-            Err(CourierError::Silent) => {
-                let before = source.suspended;
-                let pause = before.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
-                source.suspended = Some(Suspended {
-                    until: Instant::now() + pause,
-                    pause,
-                    probing: false,
-                });
-                // It is left behind.
-                source.courier.take_if(ours);
-                // Where only one file hangs, who asks for the source's root comes back.
-                if before.is_some() {
-                    source.left.push((courier.running(), mount_of(key.root())));
-                }
-                if before.is_none() {
-                    told = Some(SourceChange::Suspended);
-                }
-            }
-            Err(error) => {
-                if !matches!(error, CourierError::Cancelled) {
-                    source.courier.take_if(ours);
-                }
-                if let Some(suspended) = &mut source.suspended {
-                    suspended.probing = false;
-                }
-            }
-        }
-        drop(sources);
-        drop(courier);
+        let sent = self.courier(key, may_probe)?;
+        let answer = ask(&sent.courier);
+        let told = self
+            .sources
+            .lock()
+            .get_mut(key)
+            // Nothing is said of what hangs there by now where what was asked was another.
+            .filter(|source| Arc::ptr_eq(&source.life, &sent.life))
+            .and_then(|source| source.judge(key, &sent, answer.as_ref().err()));
+        drop(sent);
         if let Some(change) = told {
             let listeners = self.listeners.lock().clone();
             for told in listeners {
@@ -368,7 +403,7 @@ impl Couriers {
         answer
     }
 
-    fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Arc<Courier>, CourierError> {
+    fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Sent, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
         if source.let_go {
@@ -392,10 +427,15 @@ impl Couriers {
             }
         };
         source.used = Some(Instant::now());
+        let probes = source.suspended.is_some();
         if let Some(suspended) = &mut source.suspended {
             suspended.probing = true;
         }
-        Ok(courier)
+        Ok(Sent {
+            courier,
+            life: Arc::clone(&source.life),
+            probes,
+        })
     }
 }
 
@@ -464,6 +504,49 @@ mod tests {
         });
         let pause = couriers.sources.lock()[&source].suspended.unwrap().pause;
         assert_eq!(pause, FIRST_PAUSE);
+    }
+
+    #[test]
+    fn what_hung_there_before_says_nothing_of_what_hangs_there_now() {
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
+        for late in [Err(CourierError::Silent), Ok(())] {
+            let was_fine = late.is_err();
+            let asked = couriers.with(&source, |_| {
+                // Another gives the courier up, then something else is mounted there.
+                assert!(couriers.with(&source, silent).is_err());
+                couriers.renew(&source);
+                let asked = couriers.with(&source, |_| {
+                    if was_fine {
+                        Ok(())
+                    } else {
+                        Err(CourierError::Silent)
+                    }
+                });
+                assert_eq!(asked.is_ok(), was_fine);
+                late
+            });
+            assert_ne!(asked.is_ok(), was_fine);
+            assert_ne!(couriers.is_suspended(&source), was_fine);
+            couriers.renew(&source);
+        }
+    }
+
+    #[test]
+    fn who_was_asked_before_it_was_suspended_ends_no_probe() {
+        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let called_off = couriers.with(&source, |_| {
+            let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
+            assert!(couriers.with(&source, silent).is_err());
+            let mut sources = couriers.sources.lock();
+            let suspended = sources.get_mut(&source).unwrap().suspended.as_mut();
+            suspended.unwrap().probing = true;
+            Err::<(), _>(CourierError::Cancelled)
+        });
+        assert!(called_off.is_err());
+        assert!(couriers.sources.lock()[&source].suspended.unwrap().probing);
     }
 
     #[test]

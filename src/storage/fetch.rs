@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::courier::CourierError;
-use super::couriers::SourceKey;
+use super::couriers::{PATIENCE, SourceKey};
 use super::message::{Question, Reply};
 use super::outside::Outside;
 use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
@@ -21,7 +21,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// What is asked for at a time. More would take a slow source so long that it seemed to hang.
 const PART: u32 = 128 << 10;
 
-/// So often in a row may reading a file hang, while its source came back in between, before it is left alone.
+/// How long one read may take while its source answers other questions. Some providers fetch the whole of a file first.
+const LONGEST_READ: Duration = PATIENCE;
+const LONGEST_FETCH: Duration = Duration::from_secs(3600);
+
+/// So often in a row may reading a file hang, while its source answers, before it is left alone.
 const MOST_HANGS: u32 = 2;
 /// For how long it is then.
 const LEFT_ALONE: Duration = Duration::from_secs(120);
@@ -30,8 +34,7 @@ const LEFT_ALONE: Duration = Duration::from_secs(120);
 pub(crate) struct CourierFetch {
     catalog: Arc<Catalog>,
     outside: Outside,
-    /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended,
-    /// and the whole source for a while.
+    /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended.
     hanging: Mutex<HashMap<(PlaceNo, u32), (u32, Instant)>>,
 }
 
@@ -40,6 +43,8 @@ struct At {
     path: PathBuf,
     evidence: Evidence,
     source: SourceKey,
+    /// How long one read may take.
+    longest: Duration,
 }
 
 impl CourierFetch {
@@ -113,6 +118,11 @@ impl CourierFetch {
             path: base.path.join(relative),
             evidence: row.evidence,
             source: SourceKey::at(source.path),
+            longest: if row.online_only {
+                LONGEST_FETCH
+            } else {
+                LONGEST_READ
+            },
         })
     }
 
@@ -173,10 +183,13 @@ impl CourierFetch {
             length,
             fetch: true,
         };
-        let asked = self.outside.couriers.ask(&at.source, &question, cancel);
+        let asked = self
+            .outside
+            .couriers
+            .ask_patiently(&at.source, &question, at.longest, cancel);
         match &asked {
             Ok(_) => self.note(wanted, true),
-            Err(CourierError::Silent) => self.note(wanted, false),
+            Err(CourierError::Silent | CourierError::TooLong) => self.note(wanted, false),
             Err(_) => {}
         }
         match asked {

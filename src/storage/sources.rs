@@ -48,6 +48,8 @@ pub(crate) struct Sources {
     pub(super) known: Mutex<Known>,
     /// One look at the mounts after the other.
     looking: Mutex<()>,
+    /// How a source is is found out and told by one after the other, so that what is told last is how it is.
+    telling: Mutex<HashMap<SourceNo, Arc<Mutex<()>>>>,
     watch: Mutex<Option<MountWatch>>,
 }
 
@@ -161,6 +163,7 @@ impl Sources {
             renew,
             known: Mutex::default(),
             looking: Mutex::default(),
+            telling: Mutex::default(),
             watch: Mutex::default(),
         })
     }
@@ -307,7 +310,7 @@ impl Sources {
             known.mounted.remove(&row.row);
             known.suspended.remove(&row.row);
             drop(known);
-            self.catalog.set_source_state(row.row, SourceState::Absent);
+            self.tell(row.row);
             return Ok(());
         };
         let key = MountKey::of(entry);
@@ -337,8 +340,10 @@ impl Sources {
         Ok(())
     }
 
-    /// Tells the catalog how a source is that is mounted.
+    /// Tells the catalog how a source is.
     fn tell(&self, source: SourceNo) {
+        let telling = Arc::clone(self.telling.lock().entry(source).or_default());
+        let _one = telling.lock();
         let state = {
             let known = self.known.lock();
             let unreachable = known.unreachable.get(&source);
@@ -611,3 +616,7 @@ pub(super) fn name_of(entry: &MountEntry, label: Option<String>) -> String {
         .or_else(last)
         .unwrap_or_else(|| "volume".to_owned())
 }
+
+#[cfg(test)]
+#[path = "sources_tests.rs"]
+mod tests;

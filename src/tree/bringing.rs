@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use mediafs_cache::OpenObject;
 use mediafs_platform::drive::{Answer, DriveError};
-use mediafs_platform::process::Process;
+use mediafs_platform::process::{Process, ProcessId, StartTime};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::class::Class;
+use super::class::{Class, lives};
 use super::deal::{Cut, Deals, ProcessKey, wait};
 use super::silenced::{Heard, Silenced};
 use super::stream::{Epochs, NotArrived, StreamNode, arrives, may_be_begun_anew};
@@ -144,7 +144,11 @@ impl Bringing {
 
     /// Lets a process begin as many hydrations as it likes.
     pub fn allow(&self, process: &Process) {
-        self.brake.allow(braked(process));
+        let others = |other: Braked| {
+            let id = u32::try_from(other.pid).unwrap_or(u32::MAX);
+            lives((ProcessId(id), StartTime(other.started)))
+        };
+        self.brake.allow(braked(process), others);
     }
 
     pub(super) fn object(&self, hash: ObjectHash) -> Option<(Arc<OpenObject>, Arc<File>)> {

@@ -230,7 +230,8 @@ fn key(process: &Process) -> ProcessKey {
     (process.id, process.started)
 }
 
-fn lives((process, started): ProcessKey) -> bool {
+/// It runs still.
+pub(super) fn lives((process, started): ProcessKey) -> bool {
     Process::of(process).is_some_and(|now| now.started == started)
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mediafs_platform::drive::DriveError;
@@ -13,11 +14,15 @@ use mediafs_platform::limits::request_timeout;
 use mediafs_platform::process::{ProcessId, StartTime, is_dying};
 use parking_lot::Mutex;
 
+use super::class::lives;
 use crate::config::Deadlines;
 use crate::model::SourceNo;
 
 /// How often a waiting request looks whether its thread was told to end.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// When so many have used up their deadline for a source it is looked which of them have ended.
+const MANY: usize = 64;
 
 /// A process, told from a later one of the same number.
 pub(super) type ProcessKey = (ProcessId, StartTime);
@@ -25,8 +30,23 @@ pub(super) type ProcessKey = (ProcessId, StartTime);
 /// Deadlines, and who has used up theirs.
 pub(super) struct Deals {
     deadlines: Deadlines,
-    /// Processes that waited in vain on a source that has not answered since.
-    missed: Mutex<HashMap<SourceNo, HashSet<Option<ProcessKey>>>>,
+    missed: Arc<Mutex<HashMap<SourceNo, Missed>>>,
+}
+
+/// Processes that waited in vain on a source that has not answered since.
+struct Missed {
+    by: HashSet<Option<ProcessKey>>,
+    /// At how many it is looked which have ended; `None` while somebody looks.
+    many: Option<usize>,
+}
+
+impl Default for Missed {
+    fn default() -> Self {
+        Self {
+            by: HashSet::new(),
+            many: Some(MANY),
+        }
+    }
 }
 
 impl Deals {
@@ -39,7 +59,7 @@ impl Deals {
                 loader: deadlines.loader.min(longest),
                 copier: deadlines.copier.min(longest),
             },
-            missed: Mutex::default(),
+            missed: Arc::default(),
         }
     }
 
@@ -47,7 +67,7 @@ impl Deals {
     pub(super) fn player(&self, source: SourceNo, process: Option<ProcessKey>) -> Duration {
         let missed = self.missed.lock();
         match missed.get(&source) {
-            Some(missed) if missed.contains(&process) => Duration::ZERO,
+            Some(missed) if missed.by.contains(&process) => Duration::ZERO,
             _ => self.deadlines.player,
         }
     }
@@ -64,17 +84,46 @@ impl Deals {
 
     /// A player's process has waited in vain.
     pub(super) fn missed(&self, source: SourceNo, process: Option<ProcessKey>) {
-        self.missed
-            .lock()
-            .entry(source)
-            .or_default()
-            .insert(process);
+        let mut all = self.missed.lock();
+        let missed = all.entry(source).or_default();
+        missed.by.insert(process);
+        if missed.many.is_none_or(|many| missed.by.len() < many) {
+            return;
+        }
+        missed.many = None;
+        drop(all);
+        // Not here: a player waits for what this thread does.
+        let all = Arc::clone(&self.missed);
+        let looking = std::thread::Builder::new().name("ended".to_owned());
+        if let Err(error) = looking.spawn(move || forget_ended(&all, source)) {
+            tracing::warn!(%error, "nobody looks which players have ended");
+            if let Some(missed) = self.missed.lock().get_mut(&source) {
+                missed.many = Some(missed.by.len() * 2);
+            }
+        }
     }
 
     /// A source has answered: whoever waits for it may hope again.
     pub(super) fn answered(&self, source: SourceNo) {
         self.missed.lock().remove(&source);
     }
+}
+
+/// Forgets processes that have ended.
+fn forget_ended(all: &Mutex<HashMap<SourceNo, Missed>>, source: SourceNo) {
+    let by: Vec<ProcessKey> = match all.lock().get(&source) {
+        Some(missed) => missed.by.iter().copied().flatten().collect(),
+        None => return,
+    };
+    let (live, ended): (Vec<_>, Vec<_>) = by.into_iter().partition(|process| lives(*process));
+    let mut all = all.lock();
+    let Some(missed) = all.get_mut(&source) else {
+        return;
+    };
+    for process in ended {
+        missed.by.remove(&Some(process));
+    }
+    missed.many = Some(MANY.max(live.len() * 2));
 }
 
 /// How a wait ended before what was waited for.
@@ -122,6 +171,8 @@ pub(super) async fn wait<T>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use mediafs_platform::process::Process;
+
     use super::*;
 
     #[test]
@@ -138,6 +189,29 @@ mod tests {
         assert_eq!(deals.player(red, us), Duration::ZERO);
         deals.answered(red);
         assert_eq!(deals.player(red, us), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn players_that_have_ended_are_forgotten() {
+        let deals = Deals::new(Deadlines::default());
+        let red = SourceNo(1);
+        let id = ProcessId(std::process::id());
+        let us = Some((id, Process::of(id).unwrap().started));
+        deals.missed(red, us);
+        deals.missed(red, None);
+        for number in 0..10_000 {
+            // Processes of this number, long ago.
+            deals.missed(red, Some((id, StartTime(number))));
+        }
+        let until = Instant::now() + Duration::from_secs(10);
+        while deals.missed.lock()[&red].by.len() > MANY * 2 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+            deals.missed(red, Some((id, StartTime(10_000))));
+        }
+        assert!(deals.missed.lock()[&red].by.len() <= MANY * 2);
+        for process in [us, None] {
+            assert_eq!(deals.player(red, process), Duration::ZERO);
+        }
     }
 
     #[tokio::test]

@@ -307,11 +307,12 @@ fn a_file_that_hangs_does_not_take_its_source_away() {
     let path = |n: usize| home.on_drive(in_root("cloud", format!("{n}.wav")));
     home.run([Path::new("hydrate"), &path(0)]);
     cloud.wait_for_hit(hung);
-    // It is tried again once; then only the file is given up.
+    // It is tried again once; then only the file is given up. All the while its source is there.
     wait_until(
         Duration::from_secs(2 * 12 + 5 + 10),
         "the file to be given up",
         || {
+            assert_eq!(home.item("1.wav")["availability"], "external-online");
             let tasks = home.json(["tasks"]);
             tasks.as_array().is_some_and(|tasks| {
                 tasks

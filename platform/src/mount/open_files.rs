@@ -179,7 +179,7 @@ impl OpenFiles {
     fn helper_is_lost(&self) -> bool {
         #[cfg(target_os = "linux")]
         if let Some(helper) = self.helper.get() {
-            return !helper.is_running();
+            return helper.is_lost();
         }
         false
     }

@@ -58,6 +58,7 @@ mod linux {
             let helper = Helper::start(program, device.as_fd())?;
             let probe = rustix::fs::memfd_create("mediafs-probe", rustix::fs::MemfdFlags::CLOEXEC)?;
             helper.open(probe)?;
+            helper.hurry()?;
             Ok(helper)
         };
         match tried() {

@@ -330,3 +330,35 @@ fn what_arrives_of_an_older_content_counts_for_nothing() {
     assert!(bench.write(|w| w.record_arrival(place, 2, HASH, None)));
     assert_eq!(state(&bench, item).1, Playable::Bytes);
 }
+
+/// A disk with many sounds comes back while another goes.
+#[test]
+fn who_takes_long_to_hear_of_one_source_holds_up_no_other() {
+    let bench = Bench::new();
+    let (many, other) = (SourceNo(1), SourceNo(2));
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    bench.catalog.listen(Box::new(move |changes| {
+        if matches!(changes, [Change::Source { row, .. }] if *row == many) {
+            let _ = held.lock().recv();
+        }
+    }));
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            bench.catalog.set_source_state(many, SourceState::Suspended);
+        });
+        while bench.catalog.source_state(many) != SourceState::Suspended {
+            std::thread::yield_now();
+        }
+        scope.spawn(|| {
+            bench
+                .catalog
+                .set_source_state(other, SourceState::Suspended);
+            said.send(()).unwrap();
+        });
+        let told = heard.recv_timeout(std::time::Duration::from_secs(5));
+        drop(go_on);
+        assert!(told.is_ok(), "it waits for the other");
+    });
+}

@@ -309,3 +309,75 @@ async fn a_part_that_can_not_be_read_does_not_hold_up_those_who_wait_for_others(
     drop(stream);
     house.ends_clean();
 }
+
+#[tokio::test]
+async fn who_waits_for_what_fails_again_and_again_is_told_so_while_it_is_tried_further() {
+    let house = House::with(
+        Limits {
+            reads: 1,
+            ..Limits::default()
+        },
+        1 << 30,
+    );
+    house.fake.source(USB, failed("a cable is loose", true));
+    let item = wanted(1, USB, MIB);
+    let stream = house.stream(&item);
+    let mut waiting = Box::pin(stream.wait(0..10, Priority::Copier));
+    let mut passed = Duration::ZERO;
+    for tries in 1..=3 {
+        house
+            .wants("a try", |h| {
+                let phase = h.hydrator.task(stream.task()).unwrap().phase;
+                h.fake.log().len() == tries && matches!(phase, TaskPhase::Retrying { .. })
+            })
+            .await;
+        if tries < 3 {
+            let early = tokio::time::timeout(Duration::from_millis(20), &mut waiting).await;
+            assert!(early.is_err(), "it may pass");
+            house.clock.advance(Duration::from_secs(1));
+            passed += Duration::from_secs(1);
+        }
+    }
+    let ended = Arrival::Ended(HydrateError::Failed {
+        reason: "a cable is loose".to_owned(),
+    });
+    assert_eq!(soon(waiting).await, ended);
+    assert!(passed < Duration::from_secs(4));
+    // So is who reads it again before the next try, and nothing more is read for that.
+    let again = stream.wait(0..10, Priority::Copier);
+    assert_eq!(at_once(again), Some(ended));
+    assert_eq!(house.fake.log().len(), 3);
+    house.fake.source(USB, Way::Well);
+    house.clock.advance(Duration::from_secs(2));
+    let later = stream.wait(0..10, Priority::Copier);
+    assert_eq!(soon(later).await, Arrival::Arrived);
+    assert!(matches!(
+        house.outcome(stream.task()).await,
+        TaskPhase::Done { .. }
+    ));
+    drop(stream);
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_cache_that_panics_fails_the_task_and_costs_no_thread() {
+    let hydrator = Hydrator::new(
+        Arc::new(|| panic!("as the test wants it")),
+        Arc::<Fake>::default(),
+        Arc::<Heard>::default(),
+        Limits::default(),
+    );
+    // More than there are threads at the desk.
+    for place in 0..8 {
+        let id = hydrator.ask(&wanted(place, USB, MIB), Why::ByHand);
+        let phase = soon(hydrator.wait(id)).await.unwrap().phase;
+        let TaskPhase::Failed {
+            reason: HydrateError::Cache { reason },
+        } = phase
+        else {
+            panic!("{phase:?}");
+        };
+        assert_eq!(reason, "it has failed at its work");
+    }
+    assert!(hydrator.shutdown());
+}

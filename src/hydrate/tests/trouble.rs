@@ -305,3 +305,57 @@ async fn what_is_cancelled_and_asked_for_again_arrives_whenever_that_is() {
     }
     house.ends_clean();
 }
+
+/// Players open many sounds of a disk that is pulled, and close them.
+#[tokio::test]
+async fn what_nobody_has_open_holds_no_room_while_its_source_is_away() {
+    let house = House::with(Limits::default(), 8 * MIB);
+    house.fake.source(USB, Way::Hang);
+    let items: Vec<_> = (1..=4).map(|place| wanted(place, USB, 2 * MIB)).collect();
+    let mut streams: Vec<_> = items.iter().map(|item| house.stream(item)).collect();
+    house
+        .wants("opening", |h| {
+            h.reserved() == 8 * MIB && h.fake.log().len() == 2
+        })
+        .await;
+    // One was closed before it was pulled, one has come in part, the last stays open.
+    streams.remove(0);
+    let part = streams[0].wait(0..10, Priority::Copier);
+    house.fake.place(2, Way::Well);
+    assert_eq!(soon(part).await, Arrival::Arrived);
+    house.fake.place(2, Way::Hang);
+    house.hydrator.source_is_away(USB, "no network");
+    let last = streams.pop().unwrap();
+    drop(streams);
+    house
+        .wants("giving back", |h| {
+            h.reserved() == 4 * MIB && h.store.dormant_partials().unwrap().len() == 1
+        })
+        .await;
+    // What had come in part goes for it.
+    let other = house.hydrator.ask(&wanted(9, CLOUD, 6 * MIB), Why::ByHand);
+    assert!(matches!(house.outcome(other).await, TaskPhase::Done { .. }));
+    let ids: Vec<_> = items
+        .iter()
+        .map(|item| house.hydrator.task_of(item).unwrap())
+        .collect();
+    let phases: Vec<_> = ids
+        .iter()
+        .map(|id| house.hydrator.task(*id).unwrap().phase)
+        .collect();
+    let retrying = TaskPhase::Retrying {
+        again_in: None,
+        why: offline(),
+    };
+    assert_eq!(phases, vec![retrying; 4]);
+    assert_eq!(house.reserved(), 2 * MIB);
+    for place in 1..=4 {
+        house.fake.place(place, Way::Well);
+    }
+    house.hydrator.source_is_back(USB);
+    for id in ids {
+        assert!(matches!(house.outcome(id).await, TaskPhase::Done { .. }));
+    }
+    drop(last);
+    house.ends_clean();
+}
