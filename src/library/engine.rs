@@ -249,6 +249,19 @@ impl Engine {
         self.judge.untrusted(path).map(|untrusted| untrusted.source)
     }
 
+    /// Whose courier reads the files in `folder` (absolute), which is in this base; `None` where they are read here. A
+    /// base on a source is its courier's, whatever is mounted at its path now.
+    pub(super) fn reader_of(
+        &self,
+        base: &BaseRow,
+        folder: &Path,
+    ) -> Result<Option<SourceKey>, CatalogError> {
+        match base.source {
+            Some(source) => self.source_key(source),
+            None => Ok(self.source(folder)),
+        }
+    }
+
     /// The root at `base`, from which to go to the file `relative`: an error where only couriers touch the folder that
     /// holds that. (Where a folder is trusted, all on the way to it may be touched.)
     pub(super) fn root_above(&self, base: &Path, relative: &Path) -> std::io::Result<LocalRoot> {

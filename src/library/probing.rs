@@ -5,6 +5,7 @@
 //! over which that breaks down twice, the second time while nothing else is read, has a problem; one whose storage does
 //! not answer is left for the next scan.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::catalog::{
     BaseRow, CatalogError, Durability, Evidence, Nanoseconds, Observation, PlaceKind, PlaceNo,
     ProbeRecord,
 };
-use crate::storage::{CourierError, SourceKey};
+use crate::model::SourceNo;
+use crate::storage::{CourierError, SourceKey, Stamp};
 
 use super::disk::{evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
@@ -76,13 +78,14 @@ fn pass(
     let next = AtomicUsize::new(0);
     let lost = AtomicBool::new(false);
     let again = Mutex::new(Vec::new());
+    let stamps = Mutex::new(Stamps::new());
     let stop =
         || cancel.load(Ordering::Relaxed) || engine.stopping() || lost.load(Ordering::Relaxed);
     let (sender, receiver) = bounded(BATCH);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let sender = sender.clone();
-            let (next, lost, again) = (&next, &lost, &again);
+            let (next, lost, again, stamps) = (&next, &lost, &again, &stamps);
             scope.spawn(move || {
                 if background {
                     lower_priority();
@@ -91,7 +94,7 @@ fn pass(
                     if stop() {
                         return;
                     }
-                    let result = match probe_place(engine, *place, threads == 0, cancel) {
+                    let result = match probe_place(engine, *place, stamps, threads == 0, cancel) {
                         Ok(Probing::Nothing) => continue,
                         Ok(Probing::Again) => {
                             again.lock().push(*place);
@@ -222,10 +225,15 @@ enum Try {
     Lost,
 }
 
-/// Reads what is at a place.
+/// Where the sources were when the first of their files was read; `None` of one that was not there.
+type Stamps = HashMap<SourceNo, Option<Stamp>>;
+
+/// Reads what is at a place. A file of a source counts only while that is where it was: what else is mounted at its path,
+/// or lies in the empty mount point, has nothing to do with the place.
 fn probe_place(
     engine: &Engine,
     place: PlaceNo,
+    stamps: &Mutex<Stamps>,
     alone: bool,
     cancel: &AtomicBool,
 ) -> Result<Probing, CatalogError> {
@@ -245,13 +253,36 @@ fn probe_place(
         };
         drop(reader);
         let path = base.path.join(&relative);
-        let tried = match engine.source(path.parent().unwrap_or(&path)) {
+        let stamp = base.source.map(|source| {
+            let mut stamps = stamps.lock();
+            let stamp = stamps
+                .entry(source)
+                .or_insert_with(|| engine.sources.stamp(source));
+            (source, stamp.clone())
+        });
+        if matches!(stamp, Some((_, None))) {
+            return Ok(Probing::Nothing);
+        }
+        let source = engine.reader_of(&base, path.parent().unwrap_or(&path))?;
+        let there = source.is_some();
+        let tried = match source {
             None => read_here(engine, &base, &relative, row.name.as_encoded_bytes()),
             Some(source) if engine.residency(place) == Residency::Here => {
                 read_there(engine, &source, &path, place, alone, cancel)
             }
             Some(_) => Try::Nothing,
         };
+        if let Some((source, stamp)) = &stamp
+            && engine.sources.stamp_over(*source, &path) != *stamp
+        {
+            // It may be there still, with another one over some of it.
+            let covered = engine.sources.stamp(*source) == *stamp;
+            return Ok(if covered {
+                Probing::Nothing
+            } else {
+                Probing::Lost
+            });
+        }
         let (evidence, record) = match tried {
             Try::Read(evidence, record) => (evidence, *record),
             Try::Changed => continue,
@@ -270,7 +301,7 @@ fn probe_place(
         }
         // It is another one than the catalog saw: say so, then read that.
         engine.write(Durability::Normal, |writer| {
-            let now = if engine.untrusted_file(&path).is_some() {
+            let now = if there {
                 Some(evidence)
             } else {
                 let root = engine.root_above(&base.path, &relative);

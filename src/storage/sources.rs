@@ -398,12 +398,25 @@ impl Sources {
 
     /// Proof that a source is where it is, taken from the system's table of this moment.
     pub(crate) fn stamp(self: &Arc<Self>, source: SourceNo) -> Option<Stamp> {
+        self.stamp_now(source).map(|(stamp, _)| stamp)
+    }
+
+    /// As [`Sources::stamp`], where what is at `path` is the source's: nothing else is mounted over it, nor the source
+    /// elsewhere by now.
+    pub(crate) fn stamp_over(self: &Arc<Self>, source: SourceNo, path: &Path) -> Option<Stamp> {
+        let (stamp, table) = self.stamp_now(source)?;
+        let holds = table.holding(path).is_some_and(|at| at.id == stamp.0.id);
+        holds.then_some(stamp)
+    }
+
+    fn stamp_now(self: &Arc<Self>, source: SourceNo) -> Option<(Stamp, MountTable)> {
         let table = MountTable::read().ok()?;
-        self.stamp_in(&table, source).or_else(|| {
+        let stamp = self.stamp_in(&table, source).or_else(|| {
             // Who is told of changes may not have looked yet.
             self.look_at(&table);
             self.stamp_in(&table, source)
-        })
+        });
+        Some((stamp?, table))
     }
 
     fn stamp_in(&self, table: &MountTable, source: SourceNo) -> Option<Stamp> {

@@ -21,13 +21,13 @@ use crate::support::{House, hydrogen, put, scan, wav};
 const SILENT: Duration = Duration::from_secs(20);
 
 /// A disk that may hang: what is in `own` is shown at `mount`.
-struct Disk {
+pub(crate) struct Disk {
     folder: tempfile::TempDir,
     server: Option<Child>,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("mediafs-test-disk-")
             .tempdir()
@@ -42,19 +42,25 @@ impl Disk {
         disk
     }
 
-    fn own(&self) -> PathBuf {
+    pub(crate) fn own(&self) -> PathBuf {
         self.folder.path().join("own")
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("mount")
     }
 
-    fn mount(&mut self) {
+    pub(crate) fn mount(&mut self) {
+        self.mount_other(&self.own(), &[]);
+    }
+
+    /// Another one at its path: what is in `folder` is shown there.
+    pub(crate) fn mount_other(&mut self, folder: &Path, options: &[&str]) {
         assert!(self.server.is_none());
         let server = Command::new("bindfs")
             .arg("-f")
-            .args([self.own(), self.path()])
+            .args(options)
+            .args([folder, &self.path()])
             .stdin(Stdio::null())
             .spawn()
             .expect("bindfs is needed for these tests; scripts/test installs it");
@@ -85,7 +91,7 @@ impl Disk {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 
-    fn unmount(&mut self) {
+    pub(crate) fn unmount(&mut self) {
         self.detach();
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
