@@ -304,6 +304,8 @@ pub(super) enum Facts {
     OnlineOnly,
     /// There is nothing of that name.
     NotFound,
+    /// Its storage failed over it, with the reason: nothing is known of what is in it.
+    NotRead(String),
     /// It can't be read, with the reason.
     Failed(String),
 }
@@ -355,6 +357,7 @@ pub(super) fn facts(
                 Reply::Changed => Facts::Changed,
                 Reply::OnlineOnly => Facts::OnlineOnly,
                 Reply::NotFound => Facts::NotFound,
+                Reply::NotRead(why) | Reply::Unreachable(why) => Facts::NotRead(why),
                 Reply::Failed(why) => Facts::Failed(why),
                 _ => Facts::Failed(ODD.to_owned()),
             });

@@ -208,6 +208,8 @@ pub(crate) enum Reply {
     },
     /// To [`Question::Facts`] and [`Question::Read`]: the bytes are with a cloud provider only, and nothing was read.
     OnlineOnly,
+    /// To [`Question::Facts`]: the storage failed over it, with the system's reason, so nothing is known of what is in it.
+    NotRead(String),
     /// To [`Question::Read`]; the bytes are the payload.
     Bytes,
     /// To [`Question::Read`]: it is another file, or another content, than was asked for.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use mediafs::catalog::{BaseRow, Durability, Observation, PlaceKind, PlaceNo};
+use mediafs::library::Library;
 
 use crate::support::{House, put, scan, wav};
 use crate::untrusted::Disk;
@@ -20,6 +21,22 @@ fn unread(house: &House, base: &BaseRow, name: &str) -> PlaceNo {
     });
     written.unwrap();
     house.places(base)[name].0.row
+}
+
+/// Scans a disk from which reading is slow; `meanwhile` happens when the first of its files was read.
+fn scan_while(house: &House, library: &Library, base: &BaseRow, meanwhile: impl FnOnce()) {
+    let read = || house.items(base).len();
+    std::thread::scope(|scope| {
+        let scanning = scope.spawn(|| scan(library));
+        let begun = Instant::now();
+        while read() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nothing is read");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        meanwhile();
+        scanning.join().unwrap();
+    });
+    assert!(read() < house.places(base).len(), "all was read before");
 }
 
 #[test]
@@ -67,24 +84,38 @@ fn what_is_being_read_is_not_read_on_from_another_disk() {
     let house = House::new();
     let library = house.quiet();
     let base = library.register_root(&disk.path()).unwrap();
-    std::thread::scope(|scope| {
-        let scanning = scope.spawn(|| scan(&library));
-        let begun = Instant::now();
-        while house.items(&base).is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "nothing is read");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    scan_while(&house, &library, &base, || {
         disk.unmount();
         disk.mount_other(other.path(), &[]);
-        scanning.join().unwrap();
     });
     let places = house.places(&base);
     assert_eq!(places.len(), 12);
-    let read = places.values().filter(|(_, item)| item.is_some()).count();
-    assert!(read < 12, "all was read before the other disk came");
     for (name, (row, item)) in places {
         assert_eq!(row.generation, 1, "{name}");
         let size = wav(0, 20_000).len() as u64;
         assert!(item.is_none_or(|item| item.size == size), "{name}");
     }
+}
+
+#[test]
+fn what_a_failing_disk_did_not_give_is_read_later() {
+    let mut disk = Disk::new();
+    for n in 0..12 {
+        put(&disk.own().join(format!("{n}.wav")), &wav(n, 20_000));
+    }
+    disk.unmount();
+    disk.mount_other(&disk.own(), &["--read-rate=80k"]);
+    let house = House::new();
+    let library = house.quiet();
+    let base = library.register_root(&disk.path()).unwrap();
+    // Whoever asks it something gets an error at once: the mount stays.
+    scan_while(&house, &library, &base, || disk.die());
+    assert_eq!(house.reader().problems(0, 99).unwrap(), []);
+    assert!(library.problem_count() > 0, "people are told");
+    disk.detach();
+    disk.mount();
+    scan(&library);
+    assert_eq!(house.items(&base).len(), 12);
+    assert_eq!(house.reader().problems(0, 99).unwrap(), []);
+    assert_eq!(library.problem_count(), 0);
 }

@@ -81,13 +81,13 @@ impl Disk {
     }
 
     /// Its process is gone, and the mount is not.
-    fn die(&mut self) {
+    pub(crate) fn die(&mut self) {
         let mut server = self.server.take().unwrap();
         server.kill().unwrap();
         server.wait().unwrap();
     }
 
-    fn detach(&self) {
+    pub(crate) fn detach(&self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 
