@@ -1,7 +1,8 @@
 //! Writing what is on disk: folders and files seen, changed, gone and back. This is where a generation rises.
 //!
 //! A file is another content when its size, modification time, inode, or inode-change time is another than
-//! recorded. A file that was not there and is back with the same size and modification time is believed to be as it was.
+//! recorded; the last two count only where the file system keeps them both times: a disk may be mounted by another
+//! driver. A file that was not there and is back with the same size and modification time is believed to be as it was.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -134,6 +135,8 @@ impl Writer {
     ) -> Result<Observed> {
         let (old, new) = (&row.evidence, &seen.evidence);
         let was_here = row.is_here();
+        // Through a driver that makes up the numbers of inodes there is none, nor a time of its own.
+        let numbered = old.inode != 0 && new.inode != 0;
         if !was_here {
             self.bring_home(row.row)?;
         }
@@ -141,7 +144,7 @@ impl Writer {
             && old.size == new.size
             && old.modified == new.modified
             // What was gone may be back from a backup, or from another disk.
-            && (!was_here || old.inode == new.inode);
+            && (!was_here || !numbered || old.inode == new.inode);
         if !same_content {
             self.record_change(row, seen)?;
             return Ok(Observed::Changed(row.row));
@@ -151,7 +154,8 @@ impl Writer {
         }
         // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
         // those is for the hash to say: see `put_hash`.
-        if look == Look::Scan && (old.changed != new.changed || old.inode != new.inode) {
+        if look == Look::Scan && numbered && (old.changed != new.changed || old.inode != new.inode)
+        {
             let doubted = self.run(
                 "doubting a hash",
                 "UPDATE item SET hashed = 0 WHERE place = ?1",
