@@ -302,6 +302,7 @@ impl Looker {
     ) -> Option<Found> {
         let mut residency = Residency::Here;
         let mut link = None;
+        let mut stand_in = false;
         let kind = match &seen.entry {
             _ if seen.mount != of_folder.mount => {
                 Kind::Other("the place of another file system".to_owned())
@@ -313,6 +314,7 @@ impl Looker {
                         return None;
                     }
                     residency = Residency::OnlineOnly;
+                    stand_in = true;
                     name = plain;
                 } else if *asks {
                     (residency, *asks) = by_attributes(folder, &name);
@@ -332,6 +334,7 @@ impl Looker {
                 evidence: self.lasting(seen).into(),
                 link,
                 online_only: residency == Residency::OnlineOnly,
+                stand_in,
             },
         })
     }

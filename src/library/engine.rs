@@ -281,25 +281,28 @@ impl Engine {
         }
     }
 
-    /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read.
-    pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) {
-        if let Err(error) = self.write_residency(place, residency) {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "where the bytes of a file are was not recorded"
-            );
-        }
+    /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read. Says whether
+    /// they were online-only and have come.
+    pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) -> bool {
+        self.write_residency(place, residency)
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "where the bytes of a file are was not recorded"
+                );
+                false
+            })
     }
 
-    fn write_residency(&self, place: PlaceNo, residency: Residency) -> Result<(), CatalogError> {
+    fn write_residency(&self, place: PlaceNo, residency: Residency) -> Result<bool, CatalogError> {
         let online_only = residency == Residency::OnlineOnly;
         let reader = self.catalog.reader()?;
         let Some(row) = reader.place(place)? else {
-            return Ok(());
+            return Ok(false);
         };
         let known = row.online_only == online_only;
         if known && !(online_only && reader.items_of(place)?.is_empty()) {
-            return Ok(());
+            return Ok(false);
         }
         let kind = kind_by_name(&row.name);
         self.write(Durability::Full, |writer| {
@@ -307,7 +310,7 @@ impl Engine {
             if online_only && let Some(kind) = &kind {
                 writer.record_unread(place, kind)?;
             }
-            Ok(())
+            Ok(!online_only)
         })
     }
 

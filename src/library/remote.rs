@@ -61,6 +61,7 @@ struct Known {
     seen: Seen,
     link: Option<OsString>,
     online_only: bool,
+    stand_in: bool,
 }
 
 impl<'e> RemoteRoot<'e> {
@@ -237,6 +238,7 @@ impl RemoteFolder {
                 evidence,
                 link,
                 online_only,
+                stand_in,
             } => Ok(Known {
                 seen: Seen {
                     entry: entry_of(kind),
@@ -245,6 +247,7 @@ impl RemoteFolder {
                 },
                 link: link.map(OsString::from),
                 online_only,
+                stand_in,
             }),
         };
         if self.entries.insert(name.clone(), known).is_none() {
@@ -266,6 +269,10 @@ impl RemoteFolder {
 
     pub(super) fn is_online_only(&self, name: &OsStr) -> bool {
         matches!(self.entries.get(name), Some(Ok(known)) if known.online_only)
+    }
+
+    pub(super) fn is_stand_in(&self, name: &OsStr) -> bool {
+        matches!(self.entries.get(name), Some(Ok(known)) if known.stand_in)
     }
 
     pub(super) fn link(&self, name: &OsStr) -> io::Result<OsString> {

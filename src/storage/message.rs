@@ -140,6 +140,8 @@ pub(crate) enum FoundSeen {
         link: Option<Bytes>,
         /// Its bytes are with a cloud provider only: reading them would fetch them.
         online_only: bool,
+        /// It is another file, which stands for one of this name; its size is not that one's.
+        stand_in: bool,
     },
     /// It can't be looked at, with the system's reason.
     Failed(String),
