@@ -35,7 +35,7 @@ pub(super) struct RemoteRoot<'e> {
     /// Its storage did not answer, or is another one.
     lost: AtomicBool,
     /// That it is the source that it was when this was made.
-    stamp: Option<(SourceNo, Option<Stamp>)>,
+    stamp: Option<(SourceNo, Stamp)>,
 }
 
 impl std::fmt::Debug for RemoteRoot<'_> {
@@ -83,7 +83,7 @@ impl<'e> RemoteRoot<'e> {
     }
 
     /// What is listed is believed only while this source is where it was.
-    pub(super) fn of(mut self, source: SourceNo, stamp: Option<Stamp>) -> Self {
+    pub(super) fn of(mut self, source: SourceNo, stamp: Stamp) -> Self {
         self.stamp = Some((source, stamp));
         self
     }
@@ -92,8 +92,10 @@ impl<'e> RemoteRoot<'e> {
     fn is_itself(&self) -> bool {
         match &self.stamp {
             None => true,
-            Some((_, None)) => false,
-            Some((source, stamp)) => self.engine.sources.stamp(*source) == *stamp,
+            Some((source, stamp)) => {
+                let now = self.engine.sources.stamp_over(*source, &self.path);
+                now.as_ref() == Some(stamp)
+            }
         }
     }
 

@@ -1,13 +1,36 @@
 //! Several file systems at one path, one after the other: what is known of one has nothing to do with what is on another.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mediafs::catalog::{BaseRow, Durability, Observation, PlaceKind, PlaceNo};
-use mediafs::library::Library;
+use mediafs::library::{Library, Progress, Which};
 
 use crate::support::{House, put, scan, wav};
 use crate::untrusted::Disk;
+
+/// Another file system, mounted over one in an instant.
+struct Over(PathBuf);
+
+impl Over {
+    fn mount(what: &Path, over: &Path) -> Self {
+        let mounted = Command::new("mount")
+            .arg("--bind")
+            .args([what, over])
+            .status();
+        assert!(mounted.unwrap().success());
+        Self(over.to_owned())
+    }
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
 
 /// A file of a base that was seen, and that nobody has read yet.
 fn unread(house: &House, base: &BaseRow, name: &str) -> PlaceNo {
@@ -23,11 +46,11 @@ fn unread(house: &House, base: &BaseRow, name: &str) -> PlaceNo {
     house.places(base)[name].0.row
 }
 
-/// Scans a disk from which reading is slow; `meanwhile` happens when the first of its files was read.
+/// Scans a base on a disk from which reading is slow; `meanwhile` happens when the first of its files was read.
 fn scan_while(house: &House, library: &Library, base: &BaseRow, meanwhile: impl FnOnce()) {
     let read = || house.items(base).len();
     std::thread::scope(|scope| {
-        let scanning = scope.spawn(|| scan(library));
+        let scanning = scope.spawn(|| scan_one(library, base));
         let begun = Instant::now();
         while read() == 0 {
             assert!(begun.elapsed() < Duration::from_secs(20), "nothing is read");
@@ -37,6 +60,14 @@ fn scan_while(house: &House, library: &Library, base: &BaseRow, meanwhile: impl 
         scanning.join().unwrap();
     });
     assert!(read() < house.places(base).len(), "all was read before");
+}
+
+fn scan_one(library: &Library, base: &BaseRow) {
+    let never = AtomicBool::new(false);
+    let progress = Progress::default();
+    library
+        .scan_now(&Which::One(base.row), &progress, &never)
+        .unwrap();
 }
 
 #[test]
@@ -118,4 +149,47 @@ fn what_a_failing_disk_did_not_give_is_read_later() {
     assert_eq!(house.items(&base).len(), 12);
     assert_eq!(house.reader().problems(0, 99).unwrap(), []);
     assert_eq!(library.problem_count(), 0);
+}
+
+#[test]
+fn what_came_to_the_old_path_while_a_look_waited_is_not_taken_for_it() {
+    let (mut disk, mut elsewhere, other) = (Disk::new(), Disk::new(), Disk::new());
+    put(&disk.own().join("kit/a.wav"), &wav(1, 50));
+    for n in 0..12 {
+        put(&disk.own().join(format!("slow/{n}.wav")), &wav(n, 20_000));
+    }
+    put(&other.own().join("kit/b.wav"), &wav(2, 60));
+    disk.unmount();
+    elsewhere.unmount();
+    disk.mount_other(&disk.own(), &["--read-rate=80k"]);
+    let house = House::new();
+    let library = house.quiet();
+    let kit = library.register_root(&disk.path().join("kit")).unwrap();
+    scan_one(&library, &kit);
+    let before = house.items(&kit);
+    assert_eq!(before.len(), 1);
+    let slow = library.register_root(&disk.path().join("slow")).unwrap();
+    // The same one is there, too, and will be what is left of it.
+    elsewhere.mount_other(&disk.own(), &[]);
+    let mut over = None;
+    std::thread::scope(|scope| {
+        scan_while(&house, &library, &slow, || {
+            // One look at a source after the other: this one waits.
+            scope.spawn(|| scan_one(&library, &kit));
+            std::thread::sleep(Duration::from_millis(200));
+            over = Some(Over::mount(&other.path(), &disk.path()));
+        });
+    });
+    let places = house.places(&kit);
+    assert_eq!(places.keys().collect::<Vec<_>>(), ["a.wav"]);
+    assert!(places["a.wav"].0.is_here(), "nobody has looked for it");
+    // Where it is now it is itself.
+    scan(&library);
+    let after = house.items(&kit);
+    assert_eq!(after["a.wav"].media_id, before["a.wav"].media_id);
+    assert_eq!(after.len(), 1);
+    assert_eq!(house.items(&slow).len(), 12);
+    drop(over);
+    let moved = house.reader().base(kit.row).unwrap().unwrap();
+    assert_eq!(moved.path, elsewhere.path().join("kit"));
 }
