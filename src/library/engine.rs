@@ -262,6 +262,14 @@ impl Engine {
         }
     }
 
+    /// Whether what is at the path of a base now is that base, by the system's tables.
+    pub(super) fn is_at_its_path(&self, base: &BaseRow) -> bool {
+        match base.source {
+            Some(source) => self.sources.stamp_over(source, &base.path).is_some(),
+            None => self.untrusted_now(&base.path).is_none(),
+        }
+    }
+
     /// The root at `base`, from which to go to the file `relative`: an error where only couriers touch the folder that
     /// holds that. (Where a folder is trusted, all on the way to it may be touched.)
     pub(super) fn root_above(&self, base: &Path, relative: &Path) -> std::io::Result<LocalRoot> {

@@ -409,6 +409,31 @@ impl Sources {
         holds.then_some(stamp)
     }
 
+    /// Whether something that is known to be no part of the source is mounted where `path` is. What has not said yet what
+    /// it is may be the source.
+    pub(crate) fn is_another(self: &Arc<Self>, source: SourceNo, path: &Path) -> bool {
+        if self.stamp_over(source, path).is_some() {
+            return false;
+        }
+        let (Ok(table), Ok(classifier)) =
+            (MountTable::read(), Classifier::read(self.declared.clone()))
+        else {
+            return false;
+        };
+        let Some(entry) = table.holding(path) else {
+            return false;
+        };
+        match sort(&classifier, entry) {
+            None => false,
+            Some(SourceKind::Volume) => {
+                let known = self.known.lock();
+                let asked = known.disks.get(&MountKey::of(entry));
+                asked.and_then(Asked::disk).is_some()
+            }
+            Some(_) => true,
+        }
+    }
+
     fn stamp_now(self: &Arc<Self>, source: SourceNo) -> Option<(Stamp, MountTable)> {
         let table = MountTable::read().ok()?;
         let stamp = self.stamp_in(&table, source).or_else(|| {

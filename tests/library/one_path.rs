@@ -1,13 +1,15 @@
 //! Several file systems at one path, one after the other: what is known of one has nothing to do with what is on another.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use mediafs::catalog::{BaseRow, Durability, Observation, PlaceKind, PlaceNo};
+use mediafs::catalog::{BaseRow, Durability, ItemRow, Observation, PlaceKind, PlaceNo};
 use mediafs::library::{Library, Progress, Which};
+use mediafs::model::Availability;
 
 use crate::support::{House, put, scan, wav};
 use crate::untrusted::Disk;
@@ -192,4 +194,83 @@ fn what_came_to_the_old_path_while_a_look_waited_is_not_taken_for_it() {
     drop(over);
     let moved = house.reader().base(kit.row).unwrap().unwrap();
     assert_eq!(moved.path, elsewhere.path().join("kit"));
+}
+
+#[test]
+fn another_disk_at_the_path_of_one_that_is_away_is_another_library() {
+    let mut disk = Disk::new();
+    put(&disk.own().join("a.wav"), &wav(1, 50));
+    let house = House::new();
+    let library = house.quiet();
+    let one = library.add_root(&disk.path()).unwrap();
+    scan(&library);
+    let known = house.items(&one);
+    disk.unmount();
+    let other = tempfile::tempdir().unwrap();
+    put(&other.path().join("a.wav"), &wav(2, 60));
+    disk.mount_other(other.path(), &[]);
+    let two = library.add_root(&disk.path()).unwrap();
+    assert_ne!(two.row, one.row);
+    scan(&library);
+    let items = house.items(&two);
+    assert_eq!(items["a.wav"].size, wav(2, 60).len() as u64);
+    let ids = |items: &BTreeMap<String, ItemRow>| items["a.wav"].media_id.clone();
+    assert_eq!(ids(&house.items(&one)), ids(&known));
+    // Whichever is there is the one that is meant.
+    assert_eq!(library.add_root(&disk.path()).unwrap().row, two.row);
+    assert_eq!(library.base_at(&disk.path()).unwrap(), Some(two));
+    disk.unmount();
+    disk.mount();
+    assert_eq!(library.add_root(&disk.path()).unwrap().row, one.row);
+    let at = library.base_at(&disk.path()).unwrap().unwrap();
+    assert_eq!(at.row, one.row);
+}
+
+#[test]
+fn a_library_whose_disk_is_in_a_case_of_its_own_now_keeps_its_items() {
+    let mut disk = Disk::new();
+    let over_files = ["-o", "nonempty"];
+    disk.unmount();
+    let put_both = |name: &str, bytes: &[u8]| {
+        for folder in [disk.path(), disk.own()] {
+            put(&folder.join(name), bytes);
+            let file = std::fs::File::options().write(true).open(folder.join(name));
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000);
+            file.unwrap().set_modified(time).unwrap();
+        }
+    };
+    for n in 0..6 {
+        put_both(&format!("kit/{n}.wav"), &wav(n, 50));
+    }
+    let house = House::new();
+    let library = house.quiet();
+    let base = library.add_root(&disk.path()).unwrap();
+    scan(&library);
+    let known = house.items(&base);
+    assert_eq!((base.source, known.len()), (None, 6));
+    // What is something else is another library.
+    let other = tempfile::tempdir().unwrap();
+    put(&other.path().join("kit/1.wav"), &wav(2, 70));
+    disk.mount_other(other.path(), &over_files);
+    scan(&library);
+    assert!(library.problem_at(&base.path).is_some());
+    let another = library.add_root(&disk.path()).unwrap();
+    assert_ne!(another.row, base.row);
+    library.forget_root(&another).unwrap();
+    disk.unmount();
+    disk.mount_other(&disk.own(), &over_files);
+    let same = library.add_root(&disk.path()).unwrap();
+    assert_eq!(same.row, base.row);
+    assert!(same.source.is_some());
+    scan(&library);
+    assert_eq!(library.problem_at(&base.path), None);
+    let now = house.items(&base);
+    assert_eq!(now.len(), 6);
+    for (path, item) in known {
+        let now = &now[&path];
+        assert_eq!((&now.media_id, now.generation), (&item.media_id, 1));
+        assert_eq!(now.availability, Availability::ExternalOnline);
+    }
+    disk.unmount();
+    std::fs::remove_dir_all(disk.path().join("kit")).unwrap();
 }
