@@ -16,6 +16,7 @@ use mediafs_platform::volume::{
 };
 use parking_lot::Mutex;
 
+use super::clouds;
 use super::matching::{mount_of, recorded};
 use super::mount_key::MountKey;
 use crate::catalog::{Catalog, CatalogError, Durability, Nanoseconds, SourceRow};
@@ -288,9 +289,12 @@ impl Sources {
         }
         for row in &rows {
             let entry = match row.kind {
-                SourceKind::Cloud => table.holding(&row.path),
+                SourceKind::Cloud => clouds::mount_of(row, table),
                 _ => mount_of(row, &found),
             };
+            if let Some(entry) = entry.filter(|_| row.kind == SourceKind::Cloud) {
+                self.note_mount(row, entry, &classifier)?;
+            }
             self.found(row, entry)?;
         }
         Ok(())
