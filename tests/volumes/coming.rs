@@ -424,6 +424,34 @@ fn unplugged_during_a_scan_nothing_is_lost_and_the_rest_is_found_later() {
 }
 
 #[test]
+fn what_a_failing_disk_did_not_give_is_read_when_it_is_well() {
+    const COUNT: u32 = 20;
+    let home = Home::new();
+    let mut red = Volume::on_failing_disk(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    fill(&at, COUNT, 500);
+    red.detach();
+    red.mount_with(&at, &["ro"]);
+    // Its folders are known to the system, and its files are not.
+    let listed = Command::new("ls").arg("-lR").arg(&at).output().unwrap();
+    assert!(listed.status.success());
+    let failing = red.fail();
+    let mounted = mount(&home, &at);
+    wait_until(DONE, "each file to be asked for", || {
+        red.hits(failing) >= u64::from(COUNT)
+    });
+    home.run(["scan"]);
+    assert_eq!(home.items().len(), 0);
+    red.heal();
+    home.run(["scan"]);
+    home.wait_for_items(COUNT as usize);
+    let one = home.item("Samples/1.wav");
+    assert_eq!(copied(&home, &one).unwrap(), wav(501, 1));
+    mounted.stop();
+}
+
+#[test]
 fn a_copy_under_way_fails_when_the_volume_goes() {
     let home = Home::new();
     let mut red = Volume::on_failing_disk(Kind::Ext4);
