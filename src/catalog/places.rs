@@ -1,7 +1,8 @@
 //! Writing what is on disk: folders and files seen, changed, gone and back. This is where a generation rises.
 //!
 //! A file is another content when its size, modification time, inode, or inode-change time is another than
-//! recorded. A file that was not there and is back with the same size and modification time is believed to be as it was.
+//! recorded; the last two count only where the file system keeps them both times: a disk may be mounted by another
+//! driver. A file that was not there and is back with the same size and modification time is believed to be as it was.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -125,6 +126,30 @@ impl Writer {
         Ok(Observed::New(place))
     }
 
+    /// As [`Writer::observe`], where not the file was seen but one that stands for it while its bytes are with a cloud
+    /// provider only: of a file that is known nothing has changed, if that says so. Of one that is not known, or is
+    /// another content now, the size is not known; what is recorded is that of what stands for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn observe_stand_in(
+        &mut self,
+        folder: FolderNo,
+        name: &OsStr,
+        seen: &Observation,
+    ) -> Result<Observed> {
+        match self.reader().place_named(folder, name)? {
+            Some(row) if row.is_stood_for_by(&seen.evidence) => {
+                let known = Observation {
+                    kind: PlaceKind::File,
+                    evidence: row.evidence,
+                };
+                self.see(&row, &known, Look::Scan)
+            }
+            _ => self.observe(folder, name, seen),
+        }
+    }
+
     /// Compares what is seen at a known place with what is recorded, and records it.
     pub(super) fn see(
         &mut self,
@@ -134,14 +159,19 @@ impl Writer {
     ) -> Result<Observed> {
         let (old, new) = (&row.evidence, &seen.evidence);
         let was_here = row.is_here();
+        // Through a driver that makes up the numbers of inodes there is none, nor a time of its own. And whatever a
+        // cloud provider has brought is a new file.
+        let numbered = old.inode != 0 && new.inode != 0 && !row.online_only;
+        let same_time = old.modified == new.modified
+            || (row.online_only && same_second(old.modified, new.modified));
         if !was_here {
             self.bring_home(row.row)?;
         }
         let same_content = row.kind == seen.kind
             && old.size == new.size
-            && old.modified == new.modified
+            && same_time
             // What was gone may be back from a backup, or from another disk.
-            && (!was_here || old.inode == new.inode);
+            && (!was_here || !numbered || old.inode == new.inode);
         if !same_content {
             self.record_change(row, seen)?;
             return Ok(Observed::Changed(row.row));
@@ -151,7 +181,8 @@ impl Writer {
         }
         // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
         // those is for the hash to say: see `put_hash`.
-        if look == Look::Scan && (old.changed != new.changed || old.inode != new.inode) {
+        if look == Look::Scan && numbered && (old.changed != new.changed || old.inode != new.inode)
+        {
             let doubted = self.run(
                 "doubting a hash",
                 "UPDATE item SET hashed = 0 WHERE place = ?1",
@@ -451,6 +482,21 @@ impl Writer {
         )?;
         Ok(found.unwrap_or(0))
     }
+}
+
+impl PlaceRow {
+    /// Whether a file that stands for one of this name, whose bytes are with a cloud provider only, stands for this
+    /// content. Clients give it the time of the content, in whole seconds.
+    #[must_use]
+    pub fn is_stood_for_by(&self, seen: &Evidence) -> bool {
+        self.kind == PlaceKind::File && same_second(self.evidence.modified, seen.modified)
+    }
+}
+
+/// Cloud providers keep times in whole seconds.
+fn same_second(one: Nanoseconds, other: Nanoseconds) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    one.0.div_euclid(SECOND) == other.0.div_euclid(SECOND)
 }
 
 /// What `place.link` keeps.

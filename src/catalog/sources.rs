@@ -394,6 +394,20 @@ impl Writer {
         self.known_source(number)
     }
 
+    /// A source is known by this from now on.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn identify_source(&mut self, source: SourceNo, identity: &str) -> Result<()> {
+        self.run(
+            "recording what a source is",
+            "UPDATE source SET identity = ?2 WHERE number = ?1",
+            (source.0, identity),
+        )?;
+        self.durable = true;
+        Ok(())
+    }
+
     /// A source was seen: its root is at `path`. Bases on it follow.
     ///
     /// # Errors

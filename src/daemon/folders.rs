@@ -87,6 +87,15 @@ pub(super) fn register(
     if known.iter().any(|(_, base)| is_away(library, base)) {
         outside.sources.wait_for_disks(until);
     }
+    // Where another disk hangs at its path, that may be a library, too.
+    known.retain(|(sort, base)| {
+        let another = |source| outside.sources.is_another(source, &base.path);
+        let is_another = is_away(library, base) && base.source.is_some_and(another);
+        if is_another {
+            waiting.push(begin(library, *sort, &base.path));
+        }
+        !is_another
+    });
     warnings.extend(
         known
             .iter()

@@ -43,11 +43,13 @@ pub fn take_in(
         return Ok(false);
     }
     // What was online only was never read.
-    let record = known.is_none().then(|| {
-        let record = read_facts(&mut file, row.name.as_encoded_bytes());
+    let record = if known.is_none() {
+        let record = read_facts(&mut file, row.name.as_encoded_bytes()).ok();
         let _ = file.seek(SeekFrom::Start(0));
         record
-    });
+    } else {
+        None
+    };
     let read = match &record {
         Some(ProbeRecord::Media { format, .. }) => Some(format.clone()),
         _ => None,

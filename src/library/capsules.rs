@@ -72,7 +72,7 @@ fn read_again(engine: &Engine, place: &PlaceRow) -> Result<Option<Option<Capsule
 
 fn capsule_of(file: &mut File, name: &[u8]) -> Option<Option<Capsule>> {
     use std::io::{Seek, SeekFrom};
-    match read_facts(file, name) {
+    match read_facts(file, name).ok()? {
         ProbeRecord::Media {
             capsule: Some(capsule),
             ..

@@ -72,16 +72,15 @@ impl Sweep<'_> {
                 _ => {
                     let row = places.remove(&name);
                     self.progress.add_seen(1);
-                    if let Some(row) = &row {
-                        self.note_residency(row.row, handle, &name);
-                    }
                     if let (Some(row), Some(seen)) = (&row, &seen) {
                         let same_bytes = row.evidence.size == seen.evidence.size
                             && row.evidence.modified == seen.evidence.modified;
                         if same_bytes {
                             self.engine.met(row.evidence.device, device);
                         }
-                        if as_it_was(row, seen) {
+                        let stand_in = handle.is_stand_in(&name);
+                        if as_it_was(row, seen, stand_in) {
+                            self.note_residency(row.row, handle, &name);
                             continue;
                         }
                     }
@@ -217,7 +216,14 @@ impl Sweep<'_> {
                 match kind {
                     Ok((kind, evidence)) => {
                         let seen = Observation { kind, evidence };
-                        observed.push((name.clone(), writer.observe(folder, name, &seen)?));
+                        observed.push((
+                            name.clone(),
+                            if handle.is_stand_in(name) {
+                                writer.observe_stand_in(folder, name, &seen)?
+                            } else {
+                                writer.observe(folder, name, &seen)?
+                            },
+                        ));
                     }
                     Err(reason) => {
                         engine.problems.put(&absolute, name, reason);
@@ -239,23 +245,28 @@ impl Sweep<'_> {
             | Observed::Changed(place)
             | Observed::Unchanged(place)
             | Observed::Returned(place)) = what;
-            self.note_residency(place, handle, &name);
+            // Only now: what is seen of a file that was online-only is judged by that.
+            let has_come = self.note_residency(place, handle, &name);
             match what {
                 Observed::New(place) => self.appeared.push(place),
                 Observed::Changed(place) => self.changed.push(place),
+                Observed::Unchanged(place) | Observed::Returned(place) if has_come => {
+                    self.changed.push(place);
+                }
                 Observed::Unchanged(_) | Observed::Returned(_) => {}
             }
         }
         Ok(())
     }
 
-    fn note_residency(&self, place: PlaceNo, handle: &Folder, name: &OsStr) {
+    /// Says whether its bytes were online-only and are here now.
+    fn note_residency(&self, place: PlaceNo, handle: &Folder, name: &OsStr) -> bool {
         let residency = if handle.is_online_only(name) {
             Residency::OnlineOnly
         } else {
             Residency::Here
         };
-        self.engine.record_residency(place, residency);
+        self.engine.record_residency(place, residency)
     }
 
     /// Whether the folder has this path still. Asked under the writer's lock: the watcher may have moved it since it
@@ -294,13 +305,18 @@ impl Sweep<'_> {
     }
 }
 
-/// Whether a look at the disk says what the catalog says.
-fn as_it_was(row: &PlaceRow, seen: &Seen) -> bool {
+/// Whether a look at the disk, at the file or at what stands for it, says what the catalog says.
+fn as_it_was(row: &PlaceRow, seen: &Seen, stand_in: bool) -> bool {
     let same_kind = matches!(
         (&row.kind, &seen.entry),
         (PlaceKind::File, Entry::File) | (PlaceKind::Link(_), Entry::Link)
     );
-    row.is_here() && same_kind && row.evidence == seen.evidence
+    let same_content = if stand_in {
+        row.is_stood_for_by(&seen.evidence)
+    } else {
+        row.evidence == seen.evidence
+    };
+    row.is_here() && same_kind && same_content
 }
 
 /// Whether a name that had a file has another one now.

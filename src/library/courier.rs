@@ -22,7 +22,7 @@ use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, V
 
 use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
 use super::file_system::FileSystems;
-use super::probing::read_facts;
+use super::probing::{is_of_storage, read_facts};
 use super::residency::{Residency, by_attributes, stands_for};
 use super::wire_facts;
 
@@ -72,7 +72,7 @@ impl Work for Looker {
             Question::Look(file) => {
                 let opened = self.open(&PathBuf::from(file), false);
                 tell(
-                    opened.map_or_else(|no| no, |(_, seen)| Reply::Seen(seen.into())),
+                    opened.map_or_else(Reply::from, |(_, seen)| Reply::Seen(seen.into())),
                     &[],
                 );
             }
@@ -105,28 +105,25 @@ impl Looker {
         self.file_systems.of(seen).lasting(&seen.evidence)
     }
 
-    fn evidence_of(&self, file: &File) -> Result<Evidence, Reply> {
-        let seen = super::disk::seen_in(file).map_err(failed)?;
+    fn evidence_of(&self, file: &File) -> io::Result<Evidence> {
+        let seen = super::disk::seen_in(file)?;
         Ok(self.lasting(&seen))
     }
 
     /// Opens a file to read it; unless that would fetch it from somewhere, or if it may.
-    fn open(&self, path: &Path, fetch: bool) -> Result<(File, Evidence), Reply> {
+    fn open(&self, path: &Path, fetch: bool) -> Result<(File, Evidence), No> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Reply::Failed("not a file".to_owned()));
+            return Err(No::Told(Reply::Failed("not a file".to_owned())));
         };
-        let folder = LocalRoot::open(parent)
-            .map_err(failed)?
-            .folder(Path::new(""))
-            .map_err(no_folder)?;
-        let of_folder = folder.seen().map_err(failed)?;
+        let folder = LocalRoot::open(parent)?.folder(Path::new(""))?;
+        let of_folder = folder.seen()?;
         if !fetch
             && self.file_systems.of(&of_folder).has_attributes
             && by_attributes(&folder, name).0 == Residency::OnlineOnly
         {
-            return Err(Reply::OnlineOnly);
+            return Err(No::Told(Reply::OnlineOnly));
         }
-        let (file, _) = folder.file(name).map_err(failed)?;
+        let (file, _) = folder.file(name)?;
         let evidence = self.evidence_of(&file)?;
         Ok((file, evidence))
     }
@@ -168,7 +165,7 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file)? != evidence {
+        if self.evidence_of(&file).map_err(failed)? != evidence {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
@@ -187,13 +184,14 @@ impl Looker {
     fn probe(&self, path: &Path) -> Reply {
         let (mut file, evidence) = match self.open(path, false) {
             Ok(opened) => opened,
-            Err(no) => return no,
+            Err(no) => return no.into(),
         };
         let name = path.file_name().unwrap_or_default();
         let verdict = match read_facts(&mut file, name.as_bytes()) {
-            ProbeRecord::Media { .. } => Verdict::Media,
-            ProbeRecord::NotMedia => Verdict::NotMedia,
-            ProbeRecord::Problem(reason) => Verdict::Problem(reason),
+            Ok(ProbeRecord::Media { .. }) => Verdict::Media,
+            Ok(ProbeRecord::NotMedia) => Verdict::NotMedia,
+            Ok(ProbeRecord::Problem(reason)) => Verdict::Problem(reason),
+            Err(error) => return failed(error),
         };
         Reply::Probed {
             evidence: evidence.into(),
@@ -204,14 +202,17 @@ impl Looker {
     fn facts(&self, path: &Path, tell: Tell<'_>) {
         let (mut file, evidence) = match self.open(path, false) {
             Ok(opened) => opened,
-            Err(no) => return tell(no, &[]),
+            Err(no) => return tell(no.of_reading(), &[]),
         };
         let name = path.file_name().unwrap_or_default();
-        let record = read_facts(&mut file, name.as_bytes());
+        let record = match read_facts(&mut file, name.as_bytes()) {
+            Ok(record) => record,
+            Err(error) => return tell(No::from(error).of_reading(), &[]),
+        };
         match self.evidence_of(&file) {
             Ok(after) if after == evidence => {}
             Ok(_) => return tell(Reply::Changed, &[]),
-            Err(no) => return tell(no, &[]),
+            Err(error) => return tell(No::from(error).of_reading(), &[]),
         }
         let (facts, capsule) = wire_facts::encode(record);
         if let Some(capsule) = &capsule {
@@ -301,6 +302,7 @@ impl Looker {
     ) -> Option<Found> {
         let mut residency = Residency::Here;
         let mut link = None;
+        let mut stand_in = false;
         let kind = match &seen.entry {
             _ if seen.mount != of_folder.mount => {
                 Kind::Other("the place of another file system".to_owned())
@@ -312,6 +314,7 @@ impl Looker {
                         return None;
                     }
                     residency = Residency::OnlineOnly;
+                    stand_in = true;
                     name = plain;
                 } else if *asks {
                     (residency, *asks) = by_attributes(folder, &name);
@@ -331,8 +334,51 @@ impl Looker {
                 evidence: self.lasting(seen).into(),
                 link,
                 online_only: residency == Residency::OnlineOnly,
+                stand_in,
             },
         })
+    }
+}
+
+/// Why a file is not opened or read.
+enum No {
+    /// The disk's own word.
+    Disk(io::Error),
+    /// This is to be told.
+    Told(Reply),
+}
+
+impl No {
+    /// What is told where a file was to be read for its facts: that its storage failed is nothing of those.
+    fn of_reading(self) -> Reply {
+        match self {
+            Self::Disk(error) if is_of_storage(&error) => Reply::NotRead(error.to_string()),
+            other => other.into(),
+        }
+    }
+}
+
+impl From<No> for Reply {
+    fn from(no: No) -> Self {
+        match no {
+            No::Disk(error) => failed(error),
+            No::Told(reply) => reply,
+        }
+    }
+}
+
+impl From<io::Error> for No {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<NoFolder> for No {
+    fn from(reason: NoFolder) -> Self {
+        match reason {
+            NoFolder::Failed(error) => Self::Disk(error),
+            other => Self::Told(no_folder(other)),
+        }
     }
 }
 

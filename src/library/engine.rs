@@ -249,6 +249,27 @@ impl Engine {
         self.judge.untrusted(path).map(|untrusted| untrusted.source)
     }
 
+    /// Whose courier reads the files in `folder` (absolute), which is in this base; `None` where they are read here. A
+    /// base on a source is its courier's, whatever is mounted at its path now.
+    pub(super) fn reader_of(
+        &self,
+        base: &BaseRow,
+        folder: &Path,
+    ) -> Result<Option<SourceKey>, CatalogError> {
+        match base.source {
+            Some(source) => self.source_key(source),
+            None => Ok(self.source(folder)),
+        }
+    }
+
+    /// Whether what is at the path of a base now is that base, by the system's tables.
+    pub(super) fn is_at_its_path(&self, base: &BaseRow) -> bool {
+        match base.source {
+            Some(source) => self.sources.stamp_over(source, &base.path).is_some(),
+            None => self.untrusted_now(&base.path).is_none(),
+        }
+    }
+
     /// The root at `base`, from which to go to the file `relative`: an error where only couriers touch the folder that
     /// holds that. (Where a folder is trusted, all on the way to it may be touched.)
     pub(super) fn root_above(&self, base: &Path, relative: &Path) -> std::io::Result<LocalRoot> {
@@ -268,25 +289,28 @@ impl Engine {
         }
     }
 
-    /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read.
-    pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) {
-        if let Err(error) = self.write_residency(place, residency) {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "where the bytes of a file are was not recorded"
-            );
-        }
+    /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read. Says whether
+    /// they were online-only and have come.
+    pub(super) fn record_residency(&self, place: PlaceNo, residency: Residency) -> bool {
+        self.write_residency(place, residency)
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "where the bytes of a file are was not recorded"
+                );
+                false
+            })
     }
 
-    fn write_residency(&self, place: PlaceNo, residency: Residency) -> Result<(), CatalogError> {
+    fn write_residency(&self, place: PlaceNo, residency: Residency) -> Result<bool, CatalogError> {
         let online_only = residency == Residency::OnlineOnly;
         let reader = self.catalog.reader()?;
         let Some(row) = reader.place(place)? else {
-            return Ok(());
+            return Ok(false);
         };
         let known = row.online_only == online_only;
         if known && !(online_only && reader.items_of(place)?.is_empty()) {
-            return Ok(());
+            return Ok(false);
         }
         let kind = kind_by_name(&row.name);
         self.write(Durability::Full, |writer| {
@@ -294,7 +318,7 @@ impl Engine {
             if online_only && let Some(kind) = &kind {
                 writer.record_unread(place, kind)?;
             }
-            Ok(())
+            Ok(!online_only)
         })
     }
 

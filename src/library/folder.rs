@@ -112,6 +112,14 @@ impl Folder {
         }
     }
 
+    /// Whether `name` is not there itself, but a file that stands for it while it is online-only.
+    pub(super) fn is_stand_in(&self, name: &OsStr) -> bool {
+        match self {
+            Self::Here(_) => false,
+            Self::There(folder) => folder.is_stand_in(name),
+        }
+    }
+
     /// Where the link `name` points, as written.
     pub(super) fn link(&self, name: &OsStr) -> io::Result<OsString> {
         match self {

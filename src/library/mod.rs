@@ -34,6 +34,8 @@ mod identity;
 #[cfg(target_os = "linux")]
 mod import;
 #[cfg(target_os = "linux")]
+mod moved_disk;
+#[cfg(target_os = "linux")]
 mod owner;
 #[cfg(target_os = "linux")]
 mod pace;

@@ -3,8 +3,9 @@
 //! A file is opened beneath its base's root, must be what the catalog saw (size, times, inode) before and after it is
 //! read, and is recorded for that generation only. On storage that is not trusted the source's courier reads it: a file
 //! over which that breaks down twice, the second time while nothing else is read, has a problem; one whose storage does
-//! not answer is left for the next scan.
+//! not answer, or fails, is left for the next scan: only what was read says something of the content.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::catalog::{
     BaseRow, CatalogError, Durability, Evidence, Nanoseconds, Observation, PlaceKind, PlaceNo,
     ProbeRecord,
 };
-use crate::storage::{CourierError, SourceKey};
+use crate::model::SourceNo;
+use crate::storage::{CourierError, SourceKey, Stamp};
 
 use super::disk::{evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
@@ -34,6 +36,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const FINGERPRINT_PART: u64 = 64 * 1024;
 /// How often a file that changes while it is read is tried again at once; after that its next event counts.
 const TRIES: usize = 3;
+
+/// After so many files in a row over which their storage failed, it is the storage and not the files.
+const MOST_UNREADABLE: usize = 1000;
 
 /// What reading one file gave.
 pub(super) struct Probed {
@@ -76,13 +81,16 @@ fn pass(
     let next = AtomicUsize::new(0);
     let lost = AtomicBool::new(false);
     let again = Mutex::new(Vec::new());
+    let stamps = Mutex::new(Stamps::new());
+    let unreadable = AtomicUsize::new(0);
     let stop =
         || cancel.load(Ordering::Relaxed) || engine.stopping() || lost.load(Ordering::Relaxed);
     let (sender, receiver) = bounded(BATCH);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let sender = sender.clone();
-            let (next, lost, again) = (&next, &lost, &again);
+            let (next, lost, again, stamps) = (&next, &lost, &again, &stamps);
+            let unreadable = &unreadable;
             scope.spawn(move || {
                 if background {
                     lower_priority();
@@ -91,17 +99,27 @@ fn pass(
                     if stop() {
                         return;
                     }
-                    let result = match probe_place(engine, *place, threads == 0, cancel) {
+                    let result = match probe_place(engine, *place, stamps, threads == 0, cancel) {
                         Ok(Probing::Nothing) => continue,
                         Ok(Probing::Again) => {
                             again.lock().push(*place);
+                            continue;
+                        }
+                        Ok(Probing::Unreadable) => {
+                            progress.add_failed();
+                            if unreadable.fetch_add(1, Ordering::Relaxed) >= MOST_UNREADABLE {
+                                lost.store(true, Ordering::Relaxed);
+                            }
                             continue;
                         }
                         Ok(Probing::Lost) => {
                             lost.store(true, Ordering::Relaxed);
                             return;
                         }
-                        Ok(Probing::Read(probed)) => Ok(*probed),
+                        Ok(Probing::Read(probed)) => {
+                            unreadable.store(0, Ordering::Relaxed);
+                            Ok(*probed)
+                        }
                         Err(error) => Err(error),
                     };
                     if sender.send(result).is_err() {
@@ -205,6 +223,8 @@ enum Probing {
     Read(Box<Probed>),
     /// Its courier ended over it, or over another one.
     Again,
+    /// Its storage failed over it.
+    Unreadable,
     /// Its storage does not answer.
     Lost,
 }
@@ -217,15 +237,22 @@ enum Try {
     Changed,
     /// The sweep that is due finds out what became of it.
     Nothing,
+    /// Its storage failed over it, for this reason.
+    Unreadable(String),
     /// See [`Probing`].
     Again,
     Lost,
 }
 
-/// Reads what is at a place.
+/// Where the sources were when the first of their files was read; `None` of one that was not there.
+type Stamps = HashMap<SourceNo, Option<Stamp>>;
+
+/// Reads what is at a place. A file of a source counts only while that is where it was: what else is mounted at its path,
+/// or lies in the empty mount point, has nothing to do with the place.
 fn probe_place(
     engine: &Engine,
     place: PlaceNo,
+    stamps: &Mutex<Stamps>,
     alone: bool,
     cancel: &AtomicBool,
 ) -> Result<Probing, CatalogError> {
@@ -245,17 +272,45 @@ fn probe_place(
         };
         drop(reader);
         let path = base.path.join(&relative);
-        let tried = match engine.source(path.parent().unwrap_or(&path)) {
+        let stamp = base.source.map(|source| {
+            let mut stamps = stamps.lock();
+            let stamp = stamps
+                .entry(source)
+                .or_insert_with(|| engine.sources.stamp(source));
+            (source, stamp.clone())
+        });
+        if matches!(stamp, Some((_, None))) {
+            return Ok(Probing::Nothing);
+        }
+        let source = engine.reader_of(&base, path.parent().unwrap_or(&path))?;
+        let there = source.is_some();
+        let tried = match source {
             None => read_here(engine, &base, &relative, row.name.as_encoded_bytes()),
             Some(source) if engine.residency(place) == Residency::Here => {
                 read_there(engine, &source, &path, place, alone, cancel)
             }
             Some(_) => Try::Nothing,
         };
+        if let Some((source, stamp)) = &stamp
+            && engine.sources.stamp_over(*source, &path) != *stamp
+        {
+            // It may be there still, with another one over some of it.
+            let covered = engine.sources.stamp(*source) == *stamp;
+            return Ok(if covered {
+                Probing::Nothing
+            } else {
+                Probing::Lost
+            });
+        }
         let (evidence, record) = match tried {
             Try::Read(evidence, record) => (evidence, *record),
             Try::Changed => continue,
             Try::Nothing => return Ok(Probing::Nothing),
+            Try::Unreadable(why) => {
+                let folder = path.parent().unwrap_or(&path);
+                engine.problems.put(folder, &row.name, why);
+                return Ok(Probing::Unreadable);
+            }
             Try::Again => return Ok(Probing::Again),
             Try::Lost => return Ok(Probing::Lost),
         };
@@ -270,7 +325,7 @@ fn probe_place(
         }
         // It is another one than the catalog saw: say so, then read that.
         engine.write(Durability::Normal, |writer| {
-            let now = if engine.untrusted_file(&path).is_some() {
+            let now = if there {
                 Some(evidence)
             } else {
                 let root = engine.root_above(&base.path, &relative);
@@ -299,9 +354,13 @@ fn read_here(engine: &Engine, base: &BaseRow, relative: &Path, name: &[u8]) -> T
     let (mut file, evidence) = match opened {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Try::Nothing,
+        Err(error) if is_of_storage(&error) => return Try::Unreadable(error.to_string()),
         Err(error) => return cannot_open(&error),
     };
-    let record = read_facts(&mut file, name);
+    let record = match read_facts(&mut file, name) {
+        Ok(record) => record,
+        Err(error) => return Try::Unreadable(error.to_string()),
+    };
     match evidence_of(&file) {
         Ok(after) if after == evidence => Try::Read(evidence, Box::new(record)),
         _ => Try::Changed,
@@ -324,6 +383,7 @@ fn read_there(
             engine.record_residency(place, Residency::OnlineOnly);
             Try::Nothing
         }
+        Ok(Facts::NotRead(why)) => Try::Unreadable(why),
         Ok(Facts::Failed(why)) => cannot_open(&io::Error::other(why)),
         Err(CourierError::TooLong) => {
             cannot("it took too long to read, so it was given up".to_owned())
@@ -355,10 +415,39 @@ const NO_EVIDENCE: Evidence = Evidence {
     permissions: 0,
 };
 
+/// Whether an error says that storage failed or has gone, and so nothing of what is in the file.
+pub(super) fn is_of_storage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::IO
+                | Errno::NODEV
+                | Errno::NXIO
+                | Errno::NOMEDIUM
+                | Errno::STALE
+                | Errno::REMOTEIO
+                | Errno::TIMEDOUT
+                | Errno::NOTCONN
+                | Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::CONNREFUSED
+                | Errno::SHUTDOWN
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+        )
+    )
+}
+
 /// What the open file is, as the catalog takes it.
-pub(super) fn read_facts(file: &mut File, name: &[u8]) -> ProbeRecord {
+///
+/// # Errors
+/// Where its storage failed: nothing is known of its content then.
+pub(super) fn read_facts(file: &mut File, name: &[u8]) -> io::Result<ProbeRecord> {
     let probed = facts(file, name).and_then(|probe| Ok((probe, fingerprint(file)?)));
-    match probed {
+    Ok(match probed {
         Ok((probe, fingerprint)) => ProbeRecord::Media {
             kind: probe.kind,
             format: probe.format,
@@ -369,8 +458,9 @@ pub(super) fn read_facts(file: &mut File, name: &[u8]) -> ProbeRecord {
         },
         Err(ProbeError::NotMedia) => ProbeRecord::NotMedia,
         Err(damaged @ ProbeError::Damaged { .. }) => ProbeRecord::Problem(damaged.to_string()),
+        Err(ProbeError::Io(error)) if is_of_storage(&error) => return Err(error),
         Err(ProbeError::Io(error)) => ProbeRecord::Problem(format!("reading failed: {error}")),
-    }
+    })
 }
 
 fn facts(file: &mut File, name: &[u8]) -> Result<Probe, ProbeError> {
@@ -393,4 +483,22 @@ pub(super) fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
         hasher.update(&part);
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_storage_are_told_from_those_of_files() {
+        for of_storage in [Errno::IO, Errno::NODEV, Errno::STALE, Errno::NOTCONN] {
+            assert!(is_of_storage(&of_storage.into()), "{of_storage}");
+        }
+        for of_file in [Errno::ACCESS, Errno::INVAL, Errno::LOOP] {
+            assert!(!is_of_storage(&of_file.into()), "{of_file}");
+        }
+        assert!(!is_of_storage(&io::ErrorKind::UnexpectedEof.into()));
+    }
 }

@@ -42,7 +42,7 @@ pub(super) struct RemoteRoot<'e> {
     /// Its storage did not answer, or is another one.
     lost: AtomicBool,
     /// That it is the source that it was when this was made.
-    stamp: Option<(SourceNo, Option<Stamp>)>,
+    stamp: Option<(SourceNo, Stamp)>,
 }
 
 impl std::fmt::Debug for RemoteRoot<'_> {
@@ -68,6 +68,7 @@ struct Known {
     seen: Seen,
     link: Option<OsString>,
     online_only: bool,
+    stand_in: bool,
 }
 
 impl<'e> RemoteRoot<'e> {
@@ -89,7 +90,7 @@ impl<'e> RemoteRoot<'e> {
     }
 
     /// What is listed is believed only while this source is where it was.
-    pub(super) fn of(mut self, source: SourceNo, stamp: Option<Stamp>) -> Self {
+    pub(super) fn of(mut self, source: SourceNo, stamp: Stamp) -> Self {
         self.stamp = Some((source, stamp));
         self
     }
@@ -98,8 +99,10 @@ impl<'e> RemoteRoot<'e> {
     fn is_itself(&self) -> bool {
         match &self.stamp {
             None => true,
-            Some((_, None)) => false,
-            Some((source, stamp)) => self.engine.sources.stamp(*source) == *stamp,
+            Some((source, stamp)) => {
+                let now = self.engine.sources.stamp_over(*source, &self.path);
+                now.as_ref() == Some(stamp)
+            }
         }
     }
 
@@ -279,6 +282,7 @@ impl RemoteFolder {
                 evidence,
                 link,
                 online_only,
+                stand_in,
             } => Ok(Known {
                 seen: Seen {
                     entry: entry_of(kind),
@@ -289,6 +293,7 @@ impl RemoteFolder {
                     .map(OsString::from)
                     .filter(|link| link.len() <= LONGEST_LINK),
                 online_only,
+                stand_in,
             }),
         };
         if self.entries.insert(name.clone(), known).is_none() {
@@ -310,6 +315,10 @@ impl RemoteFolder {
 
     pub(super) fn is_online_only(&self, name: &OsStr) -> bool {
         matches!(self.entries.get(name), Some(Ok(known)) if known.online_only)
+    }
+
+    pub(super) fn is_stand_in(&self, name: &OsStr) -> bool {
+        matches!(self.entries.get(name), Some(Ok(known)) if known.stand_in)
     }
 
     pub(super) fn link(&self, name: &OsStr) -> io::Result<OsString> {
@@ -348,6 +357,8 @@ pub(super) enum Facts {
     OnlineOnly,
     /// There is nothing of that name.
     NotFound,
+    /// Its storage failed over it, with the reason: nothing is known of what is in it.
+    NotRead(String),
     /// It can't be read, with the reason.
     Failed(String),
 }
@@ -399,6 +410,7 @@ pub(super) fn facts(
                 Reply::Changed => Facts::Changed,
                 Reply::OnlineOnly => Facts::OnlineOnly,
                 Reply::NotFound => Facts::NotFound,
+                Reply::NotRead(why) | Reply::Unreachable(why) => Facts::NotRead(why),
                 Reply::Failed(why) => Facts::Failed(why),
                 _ => Facts::Failed(ODD.to_owned()),
             });

@@ -2,10 +2,12 @@
 //!
 //! Two signs are known on Linux. Clients of Nextcloud and ownCloud keep a file of one byte, the name lengthened by their
 //! suffix, in the place of one that is online-only; it is listed under the name without the suffix, as that is the file's
-//! name before it was made online-only and after it is fetched: so the item stays the same. (Where both are there, the
-//! file counts, and the other one is passed over.) And openVFS, of ownCloud and OpenCloud, marks files by extended attributes:
-//! `user.openvfs.state` in words, or the state within the MessagePack of `user.openvfs.data`. Fewer blocks than
-//! bytes are no sign: compressed files have that, too.
+//! name before it was made online-only and after it is fetched: so the item stays the same, with all that is known of
+//! it, as long as what stands for it has the time of its content. The size of an item that was never here is not known:
+//! it is shown with that of what stands for it. (Where both are there, the file counts, and the other one is passed
+//! over.) And openVFS, of ownCloud and OpenCloud, marks files by extended attributes: `user.openvfs.state` in words, or
+//! the state within the MessagePack of `user.openvfs.data`. Fewer blocks than bytes are no sign: compressed files have
+//! that, too.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

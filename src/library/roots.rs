@@ -14,6 +14,7 @@ use crate::storage::{CourierError, Kind, Question, Reply, SourceKey};
 
 use super::engine::Engine;
 use super::error::LibraryError;
+use super::moved_disk::moved_with_its_disk;
 use super::owner::{Library, Which, real};
 use super::progress::Phase;
 use super::sweep::{below, known_folders};
@@ -75,6 +76,18 @@ impl Library {
                 });
             }
         }
+        if let Some(on) = &on
+            && let Some(same) = moved_with_its_disk(&self.engine, &path, &on.source)?
+        {
+            return Ok(self
+                .engine
+                .write(Durability::Full, |writer| {
+                    writer.set_base_source(same.row, source)?;
+                    writer.set_active(same.row, true, false)?;
+                    writer.reader().base(same.row)
+                })?
+                .unwrap_or(same));
+        }
         let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
         let name = display_name(name.as_encoded_bytes());
         Ok(self.engine.write(Durability::Full, |writer| {
@@ -104,7 +117,7 @@ impl Library {
         let found = bases
             .into_iter()
             .filter(|base| base.path == path || base.path == real);
-        Ok(found.max_by_key(|base| base.active))
+        Ok(found.max_by_key(|base| (base.active, self.engine.is_at_its_path(base))))
     }
 
     /// Forgets a library root: it is not scanned, watched or shown any more until it is registered again. Its items
@@ -153,6 +166,7 @@ impl Library {
         let roots: Vec<BaseRow> = bases
             .into_iter()
             .filter(|base| base.kind == BaseKind::Library && base.active)
+            .filter(|base| base.source.is_none() || self.engine.is_at_its_path(base))
             .collect();
         match base_of(&roots, path) {
             Some((base, _)) => Ok(base.clone()),
@@ -160,14 +174,17 @@ impl Library {
         }
     }
 
-    /// The active root that has this very path, on storage that is not trusted: a daemon that starts does not wait for
-    /// what may hang, only to be told what it knows.
+    /// The active root that has this very path, on storage that is not trusted, and whose source is there: nobody waits for
+    /// what may hang, only to be told what is known. What else is there is another library.
     fn known_apart(&self, path: &Path) -> Result<Option<BaseRow>, CatalogError> {
         if self.engine.untrusted_now(path).is_none() {
             return Ok(None);
         }
         let mut bases = self.engine.catalog.reader()?.bases()?.into_iter();
-        Ok(bases.find(|base| base.kind == BaseKind::Library && base.active && base.path == path))
+        Ok(bases.find(|base| {
+            let of_path = base.kind == BaseKind::Library && base.active && base.path == path;
+            of_path && base.source.is_some() && self.engine.is_at_its_path(base)
+        }))
     }
 
     /// The folder at the absolute path `path`, without links; asked of its courier where only that may look.

@@ -220,13 +220,14 @@ fn scan_group(
 ) -> Result<bool, CatalogError> {
     let _busy = engine.busy();
     progress.enter(Phase::Looking);
-    let mut sweeps = Vec::new();
+    let (mut sweeps, mut there) = (Vec::new(), Vec::new());
     let mut whole = true;
     for base in bases {
         let Root::There(root) = open_root(engine, base, source, cancel)? else {
             whole = false;
             continue;
         };
+        there.push(base);
         let mut sweep = Sweep::new(engine, base.clone(), root, progress, cancel);
         match source.filter(|_| base.kind == BaseKind::Computer) {
             None => sweep.tree(Path::new(""), base.top)?,
@@ -244,8 +245,9 @@ fn scan_group(
     }
     progress.enter(Phase::Matching);
     // Whatever is about to get an id is matched first: also what an earlier scan, or the watcher at this moment, found.
+    // What is at the path of a base that is away is not what was found there.
     let mut unread = Vec::new();
-    for base in bases {
+    for base in there {
         let mut of_base = unprobed(engine, base.row)?;
         if base.kind == BaseKind::Computer {
             of_base = only_of(engine, source, of_base)?;

@@ -278,8 +278,14 @@ pub(super) fn open_root<'e>(
             note(format!("it is on {}, which is {}", row.name, state.words()));
             return Ok(Root::Away);
         }
-        let stamp = engine.sources.stamp(source);
-        let key = SourceKey::at(row.path);
+        // Since the base was read its source may have gone elsewhere, and another one come to its old path.
+        let Some(stamp) = engine.sources.stamp_over(source, &base.path) else {
+            note(format!("{} is not there now, or elsewhere", row.name));
+            return Ok(Root::Away);
+        };
+        let Some(key) = engine.source_key(source)? else {
+            return Ok(Root::Away);
+        };
         let root = RemoteRoot::new(engine, key, &base.path, cancel).of(source, stamp);
         return match root.check() {
             Ok(()) => Ok(Root::There(RootFolder::There(root))),

@@ -176,7 +176,7 @@ impl WatchLoop {
         let mut here = Vec::with_capacity(probes.len());
         for place in probes.drain(..) {
             if let Some((base, path)) = self.engine.locate(&reader, place)?
-                && let Some(source) = self.engine.source(&base.path.join(path))
+                && let Some(source) = self.engine.reader_of(&base, &base.path.join(path))?
             {
                 self.engine.scan_apart(&source, base.row);
             } else {

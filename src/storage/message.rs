@@ -140,6 +140,8 @@ pub(crate) enum FoundSeen {
         link: Option<Bytes>,
         /// Its bytes are with a cloud provider only: reading them would fetch them.
         online_only: bool,
+        /// It is another file, which stands for one of this name; its size is not that one's.
+        stand_in: bool,
     },
     /// It can't be looked at, with the system's reason.
     Failed(String),
@@ -208,6 +210,8 @@ pub(crate) enum Reply {
     },
     /// To [`Question::Facts`] and [`Question::Read`]: the bytes are with a cloud provider only, and nothing was read.
     OnlineOnly,
+    /// To [`Question::Facts`]: the storage failed over it, with the system's reason, so nothing is known of what is in it.
+    NotRead(String),
     /// To [`Question::Read`]; the bytes are the payload.
     Bytes,
     /// To [`Question::Read`]: it is another file, or another content, than was asked for.

@@ -6,6 +6,7 @@
 //!
 //! The library looks at its untrusted roots through them, and imports from such storage.
 
+mod clouds;
 pub(crate) mod courier;
 mod couriers;
 mod fetch;

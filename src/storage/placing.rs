@@ -8,6 +8,7 @@ use mediafs_platform::volume::{
     Classifier, MountEntry, MountTable, Reason, Trust, identity_from_table,
 };
 
+use super::clouds;
 use super::matching::{mount_of, recorded};
 use super::mount_key::MountKey;
 use super::sources::{Asked, OnSource, SourceError, Sources, is_seen, name_of, now, sort};
@@ -29,9 +30,18 @@ impl Sources {
             Trust::Trusted => None,
         };
         if let Some((root, provider)) = self.cloud_of(path, reason.as_ref()) {
+            let identity = clouds::identity_of(&provider, &root);
+            let rows = self.catalog.reader()?.sources()?.into_iter();
+            let known = rows
+                .filter(|row| row.kind == SourceKind::Cloud)
+                .find(|row| clouds::is_recorded(&row.identity, &identity));
+            let entry = match &known {
+                Some(known) => clouds::mount_of(known, &table),
+                None => table.holding(&root),
+            };
             let new = NewSource {
                 kind: SourceKind::Cloud,
-                identity: format!("cloud:{provider}:{}", crate::model::path_text(&root)),
+                identity: known.map_or(identity, |row| row.identity),
                 name: root.file_name().map_or_else(
                     || provider.clone(),
                     |name| name.to_string_lossy().into_owned(),
@@ -39,7 +49,11 @@ impl Sources {
                 provider: Some(provider),
                 path: root.clone(),
             };
-            return self.made_known(&new, path, table.holding(&root)).map(Some);
+            let made = self.made_known(&new, path, entry)?;
+            if let Some(entry) = entry {
+                self.note_mount(&made.source, entry, &classifier)?;
+            }
+            return Ok(Some(made));
         }
         if reason.is_none() {
             return Ok(None);

@@ -16,6 +16,7 @@ use mediafs_platform::volume::{
 };
 use parking_lot::Mutex;
 
+use super::clouds;
 use super::matching::{mount_of, recorded};
 use super::mount_key::MountKey;
 use crate::catalog::{Catalog, CatalogError, Durability, Nanoseconds, SourceRow};
@@ -291,9 +292,12 @@ impl Sources {
         }
         for row in &rows {
             let entry = match row.kind {
-                SourceKind::Cloud => table.holding(&row.path),
+                SourceKind::Cloud => clouds::mount_of(row, table),
                 _ => mount_of(row, &found),
             };
+            if let Some(entry) = entry.filter(|_| row.kind == SourceKind::Cloud) {
+                self.note_mount(row, entry, &classifier)?;
+            }
             self.found(row, entry)?;
         }
         Ok(())
@@ -403,12 +407,50 @@ impl Sources {
 
     /// Proof that a source is where it is, taken from the system's table of this moment.
     pub(crate) fn stamp(self: &Arc<Self>, source: SourceNo) -> Option<Stamp> {
+        self.stamp_now(source).map(|(stamp, _)| stamp)
+    }
+
+    /// As [`Sources::stamp`], where what is at `path` is the source's: nothing else is mounted over it, nor the source
+    /// elsewhere by now.
+    pub(crate) fn stamp_over(self: &Arc<Self>, source: SourceNo, path: &Path) -> Option<Stamp> {
+        let (stamp, table) = self.stamp_now(source)?;
+        let holds = table.holding(path).is_some_and(|at| at.id == stamp.0.id);
+        holds.then_some(stamp)
+    }
+
+    /// Whether something that is known to be no part of the source is mounted where `path` is. What has not said yet what
+    /// it is may be the source.
+    pub(crate) fn is_another(self: &Arc<Self>, source: SourceNo, path: &Path) -> bool {
+        if self.stamp_over(source, path).is_some() {
+            return false;
+        }
+        let (Ok(table), Ok(classifier)) =
+            (MountTable::read(), Classifier::read(self.declared.clone()))
+        else {
+            return false;
+        };
+        let Some(entry) = table.holding(path) else {
+            return false;
+        };
+        match sort(&classifier, entry) {
+            None => false,
+            Some(SourceKind::Volume) => {
+                let known = self.known.lock();
+                let asked = known.disks.get(&MountKey::of(entry));
+                asked.and_then(Asked::disk).is_some()
+            }
+            Some(_) => true,
+        }
+    }
+
+    fn stamp_now(self: &Arc<Self>, source: SourceNo) -> Option<(Stamp, MountTable)> {
         let table = MountTable::read().ok()?;
-        self.stamp_in(&table, source).or_else(|| {
+        let stamp = self.stamp_in(&table, source).or_else(|| {
             // Who is told of changes may not have looked yet.
             self.look_at(&table);
             self.stamp_in(&table, source)
-        })
+        });
+        Some((stamp?, table))
     }
 
     fn stamp_in(&self, table: &MountTable, source: SourceNo) -> Option<Stamp> {

@@ -4,6 +4,7 @@
 
 mod background;
 mod importing;
+mod one_path;
 mod projects;
 mod roots;
 mod scanning;

@@ -23,13 +23,13 @@ use crate::support::{House, hydrogen, put, scan, wav};
 const SILENT: Duration = Duration::from_secs(20);
 
 /// A disk that may hang: what is in `own` is shown at `mount`.
-struct Disk {
+pub(crate) struct Disk {
     folder: tempfile::TempDir,
     server: Option<Child>,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("mediafs-test-disk-")
             .tempdir()
@@ -44,19 +44,25 @@ impl Disk {
         disk
     }
 
-    fn own(&self) -> PathBuf {
+    pub(crate) fn own(&self) -> PathBuf {
         self.folder.path().join("own")
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("mount")
     }
 
-    fn mount(&mut self) {
+    pub(crate) fn mount(&mut self) {
+        self.mount_other(&self.own(), &[]);
+    }
+
+    /// Another one at its path: what is in `folder` is shown there.
+    pub(crate) fn mount_other(&mut self, folder: &Path, options: &[&str]) {
         assert!(self.server.is_none());
         let server = Command::new("bindfs")
             .arg("-f")
-            .args([self.own(), self.path()])
+            .args(options)
+            .args([folder, &self.path()])
             .stdin(Stdio::null())
             .spawn()
             .expect("bindfs is needed for these tests; scripts/test installs it");
@@ -77,17 +83,17 @@ impl Disk {
     }
 
     /// Its process is gone, and the mount is not.
-    fn die(&mut self) {
+    pub(crate) fn die(&mut self) {
         let mut server = self.server.take().unwrap();
         server.kill().unwrap();
         server.wait().unwrap();
     }
 
-    fn detach(&self) {
+    pub(crate) fn detach(&self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 
-    fn unmount(&mut self) {
+    pub(crate) fn unmount(&mut self) {
         self.detach();
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
@@ -573,6 +579,60 @@ fn what_is_online_only_is_listed_and_not_read() {
         let read = |item: &ItemRow| reader.format(item.row).unwrap().is_some();
         house.items(&base).values().all(read)
     });
+}
+
+#[test]
+fn what_is_made_online_only_stays_what_it_is() {
+    let mut disk = Disk::new();
+    disk.unmount();
+    // What is replaced by other means is seen at once.
+    let nothing_kept = ["-o", "attr_timeout=0,entry_timeout=0"];
+    disk.mount_other(&disk.own(), &nothing_kept);
+    let (file, stand_in) = (disk.own().join("a.wav"), disk.own().join("a.wav.nextcloud"));
+    // Clients keep the time of the content, in seconds.
+    let put_at = |path: &Path, bytes: &[u8], millis: u64| {
+        put(path, bytes);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let time = std::time::UNIX_EPOCH + Duration::from_millis(millis);
+        file.set_modified(time).unwrap();
+    };
+    put_at(&file, &wav(1, 50), 1_000_000_123);
+    let house = House::new();
+    let library = house.quiet();
+    let base = library.add_root(&disk.path()).unwrap();
+    scan(&library);
+    let before = house.items(&base)["a.wav"].clone();
+    let known = facts(&house, &base);
+    let residency = || library.residency(before.place.unwrap());
+    for _ in 0..2 {
+        std::fs::remove_file(&file).unwrap();
+        put_at(&stand_in, b" ", 1_000_000_000);
+        for _ in 0..2 {
+            let done = scan(&library).snapshot();
+            assert_eq!(done.expected, 0, "nothing is to be read");
+            assert_eq!(residency(), Residency::OnlineOnly);
+            let item = house.items(&base)["a.wav"].clone();
+            assert_eq!(
+                (&item.media_id, item.generation, item.size),
+                (&before.media_id, 1, before.size)
+            );
+            assert_eq!(facts(&house, &base), known);
+        }
+        // And back, as another file.
+        std::fs::remove_file(&stand_in).unwrap();
+        put_at(&file, &wav(1, 50), 1_000_000_000);
+        scan(&library);
+        assert_eq!(residency(), Residency::Here);
+        assert_eq!(house.items(&base)["a.wav"].generation, 1);
+        assert_eq!(facts(&house, &base), known);
+    }
+    // Another content, of which nothing is known yet.
+    std::fs::remove_file(&file).unwrap();
+    put_at(&stand_in, b" ", 1_000_007_000);
+    scan(&library);
+    let item = house.items(&base)["a.wav"].clone();
+    assert_eq!((&item.media_id, item.generation), (&before.media_id, 2));
+    assert_eq!(item.playable, Playable::Error);
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! Folders on this computer's disk that the user says a sync client manages.
 
+use std::path::Path;
+
 use crate::bench::*;
+use crate::dead::Share;
 use crate::support::sounds::wav;
 use crate::support::{Home, wait_until};
 
 fn declare(home: &Home, provider: &str) {
+    declare_at(home, &home.library(), provider);
+}
+
+fn declare_at(home: &Home, path: &Path, provider: &str) {
     let text = format!(
         "[[cloud]]\npath = \"{}\"\nprovider = \"{provider}\"\n",
-        home.library().display()
+        path.display()
     );
     std::fs::write(home.home().join("config.toml"), text).unwrap();
 }
@@ -69,5 +76,40 @@ fn a_library_that_becomes_a_clouds_and_is_one_no_more_keeps_its_items() {
     home.run(["scan"]);
     assert_eq!(ids(&home), before);
     assert_eq!(home.json(["show", id])["tags"][0]["name"], "mine");
+    mounted.stop();
+}
+
+#[test]
+fn a_cloud_that_is_a_mount_of_its_own_is_there_while_that_is() {
+    let home = Home::new();
+    let cloud = Share::new(&home);
+    let at = cloud.at.clone();
+    fill(&at, 2, 500);
+    declare_at(&home, &at, "rclone");
+    let mounted = mount(&home, &at);
+    home.wait_for_items(2);
+    let before = ids(&home);
+    let one = wait_for_item(&home, &before["1.wav"], "external-online", "partial");
+    drop(cloud);
+    wait_for_state(&home, "absent");
+    home.run(["scan"]);
+    let offline = |why: &str| {
+        assert_eq!(ids(&home), before, "{why}");
+        for id in before.values() {
+            let item = home.json(["show", id]);
+            assert_eq!(item["availability"], "external-offline", "{why}: {item:#}");
+        }
+    };
+    offline("its empty mount point is no deletion");
+    mounted.stop();
+    let mounted = mount(&home, &at);
+    home.run(["scan"]);
+    wait_for_state(&home, "absent");
+    offline("nor is it after a start");
+    let _cloud = Share::new(&home);
+    wait_for_state(&home, "online");
+    wait_until(DONE, "its bytes", || {
+        copied(&home, &one).is_ok_and(|bytes| bytes == wav(501, 1))
+    });
     mounted.stop();
 }

@@ -204,6 +204,34 @@ fn another_volume_at_the_same_place_is_not_it() {
 }
 
 #[test]
+fn another_volume_that_is_there_at_the_start_is_another_library() {
+    let home = Home::new();
+    let mut red = red(&home, Kind::Ext4, 3, 500);
+    let mut blue = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    let mounted = mount(&home, &at);
+    home.wait_for_items(3);
+    let before = ids(&home);
+    mounted.stop();
+    red.replace_by(&mut blue);
+    std::fs::create_dir(samples(&at)).unwrap();
+    std::fs::write(samples(&at).join("blue.wav"), wav(800, 50)).unwrap();
+    settle(&at);
+    let mounted = mount(&home, &at);
+    wait_until(DONE, "the sound of BLUE", || {
+        ids(&home).contains_key("blue.wav")
+    });
+    let mut now = ids(&home);
+    let blue_id = now.remove("blue.wav").unwrap();
+    assert_eq!(now, before);
+    let item = home.json(["show", &blue_id]);
+    assert_eq!(copied(&home, &item).unwrap(), wav(800, 50));
+    let one = home.json(["show", &before["1.wav"]]);
+    assert_eq!(one["availability"], "external-offline", "{one:#}");
+    mounted.stop();
+}
+
+#[test]
 fn swapped_in_an_instant_it_is_told_from_what_was_there() {
     let home = Home::new();
     let mut red = red(&home, Kind::Ext4, 1, 500);
@@ -392,6 +420,34 @@ fn unplugged_during_a_scan_nothing_is_lost_and_the_rest_is_found_later() {
     for (name, id) in found {
         assert_eq!(now[&name], id);
     }
+    mounted.stop();
+}
+
+#[test]
+fn what_a_failing_disk_did_not_give_is_read_when_it_is_well() {
+    const COUNT: u32 = 20;
+    let home = Home::new();
+    let mut red = Volume::on_failing_disk(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    fill(&at, COUNT, 500);
+    red.detach();
+    red.mount_with(&at, &["ro"]);
+    // Its folders are known to the system, and its files are not.
+    let listed = Command::new("ls").arg("-lR").arg(&at).output().unwrap();
+    assert!(listed.status.success());
+    let failing = red.fail();
+    let mounted = mount(&home, &at);
+    wait_until(DONE, "each file to be asked for", || {
+        red.hits(failing) >= u64::from(COUNT)
+    });
+    home.run(["scan"]);
+    assert_eq!(home.items().len(), 0);
+    red.heal();
+    home.run(["scan"]);
+    home.wait_for_items(COUNT as usize);
+    let one = home.item("Samples/1.wav");
+    assert_eq!(copied(&home, &one).unwrap(), wav(501, 1));
     mounted.stop();
 }
 

@@ -17,13 +17,13 @@ const MORE: Duration = Duration::from_millis(2500);
 const LONGEST_SCAN: Duration = Duration::from_secs(900);
 
 /// A folder shown by bindfs, a program that can be stopped so that all who ask it hang.
-struct Share {
+pub(crate) struct Share {
     program: Child,
-    at: std::path::PathBuf,
+    pub(crate) at: std::path::PathBuf,
 }
 
 impl Share {
-    fn new(home: &Home) -> Self {
+    pub(crate) fn new(home: &Home) -> Self {
         let (from, at) = (home.path("behind"), home.path("share"));
         std::fs::create_dir_all(&from).unwrap();
         std::fs::create_dir_all(&at).unwrap();

@@ -131,6 +131,36 @@ fn another_time_of_the_inode_alone_is_for_the_hash_to_judge() {
 }
 
 #[test]
+fn a_driver_that_makes_up_numbers_of_inodes_changes_nothing() {
+    let kept = evidence(10);
+    let made_up = Evidence {
+        inode: 0,
+        changed: kept.modified,
+        born: None,
+        ..kept
+    };
+    for (one, other) in [(kept, made_up), (made_up, kept)] {
+        let bench = Bench::new();
+        let (place, item) = bench.sound("a.wav", one);
+        bench.write(|w| w.record_hash(item, 1, ObjectHash([1; 32]), None));
+        for seen in [other, one, other] {
+            assert_eq!(bench.see("a.wav", seen), Observed::Unchanged(place));
+            assert_eq!(bench.place(place).evidence, seen);
+        }
+        assert_eq!(bench.item(item).generation, 1);
+        let hash = bench.reader().blake3(item).unwrap();
+        assert_eq!(hash, Some(ObjectHash([1; 32])));
+        assert!(bench.reader().unhashed(0, 9).unwrap().is_empty());
+        // Another content is still told by its size and time.
+        let later = Evidence {
+            modified: Nanoseconds(other.modified.0 + 1),
+            ..one
+        };
+        assert_eq!(bench.see("a.wav", later), Observed::Changed(place));
+    }
+}
+
+#[test]
 fn another_device_number_alone_is_no_change() {
     let bench = Bench::new();
     let (place, item) = bench.sound("a.wav", evidence(10));

@@ -248,6 +248,45 @@ fn what_is_online_only_is_an_item_that_nobody_has_read() {
 }
 
 #[test]
+fn what_stands_for_a_file_takes_nothing_from_it() {
+    let (bench, source) = bench_on(SourceKind::Cloud);
+    bench.catalog.set_source_state(source, SourceState::Online);
+    let (place, item) = bench.sound("a.wav", evidence(10));
+    bench.write(|w| w.record_arrival(place, 1, HASH, None));
+    let stand_in = Evidence {
+        inode: 5,
+        size: 1,
+        modified: Nanoseconds(evidence(10).modified.0 + 999),
+        changed: Nanoseconds(0),
+        ..evidence(10)
+    };
+    let see_stand_in = |evidence| {
+        bench.write(|w| w.observe_stand_in(bench.top(), OsStr::new("a.wav"), &file(evidence)))
+    };
+    assert_eq!(see_stand_in(stand_in), Observed::Unchanged(place));
+    bench.write(|w| w.set_online_only(place, true));
+    assert_eq!(see_stand_in(stand_in), Observed::Unchanged(place));
+    assert_eq!(bench.place(place).evidence, evidence(10));
+    // The client brings it: as another file, with the time in whole seconds.
+    let brought = Evidence {
+        inode: 6,
+        modified: stand_in.modified,
+        ..evidence(10)
+    };
+    assert_eq!(bench.see("a.wav", brought), Observed::Unchanged(place));
+    assert_eq!(bench.place(place).evidence, brought);
+    assert_eq!(bench.item(item).generation, 1);
+    assert_eq!(bench.reader().blake3(item).unwrap(), Some(HASH));
+    // Another content has another time.
+    let another = Evidence {
+        modified: Nanoseconds(stand_in.modified.0 + 2_000_000_000),
+        ..stand_in
+    };
+    assert_eq!(see_stand_in(another), Observed::Changed(place));
+    assert_eq!(bench.reader().blake3(item).unwrap(), None);
+}
+
+#[test]
 fn counts_are_of_what_is_true_now() {
     let (bench, source) = bench_on(SourceKind::Volume);
     let cache = cache_of(&bench);

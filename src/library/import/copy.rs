@@ -434,7 +434,7 @@ impl<'e> Reading<'e> {
             Self::Here(_, record) => Ok(record),
             Self::There(_) => {
                 let name = file.source.file_name().unwrap_or_default();
-                media(read_facts(copy, name.as_bytes()), file.named)
+                media(read_named(copy, name)?, file.named)
             }
         }
     }
@@ -447,6 +447,11 @@ impl Read for Reading<'_> {
             Self::There(remote) => remote.read(into),
         }
     }
+}
+
+fn read_named(file: &mut File, name: &OsStr) -> Result<ProbeRecord, Outcome> {
+    read_facts(file, name.as_bytes())
+        .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))
 }
 
 /// Refuses what is no media.
@@ -472,7 +477,7 @@ pub(super) fn read_source(
         .root_here(parent)
         .and_then(|root| root.file(Path::new(name)))
         .map_err(failed)?;
-    let record = media(read_facts(&mut opened, name.as_bytes()), file.named)?;
+    let record = media(read_named(&mut opened, name)?, file.named)?;
     Ok((opened, evidence, record))
 }
 

@@ -162,7 +162,7 @@ pub(super) fn read_reference(
         Ok(Facts::Changed) => Err(failed("it changed meanwhile".to_owned())),
         Ok(Facts::OnlineOnly) => Err(failed(ONLINE_ONLY.to_owned())),
         Ok(Facts::NotFound) => Err(failed("it is not there any more".to_owned())),
-        Ok(Facts::Failed(why)) => Err(failed(why)),
+        Ok(Facts::NotRead(why) | Facts::Failed(why)) => Err(failed(why)),
         Err(error) => Err(failed(trouble(path, &error))),
     }
 }
