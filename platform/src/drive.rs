@@ -200,9 +200,13 @@ pub enum DriveError {
     /// Its bytes did not come in time. ETIMEDOUT.
     #[error("its bytes did not come in time")]
     TimedOut,
-    /// Not without waking storage, which this requester may not. EAGAIN.
+    /// Not without waking storage, which this requester may not: of `open` only. EAGAIN.
     #[error("not available without fetching it")]
     NotNow,
+    /// As [`DriveError::NotNow`], of `read`. EBUSY: a program that is told EAGAIN there may take it for the end of the
+    /// file, as Python's `shutil` does, and report an empty copy as made.
+    #[error("not to be read without fetching it")]
+    Busy,
     /// The node is not what the name leads to any more; look the name up again. ESTALE.
     #[error("the file has changed; look it up again")]
     Stale,

@@ -500,6 +500,7 @@ fn every_error_of_the_drive_has_its_errno() {
         (DriveError::Unreachable, libc::ENETUNREACH),
         (DriveError::TimedOut, libc::ETIMEDOUT),
         (DriveError::NotNow, libc::EAGAIN),
+        (DriveError::Busy, libc::EBUSY),
         (DriveError::Stale, libc::ESTALE),
         (DriveError::ReadOnly, libc::EROFS),
         (DriveError::NotPermitted, libc::EACCES),

@@ -21,7 +21,7 @@ use super::message::{Question, Reply};
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long who finds out whether it is back waits: as long as a machine may sleep.
 const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a courier that was killed is waited for. One that hangs in its disk does not end.

@@ -23,9 +23,11 @@ use crate::silence::{Placeholder, placeholder};
 
 impl MediaDrive {
     fn holder(&self, class: Class, by: &Requester) -> Holder {
+        let plays = matches!(class, Class::Player | Class::Loader);
         Holder {
             class,
             process: self.requesters.process_of(by),
+            is_known_player: plays && self.requesters.is_known_player(by),
         }
     }
 
@@ -270,8 +272,11 @@ impl MediaDrive {
         kind: SourceKind,
         holder: Holder,
     ) -> Opened {
-        let offline = absent(kind);
-        let waiting = WaitingHandle::new(wanted, holder, offline);
+        let place = self
+            .reader()
+            .and_then(|r| r.place(wanted.place).map_err(failed));
+        let is_online_only = !place.is_ok_and(|row| row.is_some_and(|row| !row.online_only));
+        let waiting = WaitingHandle::new(wanted, holder, absent(kind), is_online_only);
         self.open_handle(id, attributes, Shown::Waiting(Arc::new(waiting)))
     }
 

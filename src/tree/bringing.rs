@@ -53,6 +53,8 @@ pub struct Bringing {
 pub(super) struct Holder {
     pub(super) class: Class,
     pub(super) process: Option<Arc<Process>>,
+    /// Somebody said that it plays, so it may begin as many hydrations as its music needs.
+    pub(super) is_known_player: bool,
 }
 
 impl Holder {
@@ -101,11 +103,20 @@ pub(super) struct WaitingHandle {
     stream: Mutex<Option<Arc<Stream>>>,
     /// What an unreachable source is to its requester.
     pub(super) offline: DriveError,
+    /// It is smaller than what file managers read to know a type, and nothing need be downloaded: so its first read may be
+    /// a copy of all of it, and costs as little as knowing.
+    is_small: bool,
 }
 
 impl WaitingHandle {
-    pub(super) fn new(wanted: Wanted, holder: Holder, offline: DriveError) -> Self {
+    pub(super) fn new(
+        wanted: Wanted,
+        holder: Holder,
+        offline: DriveError,
+        is_online_only: bool,
+    ) -> Self {
         Self {
+            is_small: !is_online_only && wanted.size <= u64::from(SNIFF),
             wanted,
             holder,
             stream: Mutex::default(),
@@ -160,11 +171,12 @@ impl Bringing {
     /// Begins to bring what is wanted, or joins who does.
     ///
     /// # Errors
-    /// [`DriveError::NotNow`] for a process that is braked; what [`drive_error`] makes of others.
+    /// [`DriveError::Busy`] for a process that is braked; what [`drive_error`] makes of others.
     pub(super) fn begin(&self, wanted: &Wanted, holder: &Holder) -> Result<Stream, DriveError> {
         // Who joins causes nothing.
         let joins = self.hydrator.task_of(wanted).is_some();
-        if let Some(process) = holder.process.as_ref().filter(|_| !joins)
+        let may_be_braked = |_: &&Arc<Process>| !joins && !holder.is_known_player;
+        if let Some(process) = holder.process.as_ref().filter(may_be_braked)
             && let Err(no) = self
                 .brake
                 .begin(braked(process), wanted.size, Instant::now())
@@ -173,7 +185,7 @@ impl Bringing {
                 tracing::warn!(process = process.id.0, %no, "a process is braked");
                 (self.braked)(process);
             }
-            return Err(DriveError::NotNow);
+            return Err(DriveError::Busy);
         }
         self.hydrator
             .stream(wanted, holder.who(), WhenLeft::GoOn)
@@ -335,6 +347,7 @@ impl Bringing {
             None => {
                 // A file manager that only wants to know what sort of file it is must not make anybody fetch it.
                 let sniffs = handle.holder.class == Class::Browser
+                    && !handle.is_small
                     && offset == 0
                     && length <= SNIFF as usize;
                 if sniffs {
@@ -392,12 +405,12 @@ impl Bringing {
     /// The beginning of a file for who wants to know its type, if it is being brought anyway and has arrived.
     fn sniff(&self, handle: &WaitingHandle, range: &Range<u64>) -> Result<Bytes, DriveError> {
         let task = self.hydrator.task_of(&handle.wanted);
-        task.ok_or(DriveError::NotNow)?;
+        task.ok_or(DriveError::Busy)?;
         let stream = self
             .hydrator
             .stream(&handle.wanted, handle.holder.who(), WhenLeft::Stop)
-            .map_err(|_| DriveError::NotNow)?;
-        true_bytes(&stream, range).ok_or(DriveError::NotNow)
+            .map_err(|_| DriveError::Busy)?;
+        true_bytes(&stream, range).ok_or(DriveError::Busy)
     }
 }
 

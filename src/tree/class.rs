@@ -193,6 +193,18 @@ impl Requesters {
         }
     }
 
+    /// It, or an ancestor of it, was registered as a player or loader, or is named so in the configuration. Not whoever
+    /// only took a path where all are players.
+    #[must_use]
+    pub fn is_known_player(&self, by: &Requester) -> bool {
+        let Some(process) = self.processes.of_thread(by.thread) else {
+            return false;
+        };
+        let registered = self.registration(&process).map(|(found, _)| found.class);
+        let class = registered.or_else(|| self.names.class(&process));
+        matches!(class, Some(Class::Player | Class::Loader))
+    }
+
     /// The process of whoever asks, where that can be seen.
     #[must_use]
     pub fn process_of(&self, by: &Requester) -> Option<Arc<Process>> {

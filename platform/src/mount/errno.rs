@@ -16,6 +16,7 @@ pub(super) fn of(error: DriveError) -> Errno {
         DriveError::Unreachable => libc::ENETUNREACH,
         DriveError::TimedOut => libc::ETIMEDOUT,
         DriveError::NotNow => libc::EAGAIN,
+        DriveError::Busy => libc::EBUSY,
         DriveError::Stale => libc::ESTALE,
         DriveError::ReadOnly => libc::EROFS,
         DriveError::NotPermitted => libc::EACCES,
