@@ -275,7 +275,10 @@ pub(super) fn open_root<'e>(
         let state = engine.catalog.source_state(source);
         // One that did not answer may do so again: who asks finds out, or is told at once that it is too early.
         if matches!(state, SourceState::Absent | SourceState::Ejected) {
-            note(format!("it is on {}, which is {}", row.name, state.words()));
+            // Where another library is at its path, that has no such problem.
+            if !has_another_at_its_path(engine, base)? {
+                note(format!("it is on {}, which is {}", row.name, state.words()));
+            }
             return Ok(Root::Away);
         }
         // Since the base was read its source may have gone elsewhere, and another one come to its old path.
@@ -318,6 +321,14 @@ pub(super) fn open_root<'e>(
     });
     all_away(engine, base)?;
     Ok(Root::Away)
+}
+
+fn has_another_at_its_path(engine: &Engine, base: &BaseRow) -> Result<bool, CatalogError> {
+    let bases = engine.catalog.reader()?.bases()?;
+    let mut others = bases
+        .iter()
+        .filter(|other| other.active && other.row != base.row && other.path == base.path);
+    Ok(others.any(|other| other.source.is_some() && engine.is_at_its_path(other)))
 }
 
 /// In many short transactions, as a root may hold any number of files; ends early where it is back.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::courier::CourierError;
-use super::couriers::{PATIENCE, SourceKey};
+use super::couriers::{PATIENCE, SourceChange, SourceKey};
 use super::message::{Question, Reply};
 use super::outside::Outside;
 use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
@@ -35,7 +35,19 @@ pub(crate) struct CourierFetch {
     catalog: Arc<Catalog>,
     outside: Outside,
     /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended.
-    hanging: Mutex<HashMap<(PlaceNo, u32), (u32, Instant)>>,
+    hanging: Arc<Mutex<HashMap<(PlaceNo, u32), Hangs>>>,
+}
+
+/// How often reading a file hung while its source answered.
+struct Hangs {
+    source: SourceKey,
+    times: u32,
+    last: Instant,
+}
+
+/// A source did not answer anything for a while, and answers: its files may be read as before.
+fn answers_again(hanging: &Mutex<HashMap<(PlaceNo, u32), Hangs>>, source: &SourceKey) {
+    hanging.lock().retain(|_, hangs| hangs.source != *source);
 }
 
 /// A file of a source, as the catalog has it now.
@@ -49,34 +61,44 @@ struct At {
 
 impl CourierFetch {
     pub(crate) fn new(catalog: Arc<Catalog>, outside: Outside) -> Self {
+        let hanging = Arc::default();
+        let known = Arc::downgrade(&hanging);
+        outside.couriers.on_change(move |source, change| {
+            if let (SourceChange::Answers, Some(hanging)) = (change, known.upgrade()) {
+                answers_again(&hanging, source);
+            }
+        });
         Self {
             catalog,
             outside,
-            hanging: Mutex::default(),
+            hanging,
         }
     }
 
     fn is_left_alone(&self, wanted: &Wanted) -> bool {
         let mut hanging = self.hanging.lock();
-        hanging.retain(|_, (_, last)| last.elapsed() < LEFT_ALONE);
-        let times = hanging.get(&(wanted.place, wanted.generation));
-        times.is_some_and(|(times, _)| *times >= MOST_HANGS)
+        hanging.retain(|_, hangs| hangs.last.elapsed() < LEFT_ALONE);
+        let hangs = hanging.get(&(wanted.place, wanted.generation));
+        hangs.is_some_and(|hangs| hangs.times >= MOST_HANGS)
     }
 
-    /// A read has ended, with an answer or without.
-    fn note(&self, wanted: &Wanted, answered: bool) {
+    /// A read has ended, with an answer, or without though its source answers.
+    fn note(&self, wanted: &Wanted, at: &At, answered: bool) {
         let key = (wanted.place, wanted.generation);
         let mut hanging = self.hanging.lock();
         if answered {
             hanging.remove(&key);
             return;
         }
-        let now = Instant::now();
-        let (times, last) = hanging.entry(key).or_insert((0, now));
+        let hangs = hanging.entry(key).or_insert_with(|| Hangs {
+            source: at.source.clone(),
+            times: 0,
+            last: Instant::now(),
+        });
         // Several parts that hung at the same time did so once.
-        if *times == 0 || last.elapsed() >= AGAIN {
-            *times += 1;
-            *last = now;
+        if hangs.times == 0 || hangs.last.elapsed() >= AGAIN {
+            hangs.times += 1;
+            hangs.last = Instant::now();
         }
     }
 
@@ -188,8 +210,8 @@ impl CourierFetch {
             .couriers
             .ask_patiently(&at.source, &question, at.longest, cancel);
         match &asked {
-            Ok(_) => self.note(wanted, true),
-            Err(CourierError::Silent | CourierError::TooLong) => self.note(wanted, false),
+            Ok(_) => self.note(wanted, at, true),
+            Err(CourierError::TooLong) => self.note(wanted, at, false),
             Err(_) => {}
         }
         match asked {
@@ -234,5 +256,27 @@ impl CourierFetch {
                 transient: true,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_answers_again_may_be_asked_for_its_files() {
+        let source = |at: &str| SourceKey::at(PathBuf::from(at));
+        let hangs = |at| Hangs {
+            source: source(at),
+            times: MOST_HANGS,
+            last: Instant::now(),
+        };
+        let hanging = Mutex::new(HashMap::from([
+            ((PlaceNo(1), 1), hangs("/mnt/a")),
+            ((PlaceNo(2), 1), hangs("/mnt/b")),
+        ]));
+        answers_again(&hanging, &source("/mnt/a"));
+        let left: Vec<_> = hanging.lock().keys().copied().collect();
+        assert_eq!(left, [(PlaceNo(2), 1)]);
     }
 }

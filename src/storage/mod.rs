@@ -16,10 +16,12 @@ mod mount_key;
 mod outside;
 mod placing;
 mod sources;
+mod stamps;
 
 pub(crate) use courier::CourierError;
 pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
 pub(crate) use fetch::CourierFetch;
 pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 pub use outside::Outside;
-pub(crate) use sources::{Sources, Stamp};
+pub(crate) use sources::Sources;
+pub(crate) use stamps::Stamp;

@@ -62,7 +62,7 @@ pub(super) struct Known {
     pub(super) disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
     pub(super) mounted: HashMap<SourceNo, MountKey>,
-    ejected: HashMap<SourceNo, MountKey>,
+    pub(super) ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
     /// Sources that could not be reached, and until when that is believed.
     unreachable: HashMap<SourceNo, Instant>,
@@ -112,10 +112,6 @@ pub(crate) struct MountedVolume {
     pub(crate) read_only: bool,
     pub(crate) fs_type: String,
 }
-
-/// Proof that a source is still what it was when this was taken: compared before absence is believed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Stamp(MountKey);
 
 /// Why a path cannot be told what it lies on.
 #[derive(Debug, thiserror::Error)]
@@ -403,67 +399,6 @@ impl Sources {
         let disk = asked.disk();
         self.known.lock().disks.insert(key.clone(), asked);
         disk
-    }
-
-    /// Proof that a source is where it is, taken from the system's table of this moment.
-    pub(crate) fn stamp(self: &Arc<Self>, source: SourceNo) -> Option<Stamp> {
-        self.stamp_now(source).map(|(stamp, _)| stamp)
-    }
-
-    /// As [`Sources::stamp`], where what is at `path` is the source's: nothing else is mounted over it, nor the source
-    /// elsewhere by now.
-    pub(crate) fn stamp_over(self: &Arc<Self>, source: SourceNo, path: &Path) -> Option<Stamp> {
-        let (stamp, table) = self.stamp_now(source)?;
-        let holds = table.holding(path).is_some_and(|at| at.id == stamp.0.id);
-        holds.then_some(stamp)
-    }
-
-    /// Whether something that is known to be no part of the source is mounted where `path` is. What has not said yet what
-    /// it is may be the source.
-    pub(crate) fn is_another(self: &Arc<Self>, source: SourceNo, path: &Path) -> bool {
-        if self.stamp_over(source, path).is_some() {
-            return false;
-        }
-        let (Ok(table), Ok(classifier)) =
-            (MountTable::read(), Classifier::read(self.declared.clone()))
-        else {
-            return false;
-        };
-        let Some(entry) = table.holding(path) else {
-            return false;
-        };
-        match sort(&classifier, entry) {
-            None => false,
-            Some(SourceKind::Volume) => {
-                let known = self.known.lock();
-                let asked = known.disks.get(&MountKey::of(entry));
-                asked.and_then(Asked::disk).is_some()
-            }
-            Some(_) => true,
-        }
-    }
-
-    fn stamp_now(self: &Arc<Self>, source: SourceNo) -> Option<(Stamp, MountTable)> {
-        let table = MountTable::read().ok()?;
-        let stamp = self.stamp_in(&table, source).or_else(|| {
-            // Who is told of changes may not have looked yet.
-            self.look_at(&table);
-            self.stamp_in(&table, source)
-        });
-        Some((stamp?, table))
-    }
-
-    fn stamp_in(&self, table: &MountTable, source: SourceNo) -> Option<Stamp> {
-        let key = {
-            let known = self.known.lock();
-            let key = known.mounted.get(&source).cloned()?;
-            if known.ejected.get(&source) == Some(&key) {
-                return None;
-            }
-            key
-        };
-        let entry = table.by_id(key.id)?;
-        (MountKey::of(entry) == key && is_seen(table, entry)).then_some(Stamp(key))
     }
 
     /// A courier has found out that whatever hangs at `root` does not answer, or answers again.

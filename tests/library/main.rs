@@ -5,6 +5,7 @@
 mod background;
 mod importing;
 mod one_path;
+mod online_only;
 mod projects;
 mod roots;
 mod scanning;

@@ -113,3 +113,17 @@ fn a_cloud_that_is_a_mount_of_its_own_is_there_while_that_is() {
     });
     mounted.stop();
 }
+
+#[test]
+fn a_cloud_may_hold_mounts() {
+    let home = Home::new();
+    let inner = Share::new(&home);
+    fill(&inner.at, 2, 500);
+    let above = inner.at.parent().unwrap();
+    declare_at(&home, above, "generic");
+    let mounted = mount(&home, &inner.at);
+    home.wait_for_items(2);
+    let one = home.item("Samples/1.wav");
+    assert_eq!(copied(&home, &one).unwrap(), wav(501, 1));
+    mounted.stop();
+}
