@@ -37,6 +37,7 @@ use crate::storage::Outside;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
 
+pub(crate) use away::is_reached;
 pub use away::Away;
 pub use log::Log;
 

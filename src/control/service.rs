@@ -39,6 +39,7 @@ use crate::library::Library;
 use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
+pub(crate) use away::{FULL, LATE};
 pub use cache::LazyStore;
 use stand_ins::SilenceHashes;
 

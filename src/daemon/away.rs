@@ -379,7 +379,7 @@ impl News {
 }
 
 /// Its source is there and answers, as far as anybody knows.
-pub(super) fn is_reached(item: &ItemRow) -> bool {
+pub(crate) fn is_reached(item: &ItemRow) -> bool {
     matches!(
         item.availability,
         Availability::ExternalOnline | Availability::RemoteFetching

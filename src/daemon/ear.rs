@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use super::stand_ins::StandIns;
 use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow};
 use crate::control::Service;
+use crate::control::service::{FULL, LATE};
 use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
 use crate::control::rpc::one_line;
 use crate::control::warnings::{Severity, Warning, id_of_text};
@@ -20,8 +21,6 @@ use crate::tree::{Heard, Listener, MediaDrive, Silence};
 const SILENT: &str = "silent";
 /// How long news gather before the warnings are made of them.
 const GATHER: Duration = Duration::from_millis(200);
-/// Why it is silent though its source is there.
-const LATE: &str = "they come too late";
 
 enum News {
     Silenced(ItemNo, Listener),
@@ -117,14 +116,17 @@ impl Teller {
         let Some(row) = reader.item(item)? else {
             return Ok(None);
         };
-        let cause = reader.cause_of(&row)?;
+        let Some(service) = self.service.upgrade() else {
+            return Ok(None);
+        };
+        let cause = service.cause_of_silence(&reader, &row)?;
         self.stand_ins.given(item, row.generation);
         Ok(Some(Event::MediaSilenced(MediaSilenced {
             media_id: row.media_id,
             process: process_name(listener),
             bytes: listener.bytes,
             since: millis(listener.since),
-            cause: cause.unwrap_or_else(|| LATE.to_owned()),
+            cause,
         })))
     }
 
@@ -143,7 +145,7 @@ impl Teller {
         let (Some(service), Some(drive)) = (self.service.upgrade(), self.drive.upgrade()) else {
             return;
         };
-        match self.causes(&drive) {
+        match self.causes(&service, &drive) {
             Ok(causes) => {
                 let warnings = causes
                     .into_iter()
@@ -156,19 +158,18 @@ impl Teller {
         }
     }
 
-    fn causes(&self, drive: &MediaDrive) -> Result<BTreeMap<String, Vec<ItemRow>>, CatalogError> {
+    fn causes(
+        &self,
+        service: &Service,
+        drive: &MediaDrive,
+    ) -> Result<BTreeMap<String, Vec<ItemRow>>, CatalogError> {
         let reader = self.catalog.reader()?;
         let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
         for silence in drive.silenced() {
             let Some(item) = reader.item(silence.item)? else {
                 continue;
             };
-            let cause = match reader.cause_of(&item)? {
-                // Its source is there and answers.
-                Some(_) if super::away::is_reached(&item) => LATE.to_owned(),
-                Some(cause) => cause,
-                None => LATE.to_owned(),
-            };
+            let cause = service.cause_of_silence(&reader, &item)?;
             causes.entry(cause).or_default().push(item);
         }
         Ok(causes)
@@ -181,10 +182,10 @@ fn warning(cause: &str, items: Vec<ItemRow>) -> Warning {
         1 => "1 sound is".to_owned(),
         more => format!("{more} sounds are"),
     };
-    let remedy = if cause == LATE {
-        "`mediafs hydrate` or `pin` brings them here"
-    } else {
-        "connect it again; `mediafs whereis` says where each is"
+    let remedy = match cause {
+        LATE => "`mediafs hydrate` or `pin` brings them here",
+        FULL => "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk",
+        _ => "connect it again; `mediafs whereis` says where each is",
     };
     Warning::new(
         id_of_text(SILENT, cause),

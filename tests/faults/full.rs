@@ -87,6 +87,11 @@ fn a_full_disk_is_silence_for_players_and_an_error_for_copiers() {
             }
         }
     }
+    // Why it is silent is told, and not another reason.
+    let warnings = home.json(["warnings"]).to_string();
+    let told = "silent because the cache is full";
+    assert!(warnings.contains(told), "{warnings}");
+    assert!(!warnings.contains("too late"), "{warnings}");
     // Who asks for it by hand is told so.
     let path = home.on_drive(in_root("cloud", "Copier.wav"));
     let asked = home

@@ -5,16 +5,53 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::Service;
-use crate::catalog::{ItemRow, Reader, SourceRow, USER};
+use crate::catalog::{CatalogError, ItemRow, PlaceNo, Reader, SourceRow, USER};
 use crate::control::events::ProcessName;
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
 use crate::control::{Reason, RpcError};
-use crate::daemon::Away;
-use crate::hydrate::Why;
+use crate::daemon::{Away, is_reached};
+use crate::hydrate::{HydrateError, TaskPhase, Why};
 use crate::model::{Availability, Playable, SourceKind, SourceState};
 
+/// Why a sound is silent though its source is there.
+pub(crate) const LATE: &str = "they come too late";
+/// The same, where what came found no room.
+pub(crate) const FULL: &str = "the cache is full";
+
 impl Service {
+    /// Why players get silence of an item, for people.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn cause_of_silence(
+        &self,
+        reader: &Reader,
+        item: &ItemRow,
+    ) -> Result<String, CatalogError> {
+        // Where its source is there and answers, that is none.
+        let cause = reader.cause_of(item)?;
+        if let Some(cause) = cause.filter(|_| !is_reached(item)) {
+            return Ok(cause);
+        }
+        let is_full = item.place.is_some_and(|place| self.found_no_room(place));
+        Ok(if is_full { FULL } else { LATE }.to_owned())
+    }
+
+    fn found_no_room(&self, place: PlaceNo) -> bool {
+        let tasks = self.away.get().map(|away| away.hydrator.tasks());
+        let of_it = tasks.into_iter().flatten();
+        let last = of_it.filter(|task| task.wanted.place == place).last();
+        last.is_some_and(|task| {
+            matches!(
+                task.phase,
+                TaskPhase::Failed {
+                    reason: HydrateError::Full { .. }
+                }
+            )
+        })
+    }
+
     fn away(&self) -> Result<&Away, RpcError> {
         self.daemon_needed()?;
         self.away.get().map(AsRef::as_ref).ok_or_else(|| {
@@ -260,11 +297,11 @@ impl Service {
             let Some(item) = reader.item(silence.item)? else {
                 continue;
             };
-            let cause = reader.cause_of(&item)?;
+            let cause = self.cause_of_silence(&reader, &item)?;
             list.push(SilenceInfo {
                 media_id: item.media_id,
                 name: item.name,
-                cause: cause.unwrap_or_else(|| "it came too late".to_owned()),
+                cause,
                 processes: silence
                     .listeners
                     .into_iter()
