@@ -37,8 +37,8 @@ use crate::storage::Outside;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
 
-pub(crate) use away::is_reached;
 pub use away::Away;
+pub(crate) use away::is_reached;
 pub use log::Log;
 
 /// How long a command at work on the home is waited for.

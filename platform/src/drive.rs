@@ -126,6 +126,8 @@ pub struct OpenMode {
     pub write: bool,
     /// The file is emptied first.
     pub truncate: bool,
+    /// It is to leave no trace (O_NOATIME): so do file managers that only look what sort of file it is.
+    pub traceless: bool,
 }
 
 /// How the bytes of a handle come.

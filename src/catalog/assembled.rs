@@ -194,7 +194,9 @@ impl Reader {
             return Ok(None);
         };
         let absolute = path_text(&base.path.join(&relative));
-        if let Some(source) = base.source
+        // What is in a project's own folder goes wherever that goes.
+        let is_projects = base.kind == BaseKind::Project && item.project == Some(base.row);
+        if let Some(source) = base.source.filter(|_| !is_projects)
             && let Some(source) = self.source(source)?
         {
             let path = relative_text(&base.inside.join(&relative));
@@ -217,7 +219,7 @@ impl Reader {
                 root: Some(base.name),
                 path: relative_text(&relative),
             },
-            BaseKind::Project if item.project == Some(base.row) => Storage::Project {
+            BaseKind::Project if is_projects => Storage::Project {
                 path: relative_text(&relative),
             },
             BaseKind::Project | BaseKind::Computer | BaseKind::Source => Storage::Reference {

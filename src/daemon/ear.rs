@@ -11,9 +11,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use super::stand_ins::StandIns;
 use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow};
 use crate::control::Service;
-use crate::control::service::{FULL, LATE};
 use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
 use crate::control::rpc::one_line;
+use crate::control::service::{FULL, LATE};
 use crate::control::warnings::{Severity, Warning, id_of_text};
 use crate::tree::{Heard, Listener, MediaDrive, Silence};
 
@@ -184,7 +184,9 @@ fn warning(cause: &str, items: Vec<ItemRow>) -> Warning {
     };
     let remedy = match cause {
         LATE => "`mediafs hydrate` or `pin` brings them here",
-        FULL => "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk",
+        FULL => {
+            "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk"
+        }
         _ => "connect it again; `mediafs whereis` says where each is",
     };
     Warning::new(

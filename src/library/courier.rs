@@ -17,6 +17,7 @@ use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
+use crate::control::rpc::one_line;
 use crate::storage::courier::{Work, inherited_socket, serve};
 use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 
@@ -90,6 +91,17 @@ impl Work for Looker {
             },
             Question::Identify { mount, point } => {
                 tell(identify(mount, &PathBuf::from(point)), &[]);
+            }
+            Question::Project { folder, name } => {
+                let prepared = crate::project::prepare(&PathBuf::from(folder), &name);
+                let reply = match prepared {
+                    Ok(manifest) => Reply::Project {
+                        id: manifest.project_id.0,
+                        name: manifest.name,
+                    },
+                    Err(error) => Reply::Failed(one_line(&error)),
+                };
+                tell(reply, &[]);
             }
         }
     }

@@ -45,6 +45,8 @@ mod probing;
 mod problems;
 mod progress;
 #[cfg(target_os = "linux")]
+mod project_there;
+#[cfg(target_os = "linux")]
 mod rearranged;
 #[cfg(target_os = "linux")]
 mod reconcile;

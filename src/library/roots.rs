@@ -188,7 +188,7 @@ impl Library {
     }
 
     /// The folder at the absolute path `path`, without links; asked of its courier where only that may look.
-    fn resolve_folder(&self, path: &Path) -> Result<PathBuf, LibraryError> {
+    pub(super) fn resolve_folder(&self, path: &Path) -> Result<PathBuf, LibraryError> {
         let failed = |source| LibraryError::Folder {
             path: path.to_owned(),
             source,

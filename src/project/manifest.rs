@@ -9,7 +9,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{MediaId, ProjectId};
@@ -178,14 +179,38 @@ impl Manifest {
         let opened = rustix::fs::openat(folder, &temporary, flags, mode)?;
         let mut file = File::from(opened);
         let written = file.write_all(&text).and_then(|()| file.sync_all());
-        // A second name is never given over another file.
-        let named = written.and_then(|()| {
-            let flags = AtFlags::empty();
-            Ok(rustix::fs::linkat(folder, &temporary, folder, FILE, flags)?)
-        });
-        rustix::fs::unlinkat(folder, &temporary, AtFlags::empty())?;
+        let named = written.and_then(|()| name_it(folder, &temporary));
+        match rustix::fs::unlinkat(folder, &temporary, AtFlags::empty()) {
+            // It was renamed.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
         named?;
-        Ok(rustix::fs::fsync(folder)?)
+        match rustix::fs::fsync(folder) {
+            // Some file systems of programs can't.
+            Ok(()) | Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Gives the manifest its name, over no other file.
+fn name_it(folder: &OwnedFd, temporary: &str) -> io::Result<()> {
+    match rustix::fs::linkat(folder, temporary, folder, FILE, AtFlags::empty()) {
+        // FAT, and programs that serve file systems, have no second names.
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        other => return Ok(other?),
+    }
+    let flags = RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(folder, temporary, folder, FILE, flags) {
+        // Nor this: then there is a moment in which another's may come.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        other => return Ok(other?),
+    }
+    match rustix::fs::statat(folder, FILE, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(Errno::NOENT) => Ok(rustix::fs::renameat(folder, temporary, folder, FILE)?),
+        Err(error) => Err(error.into()),
     }
 }
 

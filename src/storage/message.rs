@@ -176,6 +176,8 @@ pub(crate) enum Question {
     },
     /// What is the disk of the mount of this number, at this point?
     Identify { mount: u64, point: Bytes },
+    /// Which project is this folder? One that is none becomes one of this name.
+    Project { folder: Bytes, name: String },
 }
 
 /// What it answers.
@@ -221,6 +223,8 @@ pub(crate) enum Reply {
         identity: String,
         label: Option<String>,
     },
+    /// To [`Question::Project`]: what its manifest says.
+    Project { id: String, name: String },
     /// What holds the bytes can't be reached, with the system's reason.
     Unreachable(String),
     /// There is nothing of that name.

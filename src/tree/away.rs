@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mediafs_platform::drive::{Answer, Attributes, Content, DriveError, NodeId, Opened, Requester};
+use mediafs_platform::drive::{
+    Answer, Attributes, Content, DriveError, NodeId, OpenMode, Opened, Requester,
+};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
@@ -28,6 +30,7 @@ impl MediaDrive {
             class,
             process: self.requesters.process_of(by),
             is_known_player: plays && self.requesters.is_known_player(by),
+            is_traceless: false,
         }
     }
 
@@ -235,6 +238,7 @@ impl MediaDrive {
         door: Door,
         item: ItemNo,
         generation: u16,
+        mode: OpenMode,
         by: &Requester,
     ) -> Result<Opened, DriveError> {
         let row = self.generation_of(item, generation)?;
@@ -258,7 +262,10 @@ impl MediaDrive {
             (Availability::RemoteOffline, _) => return Err(DriveError::Unreachable),
             (Availability::RemoteFetching | Availability::ExternalOnline, _) => {}
         }
-        let holder = self.holder(class, by);
+        let holder = Holder {
+            is_traceless: mode.traceless,
+            ..self.holder(class, by)
+        };
         let (wanted, kind) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let attributes = self.item_attributes(&row, door);
         Ok(self.open_waiting(id, attributes, wanted, kind, holder))
@@ -288,6 +295,7 @@ impl MediaDrive {
         door: Door,
         place: PlaceNo,
         generation: u16,
+        mode: OpenMode,
         by: &Requester,
     ) -> Result<Option<Opened>, DriveError> {
         let row = self.place_of(place, generation)?;
@@ -324,7 +332,10 @@ impl MediaDrive {
             inode: id.0,
             ..self.place_attributes(&row, door)
         };
-        let holder = self.holder(class, by);
+        let holder = Holder {
+            is_traceless: mode.traceless,
+            ..self.holder(class, by)
+        };
         Ok(Some(
             self.open_waiting(id, attributes, wanted, kind, holder),
         ))

@@ -55,6 +55,8 @@ pub(super) struct Holder {
     pub(super) process: Option<Arc<Process>>,
     /// Somebody said that it plays, so it may begin as many hydrations as its music needs.
     pub(super) is_known_player: bool,
+    /// It was opened so as to leave no trace, as who only looks what sort of file it is.
+    pub(super) is_traceless: bool,
 }
 
 impl Holder {
@@ -103,8 +105,8 @@ pub(super) struct WaitingHandle {
     stream: Mutex<Option<Arc<Stream>>>,
     /// What an unreachable source is to its requester.
     pub(super) offline: DriveError,
-    /// It is smaller than what file managers read to know a type, and nothing need be downloaded: so its first read may be
-    /// a copy of all of it, and costs as little as knowing.
+    /// It is smaller than what file managers read to know a type, nothing need be downloaded, and it was not opened as by
+    /// who only wants to know: so its first read may be a copy of all of it.
     is_small: bool,
 }
 
@@ -116,7 +118,7 @@ impl WaitingHandle {
         is_online_only: bool,
     ) -> Self {
         Self {
-            is_small: !is_online_only && wanted.size <= u64::from(SNIFF),
+            is_small: !is_online_only && !holder.is_traceless && wanted.size <= u64::from(SNIFF),
             wanted,
             holder,
             stream: Mutex::default(),

@@ -339,7 +339,7 @@ impl Drive for MediaDrive {
         }
         self.reconcile.in_use();
         match decode(node) {
-            Ok((node, door)) => self.open_node(node, door, by),
+            Ok((node, door)) => self.open_node(node, door, mode, by),
             Err(error) => Answer::Now(Err(error)),
         }
     }

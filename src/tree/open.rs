@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use mediafs_platform::drive::{Answer, Attributes, Content, DriveError, NodeId, Opened, Requester};
+use mediafs_platform::drive::{
+    Answer, Attributes, Content, DriveError, NodeId, OpenMode, Opened, Requester,
+};
 
 use super::attributes::at_hand;
 use super::handles::Shown;
@@ -15,7 +17,13 @@ use super::{MediaDrive, failed};
 use crate::catalog::{AtHand, ItemNo, ItemRow, PlaceNo, PlaceRow};
 
 impl MediaDrive {
-    pub(super) fn open_node(&self, node: Node, door: Door, by: &Requester) -> Answer<Opened> {
+    pub(super) fn open_node(
+        &self,
+        node: Node,
+        door: Door,
+        mode: OpenMode,
+        by: &Requester,
+    ) -> Answer<Opened> {
         match node {
             Node::ReadMe => {
                 let attributes = self.readme_entry(door).attributes;
@@ -35,7 +43,7 @@ impl MediaDrive {
                 self.item_source(item, generation)
             }),
             Node::Place { place, generation } => {
-                self.open_place(node.id(door), door, place, generation, by)
+                self.open_place(node.id(door), door, place, generation, mode, by)
             }
             Node::Item {
                 item,
@@ -48,7 +56,7 @@ impl MediaDrive {
                 generation,
                 face: Face::Withheld,
                 ..
-            } => Answer::Now(self.open_withheld(node.id(door), door, item, generation, by)),
+            } => Answer::Now(self.open_withheld(node.id(door), door, item, generation, mode, by)),
             Node::Item {
                 item,
                 generation,
@@ -133,11 +141,12 @@ impl MediaDrive {
         door: Door,
         place: PlaceNo,
         generation: u16,
+        mode: OpenMode,
         by: &Requester,
     ) -> Answer<Opened> {
         // What was opened just now is on trusted storage, and needs no question.
         if self.known.source(Subject::Place(place.0)).is_none() {
-            match self.open_place_away(id, door, place, generation, by) {
+            match self.open_place_away(id, door, place, generation, mode, by) {
                 Ok(None) => {}
                 Ok(Some(opened)) => return Answer::Now(Ok(opened)),
                 Err(error) => return Answer::Now(Err(error)),

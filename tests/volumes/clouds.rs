@@ -11,7 +11,7 @@ fn declare(home: &Home, provider: &str) {
     declare_at(home, &home.library(), provider);
 }
 
-fn declare_at(home: &Home, path: &Path, provider: &str) {
+pub(crate) fn declare_at(home: &Home, path: &Path, provider: &str) {
     let text = format!(
         "[[cloud]]\npath = \"{}\"\nprovider = \"{provider}\"\n",
         path.display()

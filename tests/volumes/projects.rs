@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::bench::*;
+use crate::clouds::declare_at;
 use crate::support::sounds::wav;
 use crate::support::volumes::{Kind, Volume};
 use crate::support::{Home, wait_until};
@@ -90,4 +91,87 @@ fn wav_head(frames: u32) -> Vec<u8> {
     head[4..8].copy_from_slice(&(36 + data).to_le_bytes());
     head[40..44].copy_from_slice(&data.to_le_bytes());
     head
+}
+
+/// Everything of a project is on a disk that can be pulled: the sounds play on, and all of it is as it was when the disk is
+/// back, elsewhere.
+#[test]
+fn a_project_on_a_volume_goes_and_comes_with_it() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("song");
+    std::fs::create_dir_all(song.join("Media/Drums")).unwrap();
+    std::fs::write(song.join("Media/Drums/kick.wav"), wav(4000, 1)).unwrap();
+    settle(&at);
+    let with: [&std::ffi::OsStr; 2] = ["--project".as_ref(), song.as_os_str()];
+    let mounted = home.mount_with(&with);
+    assert!(song.join("media.json").is_file());
+    let id = import(&home, &song, &song.join("Media/Drums/kick.wav"));
+    // It is brought and pinned, as are all media of open projects that may go.
+    let item = wait_for_item(&home, &id, "external-online", "bytes");
+    assert_eq!(item["storage"]["backend"], "project", "{item:#}");
+    assert_eq!(item["storage"]["path"], "Media/Drums/kick.wav", "{item:#}");
+    let shown = home.on_drive("projects/song/Audio/kick.wav");
+    assert_eq!(std::fs::read(&shown).unwrap(), wav(4000, 1));
+
+    red.detach();
+    wait_for_state(&home, "absent");
+    assert_eq!(played(&home, &item).unwrap(), wav(4000, 1));
+    mounted.stop();
+    let mounted = home.mount_with(&with);
+    assert_eq!(std::fs::read(&shown).unwrap(), wav(4000, 1));
+    assert!(
+        std::fs::read_dir(&at).unwrap().next().is_none(),
+        "in its empty mount point"
+    );
+
+    let elsewhere = home.path("elsewhere");
+    red.mount(&elsewhere);
+    wait_for_state(&home, "online");
+    let song = elsewhere.join("song");
+    std::fs::write(song.join("Media/new.wav"), wav(500, 2)).unwrap();
+    let new = import(&home, &song, &song.join("Media/new.wav"));
+    assert_eq!(home.json(["show", &id])["availability"], "external-online");
+    mounted.stop();
+    // Named where it is now, it is the same project.
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    for (id, bytes) in [(&id, wav(4000, 1)), (&new, wav(500, 2))] {
+        let item = wait_for_item(&home, id, "external-online", "bytes");
+        assert_eq!(copied(&home, &item).unwrap(), bytes);
+    }
+    assert_eq!(home.items().len(), 2);
+    mounted.stop();
+}
+
+/// The folder of a project lies in a folder of a sync client.
+#[test]
+fn a_project_in_a_cloud_folder_is_opened() {
+    let home = Home::new();
+    let cloud = home.path("cloud");
+    let song = cloud.join("song");
+    std::fs::create_dir_all(song.join("Media")).unwrap();
+    std::fs::write(song.join("Media/kick.wav"), wav(4000, 1)).unwrap();
+    declare_at(&home, &cloud, "dropbox");
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    let id = import(&home, &song, &song.join("Media/kick.wav"));
+    let item = wait_for_item(&home, &id, "external-online", "bytes");
+    assert_eq!(copied(&home, &item).unwrap(), wav(4000, 1));
+    let there = home.json(["whereis", &id]);
+    assert_eq!(there["volume"]["kind"], "cloud", "{there:#}");
+    let manifest = std::fs::read_to_string(song.join("media.json")).unwrap();
+    assert!(manifest.contains("mediafs-project"), "{manifest}");
+    mounted.stop();
+    // A manifest that is damaged is told, and left as it is.
+    std::fs::write(song.join("media.json"), "{").unwrap();
+    let mounted = home.mount_with(&["--project".as_ref(), song.as_os_str()]);
+    let warnings = home.json(["warnings"]).to_string();
+    assert!(warnings.contains("is damaged"), "{warnings}");
+    assert_eq!(
+        std::fs::read_to_string(song.join("media.json")).unwrap(),
+        "{"
+    );
+    assert_eq!(home.items().len(), 1);
+    mounted.stop();
 }

@@ -127,6 +127,10 @@ impl Filesystem for Adapter {
             read: access != OpenAccMode::O_WRONLY,
             write: access != OpenAccMode::O_RDONLY,
             truncate: flags.0 & libc::O_TRUNC != 0,
+            #[cfg(target_os = "linux")]
+            traceless: flags.0 & libc::O_NOATIME != 0,
+            #[cfg(not(target_os = "linux"))]
+            traceless: false,
         };
         if mode.write || mode.truncate {
             return reply.error(self.refusal(ino, req));

@@ -42,8 +42,9 @@ impl From<LibraryError> for RpcError {
 
 impl From<ProjectError> for RpcError {
     fn from(error: ProjectError) -> Self {
-        let reason = match &error {
-            ProjectError::Untrusted { .. } | ProjectError::Manifest(_) => Reason::Refused,
+        let reason = match error {
+            ProjectError::Library(error) => return error.into(),
+            ProjectError::Manifest(_) => Reason::Refused,
             _ => Reason::Storage,
         };
         Self::new(reason, one_line(&error))
