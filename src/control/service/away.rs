@@ -40,8 +40,8 @@ impl Service {
 
     fn found_no_room(&self, place: PlaceNo) -> bool {
         let tasks = self.away.get().map(|away| away.hydrator.tasks());
-        let of_it = tasks.into_iter().flatten();
-        let last = of_it.filter(|task| task.wanted.place == place).last();
+        let mut of_it = tasks.into_iter().flatten();
+        let last = of_it.rfind(|task| task.wanted.place == place);
         last.is_some_and(|task| {
             matches!(
                 task.phase,
