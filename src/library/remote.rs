@@ -449,6 +449,7 @@ mod tests {
                 evidence: evidence().into(),
                 link: Some(OsString::from(to).into()),
                 online_only: false,
+                stand_in: false,
             },
         }
     }
