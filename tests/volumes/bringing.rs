@@ -248,6 +248,69 @@ fn pins_survive_and_follow_the_bytes() {
 }
 
 #[test]
+fn a_damaged_copy_is_told_and_what_is_pinned_is_brought_again() {
+    let home = Home::new();
+    let _red = red(&home, Kind::Ext4, 2, 500);
+    let mounted = mount(&home, &home.path("red"));
+    home.wait_for_items(2);
+    let ids = ids(&home);
+    let (pinned, other) = (&ids["1.wav"], &ids["2.wav"]);
+    home.run(["pin", pinned]);
+    home.run(["hydrate", "--wait", pinned, other]);
+    let item = wait_for_item(&home, pinned, "external-online", "bytes");
+    wait_for_item(&home, other, "external-online", "bytes");
+    let objects = files_below(&home.home().join("cache/objects"));
+    assert_eq!(objects.len(), 2, "{objects:?}");
+    for object in &objects {
+        let mut bytes = std::fs::read(object).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        // Objects are not to be written.
+        std::fs::remove_file(object).unwrap();
+        std::fs::write(object, bytes).unwrap();
+    }
+    let watching = Watching::start(&home);
+    let output = outcome(&home, ["cache", "verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["damaged"].as_array().unwrap().len(), 2, "{told:#}");
+    let sounds = told["sounds"].as_array().unwrap();
+    let again = |name: &str| {
+        let found = sounds.iter().find(|sound| sound["name"] == name);
+        found.unwrap()["fetchedAgain"].clone()
+    };
+    assert_eq!(sounds.len(), 2, "{told:#}");
+    assert_eq!(
+        (again("1.wav"), again("2.wav")),
+        (true.into(), false.into())
+    );
+    watching.wait_for(&["status.changed", other, "partial"]);
+    watching.wait_for(&["task.ended", pinned, "1.wav", "done"]);
+    wait_for_item(&home, pinned, "external-online", "bytes");
+    assert_eq!(home.json(["show", other])["playable"], "partial");
+    assert_eq!(played(&home, &item).unwrap(), wav(501, 1));
+    assert_eq!(home.json(["cache", "verify"])["intact"], 1);
+
+    let [object] = files_below(&home.home().join("cache/objects"))
+        .try_into()
+        .unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, b"no sound").unwrap();
+    let output = outcome(&home, ["cache", "verify"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains("the copy of 1.wav was damaged and is set aside; it is fetched again"),
+        "{told}"
+    );
+    wait_for_item(&home, pinned, "external-online", "bytes");
+    mounted.stop();
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let found = succeed("find", [folder.to_str().unwrap(), "-type", "f"]);
+    found.lines().map(Into::into).collect()
+}
+
+#[test]
 fn what_is_pinned_while_its_volume_is_away_comes_when_that_is_back() {
     let home = Home::new();
     let mut red = red(&home, Kind::Ext4, 1, 500);
