@@ -9,10 +9,10 @@ use crate::catalog::{ItemRow, Reader, SourceRow, USER};
 use crate::control::events::ProcessName;
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
-use crate::control::{Reason, RpcError};
+use crate::control::{Reason, RpcError, WirePath};
 use crate::daemon::Away;
 use crate::hydrate::Why;
-use crate::model::{Availability, Playable, SourceKind, SourceState};
+use crate::model::{Availability, Playable, SourceKind, SourceState, path_from_text};
 
 impl Service {
     fn away(&self) -> Result<&Away, RpcError> {
@@ -114,7 +114,11 @@ impl Service {
             playable: item.playable,
             cause,
             storage: whole.storage,
-            path: whole.resolved_path.map(|path| Path::new(&path).into()),
+            // It is written as `path_text` does.
+            path: whole
+                .resolved_path
+                .and_then(|path| path_from_text(&path).ok())
+                .map(WirePath),
             volume,
             cached,
             pinned_for: reader.pins_of(item.row)?,
