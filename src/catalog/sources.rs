@@ -445,6 +445,19 @@ impl Writer {
         Ok(())
     }
 
+    /// A source was there until now.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn source_left(&mut self, source: SourceNo, seen: Nanoseconds) -> Result<()> {
+        self.run(
+            "recording when a source was seen last",
+            "UPDATE source SET seen = ?2 WHERE number = ?1",
+            (source.0, seen.0),
+        )
+        .map(|_| ())
+    }
+
     /// A base lies on a source, at `inside` below its root; or on trusted storage.
     ///
     /// # Errors
