@@ -296,8 +296,8 @@ impl Told for News {
         let Some(service) = self.service.upgrade() else {
             return;
         };
-        let media = media_of(&self.catalog, &task.wanted);
-        let info = task_info(task, media);
+        let item = item_of(&self.catalog, &task.wanted);
+        let info = task_info(task, item);
         service.events().publish(if task.phase.is_over() {
             Event::TaskEnded(info)
         } else {
@@ -386,9 +386,9 @@ pub(super) fn is_reached(item: &ItemRow) -> bool {
     )
 }
 
-fn media_of(catalog: &Catalog, wanted: &Wanted) -> Option<crate::model::MediaId> {
+fn item_of(catalog: &Catalog, wanted: &Wanted) -> Option<ItemRow> {
     let items = catalog.reader().and_then(|r| r.items_at(wanted.place));
-    items.ok()?.into_iter().next().map(|item| item.media_id)
+    items.ok()?.into_iter().next()
 }
 
 /// The prefix of the ids of these tasks.
@@ -398,7 +398,8 @@ fn task_id(id: &str) -> Option<TaskId> {
     id.strip_prefix(TASK)?.parse().ok().map(TaskId)
 }
 
-fn task_info(task: &TaskState, media_id: Option<crate::model::MediaId>) -> TaskInfo {
+fn task_info(task: &TaskState, item: Option<ItemRow>) -> TaskInfo {
+    let (media_id, name) = item.map(|item| (item.media_id, item.name)).unzip();
     let (state, reason) = match &task.phase {
         TaskPhase::Queued => (Shown::Queued, None),
         TaskPhase::Running => (Shown::Running, None),
@@ -419,6 +420,7 @@ fn task_info(task: &TaskState, media_id: Option<crate::model::MediaId>) -> TaskI
         id: format!("{TASK}{}", task.id.0),
         kind: TaskKind::Hydrate,
         media_id,
+        name,
         state,
         bytes: task.arrived,
         total: Some(task.total),
@@ -434,8 +436,8 @@ impl Away {
     /// A task of hydration, by its id in the protocol; also one that has ended not long ago.
     pub(crate) fn state_of(&self, id: TaskId) -> Option<TaskInfo> {
         let task = self.hydrator.task(id)?;
-        let media = media_of(&self.catalog, &task.wanted);
-        Some(task_info(&task, media))
+        let item = item_of(&self.catalog, &task.wanted);
+        Some(task_info(&task, item))
     }
 }
 
@@ -444,7 +446,7 @@ impl TaskSource for Away {
         let tasks = self.hydrator.tasks().into_iter();
         tasks
             .filter(|task| !task.phase.is_over())
-            .map(|task| task_info(&task, media_of(&self.catalog, &task.wanted)))
+            .map(|task| task_info(&task, item_of(&self.catalog, &task.wanted)))
             .collect()
     }
 

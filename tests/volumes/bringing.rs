@@ -105,6 +105,9 @@ fn interrupted_it_is_cancelled() {
     });
     let running = task().unwrap();
     assert_eq!(running["mediaId"], id.as_str(), "{running:#}");
+    assert_eq!(running["name"], "1.wav", "{running:#}");
+    let told = home.run(["tasks"]);
+    assert!(told.contains("fetching 1.wav: "), "{told}");
     assert_eq!(running["state"], "running", "{running:#}");
     assert_eq!(running["total"], wav(3_000_001, 1).len());
     kill_process(Pid::from_child(&command), Signal::INT).unwrap();
