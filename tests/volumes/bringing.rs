@@ -331,6 +331,38 @@ fn what_is_pinned_while_its_volume_is_away_comes_when_that_is_back() {
     mounted.stop();
 }
 
+/// A file that is deleted from a connected volume is not to be got back by connecting that.
+#[test]
+fn what_was_deleted_from_a_connected_volume_is_to_be_put_back() {
+    let home = Home::new();
+    let at = home.path("red");
+    let _red = red(&home, Kind::Ext4, 2, 500);
+    let mounted = mount(&home, &at);
+    home.wait_for_items(2);
+    let item = home.item("Samples/1.wav");
+    let id = id_of(&item);
+    std::fs::remove_file(samples(&at).join("1.wav")).unwrap();
+    home.run(["scan"]);
+    wait_for_item(&home, &id, "missing", "silence");
+    assert!(is_silent(&played(&home, &item).unwrap()));
+    let mut warning = Value::Null;
+    wait_until(DONE, "a warning", || {
+        let all = home.json(["warnings"]);
+        let mut all = all.as_array().unwrap().iter();
+        let silent = all.find(|w| w["text"].as_str().unwrap().contains("silent"));
+        warning = silent.cloned().unwrap_or_default();
+        silent.is_some()
+    });
+    let text = warning["text"].as_str().unwrap();
+    assert!(text.contains("not on red any more"), "{text}");
+    let remedy = warning["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("put the file back"), "{remedy}");
+    assert!(!remedy.contains("connect"), "{remedy}");
+    let there = home.run(["whereis", &id]);
+    assert!(there.contains("put the file back"), "{there}");
+    mounted.stop();
+}
+
 #[test]
 fn a_full_cache_is_told() {
     let home = Home::new();
