@@ -9,6 +9,7 @@ use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
+use super::brakes::Brakes;
 use super::ear::Ear;
 use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
@@ -18,7 +19,6 @@ use crate::control::methods::TaskKind;
 use crate::control::rpc::one_line;
 use crate::control::service::LazyStore;
 use crate::control::tasks::{TaskInfo, TaskSource, TaskState as Shown};
-use crate::control::warnings::{Severity, Warning};
 use crate::hydrate::{
     HydrateError, Hydrator, Limits, OpenStore, Priority, TaskId, TaskPhase, TaskState, Told,
     Wanted, Why,
@@ -44,6 +44,7 @@ struct News {
     cache: LazyStore,
     service: Weak<Service>,
     bringing: Mutex<Weak<Bringing>>,
+    brakes: Brakes,
 }
 
 impl Away {
@@ -62,6 +63,7 @@ impl Away {
             cache: cache.clone(),
             service: Arc::downgrade(service),
             bringing: Mutex::default(),
+            brakes: Brakes::default(),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -360,21 +362,9 @@ impl News {
     }
 
     fn braked(&self, process: &Process) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let name = process.name.to_string_lossy();
-        service.warnings().raise(
-            Warning::new(
-                format!("braked.{}.{}", process.id.0, process.started.0),
-                Severity::Warning,
-                format!(
-                    "{name} (process {}) fetches sounds by the hundred and was stopped",
-                    process.id.0
-                ),
-            )
-            .remedy(format!("if it may go on: `mediafs allow {}`", process.id.0)),
-        );
+        if let Some(service) = self.service.upgrade() {
+            self.brakes.warn(&service, process);
+        }
     }
 }
 

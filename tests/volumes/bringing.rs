@@ -331,6 +331,45 @@ fn what_is_pinned_while_its_volume_is_away_comes_when_that_is_back() {
     mounted.stop();
 }
 
+/// Who is stopped because it brings so much is warned of for as long as it runs.
+#[test]
+fn a_program_that_is_stopped_is_warned_of_until_it_has_ended() {
+    let home = Home::new();
+    let _red = red(&home, Kind::Ext4, 210, 10);
+    let mounted = mount(&home, &home.path("red"));
+    let items = home.wait_for_items(210);
+    let mut reads = String::new();
+    for item in &items {
+        let path = home.on_drive(path_of(item));
+        reads += &format!("read -r -n 1 x < '{}'\n", path.display());
+    }
+    let mut greedy = std::process::Command::new("bash")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let warned = || {
+        let warnings = home.json(["warnings"]).to_string();
+        warnings.contains(&format!("(process {}) fetches sounds", greedy.id()))
+    };
+    let mut words = greedy.stdin.as_ref().unwrap();
+    std::io::Write::write_all(&mut words, reads.as_bytes()).unwrap();
+    wait_until(DONE, "it is stopped", warned);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(warned(), "it still runs");
+    let watching = Watching::start(&home);
+    greedy.kill().unwrap();
+    greedy.wait().unwrap();
+    watching.wait_for(&["warning.cleared", "fetches sounds"]);
+    assert!(
+        !home
+            .json(["warnings"])
+            .to_string()
+            .contains("fetches sounds")
+    );
+    mounted.stop();
+}
+
 /// A file that is deleted from a connected volume is not to be got back by connecting that.
 #[test]
 fn what_was_deleted_from_a_connected_volume_is_to_be_put_back() {

@@ -10,7 +10,7 @@ use crate::control::events::ProcessName;
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
 use crate::control::{Reason, RpcError, WirePath};
-use crate::daemon::Away;
+use crate::daemon::{Away, brake_warning};
 use crate::hydrate::Why;
 use crate::model::{Availability, Playable, SourceKind, SourceState, path_from_text};
 
@@ -303,8 +303,7 @@ impl Service {
             )
         })?;
         away.bringing.allow(&process);
-        let id = format!("braked.{}.{}", process.id.0, process.started.0);
-        self.warnings().clear(&id);
+        self.warnings().clear(&brake_warning(&process));
         Ok(Nothing {})
     }
 }
