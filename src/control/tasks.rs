@@ -156,7 +156,7 @@ impl Running {
             reason: None,
         };
         let cancel = Arc::<AtomicBool>::default();
-        self.events.publish(Event::TaskProgress(info.clone()));
+        let begun = Event::TaskProgress(info.clone());
         let task = Task {
             running: self,
             id: info.id.clone(),
@@ -165,6 +165,8 @@ impl Running {
         };
         let entry = Entry { info, cancel };
         self.tasks.lock().insert(task.id.clone(), entry);
+        // Whoever hears of it may ask for it.
+        self.events.publish(begun);
         task
     }
 }
