@@ -5,6 +5,7 @@
 //! each step: unmount, end requests, end the library, close the catalog, give the home back.
 
 mod away;
+mod brakes;
 mod ear;
 mod folders;
 mod keep;
@@ -39,6 +40,7 @@ use crate::tree::{MediaDrive, Owner, Reconcile};
 
 pub use away::Away;
 pub(crate) use away::is_reached;
+pub(crate) use brakes::warning_id as brake_warning;
 pub use log::Log;
 
 /// How long a command at work on the home is waited for.

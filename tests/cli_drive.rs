@@ -80,6 +80,8 @@ fn names_of_any_bytes_stay_apart_and_lead_back() {
         for path in [Path::new(printed), &file, &in_library, &on_drive] {
             let shown = home.json([OsStr::new("show"), path.as_os_str()]);
             assert_eq!(shown["mediaId"], id, "{}", path.display());
+            let there = home.json([OsStr::new("whereis"), path.as_os_str()]);
+            assert_eq!(there["path"], item["resolvedPath"], "{}", path.display());
             let again = home.json([OsStr::new("import"), path.as_os_str()]);
             assert_eq!(again[0]["mediaId"], id, "{}", path.display());
             assert_eq!(again[0]["outcome"], "already", "{}", path.display());

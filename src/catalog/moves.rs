@@ -88,13 +88,16 @@ impl Writer {
 
     /// Whether the items that stand for a place go on doing so, with the content of the file that takes its name now.
     /// Not if they were made of that very file, as it was seen under its new name before the move was told, and the file
-    /// has older ones.
+    /// has older ones; nor if it is a link that came.
     fn keeps_its_name(
         &self,
         place: &PlaceRow,
         came: &PlaceRow,
         evidence: &Evidence,
     ) -> Result<bool> {
+        if place.is_replaced_by_link(&came.kind) {
+            return Ok(false);
+        }
         let items = self.reader().items_of(place.row)?;
         let Some(first) = items.first() else {
             return Ok(false);
@@ -259,7 +262,7 @@ impl Writer {
 
     /// Another file takes the name of this place. Its items become missing, and what was recorded of where they
     /// were stays; a place without items is forgotten.
-    fn displace(&mut self, row: &PlaceRow) -> Result<()> {
+    pub(super) fn displace(&mut self, row: &PlaceRow) -> Result<()> {
         let items = self.reader().items_of(row.row)?;
         for item in &items {
             if let Some((storage, _)) = self.reader().storage_of(item, row)?

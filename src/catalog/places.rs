@@ -80,6 +80,9 @@ impl Writer {
     /// A file was seen. Says what that means, and whether to probe it: a place that was never probed is `New` until
     /// it is, one whose present content was not probed yet is `Changed`.
     ///
+    /// A link is no other content of a file: where one has taken a file's name, the file is gone, and its items wait for
+    /// it to be found under another name.
+    ///
     /// # Errors
     /// [`CatalogError::Unknown`] folder; when SQLite fails.
     pub fn observe(
@@ -89,7 +92,10 @@ impl Writer {
         seen: &Observation,
     ) -> Result<Observed> {
         if let Some(row) = self.reader().place_named(folder, name)? {
-            return self.see(&row, seen, Look::Scan);
+            if !row.is_replaced_by_link(&seen.kind) {
+                return self.see(&row, seen, Look::Scan);
+            }
+            self.displace(&row)?;
         }
         let base = self.base_of(folder)?;
         let bytes = bytes_of(name);
@@ -485,6 +491,11 @@ impl Writer {
 }
 
 impl PlaceRow {
+    /// Whether it is a file, and what has its name now is a link.
+    pub(super) fn is_replaced_by_link(&self, now: &PlaceKind) -> bool {
+        self.kind == PlaceKind::File && matches!(now, PlaceKind::Link(_))
+    }
+
     /// Whether a file that stands for one of this name, whose bytes are with a cloud provider only, stands for this
     /// content. Clients give it the time of the content, in whole seconds.
     #[must_use]

@@ -16,7 +16,7 @@ use super::convert::{Coded, bytes_of, hash_column, name_of, place_columns, place
 use super::error::{CatalogError, Result};
 use super::reader::Reader;
 use super::rows::{
-    BaseKind, BaseNo, BaseRow, Change, ItemRow, Nanoseconds, NewSource, PlaceNo, PlaceRow,
+    BaseKind, BaseNo, BaseRow, Change, ItemNo, ItemRow, Nanoseconds, NewSource, PlaceNo, PlaceRow,
     SourceRow,
 };
 use super::writer::Writer;
@@ -121,18 +121,12 @@ impl Catalog {
     /// # Errors
     /// When SQLite fails.
     pub fn object_changed(&self, hash: ObjectHash) -> Result<()> {
-        let reader = self.reader()?;
-        let items = reader.db().many(
-            "looking for items with the same bytes",
-            "SELECT i.number, i.media_id FROM content c JOIN item i ON i.place = c.place WHERE c.blake3 = ?1",
-            [hash.0],
-            |row| Ok((super::ItemNo(row.get(0)?), super::convert::id_column(row, 1)?)),
-        )?;
+        let items = self.reader()?.items_of_bytes(hash)?;
         let changes: Vec<Change> = items
             .into_iter()
-            .map(|(row, media_id)| Change::Item {
-                row,
-                media_id,
+            .map(|item| Change::Item {
+                row: item.row,
+                media_id: item.media_id,
                 swapped: true,
                 removed: false,
             })
@@ -192,6 +186,21 @@ impl Reader {
     pub fn source_state(&self, source: SourceNo) -> SourceState {
         let states = self.shared().sources.states.read();
         states.get(&source).copied().unwrap_or_default()
+    }
+
+    /// Items whose bytes these are.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn items_of_bytes(&self, hash: ObjectHash) -> Result<Vec<ItemRow>> {
+        let items = self.db().many(
+            "looking for items with the same bytes",
+            "SELECT i.number FROM content c JOIN item i ON i.place = c.place WHERE c.blake3 = ?1 ORDER BY i.number",
+            [hash.0],
+            |row| row.get(0).map(ItemNo),
+        )?;
+        let rows = items.into_iter().map(|item| self.item(item));
+        rows.filter_map(Result::transpose).collect()
     }
 
     /// Where an item's bytes can be had from, where its own file is not on trusted storage or not there.
@@ -434,6 +443,19 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// A source was there until now.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn source_left(&mut self, source: SourceNo, seen: Nanoseconds) -> Result<()> {
+        self.run(
+            "recording when a source was seen last",
+            "UPDATE source SET seen = ?2 WHERE number = ?1",
+            (source.0, seen.0),
+        )
+        .map(|_| ())
     }
 
     /// A base lies on a source, at `inside` below its root; or on trusted storage.

@@ -2,7 +2,9 @@
 
 use super::output::{self, Out, plain};
 use super::{CliError, Context, Done, Report, counted};
-use crate::control::methods::{CacheEvict, CacheStats, CacheVerify, EvictParams, Nothing};
+use crate::control::methods::{
+    CacheEvict, CacheStats, CacheVerify, EvictParams, LostCopy, Nothing,
+};
 
 /// Look after the cache
 #[derive(clap::Args)]
@@ -70,10 +72,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                     output::size(verified.intact_bytes)
                 ))?;
                 for id in &verified.damaged {
-                    out.line(&format!("{} was damaged and is set aside", plain(id)))?;
+                    out.line(&lost(id, &verified.sounds, "was damaged and is set aside"))?;
                 }
                 for id in &verified.vanished {
-                    out.line(&format!("{} had vanished from the disk", plain(id)))?;
+                    out.line(&lost(id, &verified.sounds, "had vanished from the disk"))?;
                 }
             }
         }
@@ -91,4 +93,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     }
     out.flush()?;
     Ok(done)
+}
+
+/// What became of an object, by the names of the sounds that it was a copy of.
+fn lost(id: &str, sounds: &[LostCopy], how: &str) -> String {
+    let of: Vec<&LostCopy> = sounds.iter().filter(|sound| sound.blake3 == id).collect();
+    if of.is_empty() {
+        return format!("{} {how}", plain(id));
+    }
+    let names: Vec<String> = of.iter().map(|sound| plain(&sound.name)).collect();
+    let again = if of.iter().any(|sound| sound.fetched_again) {
+        "; it is fetched again"
+    } else {
+        ""
+    };
+    format!(
+        "the copy of {} {how}{again} ({})",
+        names.join(", "),
+        plain(id)
+    )
 }

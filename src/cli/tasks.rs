@@ -49,8 +49,8 @@ pub(super) fn run_cancel(arguments: &CancelArguments, context: &Context) -> Resu
 
 fn cells(task: &TaskInfo) -> Vec<String> {
     let mut doing = task.kind.word().to_owned();
-    if let Some(id) = &task.media_id {
-        doing = format!("{doing} {id}");
+    if let Some(subject) = task.subject() {
+        doing = format!("{doing} {}", plain(&subject));
     }
     let mut how = vec![task.state.word().to_owned()];
     how.extend(task.rate.map(|rate| format!("{}/s", size(rate))));
@@ -90,6 +90,7 @@ mod tests {
             id: "work-1".to_owned(),
             kind: TaskKind::Hydrate,
             media_id: "kick".parse().ok(),
+            name: None,
             state: TaskState::Waiting,
             bytes: 1500,
             total: Some(3000),
@@ -107,6 +108,8 @@ mod tests {
                 "waiting, 1.0 kB/s, player, RED is\\u{a}unplugged"
             ]
         );
+        task.name = Some("Kick 1.wav".to_owned());
+        assert_eq!(cells(&task)[1], "fetching Kick 1.wav: 1.5 kB of 3.0 kB");
         task.files = Some(TaskFiles {
             done: 1,
             total: None,

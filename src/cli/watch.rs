@@ -12,7 +12,8 @@ use super::{CliError, Context, Done, counted};
 use crate::control::ClientError;
 use crate::control::events::{Event, MediaChange, Missed, Told};
 use crate::control::methods::{SessionSubscribe, SubscribeParams};
-use crate::model::{Availability, MediaId, Playable};
+use crate::control::tasks::TaskInfo;
+use crate::model::{Availability, Playable};
 
 /// How often the end is thought of while nothing happens.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
@@ -128,12 +129,7 @@ fn words(event: &Event) -> String {
             format!("{} {state}{why}", changed.media_id)
         }
         Event::TaskProgress(task) => {
-            format!(
-                "{} {}{}",
-                task.kind.word(),
-                of(&task.id, task.media_id.as_ref()),
-                progress(task)
-            )
+            format!("{} {}{}", task.kind.word(), of(task), progress(task))
         }
         Event::TaskEnded(task) => {
             let why = match &task.reason {
@@ -143,7 +139,7 @@ fn words(event: &Event) -> String {
             format!(
                 "{} {}{} {}{why}",
                 task.kind.word(),
-                of(&task.id, task.media_id.as_ref()),
+                of(task),
                 progress(task),
                 task.state.word()
             )
@@ -188,8 +184,8 @@ fn words(event: &Event) -> String {
 }
 
 /// The item of a task, or else the task.
-fn of(id: &str, media_id: Option<&MediaId>) -> String {
-    media_id.map_or_else(|| plain(id), ToString::to_string)
+fn of(task: &TaskInfo) -> String {
+    plain(&task.subject().unwrap_or_else(|| task.id.clone()))
 }
 
 fn state(availability: Availability, playable: Playable) -> &'static str {
@@ -250,6 +246,11 @@ mod tests {
                 "fetching k: 500 B of 1.0 kB",
             ),
             (
+                "task.progress",
+                json!({"id": "t", "kind": "hydrate", "mediaId": "k", "name": "Kick.wav", "state": "running", "bytes": 500, "total": 1000, "rate": null, "since": 1, "priority": null, "reason": null}),
+                "fetching Kick.wav: 500 B of 1.0 kB",
+            ),
+            (
                 "task.ended",
                 json!({"id": "t", "kind": "scan", "mediaId": null, "state": "failed", "bytes": 0, "total": null, "files": {"done": 3, "total": null}, "rate": null, "since": 1, "priority": null, "reason": "no room"}),
                 "scanning t: 3 files failed: no room",
@@ -285,7 +286,8 @@ mod tests {
                 "up to 3 events",
             ),
         ];
-        let names: Vec<&str> = examples.iter().map(|(name, ..)| *name).collect();
+        let mut names: Vec<&str> = examples.iter().map(|(name, ..)| *name).collect();
+        names.dedup();
         assert_eq!(names, Event::NAMES);
         for (method, mut params, expected) in examples {
             params["seq"] = 1.into();

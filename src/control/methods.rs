@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::wire_path::WirePath;
-use crate::model::MediaItem;
+use crate::model::{MediaId, MediaItem};
 use crate::tree::class::Class;
 
 pub use away::*;
@@ -345,6 +345,23 @@ pub struct CacheVerified {
     pub damaged: Vec<String>,
     /// BLAKE3 of those that were not there any more.
     pub vanished: Vec<String>,
+    /// The sounds whose bytes all of these were.
+    #[serde(default)]
+    pub sounds: Vec<LostCopy>,
+}
+
+/// A sound whose copy in the cache is lost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostCopy {
+    /// Which.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+    /// BLAKE3 of its bytes.
+    pub blake3: String,
+    /// It is pinned, and was asked for anew.
+    pub fetched_again: bool,
 }
 
 /// Of `cache.evict`.

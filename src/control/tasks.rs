@@ -37,6 +37,15 @@ pub enum TaskState {
     Cancelled,
 }
 
+impl TaskInfo {
+    /// The item that it is for, in people's words.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        let id = || self.media_id.as_ref().map(ToString::to_string);
+        self.name.clone().or_else(id)
+    }
+}
+
 impl TaskState {
     /// In a word.
     #[must_use]
@@ -62,6 +71,9 @@ pub struct TaskInfo {
     pub kind: TaskKind,
     /// For which item, if for one.
     pub media_id: Option<MediaId>,
+    /// The name of that item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// How it is.
     pub state: TaskState,
     /// Bytes done.
@@ -133,6 +145,7 @@ impl Running {
             id: format!("work-{number}"),
             kind,
             media_id: None,
+            name: None,
             state: TaskState::Running,
             bytes: 0,
             total: None,
@@ -143,7 +156,7 @@ impl Running {
             reason: None,
         };
         let cancel = Arc::<AtomicBool>::default();
-        self.events.publish(Event::TaskProgress(info.clone()));
+        let begun = Event::TaskProgress(info.clone());
         let task = Task {
             running: self,
             id: info.id.clone(),
@@ -152,6 +165,8 @@ impl Running {
         };
         let entry = Entry { info, cancel };
         self.tasks.lock().insert(task.id.clone(), entry);
+        // Whoever hears of it may ask for it.
+        self.events.publish(begun);
         task
     }
 }

@@ -9,6 +9,7 @@ use mediafs_cache::{ObjectId, PinOwner, Store};
 use mediafs_platform::process::Process;
 use parking_lot::Mutex;
 
+use super::brakes::Brakes;
 use super::ear::Ear;
 use crate::catalog::{Catalog, CatalogError, ItemNo, ItemRow, Reader};
 use crate::config::Config;
@@ -18,7 +19,6 @@ use crate::control::methods::TaskKind;
 use crate::control::rpc::one_line;
 use crate::control::service::LazyStore;
 use crate::control::tasks::{TaskInfo, TaskSource, TaskState as Shown};
-use crate::control::warnings::{Severity, Warning};
 use crate::hydrate::{
     HydrateError, Hydrator, Limits, OpenStore, Priority, TaskId, TaskPhase, TaskState, Told,
     Wanted, Why,
@@ -44,6 +44,7 @@ struct News {
     cache: LazyStore,
     service: Weak<Service>,
     bringing: Mutex<Weak<Bringing>>,
+    brakes: Brakes,
 }
 
 impl Away {
@@ -62,6 +63,7 @@ impl Away {
             cache: cache.clone(),
             service: Arc::downgrade(service),
             bringing: Mutex::default(),
+            brakes: Brakes::default(),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -296,8 +298,8 @@ impl Told for News {
         let Some(service) = self.service.upgrade() else {
             return;
         };
-        let media = media_of(&self.catalog, &task.wanted);
-        let info = task_info(task, media);
+        let item = item_of(&self.catalog, &task.wanted);
+        let info = task_info(task, item);
         service.events().publish(if task.phase.is_over() {
             Event::TaskEnded(info)
         } else {
@@ -360,21 +362,9 @@ impl News {
     }
 
     fn braked(&self, process: &Process) {
-        let Some(service) = self.service.upgrade() else {
-            return;
-        };
-        let name = process.name.to_string_lossy();
-        service.warnings().raise(
-            Warning::new(
-                format!("braked.{}.{}", process.id.0, process.started.0),
-                Severity::Warning,
-                format!(
-                    "{name} (process {}) fetches sounds by the hundred and was stopped",
-                    process.id.0
-                ),
-            )
-            .remedy(format!("if it may go on: `mediafs allow {}`", process.id.0)),
-        );
+        if let Some(service) = self.service.upgrade() {
+            self.brakes.warn(&service, process);
+        }
     }
 }
 
@@ -386,9 +376,9 @@ pub(crate) fn is_reached(item: &ItemRow) -> bool {
     )
 }
 
-fn media_of(catalog: &Catalog, wanted: &Wanted) -> Option<crate::model::MediaId> {
+fn item_of(catalog: &Catalog, wanted: &Wanted) -> Option<ItemRow> {
     let items = catalog.reader().and_then(|r| r.items_at(wanted.place));
-    items.ok()?.into_iter().next().map(|item| item.media_id)
+    items.ok()?.into_iter().next()
 }
 
 /// The prefix of the ids of these tasks.
@@ -398,7 +388,8 @@ fn task_id(id: &str) -> Option<TaskId> {
     id.strip_prefix(TASK)?.parse().ok().map(TaskId)
 }
 
-fn task_info(task: &TaskState, media_id: Option<crate::model::MediaId>) -> TaskInfo {
+fn task_info(task: &TaskState, item: Option<ItemRow>) -> TaskInfo {
+    let (media_id, name) = item.map(|item| (item.media_id, item.name)).unzip();
     let (state, reason) = match &task.phase {
         TaskPhase::Queued => (Shown::Queued, None),
         TaskPhase::Running => (Shown::Running, None),
@@ -419,6 +410,7 @@ fn task_info(task: &TaskState, media_id: Option<crate::model::MediaId>) -> TaskI
         id: format!("{TASK}{}", task.id.0),
         kind: TaskKind::Hydrate,
         media_id,
+        name,
         state,
         bytes: task.arrived,
         total: Some(task.total),
@@ -434,8 +426,8 @@ impl Away {
     /// A task of hydration, by its id in the protocol; also one that has ended not long ago.
     pub(crate) fn state_of(&self, id: TaskId) -> Option<TaskInfo> {
         let task = self.hydrator.task(id)?;
-        let media = media_of(&self.catalog, &task.wanted);
-        Some(task_info(&task, media))
+        let item = item_of(&self.catalog, &task.wanted);
+        Some(task_info(&task, item))
     }
 }
 
@@ -444,7 +436,7 @@ impl TaskSource for Away {
         let tasks = self.hydrator.tasks().into_iter();
         tasks
             .filter(|task| !task.phase.is_over())
-            .map(|task| task_info(&task, media_of(&self.catalog, &task.wanted)))
+            .map(|task| task_info(&task, item_of(&self.catalog, &task.wanted)))
             .collect()
     }
 

@@ -15,6 +15,7 @@ use crate::control::events::{Event, MediaRestored, MediaSilenced, ProcessName};
 use crate::control::rpc::one_line;
 use crate::control::service::{FULL, LATE};
 use crate::control::warnings::{Severity, Warning, id_of_text};
+use crate::model::Availability;
 use crate::tree::{Heard, Listener, MediaDrive, Silence};
 
 /// The area of the warnings of silence.
@@ -149,7 +150,7 @@ impl Teller {
             Ok(causes) => {
                 let warnings = causes
                     .into_iter()
-                    .map(|(cause, items)| warning(&cause, items));
+                    .map(|(cause, silent)| warning(&cause, silent));
                 service.warnings().replace(SILENT, warnings.collect());
             }
             Err(error) => {
@@ -162,21 +163,35 @@ impl Teller {
         &self,
         service: &Service,
         drive: &MediaDrive,
-    ) -> Result<BTreeMap<String, Vec<ItemRow>>, CatalogError> {
+    ) -> Result<BTreeMap<String, Silent>, CatalogError> {
         let reader = self.catalog.reader()?;
-        let mut causes: BTreeMap<String, Vec<ItemRow>> = BTreeMap::new();
+        let mut causes: BTreeMap<String, Silent> = BTreeMap::new();
         for silence in drive.silenced() {
             let Some(item) = reader.item(silence.item)? else {
                 continue;
             };
             let cause = service.cause_of_silence(&reader, &item)?;
-            causes.entry(cause).or_default().push(item);
+            let silent = causes.entry(cause).or_default();
+            silent.away |= item.availability != Availability::Missing
+                || match item.place {
+                    Some(place) => reader.place(place)?.is_some_and(|place| place.away),
+                    None => false,
+                };
+            silent.items.push(item);
         }
         Ok(causes)
     }
 }
 
-fn warning(cause: &str, items: Vec<ItemRow>) -> Warning {
+/// What is silent for one reason.
+#[derive(Default)]
+struct Silent {
+    items: Vec<ItemRow>,
+    /// Storage is not there; else files are gone from storage that may well be there.
+    away: bool,
+}
+
+fn warning(cause: &str, Silent { items, away }: Silent) -> Warning {
     let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
     let sounds = match count {
         1 => "1 sound is".to_owned(),
@@ -187,7 +202,8 @@ fn warning(cause: &str, items: Vec<ItemRow>) -> Warning {
         FULL => {
             "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk"
         }
-        _ => "connect it again; `mediafs whereis` says where each is",
+        _ if away => "connect it again; `mediafs whereis` says where each is",
+        _ => "put the file back, or `mediafs relink` each to another one",
     };
     Warning::new(
         id_of_text(SILENT, cause),

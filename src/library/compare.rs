@@ -204,18 +204,22 @@ impl Sweep<'_> {
                 return Ok(observed);
             }
             for name in names {
-                let kind = match handle.look(name) {
-                    Ok(Some(seen)) => match kind_of(path, handle, name, &seen) {
-                        Ok(kind) => Ok((kind, seen.evidence)),
-                        Err(reason) => Err(reason),
-                    },
+                let seen = match handle.look(name) {
+                    Ok(Some(seen)) => seen,
                     // Gone again already: the next event or sweep tells.
                     Ok(None) => continue,
-                    Err(error) => Err(error.to_string()),
+                    // What can't be looked at may still be what it was.
+                    Err(error) => {
+                        engine.problems.put(&absolute, name, error.to_string());
+                        continue;
+                    }
                 };
-                match kind {
-                    Ok((kind, evidence)) => {
-                        let seen = Observation { kind, evidence };
+                match kind_of(path, handle, name, &seen) {
+                    Ok(kind) => {
+                        let seen = Observation {
+                            kind,
+                            evidence: seen.evidence,
+                        };
                         observed.push((
                             name.clone(),
                             if handle.is_stand_in(name) {
@@ -228,12 +232,15 @@ impl Sweep<'_> {
                     Err(reason) => {
                         engine.problems.put(&absolute, name, reason);
                         let known = writer.reader().child_place(folder, name)?;
-                        if let Some((row, _)) = known
-                            && row.name == *name
-                            && row.present
-                            && matches!(row.kind, PlaceKind::Link(_))
-                        {
+                        let Some(row) = known.map(|(row, _)| row).filter(|row| row.name == *name)
+                        else {
+                            continue;
+                        };
+                        // What has its name is not it; unless its own disk is not mounted there now.
+                        if engine.comparable(row.evidence.device, seen.evidence.device) {
                             writer.place_gone(row.row)?;
+                        } else {
+                            writer.place_away(row.row)?;
                         }
                     }
                 }

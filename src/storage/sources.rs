@@ -342,6 +342,23 @@ impl Sources {
 
     /// Tells the catalog how a source is.
     fn tell(&self, source: SourceNo) {
+        if !self.tell_state(source) {
+            return;
+        }
+        // After the news, which waits for nobody.
+        let noted = self.catalog.write(Durability::Normal, |writer| {
+            writer.source_left(source, now())
+        });
+        if let Err(error) = noted {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "when a source was seen last is not recorded"
+            );
+        }
+    }
+
+    /// Says whether the source was online until now, and is not any more.
+    fn tell_state(&self, source: SourceNo) -> bool {
         let telling = Arc::clone(self.telling.lock().entry(source).or_default());
         let _one = telling.lock();
         let state = {
@@ -359,7 +376,9 @@ impl Sources {
                 Some(_) => SourceState::Online,
             }
         };
+        let before = self.catalog.source_state(source);
         self.catalog.set_source_state(source, state);
+        before.is_online() && !state.is_online()
     }
 
     /// The disk of a mount, if that is known; else it is asked, and the mounts are looked at again when it has answered.

@@ -51,3 +51,63 @@ fn what_happened_last_is_what_is_told_last() {
         );
     }
 }
+
+#[test]
+fn a_source_that_goes_was_seen_until_then() {
+    let home = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(Catalog::open(home.path()).unwrap());
+    let sources = Sources::new(
+        Arc::clone(&catalog),
+        DeclaredTrusted::default(),
+        Vec::new(),
+        Box::new(|_| None),
+        Box::new(|_| ()),
+    );
+    let new = crate::catalog::NewSource {
+        kind: SourceKind::Volume,
+        identity: "red".to_owned(),
+        name: "red".to_owned(),
+        provider: None,
+        path: "/media/red".into(),
+    };
+    let long_ago = Nanoseconds(1_700_000_000_000_000_000);
+    let row = catalog
+        .write(Durability::Normal, |w| w.add_source(&new, long_ago))
+        .unwrap();
+    let seen = || {
+        let row = catalog.reader().unwrap().source(row.row).unwrap();
+        row.unwrap().seen
+    };
+    let forget = || {
+        catalog
+            .write(Durability::Normal, |w| w.source_left(row.row, long_ago))
+            .unwrap();
+    };
+    // One that was never there was not seen now.
+    sources.found(&row, None).unwrap();
+    assert_eq!(seen(), long_ago);
+
+    let table = MountTable::read().unwrap();
+    let entry = table.entries().first().unwrap();
+    let online = || {
+        sources.found(&row, Some(entry)).unwrap();
+        assert_eq!(catalog.source_state(row.row), SourceState::Online);
+        forget();
+    };
+    let ends: [&dyn Fn(); 3] = [
+        &|| sources.found(&row, None).unwrap(),
+        &|| sources.unreachable(row.row),
+        &|| assert!(sources.eject(row.row)),
+    ];
+    for end in ends {
+        online();
+        let before = now();
+        end();
+        assert_ne!(catalog.source_state(row.row), SourceState::Online);
+        assert!(seen() >= before, "{:?}", seen());
+        forget();
+        sources.found(&row, None).unwrap();
+        assert_eq!(seen(), long_ago, "it is gone already");
+        sources.known.lock().unreachable.clear();
+    }
+}

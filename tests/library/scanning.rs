@@ -121,6 +121,33 @@ fn what_is_no_file_is_listed_and_never_opened() {
 }
 
 #[test]
+fn a_file_that_left_a_link_in_its_place_goes_on_under_its_new_name() {
+    let house = House::new();
+    let sounds = house.sounds();
+    put(&sounds.join("a.wav"), &wav(1, 80));
+    put(&sounds.join("b.wav"), &wav(2, 90));
+    let (library, base) = house.scanned();
+    let before = house.items(&base);
+    std::fs::create_dir(sounds.join("real")).unwrap();
+    for name in ["a.wav", "b.wav"] {
+        std::fs::rename(sounds.join(name), sounds.join("real").join(name)).unwrap();
+    }
+    symlink("real/a.wav", sounds.join("a.wav")).unwrap();
+    symlink(sounds.join("real/b.wav"), sounds.join("b.wav")).unwrap();
+    scan(&library);
+    let places = house.places(&base);
+    let names: Vec<_> = places.keys().map(String::as_str).collect();
+    assert_eq!(names, ["a.wav", "real/a.wav", "real/b.wav"]);
+    assert_eq!(places["a.wav"].0.kind, PlaceKind::Link("real/a.wav".into()));
+    assert!(places["a.wav"].1.is_none());
+    for (old, new) in [("a.wav", "real/a.wav"), ("b.wav", "real/b.wav")] {
+        let (old, new) = (&before[old], places[new].1.as_ref().unwrap());
+        assert_eq!((&old.media_id, old.size), (&new.media_id, new.size));
+        assert_eq!((new.generation, new.playable), (1, Playable::Bytes));
+    }
+}
+
+#[test]
 fn what_promises_media_and_is_none_is_a_problem() {
     let house = House::new();
     put(&house.sounds().join("broken.wav"), b"RIFF....WAVEnonsense");

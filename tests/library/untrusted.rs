@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use mediafs::catalog::{BaseRow, ItemRow};
+use mediafs::catalog::{BaseRow, ItemRow, PlaceKind};
 use mediafs::hydrate::Wanted;
 use mediafs::library::{
     ImportMode, ImportOptions, Library, LibraryConfig, LibraryError, Outcome, Progress, Reconciled,
@@ -273,6 +273,54 @@ fn an_untrusted_scan_finds_what_a_trusted_one_finds() {
     assert_eq!(second.seen, first.seen);
     assert_eq!(second.expected, 0, "nothing is read twice");
     wait("no courier", SILENT, || couriers().is_empty());
+}
+
+#[test]
+fn a_link_that_took_the_name_of_a_file_is_one() {
+    let disk = Disk::new();
+    for (n, name) in ["inside.wav", "absolute.wav"].into_iter().enumerate() {
+        put(
+            &disk.own().join(name),
+            &wav(1, 80 + u32::try_from(n).unwrap()),
+        );
+    }
+    std::fs::create_dir(disk.own().join("kit")).unwrap();
+    let house = House::new();
+    let library = house.quiet();
+    let base = library.add_root(&disk.path()).unwrap();
+    scan(&library);
+    let before = house.items(&base);
+    assert_eq!(before.len(), 2);
+    // By way of the mount, as the kernel would know the old names for a while.
+    for name in before.keys() {
+        let real = disk.path().join("kit").join(name);
+        std::fs::rename(disk.path().join(name), &real).unwrap();
+    }
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, disk.path().join(name)).unwrap();
+    };
+    link("kit/inside.wav", "inside.wav");
+    link("/etc/passwd", "absolute.wav");
+    scan(&library);
+    let places = house.places(&base);
+    let names: Vec<_> = places.keys().map(String::as_str).collect();
+    assert_eq!(names, ["inside.wav", "kit/absolute.wav", "kit/inside.wav"]);
+    let (place, item) = &places["inside.wav"];
+    assert_eq!(place.kind, PlaceKind::Link("kit/inside.wav".into()));
+    assert_eq!(*item, None);
+    for (name, old) in &before {
+        let moved = places[&format!("kit/{name}")].1.as_ref().unwrap();
+        assert_eq!(moved.size, old.size, "{name}");
+        assert_eq!(moved.availability, Availability::ExternalOnline);
+        // What stood for the file is still known.
+        assert_eq!(house.item(&old.media_id).size, old.size, "{name}");
+    }
+    let problems = library.problems(0, 100);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].1.contains("absolute link"), "{problems:?}");
+
+    scan(&library);
+    assert_eq!(house.places(&base).len(), 3, "it stays so");
 }
 
 #[test]

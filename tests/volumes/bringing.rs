@@ -105,6 +105,9 @@ fn interrupted_it_is_cancelled() {
     });
     let running = task().unwrap();
     assert_eq!(running["mediaId"], id.as_str(), "{running:#}");
+    assert_eq!(running["name"], "1.wav", "{running:#}");
+    let told = home.run(["tasks"]);
+    assert!(told.contains("fetching 1.wav: "), "{told}");
     assert_eq!(running["state"], "running", "{running:#}");
     assert_eq!(running["total"], wav(3_000_001, 1).len());
     kill_process(Pid::from_child(&command), Signal::INT).unwrap();
@@ -248,6 +251,69 @@ fn pins_survive_and_follow_the_bytes() {
 }
 
 #[test]
+fn a_damaged_copy_is_told_and_what_is_pinned_is_brought_again() {
+    let home = Home::new();
+    let _red = red(&home, Kind::Ext4, 2, 500);
+    let mounted = mount(&home, &home.path("red"));
+    home.wait_for_items(2);
+    let ids = ids(&home);
+    let (pinned, other) = (&ids["1.wav"], &ids["2.wav"]);
+    home.run(["pin", pinned]);
+    home.run(["hydrate", "--wait", pinned, other]);
+    let item = wait_for_item(&home, pinned, "external-online", "bytes");
+    wait_for_item(&home, other, "external-online", "bytes");
+    let objects = files_below(&home.home().join("cache/objects"));
+    assert_eq!(objects.len(), 2, "{objects:?}");
+    for object in &objects {
+        let mut bytes = std::fs::read(object).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        // Objects are not to be written.
+        std::fs::remove_file(object).unwrap();
+        std::fs::write(object, bytes).unwrap();
+    }
+    let watching = Watching::start(&home);
+    let output = outcome(&home, ["cache", "verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["damaged"].as_array().unwrap().len(), 2, "{told:#}");
+    let sounds = told["sounds"].as_array().unwrap();
+    let again = |name: &str| {
+        let found = sounds.iter().find(|sound| sound["name"] == name);
+        found.unwrap()["fetchedAgain"].clone()
+    };
+    assert_eq!(sounds.len(), 2, "{told:#}");
+    assert_eq!(
+        (again("1.wav"), again("2.wav")),
+        (true.into(), false.into())
+    );
+    watching.wait_for(&["status.changed", other, "partial"]);
+    watching.wait_for(&["task.ended", pinned, "1.wav", "done"]);
+    wait_for_item(&home, pinned, "external-online", "bytes");
+    assert_eq!(home.json(["show", other])["playable"], "partial");
+    assert_eq!(played(&home, &item).unwrap(), wav(501, 1));
+    assert_eq!(home.json(["cache", "verify"])["intact"], 1);
+
+    let [object] = files_below(&home.home().join("cache/objects"))
+        .try_into()
+        .unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, b"no sound").unwrap();
+    let output = outcome(&home, ["cache", "verify"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains("the copy of 1.wav was damaged and is set aside; it is fetched again"),
+        "{told}"
+    );
+    wait_for_item(&home, pinned, "external-online", "bytes");
+    mounted.stop();
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let found = succeed("find", [folder.to_str().unwrap(), "-type", "f"]);
+    found.lines().map(Into::into).collect()
+}
+
+#[test]
 fn what_is_pinned_while_its_volume_is_away_comes_when_that_is_back() {
     let home = Home::new();
     let mut red = red(&home, Kind::Ext4, 1, 500);
@@ -262,6 +328,77 @@ fn what_is_pinned_while_its_volume_is_away_comes_when_that_is_back() {
     red.mount(&at);
     wait_for_item(&home, &id, "external-online", "bytes");
     assert_eq!(home.json(["whereis", &id])["cached"], true);
+    mounted.stop();
+}
+
+/// Who is stopped because it brings so much is warned of for as long as it runs.
+#[test]
+fn a_program_that_is_stopped_is_warned_of_until_it_has_ended() {
+    let home = Home::new();
+    let _red = red(&home, Kind::Ext4, 210, 10);
+    let mounted = mount(&home, &home.path("red"));
+    let items = home.wait_for_items(210);
+    let mut reads = String::new();
+    for item in &items {
+        let path = home.on_drive(path_of(item));
+        reads += &format!("read -r -n 1 x < '{}'\n", path.display());
+    }
+    let mut greedy = std::process::Command::new("bash")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let warned = || {
+        let warnings = home.json(["warnings"]).to_string();
+        warnings.contains(&format!("(process {}) fetches sounds", greedy.id()))
+    };
+    let mut words = greedy.stdin.as_ref().unwrap();
+    std::io::Write::write_all(&mut words, reads.as_bytes()).unwrap();
+    wait_until(DONE, "it is stopped", warned);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(warned(), "it still runs");
+    let watching = Watching::start(&home);
+    greedy.kill().unwrap();
+    greedy.wait().unwrap();
+    watching.wait_for(&["warning.cleared", "fetches sounds"]);
+    assert!(
+        !home
+            .json(["warnings"])
+            .to_string()
+            .contains("fetches sounds")
+    );
+    mounted.stop();
+}
+
+/// A file that is deleted from a connected volume is not to be got back by connecting that.
+#[test]
+fn what_was_deleted_from_a_connected_volume_is_to_be_put_back() {
+    let home = Home::new();
+    let at = home.path("red");
+    let _red = red(&home, Kind::Ext4, 2, 500);
+    let mounted = mount(&home, &at);
+    home.wait_for_items(2);
+    let item = home.item("Samples/1.wav");
+    let id = id_of(&item);
+    std::fs::remove_file(samples(&at).join("1.wav")).unwrap();
+    home.run(["scan"]);
+    wait_for_item(&home, &id, "missing", "silence");
+    assert!(is_silent(&played(&home, &item).unwrap()));
+    let mut warning = Value::Null;
+    wait_until(DONE, "a warning", || {
+        let all = home.json(["warnings"]);
+        let mut all = all.as_array().unwrap().iter();
+        let silent = all.find(|w| w["text"].as_str().unwrap().contains("silent"));
+        warning = silent.cloned().unwrap_or_default();
+        silent.is_some()
+    });
+    let text = warning["text"].as_str().unwrap();
+    assert!(text.contains("not on red any more"), "{text}");
+    let remedy = warning["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("put the file back"), "{remedy}");
+    assert!(!remedy.contains("connect"), "{remedy}");
+    let there = home.run(["whereis", &id]);
+    assert!(there.contains("put the file back"), "{there}");
     mounted.stop();
 }
 

@@ -45,6 +45,41 @@ fn what_is_no_file_on_a_volume_holds_nobody_up() {
 }
 
 #[test]
+fn a_sound_that_left_a_link_in_its_place_is_the_same_under_its_new_name() {
+    let home = Home::new();
+    let _red = red(&home, Kind::Ext4, 2, 500);
+    let samples = samples(&home.path("red"));
+    let mounted = mount(&home, &home.path("red"));
+    home.wait_for_items(2);
+    let before = ids(&home);
+    std::fs::create_dir(samples.join("My Drums")).unwrap();
+    for (name, target) in [
+        ("1.wav", "My Drums/1.wav".into()),
+        ("2.wav", samples.join("My Drums/2.wav")),
+    ] {
+        std::fs::rename(samples.join(name), samples.join("My Drums").join(name)).unwrap();
+        std::os::unix::fs::symlink(target, samples.join(name)).unwrap();
+    }
+    home.run(["scan"]);
+    for (name, id) in &before {
+        let item = wait_for_item(&home, id, "external-online", "partial");
+        assert_eq!(item["name"], name.as_str());
+        let path = samples.join("My Drums").join(name);
+        assert_eq!(item["resolvedPath"], path.to_str().unwrap());
+    }
+    let shown = home.on_drive("library/Samples");
+    let link = shown.join("1.wav");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read(&link).unwrap(), wav(501, 1));
+    assert!(std::fs::symlink_metadata(shown.join("2.wav")).is_err());
+    assert_eq!(
+        std::fs::read(shown.join("My Drums/2.wav")).unwrap(),
+        wav(502, 2)
+    );
+    mounted.stop();
+}
+
+#[test]
 fn a_mount_over_the_drive_itself_confuses_nobody() {
     let home = Home::new();
     let red = red(&home, Kind::Ext4, 1, 500);

@@ -276,17 +276,37 @@ fn back_as_it_was_is_the_same_content_back_otherwise_is_another() {
 }
 
 #[test]
-fn a_link_and_a_file_are_two_contents() {
+fn a_link_is_no_content_of_the_file_whose_name_it_took() {
     let bench = Bench::new();
     let (place, item) = bench.sound("a.wav", evidence(10));
     let link = Observation {
         kind: PlaceKind::Link("b.wav".into()),
-        evidence: evidence(10),
+        evidence: evidence(5),
     };
     let observed = bench.write(|w| w.observe(bench.top(), OsStr::new("a.wav"), &link));
-    assert_eq!(observed, Observed::Changed(place));
-    assert_eq!(bench.place(place).kind, link.kind);
-    assert_eq!(bench.item(item).generation, 2);
+    let Observed::New(at_name) = observed else {
+        panic!("{observed:?}")
+    };
+    assert_ne!(at_name, place);
+    assert_eq!(bench.place(at_name).kind, link.kind);
+    assert!(bench.reader().items_of(at_name).unwrap().is_empty());
+    // The item waits for its file, as it was.
+    let row = bench.item(item);
+    assert_eq!((row.place, row.generation, row.size), (Some(place), 1, 10));
+    assert_eq!(row.availability, Availability::Missing);
+    assert_eq!(bench.place(place).kind, PlaceKind::File);
+    let found =
+        bench.write(|w| w.move_place(place, bench.top(), OsStr::new("b.wav"), &evidence(10)));
+    assert_eq!(found, Observed::Returned(place));
+    let row = bench.item(item);
+    assert_eq!((row.generation, row.availability), (1, Availability::Local));
+    // Nor when it is renamed over the file.
+    let link_b =
+        bench.write(|w| w.move_place(at_name, bench.top(), OsStr::new("b.wav"), &evidence(5)));
+    assert_eq!(link_b.to_probe(), Some(at_name));
+    assert_eq!(bench.place(at_name).kind, link.kind);
+    assert_eq!(bench.item(item).size, 10);
+    assert!(bench.catalog.check().unwrap().is_empty());
 }
 
 #[test]

@@ -256,6 +256,7 @@ mod tests {
             id: id.to_owned(),
             kind: TaskKind::Hydrate,
             media_id: None,
+            name: None,
             state: TaskState::Running,
             bytes,
             total: None,

@@ -9,10 +9,10 @@ use crate::catalog::{CatalogError, ItemRow, PlaceNo, Reader, SourceRow, USER};
 use crate::control::events::ProcessName;
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
-use crate::control::{Reason, RpcError};
-use crate::daemon::{Away, is_reached};
+use crate::control::{Reason, RpcError, WirePath};
+use crate::daemon::{Away, brake_warning, is_reached};
 use crate::hydrate::{HydrateError, TaskPhase, Why};
-use crate::model::{Availability, Playable, SourceKind, SourceState};
+use crate::model::{Availability, Playable, SourceKind, SourceState, path_from_text};
 
 /// Why a sound is silent though its source is there.
 pub(crate) const LATE: &str = "they come too late";
@@ -151,7 +151,11 @@ impl Service {
             playable: item.playable,
             cause,
             storage: whole.storage,
-            path: whole.resolved_path.map(|path| Path::new(&path).into()),
+            // It is written as `path_text` does.
+            path: whole
+                .resolved_path
+                .and_then(|path| path_from_text(&path).ok())
+                .map(WirePath),
             volume,
             cached,
             pinned_for: reader.pins_of(item.row)?,
@@ -336,8 +340,7 @@ impl Service {
             )
         })?;
         away.bringing.allow(&process);
-        let id = format!("braked.{}.{}", process.id.0, process.started.0);
-        self.warnings().clear(&id);
+        self.warnings().clear(&brake_warning(&process));
         Ok(Nothing {})
     }
 }

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use mediafs_cache::{CacheError, Store, StoreOptions};
+use mediafs_cache::{CacheError, ObjectId, Store, StoreOptions};
 use parking_lot::Mutex;
 
 use super::{Service, cancelled};
 use crate::config::CacheConfig;
 use crate::control::methods::{
-    CacheEvicted, CacheNumbers, CacheVerified, EvictParams, Notification, TaskKind, TaskProgress,
+    CacheEvicted, CacheNumbers, CacheVerified, EvictParams, LostCopy, Notification, TaskKind,
+    TaskProgress,
 };
 use crate::control::tasks::TaskState;
 use crate::control::{Caller, RpcError};
 use crate::home::Home;
+use crate::hydrate::Why;
+use crate::model::ObjectHash;
 
 /// The cache of a home, opened when it is first asked for: a mount never waits for it.
 #[derive(Clone)]
@@ -105,7 +108,13 @@ impl Service {
             return Err(cancelled());
         }
         task.end(TaskState::Done, None);
+        let damaged = report.damaged.iter().map(|damaged| damaged.id);
+        let mut sounds = Vec::new();
+        for id in damaged.chain(report.vanished.iter().copied()) {
+            self.copy_is_lost(id, &mut sounds)?;
+        }
         Ok(CacheVerified {
+            sounds,
             intact: report.intact,
             intact_bytes: report.intact_bytes,
             damaged: report
@@ -115,6 +124,29 @@ impl Service {
                 .collect(),
             vanished: report.vanished.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// An object is not in the cache any more, though nobody wanted that: its items are what they were before it came,
+    /// and the pinned ones are brought again.
+    fn copy_is_lost(&self, id: ObjectId, sounds: &mut Vec<LostCopy>) -> Result<(), RpcError> {
+        let hash = ObjectHash(*id.as_bytes());
+        self.catalog.object_changed(hash)?;
+        let reader = self.catalog.reader()?;
+        for item in reader.items_of_bytes(hash)? {
+            let again = match self.away.get() {
+                Some(away) if !reader.pins_of(item.row)?.is_empty() => {
+                    away.hydrate(&reader, &item, Why::Pinned)?.is_some()
+                }
+                _ => false,
+            };
+            sounds.push(LostCopy {
+                media_id: item.media_id,
+                name: item.name,
+                blake3: id.to_string(),
+                fetched_again: again,
+            });
+        }
+        Ok(())
     }
 
     pub(super) fn cache_evict(&self, params: EvictParams) -> Result<CacheEvicted, RpcError> {
