@@ -66,6 +66,8 @@ pub(super) struct Task {
     pub(super) sore: RangeSet,
     pub(super) trouble: Option<HydrateError>,
     pub(super) watchers: Vec<oneshot::Sender<TaskState>>,
+    /// How many bytes had arrived when it was laid aside.
+    laid_aside: u64,
     told_at: Option<Instant>,
     /// It is in the news already.
     pub(super) in_news: bool,
@@ -165,7 +167,10 @@ impl Task {
             id: self.id,
             wanted: self.link.wanted.clone(),
             phase,
-            arrived: self.link.arrived_bytes(),
+            arrived: match self.step {
+                Step::Queued | Step::Opening => self.link.arrived_bytes().max(self.laid_aside),
+                _ => self.link.arrived_bytes(),
+            },
             total: self.link.wanted.size,
             rate: self.link.meter.lock().rate(now),
             priority: self.priority(),
@@ -233,6 +238,7 @@ impl State {
             retry_at: None,
             sore: RangeSet::new(),
             trouble: None,
+            laid_aside: 0,
             watchers: Vec::new(),
             told_at: None,
             in_news: false,
@@ -379,6 +385,7 @@ impl State {
         {
             partial.keep();
         }
+        task.laid_aside = before.arrived_bytes();
         before.cancel.store(true, Ordering::Relaxed);
         // What the reads under way say counts no more.
         task.tries_at_once();
