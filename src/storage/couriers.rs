@@ -19,6 +19,9 @@ use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+/// How long an answer that may take long is waited for before its source is asked whether it answers at all: so that what
+/// hangs is known to after [`PATIENCE`] in all.
+const DOUBT: Duration = Duration::from_secs(4);
 /// How long a source that was silent is left alone: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -243,14 +246,14 @@ impl Couriers {
             let answers = courier.ask(question)?;
             loop {
                 let left = limit.saturating_sub(begun.elapsed());
-                match answers.next(left.min(PATIENCE), cancel) {
+                match answers.next(left.min(DOUBT), cancel) {
                     Ok((reply, payload)) => {
                         if last(reply, payload) {
                             return Ok(());
                         }
                     }
                     Err(CourierError::Silent) => {
-                        courier.ask_once(alive, PATIENCE, cancel)?;
+                        courier.ask_once(alive, PATIENCE - DOUBT, cancel)?;
                     }
                     Err(other) => return Err(other),
                 }
