@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use super::error::LibraryError;
 use super::owner::Library;
 use crate::control::rpc::one_line;
-use crate::model::{MediaId, ProjectId, SourceNo, display_name};
+use crate::model::{ProjectId, SourceNo, display_name};
+use crate::project::{is_id, is_name};
 use crate::storage::{Question, Reply};
-
-/// Longest name of a project, in bytes.
-const LONGEST_NAME: usize = 1024;
 
 /// A project on a source.
 pub(crate) struct ProjectThere {
@@ -57,9 +55,7 @@ impl Library {
             .ask(&untrusted.source, &question, &engine.stopping);
         self.end_couriers();
         match asked {
-            Ok((Reply::Project { id, name }, _))
-                if id.parse::<MediaId>().is_ok() && (1..=LONGEST_NAME).contains(&name.len()) =>
-            {
+            Ok((Reply::Project { id, name }, _)) if is_id(&id) && is_name(&name) => {
                 Ok(ProjectThere {
                     id: ProjectId(id),
                     name,

@@ -160,11 +160,11 @@ impl Manifest {
             Ok(manifest) => manifest,
             Err(source) => return Err(ManifestError::Damaged { path, source }),
         };
-        if manifest.project_id.0.parse::<MediaId>().is_err() {
+        if !is_id(&manifest.project_id.0) {
             let reason = "its projectId is not 1 to 64 letters, digits, '_' or '-'";
             return Err(not(path, reason));
         }
-        if !(1..=LONGEST_NAME).contains(&manifest.name.len()) {
+        if !is_name(&manifest.name) {
             return Err(not(path, "its name is not 1 to 1,024 bytes long"));
         }
         Ok(manifest)
@@ -192,6 +192,16 @@ impl Manifest {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Can be the id of a project.
+pub(crate) fn is_id(id: &str) -> bool {
+    id.parse::<MediaId>().is_ok()
+}
+
+/// Can be the name of a project.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
 }
 
 /// Gives the manifest its name, over no other file.

@@ -13,6 +13,7 @@ use crate::library::{Library, LibraryError, Which};
 use crate::model::{ProjectId, SourceNo, display_name};
 
 pub use manifest::{Manifest, ManifestError};
+pub(crate) use manifest::{is_id, is_name};
 
 /// Where a project's own media are, below its folder.
 const MEDIA: &str = "Media";

@@ -1,9 +1,11 @@
 //! Opening and reading what is not on trusted storage: from the cache, as a stream, as silence, or by waiting; who gets
 //! what is the table "What an open gives".
 
+use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mediafs_cache::OpenObject;
 use mediafs_platform::drive::{
     Answer, Attributes, Content, DriveError, NodeId, OpenMode, Opened, Requester,
 };
@@ -23,6 +25,13 @@ use crate::hydrate::{Priority, Stream, Wanted};
 use crate::model::{Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState};
 use crate::silence::{Placeholder, placeholder};
 
+/// What is to be brought for a file, and what is known of where it is.
+struct ToBring {
+    wanted: Wanted,
+    kind: SourceKind,
+    is_online_only: bool,
+}
+
 impl MediaDrive {
     fn holder(&self, class: Class, by: &Requester) -> Holder {
         let plays = matches!(class, Class::Player | Class::Loader);
@@ -31,6 +40,14 @@ impl MediaDrive {
             process: self.requesters.process_of(by),
             is_known_player: plays && self.requesters.is_known_player(by),
             is_traceless: false,
+        }
+    }
+
+    /// As [`MediaDrive::holder`], of one whose first read may only be to know a type.
+    fn holder_of(&self, class: Class, mode: OpenMode, by: &Requester) -> Holder {
+        Holder {
+            is_traceless: mode.traceless,
+            ..self.holder(class, by)
         }
     }
 
@@ -47,21 +64,14 @@ impl MediaDrive {
         self.handles.open_direct(id, attributes, shown)
     }
 
-    /// Opens an object of the cache that is an item's. `Stale` if it was evicted just now.
+    /// Opens an object of the cache, whose file has these attributes. `Stale` if it was evicted just now.
     pub(super) fn open_object(
         &self,
         id: NodeId,
-        item: ItemNo,
+        attributes: Attributes,
         hash: ObjectHash,
     ) -> Result<Opened, DriveError> {
-        let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
-        let (object, file) = bringing.object(hash).ok_or(DriveError::Stale)?;
-        let row = self.reader()?.item(item).map_err(failed)?;
-        let attributes = self.item_attributes(&row.ok_or(DriveError::Stale)?, Door::Plain);
-        // The kernel reads as far as the file goes, and was told another size.
-        if object.size() != attributes.size {
-            return Err(DriveError::Io);
-        }
+        let (object, file) = self.object(&attributes, hash)?;
         let attributes = Attributes {
             inode: id.0,
             ..attributes
@@ -73,18 +83,35 @@ impl MediaDrive {
         })
     }
 
-    /// What is to be brought for a place, and the kind of its source; `None` where that is trusted storage.
-    fn wanted(&self, place: &PlaceRow) -> Result<Option<(Wanted, SourceKind)>, DriveError> {
+    fn object(
+        &self,
+        attributes: &Attributes,
+        hash: ObjectHash,
+    ) -> Result<(Arc<OpenObject>, Arc<File>), DriveError> {
+        let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
+        let (object, file) = bringing.object(hash).ok_or(DriveError::Stale)?;
+        // Who reads goes as far as the object does, and was told another size.
+        if object.size() != attributes.size {
+            return Err(DriveError::Io);
+        }
+        Ok((object, file))
+    }
+
+    /// What is to be brought for a place; `None` where that is on trusted storage.
+    fn wanted(&self, place: &PlaceRow) -> Result<Option<ToBring>, DriveError> {
         let reader = self.reader()?;
         let Some(wanted) = Wanted::of(&reader, place).map_err(failed)? else {
             return Ok(None);
         };
-        let kind = reader.source(wanted.source).map_err(failed)?;
-        let kind = kind.map(|row| row.kind);
-        Ok(Some((wanted, kind.unwrap_or(SourceKind::Volume))))
+        let source = reader.source(wanted.source).map_err(failed)?;
+        Ok(Some(ToBring {
+            kind: source.map_or(SourceKind::Volume, |row| row.kind),
+            is_online_only: place.online_only,
+            wanted,
+        }))
     }
 
-    fn wanted_of(&self, item: &ItemRow) -> Result<Option<(Wanted, SourceKind)>, DriveError> {
+    fn wanted_of(&self, item: &ItemRow) -> Result<Option<ToBring>, DriveError> {
         let place = match item.place {
             Some(place) => self.reader()?.place(place).map_err(failed)?,
             None => None,
@@ -128,7 +155,7 @@ impl MediaDrive {
             return Err(DriveError::Stale);
         }
         let bringing = self.bringing.get().ok_or(DriveError::NoMedium)?;
-        let (wanted, _) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
+        let ToBring { wanted, .. } = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let holder = self.holder(class, by);
         let silence = self.silence_of(&row)?;
         let node = bringing.epochs.node(item, generation, epoch, silence);
@@ -214,7 +241,7 @@ impl MediaDrive {
         let Some(bringing) = self.bringing.get().filter(|_| reached) else {
             return Ok(None);
         };
-        let Some((wanted, _)) = self.wanted_of(row)? else {
+        let Some(ToBring { wanted, .. }) = self.wanted_of(row)? else {
             return Ok(None);
         };
         // A player that is braked gets silence, and no error.
@@ -262,28 +289,21 @@ impl MediaDrive {
             (Availability::RemoteOffline, _) => return Err(DriveError::Unreachable),
             (Availability::RemoteFetching | Availability::ExternalOnline, _) => {}
         }
-        let holder = Holder {
-            is_traceless: mode.traceless,
-            ..self.holder(class, by)
-        };
-        let (wanted, kind) = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
+        let bring = self.wanted_of(&row)?.ok_or(DriveError::Stale)?;
         let attributes = self.item_attributes(&row, door);
-        Ok(self.open_waiting(id, attributes, wanted, kind, holder))
+        let holder = self.holder_of(class, mode, by);
+        Ok(self.open_waiting(id, attributes, bring, holder))
     }
 
     fn open_waiting(
         &self,
         id: NodeId,
         attributes: Attributes,
-        wanted: Wanted,
-        kind: SourceKind,
+        bring: ToBring,
         holder: Holder,
     ) -> Opened {
-        let place = self
-            .reader()
-            .and_then(|r| r.place(wanted.place).map_err(failed));
-        let is_online_only = !place.is_ok_and(|row| row.is_some_and(|row| !row.online_only));
-        let waiting = WaitingHandle::new(wanted, holder, absent(kind), is_online_only);
+        let offline = absent(bring.kind);
+        let waiting = WaitingHandle::new(bring.wanted, holder, offline, bring.is_online_only);
         self.open_handle(id, attributes, Shown::Waiting(Arc::new(waiting)))
     }
 
@@ -299,21 +319,17 @@ impl MediaDrive {
         by: &Requester,
     ) -> Result<Option<Opened>, DriveError> {
         let row = self.place_of(place, generation)?;
-        let Some((wanted, kind)) = self.wanted(&row)? else {
+        let Some(bring) = self.wanted(&row)? else {
             return Ok(None);
+        };
+        let attributes = Attributes {
+            inode: id.0,
+            ..self.place_attributes(&row, door)
         };
         let reader = self.reader()?;
         match reader.place_at_hand(place).map_err(failed)? {
             Some(AtHand::Object(hash)) => {
-                let bringing = self.bringing.get().ok_or(DriveError::Stale)?;
-                let (object, _) = bringing.object(hash).ok_or(DriveError::Stale)?;
-                let attributes = Attributes {
-                    inode: id.0,
-                    ..self.place_attributes(&row, door)
-                };
-                if object.size() != attributes.size {
-                    return Err(DriveError::Io);
-                }
+                let (object, _) = self.object(&attributes, hash)?;
                 // Not as a file: another may have the node open who waits for it, and a node is read in one way.
                 let opened = self.open_handle(id, attributes, Shown::Object(object));
                 return Ok(Some(opened));
@@ -325,20 +341,11 @@ impl MediaDrive {
         if class == Class::Indexer {
             return Err(DriveError::NotNow);
         }
-        if !row.present || !reader.source_state(wanted.source).is_online() {
-            return Err(absent(kind));
+        if !row.present || !reader.source_state(bring.wanted.source).is_online() {
+            return Err(absent(bring.kind));
         }
-        let attributes = Attributes {
-            inode: id.0,
-            ..self.place_attributes(&row, door)
-        };
-        let holder = Holder {
-            is_traceless: mode.traceless,
-            ..self.holder(class, by)
-        };
-        Ok(Some(
-            self.open_waiting(id, attributes, wanted, kind, holder),
-        ))
+        let holder = self.holder_of(class, mode, by);
+        Ok(Some(self.open_waiting(id, attributes, bring, holder)))
     }
 
     pub(super) fn read_shown(

@@ -108,7 +108,7 @@ impl MediaDrive {
             return Ok(Place::File(source));
         }
         match reader.at_hand(&row).map_err(failed)? {
-            Some(AtHand::Object(hash)) => Ok(Place::Object(item, hash)),
+            Some(AtHand::Object(hash)) => Ok(Place::Object(attributes, hash)),
             Some(AtHand::Twin(twin)) => Source::of(&reader, &twin, generation, attributes)?
                 .map(Place::File)
                 .ok_or(DriveError::Stale),
@@ -179,8 +179,8 @@ impl MediaDrive {
         }
         let source = match find() {
             Ok(Place::File(source)) => Arc::new(source),
-            Ok(Place::Object(item, hash)) => {
-                return Answer::Now(self.open_object(id, item, hash));
+            Ok(Place::Object(attributes, hash)) => {
+                return Answer::Now(self.open_object(id, attributes, hash));
             }
             Err(error) => return Answer::Now(Err(error)),
         };

@@ -13,15 +13,15 @@ use mediafs_platform::drive::{Attributes, DriveError};
 use parking_lot::Mutex;
 
 use super::failed;
-use crate::catalog::{BaseNo, Evidence, ItemNo, Nanoseconds, PlaceNo, PlaceRow, Reader};
+use crate::catalog::{BaseNo, Evidence, Nanoseconds, PlaceNo, PlaceRow, Reader};
 use crate::model::ObjectHash;
 
 /// Where the bytes of an item or file can be had at once.
 pub(super) enum Place {
     /// In a file on trusted storage.
     File(Source),
-    /// In the cache: the bytes of this item.
-    Object(ItemNo, ObjectHash),
+    /// In the cache; with the attributes of the file that it is the content of.
+    Object(Attributes, ObjectHash),
 }
 
 /// A place on trusted storage, resolved for one generation.
