@@ -246,13 +246,18 @@ impl Bringing {
     fn account(&self, handle: &StreamHandle, silent: u64) {
         if silent > 0 {
             let of = handle.of;
-            self.epochs
-                .spoiled(of.item, of.generation, of.loads, &handle.node);
+            self.spoiled(handle);
             let process = handle.holder.process.as_deref();
             self.note_silence(of.item, process, silent, || {
                 is_at_hand(&handle.catalog, of.item)
             });
         }
+    }
+
+    fn spoiled(&self, handle: &StreamHandle) {
+        let of = handle.of;
+        self.epochs
+            .spoiled(of.item, of.generation, of.loads, &handle.node);
     }
 
     /// Reads from a stream: what has arrived, and silence for what does not in time.
@@ -319,8 +324,14 @@ impl Bringing {
         buffer: &mut BytesMut,
         last: bool,
     ) -> Result<bool, DriveError> {
-        let Some(heard) = handle.node.show(offset, buffer, last)? else {
-            return Ok(false);
+        let heard = match handle.node.show(offset, buffer, last) {
+            Ok(Some(heard)) => heard,
+            Ok(None) => return Ok(false),
+            // What this node was shown as is lost: who opens the item now gets another one.
+            Err(error) => {
+                self.spoiled(handle);
+                return Err(error);
+            }
         };
         buffer.truncate(heard.filled);
         self.account(handle, heard.silent);

@@ -388,3 +388,24 @@ fn a_stream_that_ended_begins_anew_for_who_reads_on() {
     world.close(handle);
     world.nothing_is_left();
 }
+
+/// Bytes that turned out to be others are thrown away. Who has heard them is told so; who opens the sound then is not.
+#[test]
+fn what_was_shown_and_is_lost_is_an_error_to_nobody_who_comes_later() {
+    let world = World::new();
+    let at = world.source(SourceKind::Volume);
+    let file = world.put(at, "a.wav", &wav(16, 1 << 20, 1), Known::Facts);
+    world.know_hash(&file);
+    world.be(at, Manner::Lies);
+    let first = world.open(&file, Class::Player).unwrap();
+    world.settle(|| world.read(&first, 0, 1000).unwrap()[44..] != world.silence(&file)[44..1000]);
+    world.settle(|| world.hydrator.task_of(&world.wanted(&file)).is_none());
+    world.be(at, Manner::Hangs);
+    assert_eq!(world.read(&first, 0, 1000), Err(DriveError::Io));
+    let later = world.open(&file, Class::Player).unwrap();
+    assert_ne!(first.entry.node, later.entry.node);
+    assert!(world.read(&later, 0, 1000).is_ok());
+    world.close(first);
+    world.close(later);
+    world.nothing_is_left();
+}
