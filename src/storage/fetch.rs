@@ -12,6 +12,7 @@ use super::courier::CourierError;
 use super::couriers::{PATIENCE, SourceChange, SourceKey};
 use super::message::{Question, Reply};
 use super::outside::Outside;
+use super::reaching::Reaching;
 use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
 use crate::hydrate::{Fetch, FetchError, Wanted};
 use crate::model::{SourceNo, SourceState};
@@ -36,6 +37,7 @@ pub(crate) struct CourierFetch {
     outside: Outside,
     /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended.
     hanging: Arc<Mutex<HashMap<(PlaceNo, u32), Hangs>>>,
+    reaching: Reaching,
 }
 
 /// How often reading a file hung while its source answered.
@@ -72,6 +74,7 @@ impl CourierFetch {
             catalog,
             outside,
             hanging,
+            reaching: Reaching::default(),
         }
     }
 
@@ -119,7 +122,7 @@ impl CourierFetch {
         let source = source.ok_or(FetchError::Gone)?;
         match reader.source_state(wanted.source) {
             SourceState::Online => {}
-            // Who could not be reached is left alone for a while; whether a disk answers again its courier finds out.
+            // Whether what it shows can be reached again one finds out, and whether a disk answers again its courier.
             SourceState::Suspended if self.outside.sources.is_unreachable(wanted.source) => {
                 return Err(FetchError::Hung { again_in: AGAIN });
             }
@@ -222,8 +225,14 @@ impl CourierFetch {
             Ok((Reply::Changed, _)) => Err(FetchError::Changed),
             Ok((Reply::NotFound, _)) => Err(self.gone(wanted.source)),
             Ok((Reply::Unreachable(why), _)) => {
-                // Of whatever kind: who says so is not asked again before somebody says that it is back.
-                self.outside.sources.unreachable(wanted.source);
+                // Of whatever kind: who says so is left alone but for finding out whether that is still so.
+                self.reaching.lost(
+                    &self.outside,
+                    wanted.source,
+                    &at.source,
+                    &question,
+                    at.longest,
+                );
                 Err(FetchError::Offline { reason: why })
             }
             Ok((Reply::OnlineOnly, _)) => Err(FetchError::Failed {

@@ -15,6 +15,7 @@ mod message;
 mod mount_key;
 mod outside;
 mod placing;
+mod reaching;
 mod sources;
 mod stamps;
 

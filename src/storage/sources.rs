@@ -1,7 +1,7 @@
 //! Which sources are there: mounts are matched with what the catalog knows, and it is told how each source is.
 //!
 //! Goes by the system's mount table, which touches no storage; only a disk that is new is asked for its identity, by a
-//! courier. A source is *online* while it is mounted, answers, and was not ejected. Where a source returns elsewhere, the
+//! courier. A source is *online* while it is mounted, answers, reaches what it shows, and was not ejected. Where a source returns elsewhere, the
 //! bases on it follow. The folder in which a source used to be mounted is nothing to it: an empty mount point is no
 //! deletion.
 
@@ -29,9 +29,6 @@ pub(crate) type Identify =
 
 /// Told that something else, or nothing, is mounted here from now on.
 pub(crate) type Renew = Box<dyn Fn(&Path) + Send + Sync>;
-
-/// How long a source that could not be reached counts as offline, before its next file may try again.
-const UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// After this a disk that could not tell what it is may be asked once more.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -64,8 +61,10 @@ pub(super) struct Known {
     pub(super) mounted: HashMap<SourceNo, MountKey>,
     pub(super) ejected: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
-    /// Sources that could not be reached, and until when that is believed.
-    unreachable: HashMap<SourceNo, Instant>,
+    /// Sources that answer but cannot reach what they show, each with the number of the time that this was found out.
+    unreachable: HashMap<SourceNo, u64>,
+    /// How often it was.
+    episodes: u64,
 }
 
 /// What a disk has answered.
@@ -309,6 +308,7 @@ impl Sources {
             let mut known = self.known.lock();
             known.mounted.remove(&row.row);
             known.suspended.remove(&row.row);
+            known.unreachable.remove(&row.row);
             drop(known);
             self.tell(row.row);
             return Ok(());
@@ -323,6 +323,7 @@ impl Sources {
             let before = known.mounted.insert(row.row, key.clone());
             if before.as_ref() != Some(&key) {
                 known.suspended.remove(&row.row);
+                known.unreachable.remove(&row.row);
             }
             before
         };
@@ -363,13 +364,12 @@ impl Sources {
         let _one = telling.lock();
         let state = {
             let known = self.known.lock();
-            let unreachable = known.unreachable.get(&source);
             match known.mounted.get(&source).cloned() {
                 None => SourceState::Absent,
                 Some(key) if known.ejected.get(&source) == Some(&key) => SourceState::Ejected,
                 Some(_)
                     if known.suspended.contains(&source)
-                        || unreachable.is_some_and(|until| *until > Instant::now()) =>
+                        || known.unreachable.contains_key(&source) =>
                 {
                     SourceState::Suspended
                 }
@@ -452,54 +452,31 @@ impl Sources {
         known.disks.len() < before
     }
 
-    /// Whether a source could not be reached a short while ago.
+    /// Whether a source cannot be reached, as far as is known.
     pub(crate) fn is_unreachable(&self, source: SourceNo) -> bool {
-        let known = self.known.lock();
-        let until = known.unreachable.get(&source);
-        until.is_some_and(|until| *until > Instant::now())
+        self.known.lock().unreachable.contains_key(&source)
     }
 
-    /// A source cannot be reached just now.
-    pub(crate) fn unreachable(self: &Arc<Self>, source: SourceNo) {
-        let until = Instant::now() + UNREACHABLE;
-        let before = self.known.lock().unreachable.insert(source, until);
+    /// Whether that is so since it was found out then.
+    pub(super) fn is_unreachable_since(&self, source: SourceNo, episode: u64) -> bool {
+        self.known.lock().unreachable.get(&source) == Some(&episode)
+    }
+
+    /// A source cannot be reached from now on, until [`Sources::reached`] or something else is mounted there. The number
+    /// of this time, unless that was known already.
+    pub(super) fn unreachable(&self, source: SourceNo) -> Option<u64> {
+        let episode = {
+            let mut known = self.known.lock();
+            if known.unreachable.contains_key(&source) {
+                return None;
+            }
+            known.episodes += 1;
+            let episode = known.episodes;
+            known.unreachable.insert(source, episode);
+            episode
+        };
         self.tell(source);
-        if before.is_some() {
-            // Somebody waits for that already.
-            return;
-        }
-        let sources = Arc::downgrade(self);
-        let waiting = std::thread::Builder::new()
-            .name("unreachable".to_owned())
-            .spawn(move || {
-                let mut left = UNREACHABLE;
-                while !left.is_zero() {
-                    std::thread::sleep(left);
-                    let Some(sources) = sources.upgrade() else {
-                        return;
-                    };
-                    left = sources.unreachable_for(source);
-                }
-                if let Some(sources) = sources.upgrade() {
-                    sources.tell(source);
-                }
-            });
-        if let Err(error) = waiting {
-            tracing::warn!(%error, "a source is looked at again with the next change of mounts");
-        }
-    }
-
-    /// For how long a cloud still counts as offline; it is forgotten when that is over.
-    fn unreachable_for(&self, source: SourceNo) -> Duration {
-        let mut known = self.known.lock();
-        let until = known.unreachable.get(&source).copied();
-        let left = until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        });
-        if left.is_zero() {
-            known.unreachable.remove(&source);
-        }
-        left
+        Some(episode)
     }
 
     /// A source has given bytes.

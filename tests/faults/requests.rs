@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::holds::Holds;
 use crate::scene::{
     Control, Latencies, PLAYER_BOUND, Sound, cloud, configure, in_root, mount, read_timed,
@@ -334,4 +336,44 @@ fn a_file_that_hangs_does_not_take_its_source_away() {
     assert_eq!(cloud.hits(hung), met, "it is asked no more");
     let children = Holds::now(drive.pid()).children;
     assert!(children <= 4, "{children} processes are left");
+}
+
+#[test]
+fn a_cloud_without_its_network_is_there_again_when_that_is() {
+    /// What `status` promises, and what a debug build on a busy machine adds.
+    const TRUE_AGAIN: Duration = Duration::from_secs(2 + 2);
+    let home = Home::new();
+    configure(&home, "[deadlines]\ncopier_seconds = 4\n");
+    let cloud = cloud(&home, "cloud");
+    let sounds = [Sound::new(50_000, 1), Sound::new(50_000, 2)];
+    for (n, sound) in sounds.iter().enumerate() {
+        cloud.put(format!("{n}.wav"), (*sound.bytes).clone());
+    }
+    let _drive = mount(&home, &[cloud.mount_point()]);
+    home.wait_for_items(sounds.len());
+    let state = || home.json(["volumes"])["volumes"][0]["state"].clone();
+    let path = |n: usize| home.on_drive(in_root("cloud", format!("{n}.wav")));
+    for (n, seconds) in [(0, 17), (1, 4)] {
+        // What it lists is there as ever; only reads tell.
+        let down = cloud.inject(Fault::Offline.on(Op::READ));
+        let refused = std::fs::read(path(n)).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(Errno::NOMEDIUM.raw_os_error()));
+        let met = cloud.hits(down);
+        assert_eq!(state(), "suspended");
+        // Nobody wants anything of it, for longer than anybody waits.
+        std::thread::sleep(Duration::from_secs(seconds));
+        assert_eq!(state(), "suspended");
+        let tries = cloud.hits(down) - met;
+        let expected = seconds / 2..=seconds + 1;
+        assert!(expected.contains(&tries), "{tries} in {seconds} s");
+        cloud.heal();
+        let begun = Instant::now();
+        wait_until(TRUE_AGAIN, "status to be true", || state() == "online");
+        eprintln!("online {:?} after it was", begun.elapsed());
+        std::thread::sleep(Duration::from_secs(2));
+        let reads = cloud.counts().reads;
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(cloud.counts().reads, reads, "it is tried no more");
+        assert_eq!(std::fs::read(path(n)).unwrap(), *sounds[n].bytes);
+    }
 }
