@@ -14,7 +14,7 @@ pub const DEFAULT: &str = include_str!("config_default.toml");
 const LONGEST: u64 = 1 << 20;
 
 /// Gigabytes of the configuration, in bytes.
-const GIGABYTE: u64 = 1_000_000_000;
+const GIGABYTE: f64 = 1e9;
 
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -189,8 +189,8 @@ struct RequestersTable {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct CacheTable {
-    quota_gb: Option<u32>,
-    free_floor_gb: Option<u32>,
+    quota_gb: Option<f64>,
+    free_floor_gb: Option<f64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -234,6 +234,20 @@ impl Level {
             Self::Trace => "trace",
         }
     }
+}
+
+/// Bytes, of a value of the file.
+fn gigabytes(key: &str, value: f64) -> Result<u64, String> {
+    /// A petabyte.
+    const MOST: f64 = 1e6;
+    if !(0.0..=MOST).contains(&value) {
+        return Err(format!(
+            "{key} is to be a number from 0 to {MOST}, and not {value}"
+        ));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let bytes = (value * GIGABYTE) as u64;
+    Ok(bytes)
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
@@ -322,10 +336,10 @@ impl Config {
             .map_err(invalid)?;
         self.requesters.hosts.extend(hosts);
         if let Some(gb) = file.cache.quota_gb {
-            self.cache.quota = Some(u64::from(gb) * GIGABYTE);
+            self.cache.quota = Some(gigabytes("cache.quota_gb", gb).map_err(invalid)?);
         }
         if let Some(gb) = file.cache.free_floor_gb {
-            self.cache.free_floor = Some(u64::from(gb) * GIGABYTE);
+            self.cache.free_floor = Some(gigabytes("cache.free_floor_gb", gb).map_err(invalid)?);
         }
         let DeadlinesTable {
             player_ms,
@@ -517,6 +531,15 @@ mod tests {
         let cache = over("[cache]\nquota_gb = 3").unwrap().cache;
         assert_eq!(cache.quota, Some(3_000_000_000));
         assert_eq!(cache.free_floor, None);
+        let cache = over("[cache]\nquota_gb = 0.25\nfree_floor_gb = 0")
+            .unwrap()
+            .cache;
+        assert_eq!(cache.quota, Some(250_000_000));
+        assert_eq!(cache.free_floor, Some(0));
+        for bad in ["-0.1", "nan", "inf", "1e300", "\"3\""] {
+            let error = over(&format!("[cache]\nquota_gb = {bad}")).unwrap_err();
+            assert!(error.to_string().contains("quota_gb"), "{error}");
+        }
     }
 
     #[test]
