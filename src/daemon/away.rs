@@ -393,6 +393,7 @@ fn task_info(task: &TaskState, item: Option<ItemRow>) -> TaskInfo {
     let (state, reason) = match &task.phase {
         TaskPhase::Queued => (Shown::Queued, None),
         TaskPhase::Running => (Shown::Running, None),
+        TaskPhase::Passing { why } => (Shown::Running, Some(format!("played, not kept: {why}"))),
         TaskPhase::Retrying { why, .. } => (Shown::Waiting, Some(why.to_string())),
         TaskPhase::Done { .. } => (Shown::Done, None),
         TaskPhase::Failed { reason } => (Shown::Failed, Some(reason.to_string())),

@@ -68,8 +68,8 @@ impl State {
                 .collect();
             rest.sort_by_key(|(priority, task)| (Reverse(*priority), task.id));
             for (_, task) in rest {
-                let all = 0..task.link.wanted.size;
-                if let Some(range) = first_of(source, task, &all, false, now) {
+                let ahead = task.link.ahead();
+                if let Some(range) = first_of(source, task, &ahead, false, now) {
                     let task = task.id;
                     return Choice::Read {
                         task,
@@ -99,9 +99,11 @@ fn first_of(
     if paused && !awaited {
         return None;
     }
-    let partial = task.link.partial()?;
+    if !task.link.is_filling() {
+        return None;
+    }
     let free = |range: Range<u64>| {
-        let missing = partial.missing(range).into_iter();
+        let missing = task.link.missing(range).into_iter();
         missing
             .flat_map(|gap| task.in_flight.gaps(gap))
             .flat_map(|gap| {

@@ -16,8 +16,9 @@ use crate::model::ObjectHash;
 use super::engine::{OpenStore, Shared};
 use super::error::HydrateError;
 use super::link::{Body, Link};
+use super::passing::Passing;
 use super::state::{State, Step};
-use super::task::TaskId;
+use super::task::{IfFull, TaskId};
 use super::wanted::Wanted;
 
 const THREADS: usize = 3;
@@ -180,6 +181,7 @@ fn complete(link: &Link) -> Result<ObjectHash, HydrateError> {
             Err(error) => Err(of_cache(&error)),
         },
         Some(Body::Object(object)) => Ok(ObjectHash(*object.id().as_bytes())),
+        Some(Body::Passing(_, why)) => Err(why.clone()),
         None => Err(HydrateError::Cancelled),
     }
 }
@@ -193,7 +195,10 @@ fn opened_task(
     let now = shared.clock.now();
     let body = match opened {
         Ok(body) => body,
-        Err(why) => return state.end(id, Err(why), now),
+        Err(why) => match state.pass(id, &why) {
+            Some(passing) => Body::Passing(passing, why),
+            None => return state.end(id, Err(why), now),
+        },
     };
     let Some(task) = state.tasks.get_mut(&id) else {
         // It was cancelled meanwhile.
@@ -215,7 +220,7 @@ fn opened_task(
     };
     let object = match &body {
         Body::Object(object) => Some(ObjectHash(*object.id().as_bytes())),
-        Body::Partial(_) => None,
+        Body::Partial(_) | Body::Passing(..) => None,
     };
     let wanted = task.link.wanted.clone();
     // A task is opened once.
@@ -237,10 +242,24 @@ fn opened_task(
 }
 
 impl State {
+    /// Where the cache has no room, what only those stream who can do without it passes through memory; from then on it is
+    /// theirs alone. `None` if it fails.
+    fn pass(&mut self, id: TaskId, why: &HydrateError) -> Option<Passing> {
+        let task = self.tasks.get_mut(&id)?;
+        let may_pass = matches!(why, HydrateError::Full { .. })
+            && task.asked.is_none()
+            && !task.streams.is_empty()
+            && task.streams.values().all(|open| *open == IfFull::Pass);
+        let passing = may_pass.then(|| self.passing.enter()).flatten()?;
+        task.goes_on = false;
+        self.live.remove(&task.link.wanted);
+        Some(passing)
+    }
+
     pub(super) fn complete_if_whole(&mut self, id: TaskId) {
         if let Some(task) = self.tasks.get_mut(&id)
             && task.step == Step::Filling
-            && task.link.arrived_bytes() == task.link.wanted.size
+            && task.link.is_whole()
         {
             task.step = Step::Completing;
             self.desk.push(Job::Complete(id));

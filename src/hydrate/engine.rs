@@ -16,7 +16,7 @@ use super::limits::{Clock, Limits, SystemClock};
 use super::sources::Standing;
 use super::state::{State, Step};
 use super::stream::Stream;
-use super::task::{TaskId, TaskState, WhenLeft, Who, Why};
+use super::task::{IfFull, TaskId, TaskState, WhenLeft, Who, Why};
 use super::wanted::Wanted;
 
 /// Gives the cache, which may be opened only when it is first needed. Called on threads of the engine.
@@ -137,6 +137,7 @@ impl Hydrator {
         wanted: &Wanted,
         who: Who,
         when_left: WhenLeft,
+        if_full: IfFull,
     ) -> Result<Stream, HydrateError> {
         let (link, number) = self.shared.with(|state, now| {
             if state.stopping {
@@ -145,7 +146,7 @@ impl Hydrator {
             let number = state.number();
             let id = state.task_for(wanted);
             let task = state.tasks.get_mut(&id).ok_or(HydrateError::ShutDown)?;
-            task.streams.insert(number, who.clone());
+            task.streams.insert(number, if_full);
             task.goes_on |= when_left == WhenLeft::GoOn;
             let link = Arc::clone(&task.link);
             state.open(id);

@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use mediafs_cache::{OpenObject, Partial};
+use mediafs_cache::{CacheError, OpenObject, Partial};
 use parking_lot::Mutex;
 
 use crate::model::ObjectHash;
 
 use super::error::HydrateError;
 use super::meter::Meter;
+use super::passing::Passing;
 use super::task::TaskId;
 use super::wanted::Wanted;
 
@@ -30,6 +31,8 @@ pub(super) enum Body {
     Partial(Partial),
     /// It was an object already.
     Object(OpenObject),
+    /// The cache does not take it, for this reason.
+    Passing(Passing, HydrateError),
 }
 
 impl Link {
@@ -60,6 +63,7 @@ impl Link {
         match self.body.get() {
             Some(Body::Object(_)) => Vec::new(),
             Some(Body::Partial(partial)) if !self.was_thrown_away() => partial.missing(range),
+            Some(Body::Passing(passing, _)) => passing.missing(range),
             _ if range.is_empty() => Vec::new(),
             _ => vec![range],
         }
@@ -74,13 +78,53 @@ impl Link {
             None => 0,
             Some(Body::Object(object)) => object.size(),
             Some(Body::Partial(partial)) => partial.arrived_bytes(),
+            Some(Body::Passing(passing, _)) => passing.bytes(),
         }
+    }
+
+    /// All of a partial object is there.
+    pub(super) fn is_whole(&self) -> bool {
+        let partial = self.partial();
+        partial.is_some_and(|partial| partial.arrived_bytes() == self.wanted.size)
     }
 
     pub(super) fn partial(&self) -> Option<&Partial> {
         match self.body.get() {
             Some(Body::Partial(partial)) => Some(partial),
             _ => None,
+        }
+    }
+
+    /// What passes through memory, and why.
+    pub(super) fn passing(&self) -> Option<(&Passing, &HydrateError)> {
+        match self.body.get() {
+            Some(Body::Passing(passing, why)) => Some((passing, why)),
+            _ => None,
+        }
+    }
+
+    /// Bytes of it can be stored.
+    pub(super) fn is_filling(&self) -> bool {
+        matches!(self.body.get(), Some(Body::Partial(_) | Body::Passing(..)))
+    }
+
+    /// What is read of it though nobody waits for it.
+    pub(super) fn ahead(&self) -> Range<u64> {
+        match self.passing() {
+            Some((passing, _)) => passing.ahead(self.wanted.size),
+            None => 0..self.wanted.size,
+        }
+    }
+
+    /// Adds what has arrived at `offset`.
+    pub(super) fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), CacheError> {
+        match self.body.get() {
+            Some(Body::Partial(partial)) => partial.write_at(offset, bytes),
+            Some(Body::Passing(passing, _)) => {
+                passing.add(offset, bytes);
+                Ok(())
+            }
+            Some(Body::Object(_)) | None => Ok(()),
         }
     }
 
@@ -92,6 +136,11 @@ impl Link {
         if wanted == 0 {
             return Some(0);
         }
+        if let Some((passing, _)) = self.passing() {
+            return passing
+                .read(offset, buffer.get_mut(..wanted)?)
+                .then_some(wanted);
+        }
         if !self.has_arrived(range) {
             return None;
         }
@@ -102,6 +151,7 @@ impl Link {
             let read = match self.body.get()? {
                 Body::Object(object) => object.read_at(rest, at).map(Some),
                 Body::Partial(partial) => partial.read_at(rest, at),
+                Body::Passing(..) => return None,
             };
             match read {
                 Ok(Some(count)) if count > 0 => done += count,

@@ -7,7 +7,7 @@
 //!
 //! It knows nothing of the mount, the control protocol or the catalog's tables. Inside: `state` holds all tasks and
 //! sources under one lock, under which nobody waits; `choose` says which range is read next; `reading` has the threads
-//! of each source and judges what they bring; `desk` has the threads that open and complete partial objects on the
+//! of each source and judges what they bring; `passing` holds what is streamed where the cache has no room; `desk` has the threads that open and complete partial objects on the
 //! cache's disk; `telling` tells.
 //!
 //! So a source that hangs uses up its own threads and no others, and no thread that waits for a source ever holds a
@@ -22,6 +22,7 @@ mod fetch;
 mod limits;
 mod link;
 mod meter;
+mod passing;
 mod reading;
 mod sources;
 mod state;
@@ -38,5 +39,5 @@ pub use error::HydrateError;
 pub use fetch::{Fetch, FetchError, Told};
 pub use limits::{Clock, Limits, ManualClock, SystemClock};
 pub use stream::{Stream, Waiting};
-pub use task::{Arrival, Priority, TaskId, TaskPhase, TaskState, WhenLeft, Who, Why};
+pub use task::{Arrival, IfFull, Priority, TaskId, TaskPhase, TaskState, WhenLeft, Who, Why};
 pub use wanted::{Seen, Wanted};

@@ -173,8 +173,7 @@ fn read_and_store(shared: &Arc<Shared>, state: &mut MutexGuard<'_, State>, read:
                 let start = read.range.start;
                 // The last that has it works on the cache's disk when it lets go of it, so that is done in here, too.
                 let stored = catch_unwind(AssertUnwindSafe(move || {
-                    let partial = link.as_ref().and_then(|link| link.partial());
-                    partial.map_or(Ok(()), |partial| partial.write_at(start, &bytes))
+                    link.map_or(Ok(()), |link| link.store(start, &bytes))
                 }));
                 stored.map_err(|_| failed("what came could not be stored", false))
             })

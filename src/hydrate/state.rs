@@ -17,8 +17,9 @@ use super::engine::OpenStore;
 use super::error::HydrateError;
 use super::limits::Limits;
 use super::link::Link;
+use super::passing::Room;
 use super::sources::{Source, Standing};
-use super::task::{Arrival, Priority, TaskId, TaskPhase, TaskState, Who, Why};
+use super::task::{Arrival, IfFull, Priority, TaskId, TaskPhase, TaskState, Who, Why};
 use super::telling::News;
 use super::wanted::Wanted;
 
@@ -37,6 +38,8 @@ pub(super) struct State {
     /// Where something changed, so that there may be something to read.
     pub(super) touched: BTreeSet<SourceNo>,
     pub(super) desk: Desk,
+    /// For what the cache does not take.
+    pub(super) passing: Arc<Room>,
     pub(super) news: VecDeque<News>,
     /// All threads of the engine, and those of them that read from sources.
     pub(super) threads: usize,
@@ -49,7 +52,8 @@ pub(super) struct Task {
     pub(super) link: Arc<Link>,
     pub(super) step: Step,
     pub(super) asked: Option<Why>,
-    pub(super) streams: BTreeMap<u64, Who>,
+    /// Who has it open, by number.
+    pub(super) streams: BTreeMap<u64, IfFull>,
     /// When nobody has it open any more.
     pub(super) goes_on: bool,
     pub(super) waiters: Vec<Waiter>,
@@ -204,6 +208,7 @@ impl State {
             sources: HashMap::new(),
             touched: BTreeSet::new(),
             desk: Desk::default(),
+            passing: Arc::default(),
             news: VecDeque::new(),
             threads: 0,
             reading_threads: 0,
@@ -307,7 +312,8 @@ impl State {
             self.lay_aside(id);
             self.tell(id, now);
         } else {
-            self.end(id, Err(HydrateError::Cancelled), now);
+            let passed = task.link.passing().map(|(_, why)| why.clone());
+            self.end(id, Err(passed.unwrap_or(HydrateError::Cancelled)), now);
         }
     }
 
@@ -317,7 +323,10 @@ impl State {
             return;
         };
         let wanted = task.link.wanted.clone();
-        self.live.remove(&wanted);
+        // What passes through memory is not to be joined, so another may have begun.
+        if self.live.get(&wanted) == Some(&id) {
+            self.live.remove(&wanted);
+        }
         if let Some(source) = self.sources.get_mut(&wanted.source) {
             source.active.remove(&id);
             source.queued.remove(&(Reverse(task.queued_as), id));
@@ -432,11 +441,12 @@ impl State {
                 again_in: until.map(left),
                 why,
             },
-            (Step::Filling, None) => match (task.retry_at, &task.trouble) {
-                (Some(at), Some(why)) if at > now => TaskPhase::Retrying {
+            (Step::Filling, None) => match (task.retry_at, &task.trouble, task.link.passing()) {
+                (Some(at), Some(why), _) if at > now => TaskPhase::Retrying {
                     again_in: Some(left(at)),
                     why: why.clone(),
                 },
+                (_, _, Some((_, why))) => TaskPhase::Passing { why: why.clone() },
                 _ if task.began => TaskPhase::Running,
                 _ => TaskPhase::Queued,
             },

@@ -13,6 +13,7 @@ use super::desk::Job;
 use super::engine::Shared;
 use super::error::HydrateError;
 use super::link::Link;
+use super::passing::Passing;
 use super::state::{Step, Waiter};
 use super::task::{Arrival, Priority, TaskId, Who};
 use super::wanted::Wanted;
@@ -70,7 +71,15 @@ impl Stream {
     /// at the end. `None` otherwise: wait for it, and that says whether it comes. `None` again after it was said to have
     /// arrived means that the cache's disk fails.
     pub fn read_arrived(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
-        self.link.as_ref()?.read_arrived(offset, buffer)
+        let link = self.link.as_ref()?;
+        let read = link.read_arrived(offset, buffer);
+        if link.passing().is_some() && !link.has_arrived(link.ahead()) {
+            // What is read now says what is read next.
+            self.shared.with(|state, _| {
+                state.touched.insert(self.wanted.source);
+            });
+        }
+        read
     }
 
     /// True if all of `range`, as far as the file reaches, can be read.
@@ -105,6 +114,11 @@ impl Stream {
                 return (number, Answer::Now(Arrival::Ended(HydrateError::Cancelled)));
             };
             let range = link.within(&range);
+            if let Some((_, why)) = link.passing()
+                && range.end - range.start > Passing::LONGEST
+            {
+                return (number, Answer::Now(Arrival::Ended(why.clone())));
+            }
             if link.has_arrived(range.clone()) {
                 return (number, Answer::Now(Arrival::Arrived));
             }

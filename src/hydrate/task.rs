@@ -69,6 +69,16 @@ pub enum WhenLeft {
     Stop,
 }
 
+/// What becomes of a stream where the cache has no room for what it streams.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum IfFull {
+    /// It fails.
+    #[default]
+    Fail,
+    /// The bytes pass through memory, and are not kept.
+    Pass,
+}
+
 /// A task at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskState {
@@ -101,6 +111,11 @@ pub enum TaskPhase {
     Queued,
     /// Bytes come, or are being made an object.
     Running,
+    /// Bytes come for whoever streams it, and are not kept.
+    Passing {
+        /// Why the cache does not take them.
+        why: HydrateError,
+    },
     /// Something failed, and it will be tried again.
     Retrying {
         /// When; `None`: when the source is back.

@@ -21,7 +21,7 @@ use super::node::{Door, Face, generation_bits};
 use super::stream::Epochs;
 use super::{MediaDrive, failed};
 use crate::catalog::{AtHand, Catalog, ItemNo, ItemRow, PlaceNo, PlaceRow};
-use crate::hydrate::{Priority, Stream, Wanted};
+use crate::hydrate::{IfFull, Priority, Stream, Wanted};
 use crate::model::{Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState};
 use crate::silence::{Placeholder, placeholder};
 
@@ -142,7 +142,9 @@ impl MediaDrive {
         by: &Requester,
     ) -> Result<Opened, DriveError> {
         let row = self.generation_of(item, generation)?;
-        if at_hand(&row) || row.playable != Playable::Partial {
+        // What is in the cache since the name was looked up is read from there: were that stale, and evicted before the
+        // kernel looks it up again, the program would be told so.
+        if !matches!(row.playable, Playable::Partial | Playable::Bytes) {
             return Err(DriveError::Stale);
         }
         let class = self.class(door, by, true);
@@ -160,7 +162,7 @@ impl MediaDrive {
         let silence = self.silence_of(&row)?;
         let node = bringing.epochs.node(item, generation, epoch, silence);
         // Who is braked hears what arrives for others, and silence; no error.
-        node.begin(|| bringing.begin(&wanted, &holder));
+        node.begin(|| bringing.begin(&wanted, &holder, IfFull::Pass));
         let handle = StreamHandle {
             node,
             of: Of {
@@ -245,7 +247,7 @@ impl MediaDrive {
             return Ok(None);
         };
         // A player that is braked gets silence, and no error.
-        let Ok(stream) = bringing.begin(&wanted, holder) else {
+        let Ok(stream) = bringing.begin(&wanted, holder, IfFull::Fail) else {
             return Ok(None);
         };
         Ok(Some(Coming {
@@ -258,7 +260,7 @@ impl MediaDrive {
         }))
     }
 
-    /// The true bytes or an error. When they have come back meanwhile, a look-up leads to them.
+    /// The true bytes or an error. Where they are on trusted storage by now, a look-up leads to them.
     pub(super) fn open_withheld(
         &self,
         id: NodeId,
@@ -269,9 +271,6 @@ impl MediaDrive {
         by: &Requester,
     ) -> Result<Opened, DriveError> {
         let row = self.generation_of(item, generation)?;
-        if at_hand(&row) {
-            return Err(DriveError::Stale);
-        }
         // Asked as outside `by-id/`: who is unknown and came by there was given a player's node.
         let class = self.class(door, by, false);
         let other_face = match class {
@@ -283,6 +282,8 @@ impl MediaDrive {
             return Err(DriveError::Stale);
         }
         match (row.availability, class) {
+            // As for a stream.
+            _ if at_hand(&row) => {}
             (Availability::Missing | Availability::Local, _) => return Err(DriveError::Missing),
             (_, Class::Indexer) => return Err(DriveError::NotNow),
             (Availability::ExternalOffline, _) => return Err(DriveError::NoMedium),

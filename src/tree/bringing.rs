@@ -20,8 +20,8 @@ use super::stream::{Epochs, NotArrived, StreamNode, arrives, may_be_begun_anew};
 use crate::catalog::{Catalog, ItemNo};
 use crate::config::Deadlines;
 use crate::hydrate::{
-    Arrival, Brake, BrakeLimits, HydrateError, Hydrator, Priority, Process as Braked, Stream,
-    TaskPhase, Wanted, WhenLeft, Who,
+    Arrival, Brake, BrakeLimits, HydrateError, Hydrator, IfFull, Priority, Process as Braked,
+    Stream, TaskPhase, Wanted, WhenLeft, Who,
 };
 use crate::model::{ObjectHash, SourceNo};
 
@@ -174,7 +174,12 @@ impl Bringing {
     ///
     /// # Errors
     /// [`DriveError::Busy`] for a process that is braked; what [`drive_error`] makes of others.
-    pub(super) fn begin(&self, wanted: &Wanted, holder: &Holder) -> Result<Stream, DriveError> {
+    pub(super) fn begin(
+        &self,
+        wanted: &Wanted,
+        holder: &Holder,
+        if_full: IfFull,
+    ) -> Result<Stream, DriveError> {
         // Who joins causes nothing.
         let joins = self.hydrator.task_of(wanted).is_some();
         let may_be_braked = |_: &&Arc<Process>| !joins && !holder.is_known_player;
@@ -190,7 +195,7 @@ impl Bringing {
             return Err(DriveError::Busy);
         }
         self.hydrator
-            .stream(wanted, holder.who(), WhenLeft::GoOn)
+            .stream(wanted, holder.who(), WhenLeft::GoOn, if_full)
             .map_err(|why| drive_error(&why, DriveError::NoMedium))
     }
 
@@ -277,7 +282,7 @@ impl Bringing {
         }
         handle
             .node
-            .renew(|wanted| self.begin(wanted, &handle.holder));
+            .renew(|wanted| self.begin(wanted, &handle.holder, IfFull::Pass));
         let key = handle.holder.key();
         let plays = handle.holder.class == Class::Player;
         let patience = if plays {
@@ -366,7 +371,8 @@ impl Bringing {
                 if sniffs {
                     return Answer::Now(self.sniff(&handle, &range));
                 }
-                match self.begin(&handle.wanted, &handle.holder) {
+                // A copy is whole only once it is known to be true, for which all of it is to be there.
+                match self.begin(&handle.wanted, &handle.holder, IfFull::Fail) {
                     Ok(stream) => {
                         let stream = Arc::new(stream);
                         *handle.stream.lock() = Some(Arc::clone(&stream));
@@ -421,7 +427,12 @@ impl Bringing {
         task.ok_or(DriveError::Busy)?;
         let stream = self
             .hydrator
-            .stream(&handle.wanted, handle.holder.who(), WhenLeft::Stop)
+            .stream(
+                &handle.wanted,
+                handle.holder.who(),
+                WhenLeft::Stop,
+                IfFull::Fail,
+            )
             .map_err(|_| DriveError::Busy)?;
         true_bytes(&stream, range).ok_or(DriveError::Busy)
     }

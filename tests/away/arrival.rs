@@ -249,6 +249,27 @@ fn an_open_that_is_given_up_leaves_no_handle() {
 }
 
 #[test]
+fn what_arrives_between_look_up_and_open_is_stale_to_nobody() {
+    let world = World::new();
+    let at = world.source(SourceKind::Volume);
+    let file = world.put(at, "a.wav", &wav(16, 60_000, 1), Known::Facts);
+    let [player, copier] =
+        [Class::Player, Class::Copier].map(|class| world.lookup_as(&file, class).unwrap());
+    world.bring(&file);
+    world.set_state(at, SourceState::Absent);
+    let [player, copier] = [player, copier].map(|entry| world.open_node(entry, &NOBODY).unwrap());
+    assert_eq!(player.face(), Some(Face::Stream));
+    assert_eq!(copier.face(), Some(Face::Withheld));
+    // The cache opens it meanwhile.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    for open in [player, copier] {
+        assert!(world.read_all(&open).unwrap() == file.bytes);
+        world.close(open);
+    }
+    world.nothing_is_left();
+}
+
+#[test]
 fn another_content_is_another_node() {
     let world = World::new();
     let at = world.source(SourceKind::Volume);

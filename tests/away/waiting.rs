@@ -190,18 +190,22 @@ fn a_file_of_another_size_is_an_error() {
 }
 
 #[test]
-fn a_full_cache_is_an_error_for_copiers_and_silence_for_players() {
+fn a_full_cache_is_an_error_for_copiers_and_none_to_players() {
     let options = StoreOptions {
         quota: Some(100_000),
         ..StoreOptions::default()
     };
-    let world = World::with(PATIENT, options);
+    let deadlines = Deadlines {
+        player: Duration::from_secs(10),
+        ..PATIENT
+    };
+    let world = World::with(deadlines, options);
     let at = world.source(SourceKind::Volume);
     let file = world.put(at, "a.wav", &wav(16, 600_000, 1), Known::Facts);
     let copier = world.open(&file, Class::Copier).unwrap();
     assert_eq!(world.read(&copier, 0, 100), Err(DriveError::NoSpace));
     let player = world.open(&file, Class::Player).unwrap();
-    assert!(world.read_all(&player).unwrap() == world.silence(&file));
+    assert!(world.read_all(&player).unwrap() == file.bytes);
     world.close(copier);
     world.close(player);
     world.nothing_is_left();

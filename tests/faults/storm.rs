@@ -2,8 +2,7 @@
 //! copiers and people are at work. Nobody is given anything wrong meanwhile; afterwards all is as it was.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -112,21 +111,6 @@ fn not_true(home: &Home, sounds: &[(PathBuf, Sound)]) -> Vec<String> {
     sounds.iter().filter_map(look).collect()
 }
 
-/// Where the bytes of a sound come and go faster than the kernel looks its name up twice, it gives up with ESTALE: that is
-/// to be opened again, as on any network file system. Known, and to be mended in the drive.
-fn read_again_where_stale(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut tries = 0;
-    loop {
-        match std::fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle && tries < 5 => {
-                eprintln!("{} was stale", path.display());
-                tries += 1;
-            }
-            other => return other,
-        }
-    }
-}
-
 /// What requesters saw.
 #[derive(Default)]
 struct Tally {
@@ -217,7 +201,7 @@ fn after_a_storm_all_is_as_it_was() {
                 let (path, sound) = chance.one_of(&sounds);
                 let path = home.on_drive(".as/player").join(path);
                 let of_a_liar = path.to_string_lossy().contains(LIAR);
-                let bytes = match read_again_where_stale(&path) {
+                let bytes = match std::fs::read(&path) {
                     Ok(bytes) => bytes,
                     // What this open had shown was found to be false, and is thrown away.
                     Err(error) if of_a_liar && Errno::from_io_error(&error) == Some(Errno::IO) => {

@@ -249,7 +249,9 @@ async fn the_end_does_not_wait_for_a_source_and_lets_go_of_the_cache() {
         Some(Arrival::Ended(HydrateError::ShutDown))
     );
     // Whoever comes later is told so.
-    let late = house.hydrator.stream(&item, who("late"), WhenLeft::GoOn);
+    let late = house
+        .hydrator
+        .stream(&item, who("late"), WhenLeft::GoOn, IfFull::Fail);
     assert_eq!(late.err(), Some(HydrateError::ShutDown));
     let late = house.hydrator.ask(&item, Why::ByHand);
     assert_eq!(house.outcome(late).await, failed);
@@ -380,4 +382,120 @@ async fn a_cache_that_panics_fails_the_task_and_costs_no_thread() {
         assert_eq!(reason, "it has failed at its work");
     }
     assert!(hydrator.shutdown());
+}
+
+fn passing(house: &House, wanted: &Wanted) -> Stream {
+    house
+        .hydrator
+        .stream(wanted, who("player"), WhenLeft::GoOn, IfFull::Pass)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_a_full_cache_does_not_take_is_played_all_the_same() {
+    let house = House::with(Limits::default(), MIB);
+    let size = 64 * MIB;
+    let item = wanted(1, USB, size);
+    let stream = passing(&house, &item);
+    let part = 128 << 10;
+    for start in (0..size).step_by(part) {
+        let range = start..start + part as u64;
+        let arrived = soon(stream.wait(range.clone(), Priority::Player)).await;
+        assert_eq!(arrived, Arrival::Arrived);
+        assert_eq!(read(&stream, range.clone()), Some(truth(1, range)));
+    }
+    assert!(stream.arrived_bytes() <= 8 * MIB);
+    // Far ahead of who plays it nothing was read, and nothing twice.
+    let reads = house.fake.reads_of(1);
+    assert_eq!(read_twice(&reads), 0);
+    assert_eq!(house.store.usage().unwrap().used(), 0);
+    // What is gone is read again.
+    assert_eq!(read(&stream, 0..10), None);
+    let back = soon(stream.wait(0..10, Priority::Player)).await;
+    assert_eq!(back, Arrival::Arrived);
+    assert_eq!(read(&stream, 0..10), Some(truth(1, 0..10)));
+    // Nobody can have all of it at once.
+    let all = soon(stream.wait(0..size, Priority::Player)).await;
+    assert!(matches!(&all, Arrival::Ended(HydrateError::Full { .. })));
+    let task = house.hydrator.task(stream.task()).unwrap();
+    assert!(matches!(task.phase, TaskPhase::Passing { .. }));
+    let before = house.fake.reads_of(1).len();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(house.fake.reads_of(1).len() <= before + 8, "it reads on");
+    let id = stream.task();
+    drop(stream);
+    let full = |phase: &TaskPhase| {
+        matches!(
+            phase,
+            TaskPhase::Failed {
+                reason: HydrateError::Full { .. }
+            }
+        )
+    };
+    assert!(full(&house.outcome(id).await));
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn what_passes_is_neither_joined_nor_in_the_way() {
+    let house = House::with(Limits::default(), MIB);
+    let item = wanted(1, USB, 2 * MIB);
+    let stream = passing(&house, &item);
+    let first = soon(stream.wait(0..10, Priority::Player)).await;
+    assert_eq!(first, Arrival::Arrived);
+    assert_eq!(house.hydrator.task_of(&item), None);
+    // Who wants to have it kept, or true as a whole, is told that there is no room.
+    let asked = house.hydrator.ask(&item, Why::ByHand);
+    assert!(matches!(
+        house.outcome(asked).await,
+        TaskPhase::Failed {
+            reason: HydrateError::Full { .. }
+        }
+    ));
+    let copier = house.stream(&item);
+    assert_ne!(copier.task(), stream.task());
+    let refused = soon(copier.wait(0..10, Priority::Copier)).await;
+    assert!(matches!(refused, Arrival::Ended(HydrateError::Full { .. })));
+    let second = passing(&house, &item);
+    let arrived = soon(second.wait(MIB..MIB + 10, Priority::Player)).await;
+    assert_eq!(arrived, Arrival::Arrived);
+    // When the source goes, who waits is told, and what is here can be read.
+    house.hydrator.source_is_away(USB, "RED is unplugged");
+    let gone = soon(stream.wait(MIB..MIB + 10, Priority::Player)).await;
+    assert!(matches!(gone, Arrival::Ended(HydrateError::Offline { .. })));
+    assert_eq!(read(&stream, 0..10), Some(truth(1, 0..10)));
+    drop((stream, second, copier));
+    house.ends_clean();
+}
+
+#[tokio::test]
+async fn a_failure_of_what_passes_is_tried_again() {
+    let house = House::with(Limits::default(), MIB);
+    let item = wanted(1, USB, 32 * MIB);
+    let failed = FetchError::Failed {
+        reason: "EIO".to_owned(),
+        transient: true,
+    };
+    house.fake.source(USB, Way::Fail(failed));
+    let stream = passing(&house, &item);
+    let waiting = stream.wait(0..10, Priority::Player);
+    let id = stream.task();
+    let pauses = |house: &House| {
+        let task = house.hydrator.task(id);
+        matches!(
+            task.map(|task| task.phase),
+            Some(TaskPhase::Retrying { .. })
+        )
+    };
+    house.wants("a pause", pauses).await;
+    house.fake.source(USB, Way::Well);
+    house.clock.advance(Duration::from_secs(60));
+    assert_eq!(soon(waiting).await, Arrival::Arrived);
+    // What becomes another file is an error to who goes on with it.
+    house.fake.source(USB, Way::Fail(FetchError::Changed));
+    let changed = soon(stream.wait(32 * MIB - 10..32 * MIB, Priority::Player)).await;
+    assert_eq!(changed, Arrival::Ended(HydrateError::Changed));
+    assert_eq!(stream.ended(), Some(Err(HydrateError::Changed)));
+    drop(stream);
+    house.ends_clean();
 }

@@ -232,7 +232,7 @@ impl House {
 
     pub(super) fn stream(&self, wanted: &Wanted) -> Stream {
         self.hydrator
-            .stream(wanted, who("test"), WhenLeft::GoOn)
+            .stream(wanted, who("test"), WhenLeft::GoOn, IfFull::Fail)
             .unwrap()
     }
 

@@ -145,7 +145,7 @@ async fn play(steps: Vec<Step>, exercised: &AtomicUsize) {
                 let left = if stop { WhenLeft::Stop } else { WhenLeft::GoOn };
                 let stream = house
                     .hydrator
-                    .stream(&item(place), who("model"), left)
+                    .stream(&item(place), who("model"), left, IfFull::Pass)
                     .unwrap();
                 let has = Vec::new();
                 streams.push(Some(Open { stream, has }));

@@ -169,7 +169,7 @@ async fn what_nobody_streams_any_more_goes_on_unless_it_is_to_stop() {
     let left = house.stream(&goes_on);
     let stopped = house
         .hydrator
-        .stream(&stops, who("test"), WhenLeft::Stop)
+        .stream(&stops, who("test"), WhenLeft::Stop, IfFull::Fail)
         .unwrap();
     let waits = [
         left.wait(part.clone(), Priority::Copier),
@@ -215,7 +215,7 @@ async fn a_stream_that_is_to_stop_does_not_stop_what_others_want() {
     let open = || {
         house
             .hydrator
-            .stream(&item, who("test"), WhenLeft::Stop)
+            .stream(&item, who("test"), WhenLeft::Stop, IfFull::Fail)
             .unwrap()
     };
     let (first, second) = (open(), open());
