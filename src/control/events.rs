@@ -9,6 +9,7 @@ mod hub;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub use hub::{Events, Subscription, TooManySubscribers, Topics, UnknownTopic};
 macro_rules! events {
     ($($(#[$meta:meta])* $event:ident($payload:ty) = $name:literal;)+) => {
         /// Something that happened.
-        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "method", content = "params")]
         #[non_exhaustive]
         pub enum Event {
@@ -152,7 +153,9 @@ impl Told {
 }
 
 /// In which way an item changed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum MediaChange {
@@ -165,7 +168,7 @@ pub enum MediaChange {
 }
 
 /// Of `media.changed`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaChanged {
     /// Which item.
@@ -177,7 +180,7 @@ pub struct MediaChanged {
 }
 
 /// A process, for people.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessName {
     /// Its number.
@@ -187,7 +190,7 @@ pub struct ProcessName {
 }
 
 /// Of `media.silenced`. Told again with more bytes for as long as it goes on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaSilenced {
     /// Which item.
@@ -203,7 +206,7 @@ pub struct MediaSilenced {
 }
 
 /// Of `media.restored`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaRestored {
     /// Which item.
@@ -213,7 +216,7 @@ pub struct MediaRestored {
 }
 
 /// Of `status.changed`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusChanged {
     /// Which item.
@@ -227,7 +230,7 @@ pub struct StatusChanged {
 }
 
 /// Of `volume.changed`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeChanged {
     /// Its stable identity.
@@ -241,7 +244,7 @@ pub struct VolumeChanged {
 }
 
 /// Of `library.changed`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LibraryChanged {
     /// The names of libraries and projects in whose folders something came, went or changed; empty: no file did, or
@@ -252,7 +255,7 @@ pub struct LibraryChanged {
 }
 
 /// Of `library.scanned`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LibraryScanned {
     /// The root; `None`: all.
@@ -266,7 +269,7 @@ pub struct LibraryScanned {
 }
 
 /// Of `session.missed`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Missed {
     /// How many at most; `None`: the daemon that counted them is another one.

@@ -9,6 +9,7 @@ mod media;
 mod session;
 
 use mediafs_platform::process::{ProcessId, StartTime};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +29,9 @@ pub trait Method {
     /// `area.verb`.
     const NAME: &'static str;
     /// What it takes.
-    type Params: Serialize + DeserializeOwned;
+    type Params: Serialize + DeserializeOwned + JsonSchema;
     /// What it gives.
-    type Answer: Serialize + DeserializeOwned;
+    type Answer: Serialize + DeserializeOwned + JsonSchema;
 }
 
 macro_rules! methods {
@@ -126,11 +127,11 @@ methods! {
 }
 
 /// No parameters, or nothing to tell.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Nothing {}
 
 /// How the drive is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// A daemon serves this home.
@@ -161,7 +162,7 @@ pub struct Status {
 }
 
 /// The mounted drive.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MountStatus {
     /// Where.
@@ -181,7 +182,7 @@ pub struct MountStatus {
 }
 
 /// A library root or a project.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseStatus {
     /// As shown on the drive.
@@ -196,7 +197,7 @@ pub struct BaseStatus {
 }
 
 /// How many items are how.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCounts {
     /// All.
@@ -208,7 +209,7 @@ pub struct ItemCounts {
 }
 
 /// What a check found.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// What is wrong with the catalog; empty if it is sound.
@@ -220,7 +221,7 @@ pub struct Check {
 }
 
 /// Of `drive.problems`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemsParams {
     /// Where the page before ended; 0: the beginning.
@@ -237,7 +238,7 @@ impl ProblemsParams {
 }
 
 /// Some of what could not be taken in.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemsPage {
     /// Files that promise sound and can't be read as such. They come first.
@@ -249,7 +250,7 @@ pub struct ProblemsPage {
 }
 
 /// What is not as it should be on the disk.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Which.
@@ -259,7 +260,7 @@ pub struct Problem {
 }
 
 /// Of `requesters.register`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterParams {
     /// The process.
@@ -288,7 +289,7 @@ impl RegisterParams {
 }
 
 /// Of `requesters.setMode`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetModeParams {
     /// A registered process.
@@ -314,7 +315,7 @@ impl SetModeParams {
 }
 
 /// How full the cache is. Sizes in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheNumbers {
     /// Whole objects.
@@ -334,7 +335,7 @@ pub struct CacheNumbers {
 }
 
 /// What a verification found.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheVerified {
     /// Objects that are what their names say.
@@ -351,7 +352,7 @@ pub struct CacheVerified {
 }
 
 /// A sound whose copy in the cache is lost.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LostCopy {
     /// Which.
@@ -365,7 +366,7 @@ pub struct LostCopy {
 }
 
 /// Of `cache.evict`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvictParams {
     /// How much room to make, in bytes; none: all that is neither pinned nor open.
@@ -374,7 +375,7 @@ pub struct EvictParams {
 }
 
 /// What an eviction did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheEvicted {
     /// Room made, in bytes.
@@ -382,7 +383,7 @@ pub struct CacheEvicted {
 }
 
 /// What a long task is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum TaskKind {
@@ -410,7 +411,7 @@ impl TaskKind {
 }
 
 /// How far a long task is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskProgress {
     /// What.
@@ -424,7 +425,7 @@ pub struct TaskProgress {
 }
 
 /// What the caller of a long method is told before its answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", content = "params")]
 #[non_exhaustive]
 pub enum Notification {

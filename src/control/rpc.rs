@@ -3,6 +3,7 @@
 //! Lines come from the socket; requests go to the [service](super::Service), answers and notifications back.
 //! Foreign bytes end here: whatever comes in, the outcome is a [`Request`] or an [`RpcError`] to answer with.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -31,7 +32,7 @@ mod code {
 }
 
 /// Why a request failed, in one word that programs can rely on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Reason {

@@ -1,8 +1,10 @@
 //! Paths in messages of the control protocol.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{path_from_text, path_text};
@@ -35,5 +37,18 @@ impl<'de> Deserialize<'de> for WirePath {
         path_from_text(&text)
             .map(Self)
             .map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for WirePath {
+    fn schema_name() -> Cow<'static, str> {
+        "Path".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "An absolute path of the daemon's machine; one that is not UTF-8 is a file:// URI, with %XX for its odd bytes."
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! Where the bytes of an item live, as recorded. Resolved at each use, never stored resolved.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A place for bytes over one of the four backends. `path` is relative to what the backend names, with `/`
 /// between parts; foreign syntax is kept as it was written.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "backend",
     rename_all = "camelCase",
@@ -47,7 +48,7 @@ pub enum Storage {
 }
 
 /// The storage of record, and others that hold the same bytes.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// Changed only by import, relink, collect, and by a move within a library root.

@@ -1,9 +1,10 @@
 //! The format of a sound: what a player must be told the same about an original and its placeholder.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The wrapping of the stream. The names are the protocol's.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Container {
@@ -33,12 +34,12 @@ pub enum Container {
 
 /// The coding of the samples, by the names that ffprobe prints (`codec_name`): `pcm_s16le`, `flac`, `mp3`,
 /// `vorbis`, `opus`, `aac`, `alac`, …
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Codec(pub String);
 
 /// Facts of a stream, as recorded when its bytes were last read. Numbers that are unknown are `None`, never a guess.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Format {
     /// The wrapping.

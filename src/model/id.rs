@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The id of a media item, unique within its [`Scope`]: a UUIDv7 in lower case, or the host's own id of 1 to
 /// 64 characters of `A-Z a-z 0-9 _ -`. Two ids that differ only in case are the same id; the spelling that was
 /// given first is kept.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct MediaId(String);
 
@@ -104,7 +105,9 @@ impl std::hash::Hash for MediaId {
 }
 
 /// The id of a project: a UUIDv7 made with it, kept in its `media.json`. A copied folder has the same one.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, PartialOrd, Ord)]
+#[derive(
+    Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, PartialOrd, Ord, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ProjectId(pub String);
 
@@ -123,7 +126,7 @@ impl Default for ProjectId {
 }
 
 /// Where a [`MediaId`] is unique.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {
     /// The user's library.
@@ -133,7 +136,7 @@ pub enum Scope {
 }
 
 /// BLAKE3 of a whole file, 32 bytes; sixty-four lower-case hexadecimal digits in text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectHash(pub [u8; 32]);
 

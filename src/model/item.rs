@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Availability, Format, MediaId, ObjectHash, Playable, Scope, Storage, Tag};
@@ -10,7 +11,7 @@ use super::{Attribute, Availability, Format, MediaId, ObjectHash, Playable, Scop
 macro_rules! open_words {
     ($(#[$meta:meta])* $name:ident { $($(#[$word_meta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(from = "String", into = "String")]
         pub enum $name {
             $($(#[$word_meta])* $variant,)+
@@ -105,7 +106,7 @@ open_words! {
 }
 
 /// How far an item has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Lifecycle {
     /// Reserved, being written.
@@ -117,7 +118,7 @@ pub enum Lifecycle {
 }
 
 /// One use of an item in a project.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// The project that uses it.
@@ -129,7 +130,7 @@ pub struct Usage {
 }
 
 /// Everything known of an item, in the shape of the protocol.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaItem {
     /// Its id, unique in `scope`.

@@ -1,9 +1,10 @@
 //! Availability: where the original is, and what a player gets now.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the original is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Availability {
     /// On trusted local storage.
@@ -21,7 +22,7 @@ pub enum Availability {
 }
 
 /// What a player gets now.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Playable {
     /// The bytes, whole.

@@ -1,9 +1,10 @@
 //! What is known of a sound beyond its format: tags and attributes, each with where it comes from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who says so.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TagSource {
     /// A person.
@@ -19,7 +20,7 @@ pub enum TagSource {
 }
 
 /// How sure the source is, from 0 to 1.
-#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Confidence(f32);
 
@@ -45,7 +46,7 @@ impl Confidence {
 }
 
 /// A word for a sound. Compared without regard to case.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tag {
     /// The word.
@@ -57,7 +58,7 @@ pub struct Tag {
 }
 
 /// A named value of a sound: `bpm`, `key`, `rootNote`, …
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attribute {
     /// Its name.

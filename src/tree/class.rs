@@ -15,6 +15,7 @@ use lru::LruCache;
 use mediafs_platform::drive::Requester;
 use mediafs_platform::process::{Process, ProcessId, Processes, StartTime};
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RequesterConfig;
@@ -27,7 +28,9 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 type ProcessKey = (ProcessId, StartTime);
 
 /// The deal a requester gets.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// Never waits; silence instead.

@@ -1,5 +1,6 @@
 //! Parameters and answers of what concerns sounds that are not on trusted storage: hydration, pins, volumes, silence.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Which, WirePath};
@@ -8,7 +9,7 @@ use crate::control::tasks::TaskInfo;
 use crate::model::{Availability, MediaId, ObjectHash, Playable, Storage};
 
 /// Some items.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemsParams {
     /// Which.
@@ -16,7 +17,7 @@ pub struct ItemsParams {
 }
 
 /// What is done for some items.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HydrateAnswer {
     /// One for each item, in the order of the question.
@@ -24,7 +25,7 @@ pub struct HydrateAnswer {
 }
 
 /// What is done for an item.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HydrateItem {
     /// Which.
@@ -42,7 +43,7 @@ pub struct HydrateItem {
 }
 
 /// Where an item's bytes are.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhereIs {
     /// Which.
@@ -72,7 +73,7 @@ pub struct WhereIs {
 }
 
 /// A volume, share or cloud folder.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStatus {
     /// Its stable identity; `None` where it could not be told.
@@ -102,7 +103,7 @@ pub struct VolumeStatus {
 }
 
 /// Volumes.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Volumes {
     /// Those that hold items first.
@@ -110,7 +111,7 @@ pub struct Volumes {
 }
 
 /// Of `volume.eject`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EjectParams {
     /// Its name or identity.
@@ -121,7 +122,7 @@ pub struct EjectParams {
 }
 
 /// Of `requesters.allow`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowParams {
     /// The process.
@@ -129,7 +130,7 @@ pub struct AllowParams {
 }
 
 /// All silence that was given.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceList {
     /// The longest first.
@@ -137,7 +138,7 @@ pub struct SilenceList {
 }
 
 /// The silence of one item.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceInfo {
     /// Which.
@@ -151,7 +152,7 @@ pub struct SilenceInfo {
 }
 
 /// A process that heard silence.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceOf {
     /// Who.
@@ -163,7 +164,7 @@ pub struct SilenceOf {
 }
 
 /// Of `media.standIn`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StandInParams {
     /// Of the file, in bytes.
@@ -176,7 +177,7 @@ pub struct StandInParams {
 }
 
 /// What a file is.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StandInAnswer {
     /// All of it is silence in the place of one of these items. Sounds of one format, length and size have the same.
@@ -186,7 +187,7 @@ pub struct StandInAnswer {
 }
 
 /// An item that a file stands in for.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StandIn {
     /// Which.
@@ -202,7 +203,7 @@ pub struct StandIn {
 }
 
 /// Of `media.silence`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceParams {
     /// Whose.
@@ -220,7 +221,7 @@ impl SilenceParams {
 }
 
 /// Bytes of silence.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceBytes {
     /// Two hexadecimal digits a byte; none: there is no silence of it.

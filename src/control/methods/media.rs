@@ -1,12 +1,13 @@
 //! Parameters and answers of `media.…`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::WirePath;
 use crate::model::{MediaId, MediaItem};
 
 /// Names one item: by its id, else by a path on the drive or on disk.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Which {
     /// Its id. Looked for first.
@@ -27,7 +28,7 @@ impl From<MediaId> for Which {
 }
 
 /// Of `media.search`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SearchParams {
     /// Words; none: every item.
@@ -47,7 +48,7 @@ impl SearchParams {
 }
 
 /// Some items.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SearchPage {
     /// In the order of their coming.
@@ -57,7 +58,7 @@ pub struct SearchPage {
 }
 
 /// How an import takes files.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ImportMode {
     /// Into the project's folder, or the home's library.
@@ -67,7 +68,7 @@ pub enum ImportMode {
 }
 
 /// Of `media.import`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportParams {
     /// Files and folders, absolute.
@@ -87,7 +88,7 @@ pub struct ImportParams {
 }
 
 /// What became of one file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ImportOutcome {
@@ -102,7 +103,7 @@ pub enum ImportOutcome {
 }
 
 /// One file of an import.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
     /// The item; `None` where there is none.
@@ -119,7 +120,7 @@ pub struct Imported {
 }
 
 /// What an import did.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportAnswer {
     /// Each file that was dealt with.
@@ -129,7 +130,7 @@ pub struct ImportAnswer {
 }
 
 /// Of `media.scan`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScanParams {
     /// A library root by its folder; none: all.
@@ -138,7 +139,7 @@ pub struct ScanParams {
 }
 
 /// What a scan saw.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScanAnswer {
     /// Files on disk.
@@ -150,7 +151,7 @@ pub struct ScanAnswer {
 }
 
 /// Of `media.forgetLibrary`: one of the two.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgetLibraryParams {
     /// The root by the name that it is shown by. Looked for first.
@@ -162,7 +163,7 @@ pub struct ForgetLibraryParams {
 }
 
 /// Of `media.relink`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelinkParams {
     /// The item.
@@ -173,7 +174,7 @@ pub struct RelinkParams {
 }
 
 /// Of `media.rename`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenameParams {
     /// The item.
@@ -184,7 +185,7 @@ pub struct RenameParams {
 }
 
 /// Of `media.remove`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Removed {
     /// Which item went. Its id is not given again.
@@ -194,7 +195,7 @@ pub struct Removed {
 }
 
 /// Of `media.tag` and `media.untag`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TagParams {
     /// The item.

@@ -1,12 +1,13 @@
 //! The methods of `session`: who is there, what is told, what is going on, what is wrong.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::tasks::TaskInfo;
 use crate::control::warnings::Warning;
 
 /// Of `session.hello`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelloParams {
     /// Who calls, for the log.
@@ -15,7 +16,7 @@ pub struct HelloParams {
 }
 
 /// Who answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The version of the program.
@@ -27,7 +28,7 @@ pub struct Hello {
 }
 
 /// Of `session.cancel`: one of the two.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelParams {
     /// The id of a request of this connection.
@@ -39,7 +40,7 @@ pub struct CancelParams {
 }
 
 /// Of `session.subscribe`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscribeParams {
     /// Names of events (`media.changed`) or areas (`media`); none: all.
@@ -51,7 +52,7 @@ pub struct SubscribeParams {
 }
 
 /// From when on it is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscribed {
     /// Events after this number are told.
@@ -59,7 +60,7 @@ pub struct Subscribed {
 }
 
 /// Of `session.warnings`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarningList {
     /// The worst first.
@@ -67,7 +68,7 @@ pub struct WarningList {
 }
 
 /// Of `session.tasks`.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskList {
     /// Those that have not ended.
@@ -75,7 +76,7 @@ pub struct TaskList {
 }
 
 /// Of `session.task`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskParams {
     /// Its id.
@@ -83,7 +84,7 @@ pub struct TaskParams {
 }
 
 /// A task.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskAnswer {
     /// `None` if it is not known, or has ended long ago.
