@@ -296,6 +296,9 @@ impl Inner {
             .ledger
             .change(|account| account.objects = account.objects.saturating_sub(size));
         tracing::debug!(object = %id, size, "evicted");
+        if let Some(told) = &self.on_evicted {
+            told(*id);
+        }
         Ok(Eviction::Evicted)
     }
 

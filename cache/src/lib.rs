@@ -33,5 +33,5 @@ pub use put::Staged;
 pub use ranges::RangeSet;
 pub use reconcile::Reconciled;
 pub use space::{FreeSpace, Space, SystemSpace};
-pub use store::{Opening, Store, StoreOptions, Usage};
+pub use store::{OnEvicted, Opening, Store, StoreOptions, Usage};
 pub use verify::{Damaged, Verified, VerifyReport};

@@ -33,7 +33,12 @@ pub struct StoreOptions {
     pub floor: Option<u64>,
     /// Who is asked how much is free.
     pub free_space: Arc<dyn FreeSpace>,
+    /// Told of each object that was evicted. It must not wait, nor use the store.
+    pub on_evicted: Option<OnEvicted>,
 }
+
+/// Told of an object that was evicted.
+pub type OnEvicted = Arc<dyn Fn(ObjectId) + Send + Sync>;
 
 impl Default for StoreOptions {
     fn default() -> Self {
@@ -41,6 +46,7 @@ impl Default for StoreOptions {
             quota: None,
             floor: None,
             free_space: Arc::new(SystemSpace),
+            on_evicted: None,
         }
     }
 }
@@ -121,6 +127,7 @@ pub(crate) struct Inner {
     /// Held by the one who reconciles.
     pub(crate) reconciling: Mutex<()>,
     opening: Opening,
+    pub(crate) on_evicted: Option<OnEvicted>,
     /// Last, so that the lock on the folder is released when all else is closed.
     pub(crate) disk: Disk,
 }
@@ -191,6 +198,7 @@ impl Store {
             upkeep: Mutex::new(()),
             reconciling: Mutex::new(()),
             opening,
+            on_evicted: options.on_evicted,
             disk,
         };
         Ok(Self {

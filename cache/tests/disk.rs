@@ -88,6 +88,7 @@ fn the_real_free_space_counts() {
         quota: Some(1 << 40),
         floor: Some(2 << 20),
         free_space: Arc::new(SystemSpace),
+        ..StoreOptions::default()
     };
     let store = Store::open(disk.point.join("cache"), options).unwrap();
     let id = put(&store, &sound(1, 3 << 20));

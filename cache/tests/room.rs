@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use mediafs_cache::{CacheError, Eviction, ObjectId, PinOwner, Store, StoreOptions, Verified};
 use std::fs;
@@ -154,7 +154,16 @@ fn names_of_owners_have_bounds() {
 
 #[test]
 fn a_lowered_quota_evicts_what_may_go() {
-    let (_folder, store) = new_store(300);
+    let folder = tempfile::tempdir().unwrap();
+    let evicted = Arc::<Mutex<Vec<ObjectId>>>::default();
+    let told = Arc::clone(&evicted);
+    let options = StoreOptions {
+        quota: Some(300),
+        floor: Some(0),
+        on_evicted: Some(Arc::new(move |id| told.lock().unwrap().push(id))),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(folder.path(), options).unwrap();
     let ids: Vec<_> = (0..3).map(|seed| put(&store, &sound(seed, 100))).collect();
     store.pin(&owner("user"), &ids[..2]).unwrap();
     store.set_quota(50).unwrap();
@@ -164,6 +173,7 @@ fn a_lowered_quota_evicts_what_may_go() {
             .collect::<Vec<_>>(),
         [true, true, false]
     );
+    assert_eq!(*evicted.lock().unwrap(), [ids[2]]);
     assert!(matches!(
         store.put(&b"x"[..], Some(1), None),
         Err(CacheError::QuotaFull { .. })
@@ -180,6 +190,7 @@ fn the_free_space_floor_is_kept() {
         quota: Some(10_000),
         floor: Some(400),
         free_space: Arc::new(disk.clone()),
+        ..StoreOptions::default()
     };
     let store = Store::open(folder.path(), options).unwrap();
     let first = put(&store, &sound(1, 500));

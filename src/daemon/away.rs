@@ -86,6 +86,7 @@ impl Away {
         *news.bringing.lock() = Arc::downgrade(&bringing);
         let asked = cache.clone();
         catalog.set_cache(Box::new(move |hash| is_cached(&asked, hash)));
+        tell_of_evictions(catalog, cache);
         drive.bring(Arc::clone(&bringing));
         let (listening, looking) = (Arc::downgrade(&hydrator), Arc::downgrade(service));
         let names = Arc::downgrade(catalog);
@@ -259,6 +260,30 @@ fn open_cached(cache: &LazyStore, hash: ObjectHash) -> Option<mediafs_cache::Ope
         );
         None
     })
+}
+
+/// Items whose bytes are evicted are another thing to players from then on, and who shows them is told so.
+fn tell_of_evictions(catalog: &Arc<Catalog>, cache: &LazyStore) {
+    let (sender, evicted) = crossbeam_channel::unbounded::<ObjectId>();
+    let catalog = Arc::downgrade(catalog);
+    let telling = std::thread::Builder::new()
+        .name("mediafs-evicted".to_owned())
+        .spawn(move || {
+            for id in evicted {
+                let Some(catalog) = catalog.upgrade() else {
+                    return;
+                };
+                if let Err(error) = catalog.object_changed(ObjectHash(*id.as_bytes())) {
+                    tracing::warn!(error = one_line(&error), "an eviction is not told");
+                }
+            }
+        });
+    match telling {
+        Ok(_) => cache.on_evicted(Arc::new(move |id| {
+            let _ = sender.send(id);
+        })),
+        Err(error) => tracing::error!(%error, "evictions are not told"),
+    }
 }
 
 fn is_cached(cache: &LazyStore, hash: ObjectHash) -> bool {

@@ -243,10 +243,12 @@ fn pins_survive_and_follow_the_bytes() {
         home.json(["whereis", one])["pinnedFor"],
         serde_json::json!([])
     );
+    let watching = Watching::start(&home);
     home.run(["cache", "evict"]);
     wait_until(TOLD, "it went", || {
         home.json(["whereis", one])["cached"] == false
     });
+    watching.wait_for(&["status.changed", one, "silence"]);
     mounted.stop();
 }
 

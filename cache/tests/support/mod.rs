@@ -41,6 +41,7 @@ pub fn options(quota: u64) -> StoreOptions {
         quota: Some(quota),
         floor: Some(0),
         free_space: Arc::new(FakeDisk::with(1 << 40)),
+        ..StoreOptions::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use mediafs_cache::{CacheError, ObjectId, Store, StoreOptions};
+use mediafs_cache::{CacheError, ObjectId, OnEvicted, Store, StoreOptions};
 use parking_lot::Mutex;
 
 use super::{Service, cancelled};
@@ -26,6 +26,8 @@ pub struct LazyStore {
     store: Arc<OnceLock<Store>>,
     /// Held by who opens it.
     opening: Arc<Mutex<()>>,
+    /// Told of what is evicted, once there is somebody to tell.
+    on_evicted: Arc<OnceLock<OnEvicted>>,
 }
 
 impl LazyStore {
@@ -37,6 +39,7 @@ impl LazyStore {
             config: *config,
             store: Arc::default(),
             opening: Arc::default(),
+            on_evicted: Arc::default(),
         }
     }
 
@@ -52,15 +55,26 @@ impl LazyStore {
         if let Some(store) = self.store.get() {
             return Ok(store.clone());
         }
+        let told = Arc::clone(&self.on_evicted);
         let opened = Store::open(
             &self.folder,
             StoreOptions {
                 quota: self.config.quota,
                 floor: self.config.free_floor,
+                on_evicted: Some(Arc::new(move |id| {
+                    if let Some(told) = told.get() {
+                        told(id);
+                    }
+                })),
                 ..StoreOptions::default()
             },
         )?;
         Ok(self.store.get_or_init(|| opened).clone())
+    }
+
+    /// Who is told of each object that is evicted, as [`StoreOptions::on_evicted`] says. The first one stays.
+    pub(crate) fn on_evicted(&self, told: OnEvicted) {
+        let _ = self.on_evicted.set(told);
     }
 
     /// The store, if it was opened. Waits for nothing, not even for who opens it: this is what the drive asks.
