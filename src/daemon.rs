@@ -34,6 +34,7 @@ use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
+use crate::project::takes;
 use crate::storage::Outside;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
@@ -142,9 +143,9 @@ pub fn service_without_daemon(
         home.data(),
         library_config(config, None, &outside),
     );
-    Ok(Arc::new(Service::of_command(
-        home, lock, config, catalog, library,
-    )))
+    let service = Service::of_command(home, lock, config, Arc::clone(&catalog), library);
+    takes::undo_moves(&catalog, service.takes())?;
+    Ok(Arc::new(service))
 }
 
 fn library_config(
@@ -228,6 +229,8 @@ pub fn run(
             shutdown: stop.clone(),
         },
     ));
+    takes::undo_moves(&catalog, service.takes())?;
+    takes::begin(&catalog)?;
     service.tell_changes().map_err(system("starting threads"))?;
     listen_for_signals(&runtime, &stop)?;
     serve(&runtime, home, &service, &stopped)?;
@@ -248,6 +251,7 @@ pub fn run(
     );
     let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
     service.set_away(&away);
+    drive.record(Arc::clone(service.takes()));
     open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
@@ -275,6 +279,7 @@ pub fn run(
 
     away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
+    service.recover_all_takes();
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),

@@ -263,6 +263,11 @@ fn private_folder(path: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
+/// The path without links, where it can be told.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
     let reason = untrusted(folder, declared).map_err(|source| HomeError::Unusable {
         path: folder.to_owned(),

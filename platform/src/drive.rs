@@ -136,6 +136,9 @@ pub enum Content {
     /// From this file, whole, of this length and no other: the adapter may let the kernel read it itself
     /// (passthrough) and cache it, or ask the drive by `read`. The same for every handle of the node.
     File(Arc<File>),
+    /// From this file, which grows and changes while it is open: the adapter lets the kernel read and write it itself
+    /// (passthrough), or asks the drive by `read` and `write`, and keeps nothing. The same for every handle of the node.
+    Growing(Arc<File>),
     /// From the drive alone, by `read`, never cached: silence, streams, whatever may wait.
     Direct {
         /// The node is open already, so the kernel keeps the pages that mappings of it have read: they are the same. An
@@ -151,6 +154,54 @@ pub struct Opened {
     pub handle: HandleId,
     /// Where its bytes come from.
     pub content: Content,
+}
+
+/// Attributes that a program wants to be others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AttributeChange {
+    /// In bytes: what is beyond goes, what is missing becomes zeros.
+    pub size: Option<u64>,
+    /// Time of last access.
+    pub accessed: Option<NewTime>,
+    /// Time of last change of the content.
+    pub modified: Option<NewTime>,
+    /// Permission bits.
+    pub permissions: Option<u16>,
+    /// Owner or group.
+    pub owner: bool,
+}
+
+/// A time that is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewTime {
+    /// That of the machine.
+    Now,
+    /// This one.
+    At(SystemTime),
+}
+
+/// Room in a file that a program asks for, or gives back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allocation {
+    /// From here.
+    pub offset: u64,
+    /// So many bytes.
+    pub length: u64,
+    /// The size stays, also where this goes beyond it.
+    pub keep_size: bool,
+    /// What is there from then on.
+    pub fill: Fill,
+}
+
+/// What an [`Allocation`] leaves in its range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fill {
+    /// What is there, with room for all of it.
+    Kept,
+    /// Zeros, without room.
+    Hole,
+    /// Zeros, with room.
+    Zeros,
 }
 
 /// Room on the drive, in bytes, and entries.
@@ -239,6 +290,9 @@ pub enum DriveError {
     /// The disk or the cache is full. ENOSPC.
     #[error("no space left")]
     NoSpace,
+    /// A file would be longer than its disk can keep. EFBIG.
+    #[error("too large")]
+    TooLarge,
     /// Too many files are open. EMFILE.
     #[error("too many open files")]
     TooManyOpen,
@@ -260,7 +314,8 @@ pub trait Invalidate: Send + Sync {
 }
 
 /// What a mounted drive answers. No method blocks. Namespace calls answer from memory or the catalog,
-/// always at once; only `open`, `read`, `write` and `sync` may be [`Answer::Later`].
+/// always at once; only `open`, `read`, and what writes (`write`, `set_attributes` of a file that is written, `allocate`,
+/// `sync`) may be [`Answer::Later`].
 pub trait Drive: Send + Sync + 'static {
     /// The drive is mounted; `kernel` takes its invalidations from now on.
     fn mounted(&self, kernel: Arc<dyn Invalidate>);
@@ -304,6 +359,44 @@ pub trait Drive: Send + Sync + 'static {
     /// Up to `length` bytes at `offset`; fewer only at the end of the file.
     fn read(&self, handle: HandleId, offset: u64, length: u32, by: &Requester) -> Answer<Bytes>;
 
+    /// May this requester change the content of this node? What `open` for writing, and `access`, go by. All else that
+    /// would change something there is answered with [`Drive::refuse_change`] where it may not.
+    fn may_write(&self, node: NodeId, by: &Requester) -> bool {
+        let _ = (node, by);
+        false
+    }
+
+    /// Writes `data` at `offset`; gives how many bytes were written.
+    fn write(&self, handle: HandleId, offset: u64, data: Bytes, by: &Requester) -> Answer<u32> {
+        let _ = (handle, offset, data, by);
+        Answer::Now(Err(DriveError::ReadOnly))
+    }
+
+    /// Changes attributes of a node that may be written to, through `handle` where a program has it open.
+    fn set_attributes(
+        &self,
+        node: NodeId,
+        handle: Option<HandleId>,
+        change: AttributeChange,
+        by: &Requester,
+    ) -> Answer<(Attributes, Duration)> {
+        let _ = (node, handle, change, by);
+        Answer::Now(Err(DriveError::ReadOnly))
+    }
+
+    /// Makes room in a file that is open for writing, or gives it back.
+    fn allocate(&self, handle: HandleId, allocation: Allocation) -> Answer<()> {
+        let _ = (handle, allocation);
+        Answer::Now(Err(DriveError::ReadOnly))
+    }
+
+    /// What was written through the handle is on the disk when this is answered; with `data_only` without attributes that
+    /// nobody needs to read it.
+    fn sync(&self, handle: HandleId, data_only: bool) -> Answer<()> {
+        let _ = (handle, data_only);
+        Answer::Now(Ok(()))
+    }
+
     /// The handle is closed for good.
     fn release(&self, handle: HandleId);
 
@@ -317,8 +410,8 @@ pub trait Drive: Send + Sync + 'static {
     /// The names of the extended attributes of a node.
     fn xattrs(&self, node: NodeId) -> Result<Vec<OsString>, DriveError>;
 
-    /// May this requester write here? What every call that would change the tree (create, write, truncate,
-    /// rename, remove, link, set attributes) is answered with.
+    /// What every call is answered with that would change the tree (create, rename, remove, link), or a node that may not
+    /// be written to (see [`Drive::may_write`]).
     fn refuse_change(&self, node: NodeId, by: &Requester) -> DriveError {
         let _ = (node, by);
         DriveError::ReadOnly

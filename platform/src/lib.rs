@@ -17,3 +17,5 @@ pub mod mount;
 pub mod passthrough;
 pub mod process;
 pub mod volume;
+#[cfg(unix)]
+pub mod writers;

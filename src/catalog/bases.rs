@@ -136,6 +136,9 @@ impl Writer {
         )?;
         self.changes.base(base);
         self.durable = true;
+        if !active {
+            self.release_takes(Some(base))?;
+        }
         self.tell_twins_of(base)
     }
 

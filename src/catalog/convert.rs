@@ -40,11 +40,11 @@ pub(super) const PLACE_WIDTH: usize = 17;
 macro_rules! item_columns {
     () => {
         "i.number, i.media_id, i.scope, i.kind, i.name, i.generation, i.size, i.modified, i.born, i.permissions, \
-         i.availability, i.playable, i.place, i.home"
+         i.availability, i.playable, i.place, i.home, i.lifecycle"
     };
 }
 /// How many columns [`item_columns`] are.
-pub(super) const ITEM_WIDTH: usize = 14;
+pub(super) const ITEM_WIDTH: usize = 15;
 pub(super) use {base_columns, folder_columns, item_columns, place_columns};
 
 type Read<T> = rusqlite::Result<T>;
@@ -274,6 +274,7 @@ pub(super) fn item_row_at(row: &Row<'_>, at: usize) -> Read<ItemRow> {
         playable: Playable::column(row, at + 11)?,
         place: row.get::<_, Option<u32>>(at + 12)?.map(PlaceNo),
         home: row.get::<_, Option<u32>>(at + 13)?.map(PlaceNo),
+        lifecycle: Lifecycle::column(row, at + 14)?,
     })
 }
 

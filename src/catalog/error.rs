@@ -90,6 +90,21 @@ pub enum CatalogError {
         /// The name of the item that has it.
         name: String,
     },
+    /// It is a take that is not final yet.
+    #[error("{name:?} is a take that is not final; finalise it first, or abandon it")]
+    Unfinished {
+        /// Its name.
+        name: String,
+    },
+    /// The file that was to be entered could not be brought to the disk.
+    #[error("the file of {name:?} could not be brought to the disk")]
+    File {
+        /// The item's name.
+        name: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A number that leads nowhere (any more).
     #[error("the catalog has no {what} {number}")]
     Unknown {

@@ -170,7 +170,7 @@ impl Writer {
     /// # Errors
     /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
     pub fn relink(&mut self, item: ItemNo, place: PlaceNo) -> Result<Option<PlaceNo>> {
-        let row = self.known_item(item)?;
+        let row = self.finished_item(item)?;
         let new = self.known_place(place)?;
         let (kind, attributes) = self.media_at(&new)?;
         let left = row.place_of_record();
@@ -248,10 +248,17 @@ impl Writer {
     /// again but on wish, and no scan makes another item of an unchanged or changed file there.
     ///
     /// # Errors
-    /// [`CatalogError::Unknown`] item; when SQLite fails.
+    /// [`CatalogError::Unknown`] item, [`CatalogError::Unfinished`]; when SQLite fails.
     pub fn remove(&mut self, item: ItemNo) -> Result<()> {
-        let row = self.known_item(item)?;
+        let row = self.finished_item(item)?;
+        self.remove_row(&row)
+    }
+
+    /// Removes an item, whatever its lifecycle.
+    pub(super) fn remove_row(&mut self, row: &ItemRow) -> Result<()> {
+        let item = row.row;
         for sql in [
+            "DELETE FROM take WHERE item = ?1",
             "DELETE FROM tag WHERE item = ?1",
             "DELETE FROM attribute WHERE item = ?1",
             "DELETE FROM alternative WHERE item = ?1",
@@ -351,7 +358,7 @@ impl Writer {
         Ok(())
     }
 
-    fn is_hashed(&self, place: PlaceNo) -> Result<bool> {
+    pub(super) fn is_hashed(&self, place: PlaceNo) -> Result<bool> {
         let found = self.reader().db().one(
             "reading a hash",
             "SELECT blake3 IS NOT NULL FROM content WHERE place = ?1",
@@ -369,6 +376,16 @@ impl Writer {
         })
     }
 
+    /// An item that must be there, and no take that is not final: its bytes are nowhere else yet.
+    fn finished_item(&self, item: ItemNo) -> Result<ItemRow> {
+        let row = self.known_item(item)?;
+        if row.is_final() {
+            Ok(row)
+        } else {
+            Err(CatalogError::Unfinished { name: row.name })
+        }
+    }
+
     fn known_place(&self, place: PlaceNo) -> Result<PlaceRow> {
         self.reader().place(place)?.ok_or(CatalogError::Unknown {
             what: "place",
@@ -377,7 +394,7 @@ impl Writer {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > LONGEST_NAME {
         return Err(CatalogError::InvalidName { name: cut(name) });
     }

@@ -30,6 +30,7 @@ mod search;
 mod shown;
 mod sources;
 mod stand_ins;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -49,6 +50,7 @@ pub use rows::{
     PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
 };
 pub use sources::{AtHand, HasObject};
+pub use takes::{NewTake, TakeRow};
 pub use writer::Writer;
 
 /// Name of the catalog's file in the home.

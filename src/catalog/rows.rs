@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::model::{
-    Availability, Format, Kind, MediaId, ObjectHash, Origin, Playable, ProjectId, SourceKind,
-    SourceNo, SourceState,
+    Availability, Format, Kind, Lifecycle, MediaId, ObjectHash, Origin, Playable, ProjectId,
+    SourceKind, SourceNo, SourceState,
 };
 
 macro_rules! row_numbers {
@@ -256,9 +256,17 @@ pub struct ItemRow {
     pub place: Option<PlaceNo>,
     /// Its place of record, where that is another one: its own file is not there, but the same bytes are at `place`.
     pub home: Option<PlaceNo>,
+    /// How far it has come. Until it is final it is a take, which has no place.
+    pub lifecycle: Lifecycle,
 }
 
 impl ItemRow {
+    /// It is stable: no take that is still written, or was given up.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.lifecycle == Lifecycle::Final
+    }
+
     /// The place that the item stands for, whether or not its bytes are there now.
     #[must_use]
     pub fn place_of_record(&self) -> Option<PlaceNo> {

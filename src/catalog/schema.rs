@@ -15,7 +15,13 @@ use super::error::{CatalogError, Result, failed};
 const APPLICATION_ID: i32 = 0x6d64_6673;
 
 /// One entry for each version, oldest first. Entries are never changed, only added.
-const VERSIONS: &[M<'static>] = &[M::up(FIRST), M::up(SECOND), M::up(THIRD), M::up(FOURTH)];
+const VERSIONS: &[M<'static>] = &[
+    M::up(FIRST),
+    M::up(SECOND),
+    M::up(THIRD),
+    M::up(FOURTH),
+    M::up(TAKES),
+];
 
 const FIRST: &str = "
 -- Library roots, projects' folders, the computer.
@@ -245,6 +251,29 @@ CREATE TABLE stand_in (
     PRIMARY KEY (hash, item)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX item_size ON item (size);
+";
+
+/// Takes: items from when they are reserved until their project is closed after they are final. `name` is the one in
+/// `record/`, `key` the form in which it is compared. The bytes are in `file`, in the folder for takes of the base, or of
+/// the home where there is none, until they are final; `target` and `target_inode` are where they are about to be moved.
+/// `rate`: bytes a second; `expected`: seconds. `recovered`: an earlier daemon had not seen the end of it.
+const TAKES: &str = "
+CREATE TABLE take (
+    item INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    base INTEGER,
+    file TEXT NOT NULL,
+    target BLOB,
+    target_inode INTEGER,
+    rate INTEGER NOT NULL,
+    expected INTEGER,
+    reserved INTEGER NOT NULL,
+    given_up INTEGER,
+    recovered INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX take_key ON take (key);
+CREATE INDEX item_unfinished ON item (number) WHERE lifecycle <> 1;
 ";
 
 /// The newest version that is known here.

@@ -21,6 +21,7 @@ mod pin;
 mod relink;
 mod remove;
 mod rename;
+mod reserve;
 mod run;
 mod scan;
 mod show;
@@ -76,6 +77,11 @@ enum Command {
     Rename(rename::Arguments),
     Remove(remove::Arguments),
     Relink(relink::Arguments),
+    Reserve(reserve::Arguments),
+    Finalise(reserve::FinaliseArguments),
+    Abandon(reserve::AbandonArguments),
+    Takes(reserve::TakesArguments),
+    Cleanup(reserve::CleanupArguments),
     Hydrate(hydrate::Arguments),
     Pin(pin::PinArguments),
     Unpin(pin::UnpinArguments),
@@ -219,6 +225,11 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Rename(arguments) => rename::run(&arguments, context),
         Command::Remove(arguments) => remove::run(&arguments, context),
         Command::Relink(arguments) => relink::run(&arguments, context),
+        Command::Reserve(arguments) => reserve::run(&arguments, context),
+        Command::Finalise(arguments) => reserve::run_finalise(&arguments, context),
+        Command::Abandon(arguments) => reserve::run_abandon(&arguments, context),
+        Command::Takes(arguments) => reserve::run_takes(&arguments, context),
+        Command::Cleanup(arguments) => reserve::run_cleanup(&arguments, context),
         Command::Hydrate(arguments) => hydrate::run(&arguments, context),
         Command::Pin(arguments) => pin::run(&arguments, context),
         Command::Unpin(arguments) => pin::run_unpin(&arguments, context),

@@ -120,6 +120,16 @@ fn words(event: &Event) -> String {
                 names.join(", ")
             )
         }
+        Event::MediaRecovered(take) => format!(
+            "the take {} ({}) was not made final{}",
+            plain(&take.name),
+            take.media_id,
+            if take.writing {
+                ", and is still written"
+            } else {
+                ""
+            }
+        ),
         Event::StatusChanged(changed) => {
             let why = match &changed.cause {
                 Some(cause) => format!(": {}", plain(cause)),

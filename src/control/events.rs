@@ -53,6 +53,8 @@ events! {
     MediaSilenced(MediaSilenced) = "media.silenced";
     /// Programs that were given silence would hear the sound now, if they opened it again.
     MediaRestored(MediaRestored) = "media.restored";
+    /// A take that an earlier daemon had not seen the end of was found.
+    MediaRecovered(MediaRecovered) = "media.recovered";
     /// The original of an item is elsewhere now, or players get something else.
     StatusChanged(StatusChanged) = "status.changed";
     /// How far a task is.
@@ -213,6 +215,20 @@ pub struct MediaRestored {
     pub media_id: MediaId,
     /// Who has it open as silence.
     pub processes: Vec<ProcessName>,
+}
+
+/// Of `media.recovered`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaRecovered {
+    /// Which take.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+    /// What there is of it, in bytes; `None` where its file is gone.
+    pub size: Option<u64>,
+    /// A program still writes to it.
+    pub writing: bool,
 }
 
 /// Of `status.changed`.

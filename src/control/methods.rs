@@ -7,6 +7,7 @@
 mod away;
 mod media;
 mod session;
+mod takes;
 
 use mediafs_platform::process::{ProcessId, StartTime};
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ use crate::tree::class::Class;
 pub use away::*;
 pub use media::*;
 pub use session::*;
+pub use takes::*;
 
 /// The version of the protocol; raised when something a client relies on changes.
 pub const PROTOCOL: u32 = 1;
@@ -94,6 +96,16 @@ methods! {
     MediaTag = "media.tag": TagParams => MediaItem;
     /// Takes tags off, for good.
     MediaUntag = "media.untag": TagParams => MediaItem;
+    /// Reserves a take: an id, and a path to write it to.
+    MediaReserve = "media.reserve": ReserveParams => Reserved;
+    /// Makes a take final: its header is put right, it is read, and moved to where it stays.
+    MediaFinalise = "media.finalise": FinaliseParams => Finalised;
+    /// Gives a take up. Its file stays for 30 days.
+    MediaAbandon = "media.abandon": Which => Take;
+    /// Takes that are not final.
+    MediaTakes = "media.takes": TakesParams => TakeList;
+    /// Moves takes to the trash that were given up more than 30 days ago, and that nothing names.
+    MediaCleanup = "media.cleanup": CleanupParams => CleanupAnswer;
     /// Brings items into the cache; answered at once, with the tasks that do so.
     MediaHydrate = "media.hydrate": ItemsParams => HydrateAnswer;
     /// Keeps the bytes of items in the cache, once they are there; brings them.

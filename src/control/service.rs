@@ -14,6 +14,7 @@ mod libraries;
 mod media;
 mod session;
 mod stand_ins;
+mod takes;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -36,6 +37,7 @@ use crate::control::rpc::one_line;
 use crate::daemon::Away;
 use crate::home::{Home, HomeLock};
 use crate::library::Library;
+use crate::project::takes::Takes;
 use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
@@ -91,6 +93,8 @@ pub struct Service {
     /// What is not on trusted storage, of a daemon.
     away: OnceLock<Arc<Away>>,
     silence_hashes: SilenceHashes,
+    takes: Arc<Takes>,
+    take_sizes: Mutex<takes::Sizes>,
     events: Arc<Events>,
     warnings: Warnings,
     /// Work of the requests.
@@ -130,6 +134,8 @@ impl Service {
             daemon: None,
             away: OnceLock::new(),
             silence_hashes: Mutex::new(LruCache::new(stand_ins::REMEMBERED)),
+            takes: Takes::new(&crate::home::real(home.data())),
+            take_sizes: Mutex::default(),
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
@@ -348,6 +354,11 @@ impl Handler for Service {
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
             MediaTag::NAME => answer::<MediaTag>(params, |params| self.tag(&params)),
             MediaUntag::NAME => answer::<MediaUntag>(params, |params| self.untag(&params)),
+            MediaReserve::NAME => answer::<MediaReserve>(params, |params| self.reserve(&params)),
+            MediaFinalise::NAME => answer::<MediaFinalise>(params, |params| self.finalise(&params)),
+            MediaAbandon::NAME => answer::<MediaAbandon>(params, |params| self.abandon(&params)),
+            MediaTakes::NAME => answer::<MediaTakes>(params, |params| self.list_takes(&params)),
+            MediaCleanup::NAME => answer::<MediaCleanup>(params, |params| self.cleanup(params)),
             RequestersRegister::NAME => {
                 answer::<RequestersRegister>(params, |params| self.register(&params))
             }

@@ -265,6 +265,18 @@ impl LocalFolder {
         }
     }
 
+    /// Gives the file `from` of this folder the name `to` in another one; `AlreadyExists` where something has it.
+    pub(super) fn move_file(&self, from: &OsStr, other: &Self, to: &OsStr) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(&self.fd, from, &other.fd, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(&self.fd, from, &other.fd, to, AtFlags::empty())?;
+                self.remove(from)
+            }
+            result => Ok(result?),
+        }
+    }
+
     /// Brings the folder's list to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)

@@ -80,7 +80,7 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
-pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError};
+pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError, TakeError};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};

@@ -4,6 +4,7 @@
 //! the folder is now. On storage that is not trusted a courier does that. The project's base, with its `Media/` tree, is scanned and watched from then on by the library.
 
 mod manifest;
+pub(crate) mod takes;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -221,6 +221,9 @@ impl MediaDrive {
                 };
                 Ok((self.item_attributes(&row, door), kept))
             }
+            Node::Take { item, writable } => self
+                .take_attributes(item, writable, door)
+                .map(|kept| (kept, Duration::ZERO)),
             Node::Place { place, generation } | Node::Link { place, generation } => {
                 let row = self
                     .reader()?

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::bringing::{StreamHandle, WaitingHandle};
 use crate::catalog::ItemNo;
+use crate::project::takes::TakeHandle;
 use crate::silence::Placeholder;
 
 /// Where a handle's bytes come from.
@@ -29,6 +30,8 @@ pub(super) enum Shown {
     Stream(Arc<StreamHandle>),
     /// The true bytes, once they have come.
     Waiting(Arc<WaitingHandle>),
+    /// A take, as far as it was written.
+    Take(Arc<TakeHandle>),
     /// A text that the drive itself wrote.
     Text(&'static str),
 }
@@ -148,6 +151,9 @@ impl Shown {
             Shown::Stream(_) | Shown::Waiting(_) => return Ok(None),
             Shown::File(file) => {
                 read_file(file, &mut buffer, offset).map_err(|_| DriveError::Io)?
+            }
+            Shown::Take(take) => {
+                read_file(take.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
             }
             Shown::Object(object) => {
                 read_file(object.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?

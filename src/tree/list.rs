@@ -8,6 +8,7 @@ use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 use super::attributes::{at_hand, item_node};
 use super::known::Subject;
 use super::node::{Door, Face, Node};
+use super::takes::take_listed;
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
 use crate::model::shown_name;
@@ -21,14 +22,14 @@ const NEXT_PAGE: u32 = 64;
 /// A cursor is the sort of the row in its upper half, the row in its lower.
 const FOLDERS: u64 = 1;
 const PLACES: u64 = 2;
-const FIXED: u64 = 3;
+pub(super) const FIXED: u64 = 3;
 
-fn cursor(sort: u64, row: u32) -> Cursor {
+pub(super) fn cursor(sort: u64, row: u32) -> Cursor {
     Cursor(sort << 32 | u64::from(row))
 }
 
 /// The row to go on behind, for rows of `sort`; `None` if the listing is past them.
-fn resume(after: Cursor, sort: u64) -> Option<u32> {
+pub(super) fn resume(after: Cursor, sort: u64) -> Option<u32> {
     match (after.0 >> 32).cmp(&sort) {
         std::cmp::Ordering::Less => Some(0),
         std::cmp::Ordering::Equal => u32::try_from(after.0 & 0xFFFF_FFFF).ok(),
@@ -47,7 +48,7 @@ struct Asked {
 }
 
 /// Where a listing's entries go; `false` when it is full.
-type Sink<'a> = dyn FnMut(Listed) -> bool + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Listed) -> bool + 'a;
 
 impl MediaDrive {
     pub(super) fn list_folder(
@@ -69,6 +70,7 @@ impl MediaDrive {
                     ("by-id", Node::ById),
                     ("library", Node::Library),
                     ("projects", Node::Projects),
+                    ("record", Node::Record),
                 ];
                 self.list_fixed(&folders, true, door, after, sink)
             }
@@ -109,9 +111,12 @@ impl MediaDrive {
                 self.list_section(project, section, after, asked, sink)
             }
             Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
-            Node::ReadMe | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
-                Err(DriveError::NotFolder)
-            }
+            Node::Record => self.list_record(door, after, sink),
+            Node::ReadMe
+            | Node::Take { .. }
+            | Node::Item { .. }
+            | Node::Place { .. }
+            | Node::Link { .. } => Err(DriveError::NotFolder),
         }
     }
 
@@ -300,6 +305,9 @@ impl MediaDrive {
         asked: Asked,
         sink: &mut Sink<'_>,
     ) -> bool {
+        if !item.is_final() {
+            return sink(take_listed(item, name, at, asked.door));
+        }
         let entry = (asked.entries && at_hand(item))
             .then(|| self.item_entry(item, Face::Bytes, asked.door, None));
         let listed = Listed {

@@ -109,9 +109,12 @@ impl MediaDrive {
                 Ok(self.library_folder_entry(&top, door))
             }
             Node::Folder(folder) => self.look_up_in_library(folder, door, name, by),
-            Node::ReadMe | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
-                Err(DriveError::NotFolder)
-            }
+            Node::Record => self.look_up_take(door, name, by),
+            Node::ReadMe
+            | Node::Take { .. }
+            | Node::Item { .. }
+            | Node::Place { .. }
+            | Node::Link { .. } => Err(DriveError::NotFolder),
         }
     }
 
@@ -120,6 +123,7 @@ impl MediaDrive {
             Some("by-id") => Node::ById,
             Some("projects") => Node::Projects,
             Some("library") => Node::Library,
+            Some("record") => Node::Record,
             Some("README.txt") => return Ok(self.readme_entry(door)),
             Some(".as") if door == Door::Plain => Node::Doors,
             _ => return Err(DriveError::NotFound),
@@ -208,7 +212,7 @@ impl MediaDrive {
     }
 
     /// Answers with the face that the requester gets, and remembers the name for when the content is swapped.
-    fn answer_item(
+    pub(super) fn answer_item(
         &self,
         item: &ItemRow,
         door: Door,
@@ -217,6 +221,9 @@ impl MediaDrive {
         by: &Requester,
         players_door: bool,
     ) -> Entry {
+        if !item.is_final() {
+            return self.answer_take(item, door, parent, name, false);
+        }
         // Asked only where it matters.
         let mut class = None;
         let face = face_for(item, || *class.insert(self.class(door, by, players_door)));
@@ -246,7 +253,12 @@ impl MediaDrive {
                     Node::Doors.id(Door::Plain)
                 });
             }
-            Node::Doors | Node::ById | Node::Projects | Node::Library | Node::ReadMe => Node::Root,
+            Node::Doors
+            | Node::ById
+            | Node::Projects
+            | Node::Library
+            | Node::Record
+            | Node::ReadMe => Node::Root,
             Node::ItemFolder(_) => Node::ById,
             Node::Project(_) => Node::Projects,
             Node::Section(project, _) | Node::ProjectById(project) => Node::Project(project),
@@ -266,7 +278,7 @@ impl MediaDrive {
                     .ok_or(DriveError::Stale)?;
                 row.parent.map_or(Node::Library, Node::Folder)
             }
-            Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
+            Node::Take { .. } | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
                 return Err(DriveError::NotFolder);
             }
         };

@@ -23,6 +23,7 @@ mod readme;
 mod silenced;
 mod source;
 mod stream;
+mod takes;
 mod xattr;
 
 use std::ffi::{OsStr, OsString};
@@ -33,8 +34,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use mediafs_platform::drive::{
-    Answer, Attributes, Cursor, Drive, DriveError, Entry, HandleId, Invalidate, Listed, NodeId,
-    OpenMode, Opened, Requester, Room,
+    Allocation, Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, HandleId,
+    Invalidate, Listed, NodeId, OpenMode, Opened, Requester, Room,
 };
 use tracing::warn;
 
@@ -46,6 +47,7 @@ use self::node::{Door, Node};
 pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
 use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
+use crate::project::takes::Takes;
 
 /// How long the kernel may keep what only changes by a change that is pushed to it.
 const PUSHED: Duration = Duration::from_secs(3600);
@@ -91,6 +93,8 @@ pub struct MediaDrive {
     roots: Roots,
     /// For sounds that are not on trusted storage; without it they are as if their sources were away.
     bringing: OnceLock<Arc<Bringing>>,
+    /// Who has which take open; without it nothing is recorded.
+    takes: OnceLock<Arc<Takes>>,
     kernel: OnceLock<Arc<dyn Invalidate>>,
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
@@ -120,6 +124,7 @@ impl MediaDrive {
             handles: Arc::default(),
             roots: Roots::default(),
             bringing: OnceLock::new(),
+            takes: OnceLock::new(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
@@ -136,6 +141,11 @@ impl MediaDrive {
     /// From now on sounds that are not on trusted storage are brought. Only the first call counts.
     pub fn bring(&self, bringing: Arc<Bringing>) {
         let _ = self.bringing.set(bringing);
+    }
+
+    /// From now on takes are written in `record/`. Only the first call counts.
+    pub(crate) fn record(&self, takes: Arc<Takes>) {
+        let _ = self.takes.set(takes);
     }
 
     /// Which sounds whom was given silence of, the longest silence first.
@@ -291,7 +301,7 @@ impl Drive for MediaDrive {
 
     fn forget(&self, node: NodeId, count: u64) {
         match Node::from_id(node) {
-            Some((Node::Item { item, .. }, _)) => {
+            Some((Node::Item { item, .. } | Node::Take { item, .. }, _)) => {
                 self.known.forget(Subject::Item(item.0), node, count)
             }
             Some((Node::Place { place, .. } | Node::Link { place, .. }, _)) => {
@@ -334,7 +344,7 @@ impl Drive for MediaDrive {
     }
 
     fn open(&self, node: NodeId, mode: OpenMode, by: &Requester) -> Answer<Opened> {
-        if mode.write || mode.truncate {
+        if (mode.write || mode.truncate) && !self.may_write(node, by) {
             return Answer::Now(Err(DriveError::ReadOnly));
         }
         self.reconcile.in_use();
@@ -350,6 +360,44 @@ impl Drive for MediaDrive {
             Ok(shown) => self.read_shown(&shown, offset, length, by),
             Err(error) => Answer::Now(Err(error)),
         }
+    }
+
+    fn may_write(&self, node: NodeId, _by: &Requester) -> bool {
+        matches!(decode(node), Ok((Node::Take { writable: true, .. }, _)))
+            && self.takes.get().is_some()
+    }
+
+    fn write(&self, handle: HandleId, offset: u64, data: Bytes, _by: &Requester) -> Answer<u32> {
+        self.reconcile.in_use();
+        self.write_take(handle, offset, data)
+    }
+
+    fn set_attributes(
+        &self,
+        node: NodeId,
+        handle: Option<HandleId>,
+        change: AttributeChange,
+        _by: &Requester,
+    ) -> Answer<(Attributes, Duration)> {
+        match decode(node) {
+            Ok((
+                Node::Take {
+                    item,
+                    writable: true,
+                },
+                door,
+            )) => self.change_take(item, door, handle, change),
+            Ok(_) => Answer::Now(Err(DriveError::ReadOnly)),
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
+    fn allocate(&self, handle: HandleId, allocation: Allocation) -> Answer<()> {
+        self.allocate_take(handle, allocation)
+    }
+
+    fn sync(&self, handle: HandleId, data_only: bool) -> Answer<()> {
+        self.sync_take(handle, data_only)
     }
 
     fn release(&self, handle: HandleId) {

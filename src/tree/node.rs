@@ -118,6 +118,15 @@ pub enum Node {
     Library,
     /// `library/<root>/…`, a folder of it.
     Folder(FolderNo),
+    /// `record/`.
+    Record,
+    /// The file of a take that is not final yet.
+    Take {
+        /// Which.
+        item: ItemNo,
+        /// As it is in `record/`; elsewhere it is only read.
+        writable: bool,
+    },
     /// A media item's file, in whatever view.
     Item {
         /// Which.
@@ -178,6 +187,7 @@ const DOORS: u64 = 3;
 const BY_ID: u64 = 4;
 const PROJECTS: u64 = 5;
 const LIBRARY: u64 = 6;
+const RECORD: u64 = 7;
 
 impl Node {
     /// The number of this node behind a door.
@@ -190,6 +200,8 @@ impl Node {
             Self::ById => (0, 0, 0, 0, BY_ID),
             Self::Projects => (0, 0, 0, 0, PROJECTS),
             Self::Library => (0, 0, 0, 0, LIBRARY),
+            Self::Record => (0, 0, 0, 0, RECORD),
+            Self::Take { item, writable } => (10, u64::from(writable), 0, 0, u64::from(item.0)),
             Self::ItemFolder(item) => (1, 0, 0, 0, u64::from(item.0)),
             Self::Project(base) => (2, 0, 0, 0, u64::from(base.0)),
             Self::Section(base, section) => (3, section_code(section), 0, 0, u64::from(base.0)),
@@ -234,6 +246,7 @@ impl Node {
             (0, BY_ID) => Self::ById,
             (0, PROJECTS) => Self::Projects,
             (0, LIBRARY) => Self::Library,
+            (0, RECORD) => Self::Record,
             (1, _) => Self::ItemFolder(ItemNo(row)),
             (2, _) => Self::Project(BaseNo(row)),
             (3, _) => Self::Section(BaseNo(row), section_from_code(face)),
@@ -253,6 +266,10 @@ impl Node {
             (9, _) => Self::Link {
                 place: PlaceNo(row),
                 generation,
+            },
+            (10, _) => Self::Take {
+                item: ItemNo(row),
+                writable: face & 1 == 1,
             },
             _ => return None,
         };
@@ -275,7 +292,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_and_nodes_are_one_to_one(
-            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..9,
+            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..10,
         ) {
             let node = match sort {
                 0 => Node::ItemFolder(ItemNo(row)),
@@ -286,6 +303,7 @@ mod tests {
                 5 => Node::Folder(FolderNo(row)),
                 6 => Node::Item { item: ItemNo(row), generation, face: Face::from_code(face), epoch },
                 7 => Node::Place { place: PlaceNo(row), generation },
+                8 => Node::Take { item: ItemNo(row), writable: face & 1 == 1 },
                 _ => Node::Link { place: PlaceNo(row), generation },
             };
             let door = Door::ALL[door];

@@ -63,6 +63,7 @@ impl MediaDrive {
                 face: Face::Stream,
                 epoch,
             } => Answer::Now(self.open_stream(node.id(door), door, item, generation, epoch, by)),
+            Node::Take { item, writable } => self.open_take(item, writable, door, mode),
             Node::Link { .. } => Answer::Now(Err(DriveError::Invalid)),
             _ => Answer::Now(Err(DriveError::IsFolder)),
         }

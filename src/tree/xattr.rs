@@ -31,7 +31,7 @@ impl MediaDrive {
         if !name.starts_with("user.") {
             return Err(DriveError::NotSupported);
         }
-        let Node::Item { item, .. } = node else {
+        let (Node::Item { item, .. } | Node::Take { item, .. }) = node else {
             return Err(DriveError::NoAttribute);
         };
         // Asked for by every `ls -l` and copy: only our own names are worth a query.
@@ -63,7 +63,7 @@ impl MediaDrive {
     }
 
     pub(super) fn xattrs_of(&self, node: Node) -> Vec<OsString> {
-        let Node::Item { item, .. } = node else {
+        let (Node::Item { item, .. } | Node::Take { item, .. }) = node else {
             return Vec::new();
         };
         let hashed = self

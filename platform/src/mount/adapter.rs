@@ -118,7 +118,8 @@ pub(super) fn finish_open(
         Err(error) => return reply.error(errno::of(error)),
     };
     let handle = FileHandle(opened.handle.0);
-    // Nothing is written through these handles, so there is nothing to flush at each `close`.
+    // What was written is in the backing file already, so there is nothing to flush at each `close`; and so a writer can
+    // close its file well after the daemon has died. Pages of mappings are written back when those end.
     let flags = FopenFlags::FOPEN_NOFLUSH;
     match &opened.content {
         Content::Direct { again } => {
@@ -129,6 +130,13 @@ pub(super) fn finish_open(
                 FopenFlags::empty()
             };
             reply.opened(handle, flags | kept);
+        }
+        Content::Growing(file) => {
+            match files.open(node, opened.handle, file, |file| reply.open_backing(file)) {
+                Served::Passthrough(backing) => backing.opened(reply, handle, flags),
+                // The page cache would go on showing the end that it has seen.
+                Served::PageCache => reply.opened(handle, flags | FopenFlags::FOPEN_DIRECT_IO),
+            }
         }
         Content::File(file) => {
             match files.open(node, opened.handle, file, |file| reply.open_backing(file)) {

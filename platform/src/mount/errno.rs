@@ -30,6 +30,7 @@ pub(super) fn of(error: DriveError) -> Errno {
         DriveError::NotSupported => libc::EOPNOTSUPP,
         DriveError::NameTooLong => libc::ENAMETOOLONG,
         DriveError::NoSpace => libc::ENOSPC,
+        DriveError::TooLarge => libc::EFBIG,
         DriveError::TooManyOpen => libc::EMFILE,
         DriveError::Interrupted => libc::EINTR,
         DriveError::Io => libc::EIO,

@@ -2,7 +2,7 @@
 //!
 //! It has no opinion of its own about the tree. What it does know are the rules of the kernel: whatever would
 //! change the tree is answered with [`Drive::refuse_change`], and what the kernel can do without is answered
-//! quietly. How the drive is asked and how its answers go back is in `adapter.rs`.
+//! quietly. What writing needs beside that is in `writing.rs`. How the drive is asked and how its answers go back is in `adapter.rs`.
 //!
 //! [`Drive`]: crate::drive::Drive
 //! [`Drive::refuse_change`]: crate::drive::Drive::refuse_change
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
     Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
@@ -26,8 +27,8 @@ use super::adapter::{
     Adapter, LONGEST_NAME, finish_open, finish_read, finish_xattr, requester, xattr_is_kept,
 };
 use super::attr::{entry_attr, file_attr};
-use super::errno;
-use crate::drive::{Answer, DriveError, HandleId, NodeId, OpenMode};
+use super::{errno, writing};
+use crate::drive::{Answer, AttributeChange, DriveError, HandleId, NodeId, OpenMode};
 
 /// Readahead and RELEASE are background requests; with few of them allowed at a time, waiting reads of one
 /// file would hold up those of another.
@@ -132,7 +133,7 @@ impl Filesystem for Adapter {
             #[cfg(not(target_os = "linux"))]
             traceless: false,
         };
-        if mode.write || mode.truncate {
+        if (mode.write || mode.truncate) && !self.may_write(ino, req) {
             return reply.error(self.refusal(ino, req));
         }
         let node = NodeId(ino.0);
@@ -275,14 +276,14 @@ impl Filesystem for Adapter {
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        if mask.contains(AccessFlags::W_OK) {
+        if mask.contains(AccessFlags::W_OK) && !self.may_write(ino, req) {
             reply.error(self.refusal(ino, req));
         } else {
             reply.ok();
         }
     }
 
-    // Handles are for reading only, so all is always on disk.
+    // What was written is in its file.
     fn flush(
         &self,
         _req: &Request,
@@ -298,11 +299,12 @@ impl Filesystem for Adapter {
         &self,
         _req: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
-        _datasync: bool,
+        fh: FileHandle,
+        datasync: bool,
         reply: ReplyEmpty,
     ) {
-        reply.ok();
+        let synced = self.ask_answer(|drive| drive.sync(HandleId(fh.0), datasync));
+        self.finish(synced, |done| writing::finish(done, reply));
     }
 
     fn fsyncdir(
@@ -322,21 +324,38 @@ impl Filesystem for Adapter {
         &self,
         req: &Request,
         ino: INodeNo,
-        _mode: Option<u32>,
-        _uid: Option<u32>,
-        _gid: Option<u32>,
-        _size: Option<u64>,
-        _atime: Option<TimeOrNow>,
-        _mtime: Option<TimeOrNow>,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        _fh: Option<FileHandle>,
+        fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        reply.error(self.refusal(ino, req));
+        if !self.may_write(ino, req) {
+            return reply.error(self.refusal(ino, req));
+        }
+        let change = AttributeChange {
+            size,
+            accessed: atime.map(writing::new_time),
+            modified: mtime.map(writing::new_time),
+            // Higher bits are those of the kind of file.
+            permissions: mode.map(|mode| (mode & 0o7777) as u16),
+            owner: uid.is_some() || gid.is_some(),
+        };
+        let (node, handle) = (NodeId(ino.0), fh.map(|fh| HandleId(fh.0)));
+        let by = requester(req);
+        let changed = self.ask_answer(|drive| drive.set_attributes(node, handle, change, &by));
+        self.finish(changed, |changed| match changed {
+            Ok((attributes, ttl)) => reply.attr(&ttl, &file_attr(&attributes)),
+            Err(error) => reply.error(errno::of(error)),
+        });
     }
 
     fn mknod(
@@ -423,16 +442,22 @@ impl Filesystem for Adapter {
     fn write(
         &self,
         req: &Request,
-        ino: INodeNo,
-        _fh: FileHandle,
-        _offset: u64,
-        _data: &[u8],
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
         _write_flags: WriteFlags,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        reply.error(self.refusal(ino, req));
+        let by = requester(req);
+        let data = Bytes::copy_from_slice(data);
+        let written = self.ask_answer(|drive| drive.write(HandleId(fh.0), offset, data, &by));
+        self.finish(written, |written| match written {
+            Ok(written) => reply.written(written),
+            Err(error) => reply.error(errno::of(error)),
+        });
     }
 
     fn setxattr(
@@ -454,34 +479,39 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        req: &Request,
-        ino: INodeNo,
-        _fh: FileHandle,
-        _offset: u64,
-        _length: u64,
-        _mode: i32,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refusal(ino, req));
+        let Some(allocation) = writing::allocation(offset, length, mode) else {
+            return reply.error(errno::of(DriveError::NotSupported));
+        };
+        let allocated = self.ask_answer(|drive| drive.allocate(HandleId(fh.0), allocation));
+        self.finish(allocated, |done| writing::finish(done, reply));
     }
+
+    // What the kernel does by itself when it is told that nobody else will.
 
     fn copy_file_range(
         &self,
-        req: &Request,
+        _req: &Request,
         _ino_in: INodeNo,
         _fh_in: FileHandle,
         _offset_in: u64,
-        ino_out: INodeNo,
+        _ino_out: INodeNo,
         _fh_out: FileHandle,
         _offset_out: u64,
         _len: u64,
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        reply.error(self.refusal(ino_out, req));
+        // It reads and writes instead.
+        reply.error(Errno::ENOSYS);
     }
-
-    // What the kernel does by itself when it is told that nobody else will.
 
     fn lseek(
         &self,

@@ -20,6 +20,7 @@ mod open_files;
 mod point;
 mod readdir;
 mod registering;
+mod writing;
 
 use std::io;
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ impl From<CatalogError> for RpcError {
         let reason = match &error {
             CatalogError::IdTaken { .. } => Reason::Taken,
             CatalogError::Unknown { .. } => Reason::NotFound,
+            CatalogError::Unfinished { .. } => Reason::Refused,
             CatalogError::NotMedia { .. }
             | CatalogError::InvalidName { .. }
             | CatalogError::InvalidLabel { .. } => Reason::InvalidParameter,

@@ -138,6 +138,16 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<Found>, RpcErr
     };
     let text = |name: &OsStr| name.to_str().map(str::to_owned);
     let item = match parts {
+        [view, name] if view == "record" => match text(name) {
+            Some(name) => match reader.take_named(&name)? {
+                Some(take) => reader.item(take.item)?,
+                None => match id_of(&OsString::from(name)) {
+                    Some(id) => reader.item_by_id(&id)?,
+                    None => None,
+                },
+            },
+            None => None,
+        },
         [view, id, ..] if view == "by-id" => match id_of(id) {
             Some(id) => reader.item_by_id(&id)?,
             None => None,

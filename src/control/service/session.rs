@@ -13,6 +13,7 @@ const UNWATCHED: usize = 20;
 impl Service {
     /// Brings those warnings up to date that somebody must ask for.
     pub(super) fn look_for_warnings(&self) -> Result<(), LibraryError> {
+        self.look_at_takes()?;
         let notes = self.catalog.notes().into_iter();
         self.warnings.replace("catalog", notes.map(note).collect());
         // Nobody waits for a library here.

@@ -30,7 +30,7 @@ use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome};
 
 /// The name that the folder of copies has in the library.
-const COPIES_NAME: &str = "Imported";
+pub(super) const COPIES_NAME: &str = "Imported";
 /// How often a source that changes while it is copied is tried again.
 const TRIES: usize = 3;
 const BUFFER: usize = 1 << 20;
@@ -380,7 +380,7 @@ fn halt(error: &io::Error, target: &Path) -> Halt {
 }
 
 /// Some containers' placeholders need all of the file, and here all of it is.
-fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
+pub(super) fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
     if let ProbeRecord::Media {
         format,
         capsule: capsule @ None,

@@ -12,6 +12,7 @@ mod record;
 mod relink;
 mod remote;
 mod sources;
+mod take;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,7 @@ use record::{Prepared, prepare_reference, record};
 use sources::Sources;
 
 pub use relink::RelinkError;
+pub use take::TakeError;
 
 /// Files that are entered together; a crash loses the acknowledgement of no more.
 const TOGETHER: usize = 64;

@@ -1,0 +1,80 @@
+//! What the adapter needs for writing: the kernel's times and modes as the drive knows them, and replies without content.
+
+use fuser::{INodeNo, ReplyEmpty, Request, TimeOrNow};
+
+use super::adapter::{Adapter, requester};
+use super::errno;
+use crate::drive::{Allocation, Answer, DriveError, Fill, NewTime, NodeId};
+
+impl Adapter {
+    /// May this requester change the content of this node?
+    pub(super) fn may_write(&self, node: INodeNo, req: &Request) -> bool {
+        let by = requester(req);
+        self.ask(|drive| Ok(drive.may_write(NodeId(node.0), &by)))
+            .unwrap_or(false)
+    }
+
+    /// Goes on with an answer now, or when it comes.
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        answer: Answer<T>,
+        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
+    ) {
+        match answer {
+            Answer::Now(result) => finish(result),
+            Answer::Later(answer) => self.later(answer, finish),
+        }
+    }
+}
+
+/// Replies that it is done, or why not.
+pub(super) fn finish(done: Result<(), DriveError>, reply: ReplyEmpty) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno::of(error)),
+    }
+}
+
+/// A time that is to be set.
+pub(super) fn new_time(time: TimeOrNow) -> NewTime {
+    match time {
+        TimeOrNow::Now => NewTime::Now,
+        TimeOrNow::SpecificTime(time) => NewTime::At(time),
+    }
+}
+
+/// What a mode of `fallocate` asks for; `None` for what the drive has no word for.
+pub(super) fn allocation(offset: u64, length: u64, mode: i32) -> Option<Allocation> {
+    const KEEP_SIZE: i32 = 0x01;
+    const PUNCH_HOLE: i32 = 0x02;
+    const ZERO_RANGE: i32 = 0x10;
+    let fill = match mode & !KEEP_SIZE {
+        0 => Fill::Kept,
+        PUNCH_HOLE => Fill::Hole,
+        ZERO_RANGE => Fill::Zeros,
+        _ => return None,
+    };
+    Some(Allocation {
+        offset,
+        length,
+        keep_size: mode & KEEP_SIZE != 0,
+        fill,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_of_fallocate_are_understood_or_refused() {
+        let fill = |mode| allocation(1, 2, mode).map(|a| (a.fill, a.keep_size));
+        assert_eq!(fill(0), Some((Fill::Kept, false)));
+        assert_eq!(fill(1), Some((Fill::Kept, true)));
+        assert_eq!(fill(3), Some((Fill::Hole, true)));
+        assert_eq!(fill(0x10), Some((Fill::Zeros, false)));
+        assert_eq!(fill(0x11), Some((Fill::Zeros, true)));
+        // COLLAPSE_RANGE and INSERT_RANGE.
+        assert_eq!((fill(0x08), fill(0x20)), (None, None));
+    }
+}

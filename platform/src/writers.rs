@@ -1,0 +1,59 @@
+//! Whether somebody has a file open for writing: this process, another one, or the kernel for a program that writes
+//! through a mount of ours whose daemon has died.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+/// Whether any open file description may write to this file, which is open for reading only here. Asked of the system,
+/// which keeps count of writers: it grants a lease for reading only where there are none. The lease is given back at once.
+///
+/// # Errors
+/// Where the file system has no leases, or the file belongs to somebody else.
+#[cfg(target_os = "linux")]
+pub fn has_writers(file: &File) -> io::Result<bool> {
+    let lease = |kind: libc::c_int| {
+        // SAFETY: the descriptor is open as long as `file`, and the command takes a number.
+        match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    match lease(libc::F_RDLCK) {
+        Ok(()) => lease(libc::F_UNLCK).map(|()| false),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether any open file description may write to this file: not known on this system.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn has_writers(file: &File) -> io::Result<bool> {
+    let _ = file.as_raw_fd();
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_writer_is_seen_until_it_closes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("take");
+        let writer = File::create(&path).unwrap();
+        let reader = File::open(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(has_writers(&reader).unwrap());
+        drop(writer);
+        assert!(!has_writers(&reader).unwrap());
+        // Nothing is left that would hold up the next one.
+        drop(File::options().write(true).open(&path).unwrap());
+        drop(other);
+    }
+}

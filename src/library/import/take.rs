@@ -1,0 +1,439 @@
+//! Making a take final: its header is put right, it is read for its facts, and moved to where it stays.
+//!
+//! Nobody writes to it any more by then (see `project::takes`). It becomes final in one durable transaction, in which the
+//! file gets its name, under the writer's lock: so the watcher never sees a file that is no item yet. Where it is about to
+//! go is on the disk before it goes, so that a crash between the two is undone at the next start. Nothing is copied where
+//! a rename does; where none does, the copy is read again before it counts.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{
+    BaseRow, CatalogError, Durability, Evidence, ItemRow, Observation, Observed, PlaceKind,
+    ProbeRecord, TakeRow, Writer,
+};
+use crate::library::disk::{LocalFolder, LocalRoot, evidence_of};
+use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
+use crate::library::error::LibraryError;
+use crate::library::identity::hash_of;
+use crate::library::owner::{Library, Which};
+use crate::library::probing::read_facts;
+use crate::model::{ObjectHash, shown_name};
+use crate::project::takes::{self, Takes};
+
+use super::copy::{COPIES_NAME, numbered, whole_capsule};
+
+/// How long writers that were just closed may take to be gone.
+const WRITERS_GO: Duration = Duration::from_secs(2);
+/// Longer takes are hashed in the background, in bytes: whoever waits for the answer has others to answer.
+const HASHED_AT_ONCE: u64 = 64 << 20;
+
+/// Why a take did not become final. It is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// A program has it open for writing.
+    #[error(
+        "{name:?} is still being written; close it in the program that records, then finalise it"
+    )]
+    Written {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing was written.
+    #[error("{name:?} is empty: nothing was written to it; record, or abandon it")]
+    Empty {
+        /// Its name.
+        name: String,
+    },
+    /// Its file is not there.
+    #[error("the file of {name:?} is gone: {} is not there; put it back, or abandon the take", path.display())]
+    Gone {
+        /// Its name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its project is not on trusted storage any more.
+    #[error(
+        "the disk of {name:?} cannot be used now; finalise it when its project is back where it was"
+    )]
+    Away {
+        /// Its name.
+        name: String,
+    },
+    /// It is no media file, or a broken one.
+    #[error("{name:?} cannot be read as a sound: {reason}; its bytes are in {}", path.display())]
+    NotMedia {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The storage says no.
+    #[error("{name:?} cannot be made final: {doing} failed; its bytes are in {}", path.display())]
+    Io {
+        /// Its name.
+        name: String,
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The library says no.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The catalog says no.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// A take whose file is whole.
+struct Whole {
+    file: File,
+    evidence: Evidence,
+    record: ProbeRecord,
+    hash: Option<ObjectHash>,
+}
+
+/// Where a take is to stay.
+struct Goal {
+    base: BaseRow,
+    /// The library of copies, which was not known before.
+    is_new: bool,
+    root: LocalRoot,
+    folder: LocalFolder,
+    /// Below the base.
+    path: PathBuf,
+}
+
+/// The file that gets the name.
+struct Moved {
+    from: LocalFolder,
+    name: OsString,
+    /// It is a copy in the folder of the goal; the take's own file goes when all is well.
+    is_copy: bool,
+}
+
+impl Library {
+    /// Makes a take final. Gives what was put right in it, for people. One that is final already stays as it is.
+    pub(crate) fn finalise_take(
+        &self,
+        takes: &Arc<Takes>,
+        item: &ItemRow,
+        take: &TakeRow,
+    ) -> Result<Vec<String>, TakeError> {
+        let engine = &*self.engine;
+        let name = || item.name.clone();
+        let path = takes.path_of(&engine.catalog.reader()?, take)?;
+        let path = path.filter(|path| engine.untrusted_file(path).is_none());
+        let path = path.ok_or_else(|| TakeError::Away { name: name() })?;
+        let failed = |doing| {
+            let path = path.clone();
+            move |source: io::Error| TakeError::Io {
+                name: name(),
+                doing,
+                path,
+                source,
+            }
+        };
+        let seal = match takes.seal(item.row, &path, WRITERS_GO) {
+            Ok(Some(seal)) => seal,
+            Ok(None) => return Err(TakeError::Written { name: name() }),
+            // Another request may have made it final meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return match engine.catalog.reader()?.item(item.row)? {
+                    Some(now) if now.is_final() => Ok(Vec::new()),
+                    _ => Err(TakeError::Gone { name: name(), path }),
+                };
+            }
+            Err(error) => return Err(failed("opening it")(error)),
+        };
+        let now = engine.catalog.reader()?.item(item.row)?;
+        let now = now.ok_or(CatalogError::Unknown {
+            what: "item",
+            number: item.row.0,
+        })?;
+        if now.is_final() {
+            return Ok(Vec::new());
+        }
+        let _busy = engine.busy();
+        let (mut whole, notes) = complete(&now, &path, &failed)?;
+        let goal = goal(engine, take)?;
+        if goal.is_new {
+            self.scan(&Which::One(goal.base.row));
+        }
+        self.move_there(&now, &path, &mut whole, &goal, &failed)?;
+        drop(seal);
+        Ok(notes)
+    }
+
+    fn move_there<F: FnOnce(io::Error) -> TakeError>(
+        &self,
+        item: &ItemRow,
+        path: &Path,
+        whole: &mut Whole,
+        goal: &Goal,
+        failed: &impl Fn(&'static str) -> F,
+    ) -> Result<(), TakeError> {
+        let engine = &*self.engine;
+        let moving = "moving it";
+        let (Some(parent), Some(own)) = (path.parent(), path.file_name()) else {
+            return Err(failed(moving)(io::ErrorKind::NotFound.into()));
+        };
+        let from = engine
+            .root_here(parent)
+            .and_then(|root| {
+                root.folder(Path::new(""))
+                    .map_err(|_| io::ErrorKind::NotFound.into())
+            })
+            .map_err(failed(moving))?;
+        let mut moved = Moved {
+            from,
+            name: own.to_owned(),
+            is_copy: false,
+        };
+        let wanted = OsString::from(shown_name(&item.name));
+        for n in 1..=u32::MAX {
+            let name = numbered(&wanted, n);
+            if matches!(goal.folder.look(&name), Ok(Some(_))) {
+                continue;
+            }
+            let target = goal.base.path.join(&goal.path).join(&name);
+            engine.write(Durability::Full, |writer| {
+                writer.set_take_target(item.row, Some((&target, whole.evidence.inode)))
+            })?;
+            let mut named = false;
+            let entered = engine.write(Durability::Full, |writer| {
+                enter(writer, item, whole, goal, &moved, &name, &mut named)
+            });
+            let refused = match entered {
+                Ok(None) => {
+                    if moved.is_copy
+                        && let Err(error) = std::fs::remove_file(path)
+                    {
+                        tracing::warn!(%error, "the first file of a take that was copied is left");
+                    }
+                    return Ok(());
+                }
+                Ok(Some(refused)) => refused,
+                Err(error) => {
+                    // Undone, so the file goes back, too.
+                    if named && let Err(error) = moved.take_back(goal, &name) {
+                        tracing::error!(%error, "a take goes back at the next start");
+                    }
+                    return Err(error.into());
+                }
+            };
+            match refused.kind() {
+                io::ErrorKind::AlreadyExists => {}
+                io::ErrorKind::CrossesDevices if !moved.is_copy => {
+                    moved = copy_there(engine, whole, goal).map_err(failed("copying it"))?;
+                }
+                _ => return Err(failed(moving)(refused)),
+            }
+        }
+        Err(failed(moving)(io::ErrorKind::AlreadyExists.into()))
+    }
+}
+
+/// Puts the header right, brings all to the disk, and reads it.
+fn complete<F: FnOnce(io::Error) -> TakeError>(
+    item: &ItemRow,
+    path: &Path,
+    failed: &impl Fn(&'static str) -> F,
+) -> Result<(Whole, Vec<String>), TakeError> {
+    let mut file = takes::open_file(path, true).map_err(failed("opening it"))?;
+    let length = file.metadata().map_err(failed("looking at it"))?.len();
+    if length == 0 {
+        return Err(TakeError::Empty {
+            name: item.name.clone(),
+        });
+    }
+    let notes = takes::repair::repair(&file).map_err(failed("putting its header right"))?;
+    file.sync_all().map_err(failed("bringing it to the disk"))?;
+    let own_name = item.name.as_bytes();
+    let mut record = read_facts(&mut file, own_name).map_err(failed("reading it"))?;
+    let not_media = |reason: &str| TakeError::NotMedia {
+        name: item.name.clone(),
+        reason: reason.to_owned(),
+        path: path.to_owned(),
+    };
+    match &record {
+        ProbeRecord::Media { .. } => {}
+        ProbeRecord::Problem(reason) => return Err(not_media(reason)),
+        ProbeRecord::NotMedia => return Err(not_media("it is no media file that mediafs knows")),
+    }
+    let mut hash = None;
+    if length <= HASHED_AT_ONCE {
+        file.seek(SeekFrom::Start(0))
+            .map_err(failed("reading it"))?;
+        hash = hash_of(&mut file, || false).map_err(failed("reading it"))?;
+        whole_capsule(&mut record, &mut file);
+    }
+    let evidence = evidence_of(&file).map_err(failed("looking at it"))?;
+    let whole = Whole {
+        file,
+        evidence,
+        record,
+        hash,
+    };
+    Ok((whole, notes))
+}
+
+fn goal(engine: &Engine, take: &TakeRow) -> Result<Goal, TakeError> {
+    let (base, path, is_new) = match take.base {
+        Some(base) => {
+            let row = engine.catalog.reader()?.base(base)?;
+            let unknown = CatalogError::Unknown {
+                what: "project",
+                number: base.0,
+            };
+            (row.ok_or(unknown)?, PathBuf::from(MEDIA_FOLDER), false)
+        }
+        None => {
+            let path = engine.copies();
+            let failed = |source| LibraryError::Folder {
+                path: path.clone(),
+                source,
+            };
+            std::fs::create_dir_all(&path).map_err(failed)?;
+            let bases = engine.catalog.reader()?.bases()?;
+            let is_new = !bases.iter().any(|base| base.path == path && base.active);
+            let base = engine.write(Durability::Full, |writer| {
+                writer.add_library(COPIES_NAME, &path)
+            })?;
+            (base, PathBuf::new(), is_new)
+        }
+    };
+    let failed = |source| LibraryError::Folder {
+        path: base.path.clone(),
+        source,
+    };
+    let root = engine.root_here(&base.path).map_err(failed)?;
+    let mut folder = root
+        .folder(Path::new(""))
+        .map_err(|_| failed(io::ErrorKind::NotFound.into()))?;
+    for part in &path {
+        folder = folder.make_folder(part).map_err(failed)?;
+    }
+    Ok(Goal {
+        base,
+        is_new,
+        root,
+        folder,
+        path,
+    })
+}
+
+impl Moved {
+    fn give_name(&self, goal: &Goal, name: &OsStr) -> io::Result<()> {
+        self.from.move_file(&self.name, &goal.folder, name)
+    }
+
+    fn take_back(&self, goal: &Goal, name: &OsStr) -> io::Result<()> {
+        goal.folder.move_file(name, &self.from, &self.name)
+    }
+}
+
+/// Names the file and writes what follows; gives why it did not get the name, if so.
+fn enter(
+    writer: &mut Writer,
+    item: &ItemRow,
+    whole: &Whole,
+    goal: &Goal,
+    moved: &Moved,
+    name: &OsStr,
+    named: &mut bool,
+) -> Result<Option<io::Error>, CatalogError> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let Some(folder) = Engine::ensure_folder(writer, &goal.root, &goal.base, &goal.path)? else {
+        return Ok(Some(gone()));
+    };
+    // An item that is missing keeps its place.
+    let known = writer.reader().child_place(folder, name)?;
+    if let Some((row, _)) = known.filter(|(row, _)| row.name == name)
+        && !writer.reader().items_of(row.row)?.is_empty()
+    {
+        return Ok(Some(io::ErrorKind::AlreadyExists.into()));
+    }
+    if let Err(error) = moved.give_name(goal, name) {
+        return Ok(Some(error));
+    }
+    *named = true;
+    let look = || -> io::Result<Evidence> {
+        goal.folder.sync()?;
+        moved.from.sync()?;
+        let seen = goal.folder.look(name)?.ok_or_else(gone)?;
+        Ok(seen.evidence)
+    };
+    let evidence = look().map_err(|source| CatalogError::File {
+        name: item.name.clone(),
+        source,
+    })?;
+    let seen = Observation {
+        kind: PlaceKind::File,
+        evidence,
+    };
+    let place = match writer.observe(folder, name, &seen)? {
+        Observed::New(place)
+        | Observed::Unchanged(place)
+        | Observed::Changed(place)
+        | Observed::Returned(place) => place,
+    };
+    let generation = writer
+        .reader()
+        .place(place)?
+        .map_or(0, |row| row.generation);
+    writer.record_content(place, generation, &whole.record)?;
+    writer.finalise_take(item.row, place, whole.hash)?;
+    Ok(None)
+}
+
+/// Copies a take into the folder of its goal, on another disk, and reads the copy again.
+fn copy_there(engine: &Engine, whole: &mut Whole, goal: &Goal) -> io::Result<Moved> {
+    let _nobody_cleans = engine.temporary.lock();
+    let mut name = OsString::from(OsStr::new(
+        std::str::from_utf8(TEMPORARY).unwrap_or(".mediafs-import-"),
+    ));
+    name.push(format!("take-{}.part", uuid::Uuid::now_v7().simple()));
+    let mut copy = goal.folder.create(&name)?;
+    let copied = (|| {
+        whole.file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut whole.file, &mut copy)?;
+        copy.sync_all()?;
+        let hash = |file: &mut File| {
+            file.seek(SeekFrom::Start(0))?;
+            hash_of(file, || false)
+        };
+        let (first, second) = (hash(&mut whole.file)?, hash(&mut copy)?);
+        if first.is_none() || first != second {
+            return Err(io::Error::other("the copy is not what was copied"));
+        }
+        whole.hash = first;
+        rustix::fs::fchmod(&copy, rustix::fs::Mode::from_raw_mode(0o644))?;
+        goal.root
+            .folder(&goal.path)
+            .map_err(|_| io::ErrorKind::NotFound.into())
+    })();
+    match copied {
+        Ok(from) => Ok(Moved {
+            from,
+            name,
+            is_copy: true,
+        }),
+        Err(error) => {
+            let _ = goal.folder.remove(&name);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! `record/`: takes that are not final yet. The one part of the drive that is written to.
+//!
+//! A take's node shows its file as it is at each moment, so nothing of it is kept by the kernel: its size and times are
+//! asked for each time, its bytes are read and written by the kernel in the file itself where it can, else here. Only the
+//! node in `record/` is written to; the one in `by-id/` and in the project's views is another, which is only read. When
+//! the take is final, its names lead to the item's own node.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, FileTimes, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use mediafs_platform::drive::{
+    Allocation, Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, Fill,
+    HandleId, Listed, NewTime, NodeId, NodeKind, OpenMode, Opened, Requester,
+};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+use super::handles::Shown;
+use super::known::Subject;
+use super::list::{FIXED, Sink, cursor, resume};
+use super::node::{Door, Face, Node};
+use super::{MediaDrive, failed};
+use crate::catalog::{ItemNo, ItemRow, Nanoseconds, Reader, TakeRow};
+use crate::model::{MediaId, shown_name};
+use crate::project::takes::{NotOpened, TakeHandle};
+
+/// Takes read at once.
+const PAGE: u32 = 64;
+
+fn node_of(item: ItemNo, writable: bool) -> Node {
+    Node::Take { item, writable }
+}
+
+/// A take in a listing of a project or of its own folder. Without its entry: its size is asked for each time.
+pub(super) fn take_listed(item: &ItemRow, name: OsString, at: Cursor, door: Door) -> Listed {
+    Listed {
+        name,
+        cursor: at,
+        inode: node_of(item.row, true).id(door).0,
+        kind: NodeKind::File,
+        entry: None,
+    }
+}
+
+/// What a failing disk is to a program.
+fn of_storage(error: &io::Error) -> DriveError {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => DriveError::Missing,
+        Some(Errno::NOSPC | Errno::DQUOT) => DriveError::NoSpace,
+        Some(Errno::MFILE | Errno::NFILE) => DriveError::TooManyOpen,
+        Some(Errno::ROFS) => DriveError::ReadOnly,
+        Some(Errno::ACCESS | Errno::PERM) => DriveError::NotPermitted,
+        Some(Errno::INVAL) => DriveError::Invalid,
+        Some(Errno::OPNOTSUPP | Errno::NOSYS) => DriveError::NotSupported,
+        Some(Errno::FBIG) => DriveError::TooLarge,
+        _ => DriveError::Io,
+    }
+}
+
+/// Disks are written to elsewhere than on the threads that answer the kernel: one that is slow holds up nobody else.
+fn later<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DriveError> + Send + 'static,
+) -> Answer<T> {
+    Answer::Later(Box::pin(async move {
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or(Err(DriveError::Io))
+    }))
+}
+
+impl MediaDrive {
+    /// By its name, or by its id with the extension or without.
+    pub(super) fn look_up_take(
+        &self,
+        door: Door,
+        name: &OsStr,
+        by: &Requester,
+    ) -> Result<Entry, DriveError> {
+        let text = name.to_str().ok_or(DriveError::NotFound)?;
+        let reader = self.reader()?;
+        let take = match reader.take_named(text).map_err(failed)? {
+            Some(take) => take,
+            None => take_by_id(&reader, text)?.ok_or(DriveError::NotFound)?,
+        };
+        let item = reader.item(take.item).map_err(failed)?;
+        let item = item.ok_or(DriveError::NotFound)?;
+        let parent = Node::Record.id(door);
+        if !item.is_final() {
+            return Ok(self.answer_take(&item, door, parent, name, true));
+        }
+        let mut entry = self.answer_item(&item, door, parent, name, by, true);
+        // Nobody tells when its project is closed.
+        entry.entry_ttl = Duration::ZERO;
+        Ok(entry)
+    }
+
+    /// Answers with the node of a take, and remembers the name for when it becomes final.
+    pub(super) fn answer_take(
+        &self,
+        item: &ItemRow,
+        door: Door,
+        parent: NodeId,
+        name: &OsStr,
+        writable: bool,
+    ) -> Entry {
+        let node = node_of(item.row, writable).id(door);
+        self.known
+            .answered(Subject::Item(item.row.0), node, parent, name);
+        let found = self
+            .reader()
+            .and_then(|reader| self.found(&reader, item.row))
+            .ok()
+            .flatten();
+        Entry {
+            node,
+            attributes: self.attributes_as(item, found.as_ref(), writable, door),
+            entry_ttl: Duration::ZERO,
+            attribute_ttl: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn take_attributes(
+        &self,
+        item: ItemNo,
+        writable: bool,
+        door: Door,
+    ) -> Result<Attributes, DriveError> {
+        let reader = self.reader()?;
+        let row = reader.item(item).map_err(failed)?;
+        let row = row.ok_or(DriveError::Stale)?;
+        // What has it open goes on with the same file, wherever that is by now.
+        if let Some(file) = self.takes.get().and_then(|takes| takes.opened(item)) {
+            let found = file.metadata().map_err(|error| of_storage(&error))?;
+            return Ok(self.attributes_as(&row, Some(&found), writable, door));
+        }
+        if row.is_final() {
+            return Err(DriveError::Stale);
+        }
+        let found = self.found(&reader, item)?;
+        Ok(self.attributes_as(&row, found.as_ref(), writable, door))
+    }
+
+    /// What the disk says of a take's file.
+    fn found(&self, reader: &Reader, item: ItemNo) -> Result<Option<Metadata>, DriveError> {
+        let path = self.take_path(reader, item)?;
+        Ok(path.and_then(|path| path.symlink_metadata().ok()))
+    }
+
+    fn take_path(&self, reader: &Reader, item: ItemNo) -> Result<Option<PathBuf>, DriveError> {
+        let (Some(take), Some(takes)) = (reader.take(item).map_err(failed)?, self.takes.get())
+        else {
+            return Ok(None);
+        };
+        let path = takes.path_of(reader, &take).map_err(failed)?;
+        // Something that only couriers touch may be mounted there by now.
+        Ok(path.filter(|path| {
+            path.parent()
+                .is_some_and(|folder| self.reconcile.is_trusted(folder))
+        }))
+    }
+
+    fn attributes_as(
+        &self,
+        item: &ItemRow,
+        found: Option<&Metadata>,
+        writable: bool,
+        door: Door,
+    ) -> Attributes {
+        let time = |told: io::Result<SystemTime>| told.ok();
+        let recorded = SystemTime::from(item.modified);
+        let modified = found
+            .and_then(|found| time(found.modified()))
+            .unwrap_or(recorded);
+        let changed = found.map_or(modified, changed_at);
+        Attributes {
+            inode: node_of(item.row, true).id(door).0,
+            kind: NodeKind::File,
+            size: found.map_or(0, Metadata::len),
+            modified,
+            changed,
+            born: item.born.map_or(recorded, SystemTime::from),
+            permissions: if writable { 0o644 } else { 0o444 },
+            uid: self.owner.uid,
+            gid: self.owner.gid,
+        }
+    }
+
+    pub(super) fn open_take(
+        &self,
+        item: ItemNo,
+        writable: bool,
+        door: Door,
+        mode: OpenMode,
+    ) -> Answer<Opened> {
+        Answer::Now(self.open_take_now(item, writable, door, mode))
+    }
+
+    fn open_take_now(
+        &self,
+        item: ItemNo,
+        writable: bool,
+        door: Door,
+        mode: OpenMode,
+    ) -> Result<Opened, DriveError> {
+        let reader = self.reader()?;
+        let row = reader.item(item).map_err(failed)?;
+        let row = row.filter(|row| !row.is_final()).ok_or(DriveError::Stale)?;
+        let takes = self.takes.get().ok_or(DriveError::ReadOnly)?;
+        let path = self.take_path(&reader, item)?.ok_or(DriveError::Missing)?;
+        let write = mode.write || mode.truncate;
+        // What was given up is kept for a while, and not written to.
+        if write && row.lifecycle == crate::model::Lifecycle::Abandoned {
+            return Err(DriveError::ReadOnly);
+        }
+        let handle = takes
+            .open(item, &path, write)
+            .map_err(|error| match error {
+                NotOpened::Sealed => DriveError::Busy,
+                NotOpened::Failed(error) => of_storage(&error),
+            })?;
+        if let Some(writer) = handle.writer().filter(|_| mode.truncate) {
+            writer.set_len(0).map_err(|error| of_storage(&error))?;
+        }
+        let found = handle.file().metadata().ok();
+        let attributes = self.attributes_as(&row, found.as_ref(), writable, door);
+        let file = Arc::clone(handle.file());
+        let id = node_of(item, writable).id(door);
+        Ok(Opened {
+            handle: self
+                .handles
+                .open(id, attributes, Shown::Take(Arc::new(handle))),
+            content: Content::Growing(file),
+        })
+    }
+
+    fn take_of(&self, handle: HandleId) -> Result<Arc<TakeHandle>, DriveError> {
+        match self.handles.shown(handle)? {
+            Shown::Take(take) => Ok(take),
+            _ => Err(DriveError::ReadOnly),
+        }
+    }
+
+    fn writer_of(&self, handle: HandleId) -> Result<Arc<File>, DriveError> {
+        let take = self.take_of(handle)?;
+        take.writer().map(Arc::clone).ok_or(DriveError::ReadOnly)
+    }
+
+    pub(super) fn write_take(&self, handle: HandleId, offset: u64, data: Bytes) -> Answer<u32> {
+        let writer = match self.writer_of(handle) {
+            Ok(writer) => writer,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        later(move || {
+            writer
+                .write_all_at(&data, offset)
+                .map_err(|error| of_storage(&error))?;
+            u32::try_from(data.len()).map_err(|_| DriveError::Invalid)
+        })
+    }
+
+    pub(super) fn sync_take(&self, handle: HandleId, data_only: bool) -> Answer<()> {
+        // Nothing else is ever written.
+        let Ok(take) = self.take_of(handle) else {
+            return Answer::Now(Ok(()));
+        };
+        later(move || {
+            let file = take.file();
+            let synced = if data_only {
+                file.sync_data()
+            } else {
+                file.sync_all()
+            };
+            synced.map_err(|error| of_storage(&error))
+        })
+    }
+
+    pub(super) fn allocate_take(&self, handle: HandleId, allocation: Allocation) -> Answer<()> {
+        let writer = match self.writer_of(handle) {
+            Ok(writer) => writer,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        let mut flags = match allocation.fill {
+            Fill::Kept => FallocateFlags::empty(),
+            Fill::Hole => FallocateFlags::PUNCH_HOLE,
+            Fill::Zeros => FallocateFlags::ZERO_RANGE,
+        };
+        flags.set(FallocateFlags::KEEP_SIZE, allocation.keep_size);
+        later(move || {
+            rustix::fs::fallocate(&*writer, flags, allocation.offset, allocation.length)
+                .map_err(|error| of_storage(&error.into()))
+        })
+    }
+
+    pub(super) fn change_take(
+        &self,
+        item: ItemNo,
+        door: Door,
+        handle: Option<HandleId>,
+        change: AttributeChange,
+    ) -> Answer<(Attributes, Duration)> {
+        let begun = || {
+            let row = self.reader()?.item(item).map_err(failed)?;
+            let row = row.ok_or(DriveError::Stale)?;
+            // The permissions and the owner are the drive's to choose; what asks for those it has is content.
+            if change.owner
+                || change
+                    .permissions
+                    .is_some_and(|asked| asked & 0o777 != 0o644)
+            {
+                return Err(DriveError::NotPermitted);
+            }
+            let open = handle.and_then(|handle| self.writer_of(handle).ok());
+            let writer = self.writer_for_change(&row, open)?;
+            Ok((row, writer))
+        };
+        let (row, writer) = match begun() {
+            Ok(begun) => begun,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        let attributes = self.attributes_as(&row, None, true, door);
+        later(move || {
+            let file = match &writer {
+                Writing::Open(file) => file,
+                Writing::ForThis(take) => take.writer().ok_or(DriveError::ReadOnly)?,
+            };
+            let found = apply(file, change).map_err(|error| of_storage(&error))?;
+            let changed = Attributes {
+                size: found.len(),
+                modified: found.modified().unwrap_or(attributes.modified),
+                changed: changed_at(&found),
+                ..attributes
+            };
+            Ok((changed, Duration::ZERO))
+        })
+    }
+
+    fn writer_for_change(
+        &self,
+        row: &ItemRow,
+        open: Option<Arc<File>>,
+    ) -> Result<Writing, DriveError> {
+        if let Some(open) = open {
+            return Ok(Writing::Open(open));
+        }
+        if row.lifecycle != crate::model::Lifecycle::Pending {
+            return Err(DriveError::ReadOnly);
+        }
+        let takes = self.takes.get().ok_or(DriveError::ReadOnly)?;
+        let path = self.take_path(&self.reader()?, row.row)?;
+        let path = path.ok_or(DriveError::Missing)?;
+        match takes.open(row.row, &path, true) {
+            Ok(take) => Ok(Writing::ForThis(take)),
+            Err(NotOpened::Sealed) => Err(DriveError::Busy),
+            Err(NotOpened::Failed(error)) => Err(of_storage(&error)),
+        }
+    }
+
+    pub(super) fn list_record(
+        &self,
+        door: Door,
+        after: Cursor,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), DriveError> {
+        let Some(mut behind) = resume(after, FIXED) else {
+            return Ok(());
+        };
+        loop {
+            let reader = self.reader()?;
+            let page = reader.list_takes(behind, PAGE).map_err(failed)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            behind = last.item.0;
+            for take in page {
+                let Some(item) = reader.item(take.item).map_err(failed)? else {
+                    continue;
+                };
+                if take.given_up.is_some() {
+                    continue;
+                }
+                let at = cursor(FIXED, take.item.0);
+                let mut listed = take_listed(&item, take.name.into(), at, door);
+                if item.is_final() {
+                    let node = super::attributes::item_node(&item, Face::Bytes, 0);
+                    listed.inode = node.id(door).0;
+                }
+                if !sink(listed) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Through what a take is changed.
+enum Writing {
+    /// A handle that a program has.
+    Open(Arc<File>),
+    /// One that is closed again.
+    ForThis(TakeHandle),
+}
+
+fn take_by_id(reader: &Reader, text: &str) -> Result<Option<TakeRow>, DriveError> {
+    let (id, extension) = match text.split_once('.') {
+        Some((id, extension)) => (id, Some(extension)),
+        None => (text, None),
+    };
+    let Ok(id) = id.parse::<MediaId>() else {
+        return Ok(None);
+    };
+    let Some(item) = reader.item_by_id(&id).map_err(failed)? else {
+        return Ok(None);
+    };
+    let own = shown_name(&item.name);
+    let own = crate::model::split_extension(&own).1;
+    if extension.is_some_and(|asked| !asked.eq_ignore_ascii_case(own)) {
+        return Ok(None);
+    }
+    reader.take(item.row).map_err(failed)
+}
+
+fn changed_at(found: &Metadata) -> SystemTime {
+    use std::os::unix::fs::MetadataExt as _;
+    let nanoseconds = found
+        .ctime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(found.ctime_nsec());
+    Nanoseconds(nanoseconds).into()
+}
+
+fn apply(file: &File, change: AttributeChange) -> io::Result<Metadata> {
+    if let Some(size) = change.size {
+        file.set_len(size)?;
+    }
+    let time = |new: NewTime| match new {
+        NewTime::Now => SystemTime::now(),
+        NewTime::At(time) => time,
+    };
+    if change.accessed.is_some() || change.modified.is_some() {
+        let mut times = FileTimes::new();
+        if let Some(accessed) = change.accessed {
+            times = times.set_accessed(time(accessed));
+        }
+        if let Some(modified) = change.modified {
+            times = times.set_modified(time(modified));
+        }
+        file.set_times(times)?;
+    }
+    file.metadata()
+}
