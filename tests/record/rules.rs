@@ -124,7 +124,7 @@ fn names_may_be_anything() {
         &long,
         "日本 🎤",
     ] {
-        let take = scene.reserve_with(&[&format!("--name={name}").as_ref()]);
+        let take = scene.reserve_with(&[format!("--name={name}").as_ref()]);
         assert_eq!(take.file.parent(), Some(&*scene.home.on_drive("record")));
         std::fs::write(&take.file, &sound).unwrap();
         let item = scene.finalise(&take);
