@@ -23,13 +23,15 @@ fn fsx_finds_nothing() {
         let _drive = scene.mount(mode);
         let number = std::env::var("MEDIAFS_FSX_OPERATIONS").unwrap_or_else(|_| "1500".to_owned());
         std::thread::scope(|scope| {
-            for seed in ["1", "2"] {
+            for more in [1, 2] {
                 let take = scene.reserve("fsx");
                 let number = &number;
+                let seed = std::env::var("MEDIAFS_FSX_SEED").map_or(0, |seed| seed.parse().unwrap());
+                let seed: u32 = seed + more;
                 scope.spawn(move || {
                     let output = program(
                         fsx().to_str().unwrap(),
-                        ["-N", number, "-S", seed, take.file.to_str().unwrap()],
+                        ["-N", number, "-S", &seed.to_string(), take.file.to_str().unwrap()],
                     );
                     assert!(output.status.success(), "{mode:?}: {}", show(&output));
                 });
