@@ -52,6 +52,11 @@ soon() {
   "$@"
 }
 
+# A judge of file systems, of crates.io; where the tests look for it.
+install_fsx() {
+  [ -x "$root/target/tools/bin/fsx" ] || cargo install --locked --quiet --root "$root/target/tools" fsx@0.3.2
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Runs a command as root: as it is for root, else through sudo.

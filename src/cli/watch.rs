@@ -246,6 +246,11 @@ mod tests {
                 "k is back",
             ),
             (
+                "media.recovered",
+                json!({"mediaId": "k", "name": "Lead.wav", "size": 9, "writing": true}),
+                "the take Lead.wav (k) was not made final, and is still written",
+            ),
+            (
                 "status.changed",
                 json!({"mediaId": "k", "availability": "missing", "playable": "silence", "cause": null}),
                 "k is missing",

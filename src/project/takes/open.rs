@@ -230,7 +230,7 @@ mod tests {
             let sealing = scope.spawn(|| takes.seal(item, &path, Duration::from_secs(10)));
             std::thread::sleep(SHORT);
             drop(writer);
-            let seal = sealing.join().unwrap().unwrap().expect("nobody writes");
+            let seal = sealing.join().unwrap().unwrap().unwrap();
             assert!(matches!(
                 takes.open(item, &path, true),
                 Err(NotOpened::Sealed)

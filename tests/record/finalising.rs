@@ -1,0 +1,163 @@
+//! Takes become final whole: not while they are written, and with a header that says what is there.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::scene::{MODES, Scene};
+use crate::support::sounds::wav;
+use crate::support::{ffprobe, wait_until};
+
+#[test]
+fn nothing_is_final_while_somebody_writes() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let _drive = scene.mount(mode);
+        let take = scene.reserve("Lead");
+        let sound = wav(50_000, 1);
+        let (first, rest) = sound.split_at(70_000);
+        let mut writer = File::options().write(true).open(&take.file).unwrap();
+        writer.write_all(first).unwrap();
+        let why = scene.refused(&["finalise", &take.id]);
+        assert!(why.contains("still being written"), "{why}");
+        let pending = scene.home.json(["show", &take.id]);
+        assert_eq!(pending["lifecycle"], "pending");
+        // It was refused, so it goes on.
+        writer.write_all(rest).unwrap();
+        // Asked for at once, it waits until the writer is gone.
+        let item = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| scene.finalise(&take));
+            std::thread::sleep(Duration::from_millis(300));
+            drop(writer);
+            asked.join().unwrap()
+        });
+        assert_eq!(item["format"]["frames"], 50_000);
+        assert_eq!(std::fs::read(Scene::resolved(&item)).unwrap(), sound);
+    }
+}
+
+#[test]
+fn an_empty_take_stays_a_take() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let take = scene.reserve("Lead");
+    let why = scene.refused(&["finalise", &take.id]);
+    assert!(why.contains("nothing was written"), "{why}");
+    std::fs::write(&take.file, b"no sound at all").unwrap();
+    let why = scene.refused(&["finalise", &take.id]);
+    assert!(why.contains(take.staging.to_str().unwrap()), "{why}");
+    scene.home.run(["abandon", &take.id]);
+    assert!(File::options().write(true).open(&take.file).is_err());
+    assert_eq!(scene.takes()[0]["lifecycle"], "abandoned");
+    // Thought better of.
+    std::fs::write(&take.staging, wav(10, 1)).unwrap();
+    assert_eq!(scene.finalise(&take)["lifecycle"], "final");
+}
+
+/// Programs that are killed while they record leave headers that were not written to the end.
+#[test]
+fn what_a_killed_program_recorded_is_found_in_full() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    for ext in ["wav", "aiff", "caf"] {
+        let take = scene.reserve_with(&["--name", "Lead", "--ext", ext].map(AsRef::as_ref));
+        let mut recording = Command::new("ffmpeg")
+            .args(["-v", "error", "-y", "-re", "-f", "lavfi", "-i"])
+            .arg("sine=frequency=440:sample_rate=48000:duration=600")
+            .args(["-flush_packets", "1"])
+            .arg(&take.file)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until(Duration::from_secs(20), "half a second of sound", || {
+            std::fs::metadata(&take.staging).unwrap().len() > 48_000
+        });
+        recording.kill().unwrap();
+        recording.wait().unwrap();
+        let size = std::fs::metadata(&take.staging).unwrap().len();
+        let item = scene.finalise(&take);
+        assert_eq!(
+            item["repaired"].as_array().unwrap().len(),
+            1,
+            "{ext}: {item}"
+        );
+        let frames = item["format"]["frames"].as_u64().unwrap();
+        // Whatever is in front of the sound is short.
+        assert!(
+            (size - 5000) / 2 <= frames && frames <= size / 2,
+            "{ext}: {frames} of {size}"
+        );
+        let stream = ffprobe(&Scene::resolved(&item));
+        assert_eq!(
+            stream["duration_ts"].as_u64(),
+            Some(frames),
+            "{ext}: {stream}"
+        );
+    }
+}
+
+#[test]
+fn lengths_are_put_right_in_a_file_that_others_read() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let right = wav(1001, 7);
+    for (name, riff, data, cut) in [
+        ("never", 0_u32, 0_u32, 0),
+        ("streamed", u32::MAX, u32::MAX, 0),
+        ("earlier", 436, 400, 0),
+        ("later", 9_000_036, 9_000_000, 0),
+        ("half a frame", 0, 0, 2),
+        ("a byte less", 0, 0, 1),
+    ] {
+        let mut bytes = right.clone();
+        bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+        bytes[40..44].copy_from_slice(&data.to_le_bytes());
+        bytes.truncate(bytes.len() - cut);
+        let take = scene.reserve(name);
+        std::fs::write(&take.file, &bytes).unwrap();
+        let item = scene.finalise(&take);
+        let frames = 1001 - u64::from(cut > 0);
+        assert_eq!(item["format"]["frames"], frames, "{name}: {item}");
+        let file = Scene::resolved(&item);
+        let now = std::fs::read(&file).unwrap();
+        assert_eq!(
+            now[44..bytes.len()],
+            bytes[44..],
+            "{name}: no byte of sound is lost"
+        );
+        assert!(now.len() - bytes.len() <= 1, "{name}");
+        if cut == 0 {
+            assert_eq!(now, right, "{name}");
+        }
+        let stream = ffprobe(&file);
+        assert_eq!(stream["duration_ts"], frames, "{name}");
+        assert_eq!(
+            item["blake3"].as_str().unwrap(),
+            blake3::hash(&now).to_hex().as_str()
+        );
+    }
+}
+
+#[test]
+fn usages_are_attached() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let take = scene.reserve("Lead");
+    std::fs::write(&take.file, wav(10, 1)).unwrap();
+    let socket = scene.home.home().join("socket");
+    let mut connection = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let request = serde_json::json!({
+        "jsonrpc": "2.0", "id": 1, "method": "media.finalise",
+        "params": {"mediaId": take.id, "usages": [{"role": "clip", "target": "clip-7"}]}
+    });
+    writeln!(connection, "{request}").unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(&connection), &mut line).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        answer["result"]["usages"][0]["target"], "clip-7",
+        "{answer}"
+    );
+    assert_eq!(answer["result"]["usages"][0]["role"], "clip");
+}
