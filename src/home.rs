@@ -91,6 +91,21 @@ fn lock_remedy(error: &LockError) -> &'static str {
     }
 }
 
+/// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
+#[must_use]
+pub fn default_mount_point() -> PathBuf {
+    let made_by_installer = Path::new("/media/loophole");
+    // Without asking a file system that may be mounted and dead there.
+    let there = match std::fs::symlink_metadata(made_by_installer) {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    match std::env::var_os("HOME") {
+        Some(home) if !there => PathBuf::from(home).join("Loophole"),
+        _ => made_by_installer.to_owned(),
+    }
+}
+
 /// The places of a home. Nothing is made until [`Home::prepare`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Home {

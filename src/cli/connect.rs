@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{CliError, Context};
 use crate::config::Config;
-use crate::control::Client;
-use crate::control::methods::PROTOCOL;
+use crate::control::BlockingClient as Client;
 use crate::daemon;
 use crate::home::{HomeError, Purpose};
 
@@ -18,16 +17,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 impl Context {
     /// The daemon of this home, if one answers.
     pub(super) fn daemon(&self) -> Result<Option<Client>, CliError> {
-        let Some((client, hello)) = Client::connect(&self.home.daemon_socket())? else {
-            return Ok(None);
-        };
-        if hello.protocol != PROTOCOL {
-            return Err(CliError::new(format!(
-                "the running daemon is mediafs {} and speaks protocol {}, this is {PROTOCOL}; end it with `mediafs unmount`, and mount again",
-                hello.version, hello.protocol
-            )));
-        }
-        Ok(Some(client))
+        Ok(Client::connect(&self.home.daemon_socket())?.map(|(client, _)| client))
     }
 
     /// The daemon that a command can't do without.
@@ -52,7 +42,7 @@ impl Context {
             let error = match self.home.lock(Purpose::Command, Duration::ZERO) {
                 Ok(lock) => {
                     let service = daemon::service_without_daemon(&self.home, lock, &config)?;
-                    return Ok(Client::here(service));
+                    return Ok(Client::here(service)?);
                 }
                 Err(error @ HomeError::Held { .. }) => error,
                 Err(error) => return Err(error.into()),

@@ -13,7 +13,7 @@ use crate::control::methods::{
     Check, DriveCheck, DriveProblems, DriveStatus, Nothing, Problem, ProblemsParams, Status,
     VolumeList, Volumes,
 };
-use crate::control::{Client, ClientError, WirePath};
+use crate::control::{BlockingClient as Client, ClientError, WirePath};
 
 /// Files that could not be taken in that are listed to a person.
 const MOST_LISTED: usize = 20;

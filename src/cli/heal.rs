@@ -12,7 +12,7 @@ use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::{
     DriveStatus, MediaSilence, MediaStandIn, Nothing, SilenceParams, StandIn, StandInParams, Which,
 };
-use crate::control::{Client, WirePath};
+use crate::control::{BlockingClient as Client, WirePath};
 use crate::model::{ObjectHash, display_name, path_text, shown_name};
 
 /// Blocks in which a file that may be silent in part is compared.

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::interrupt::on_interrupt;
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report};
-use crate::control::Client;
+use crate::control::BlockingClient as Client;
 use crate::control::methods::{
     CancelParams, HydrateItem, MediaHydrate, SessionCancel, SessionTask, TaskParams,
 };

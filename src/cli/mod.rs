@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! Commands talk to the daemon of their home. Where none runs, those that need only the catalog open the home
-//! themselves under its lock, through the same [`Client`](crate::control::Client). Exit codes: 0 done, 1 failed (one
+//! themselves under its lock, through the same [client](crate::control::BlockingClient). Exit codes: 0 done, 1 failed (one
 //! line on stderr that says what and what to do), 2 usage, 130 ended by
 //! Ctrl-C.
 
@@ -22,13 +22,16 @@ mod relink;
 mod remove;
 mod rename;
 mod reserve;
+mod resolve;
 mod run;
 mod scan;
+mod schema;
 mod show;
 mod status;
 mod supervise;
 mod tag;
 mod tasks;
+mod translate;
 mod unmount;
 mod volumes;
 mod warnings;
@@ -87,12 +90,15 @@ enum Command {
     Unpin(pin::UnpinArguments),
     #[command(name = "whereis")]
     WhereIs(whereis::Arguments),
+    Resolve(resolve::Arguments),
+    Translate(translate::Arguments),
     Heal(heal::Arguments),
     Volumes(volumes::Arguments),
     Eject(eject::Arguments),
     Allow(run::AllowArguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
+    Schema(schema::Arguments),
     /// What the daemon runs for storage that may hang; not for people
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -234,12 +240,15 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Pin(arguments) => pin::run(&arguments, context),
         Command::Unpin(arguments) => pin::run_unpin(&arguments, context),
         Command::WhereIs(arguments) => whereis::run(&arguments, context),
+        Command::Resolve(arguments) => resolve::run(&arguments, context),
+        Command::Translate(arguments) => translate::run(&arguments, context),
         Command::Heal(arguments) => heal::run(&arguments, context),
         Command::Volumes(arguments) => volumes::run(&arguments, context),
         Command::Eject(arguments) => eject::run(&arguments, context),
         Command::Allow(arguments) => run::run_allow(&arguments, context),
         Command::Cache(arguments) => cache::run(&arguments, context),
         Command::Doctor(arguments) => doctor::run(&arguments, context),
+        Command::Schema(arguments) => schema::run(&arguments),
         #[cfg(target_os = "linux")]
         Command::Courier => Ok(Done::Well),
     }

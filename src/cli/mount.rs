@@ -6,7 +6,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::{self, DaemonOptions, Log};
+use crate::home::default_mount_point;
 use crate::model::path_text;
 
 /// How long the daemon may take to be ready. It takes less than a second where nothing is wrong.
@@ -51,20 +52,6 @@ pub(super) struct Arguments {
     /// The daemon of `--background`
     #[arg(long, hide = true, conflicts_with_all = ["background", "detached"])]
     supervised: bool,
-}
-
-/// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
-pub(super) fn default_mountpoint() -> PathBuf {
-    let made_by_installer = Path::new("/media/loophole");
-    // Without asking a file system that may be mounted and dead there.
-    let there = match std::fs::symlink_metadata(made_by_installer) {
-        Ok(_) => true,
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    };
-    match std::env::var_os("HOME") {
-        Some(home) if !there => PathBuf::from(home).join("Loophole"),
-        _ => made_by_installer.to_owned(),
-    }
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
@@ -107,7 +94,7 @@ fn options(arguments: &Arguments, context: &Context) -> Result<DaemonOptions, Cl
         config,
         mountpoint: match &arguments.mountpoint {
             Some(path) => absolute(path)?,
-            None => default_mountpoint(),
+            None => default_mount_point(),
         },
         libraries: arguments
             .libraries

@@ -7,7 +7,7 @@ use super::output::{Out, plain};
 use super::{CliError, Context, Done};
 use crate::control::methods::{Nothing, SessionShutdown};
 use crate::control::rpc::one_line;
-use crate::control::{Client, ClientError};
+use crate::control::{BlockingClient as Client, ClientError};
 use mediafs_platform::mount::{Clear, MountError, clear};
 
 /// How long the daemon may take to end. It bounds itself to less.
@@ -35,9 +35,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         wanted
             .clone()
             .or_else(|| announced.clone())
-            .unwrap_or_else(super::mount::default_mountpoint)
+            .unwrap_or_else(crate::home::default_mount_point)
     };
-    let (mut client, daemon) = match Client::connect(&context.home.daemon_socket()) {
+    let (client, daemon) = match Client::connect_to_any(&context.home.daemon_socket()) {
         Ok(Some(found)) => found,
         Ok(None) => return without_daemon(&point(), Clear::Dead, context),
         Err(ClientError::Silent { .. }) => return without_daemon(&point(), Clear::Silent, context),
@@ -52,21 +52,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             wanted.display()
         )));
     }
+    end(client, daemon.pid, context)?;
+    tell(announced.as_deref())?;
+    Ok(Done::Well)
+}
+
+/// Asks the daemon to end, and waits until it has.
+pub(super) fn end(mut client: Client, pid: u32, context: &Context) -> Result<(), CliError> {
     client.call::<SessionShutdown>(&Nothing {})?;
     drop(client);
     let start = Instant::now();
-    while context.home.is_held_by(daemon.pid) {
+    while context.home.is_held_by(pid) {
         if start.elapsed() > PATIENCE {
             return Err(CliError::new(format!(
-                "the daemon (process {}) does not end; its log in {} says why",
-                daemon.pid,
+                "the daemon (process {pid}) does not end; its log in {} says why",
                 context.home.log().display()
             )));
         }
         std::thread::sleep(AGAIN);
     }
-    tell(announced.as_deref())?;
-    Ok(Done::Well)
+    Ok(())
 }
 
 fn tell(point: Option<&Path>) -> Result<(), CliError> {

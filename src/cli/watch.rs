@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::output::{Out, plain, size};
 use super::tasks::progress;
 use super::{CliError, Context, Done, counted};
 use crate::control::ClientError;
-use crate::control::events::{Event, MediaChange, Missed, Told};
-use crate::control::methods::{SessionSubscribe, SubscribeParams};
+use crate::control::client::Received;
+use crate::control::events::{Event, MediaChange, Missed};
+use crate::control::methods::SubscribeParams;
 use crate::control::tasks::TaskInfo;
 use crate::model::{Availability, Playable};
 
@@ -39,9 +40,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let mut client = context.daemon_needed()?;
-    client.call::<SessionSubscribe>(&SubscribeParams {
+    client.subscribe(&SubscribeParams {
         topics: arguments.topics.clone(),
-        since: None,
+        ..SubscribeParams::default()
     })?;
     let mut out = Out::new();
     loop {
@@ -56,8 +57,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             return Ok(Done::Well);
         }
         let patience = left.map_or(LOOK_UP_EVERY, |left| left.min(LOOK_UP_EVERY));
-        let (method, params) = match client.next_notification(patience) {
-            Ok(Some(notification)) => notification,
+        let received = match client.next_event(patience) {
+            Ok(Some(received)) => received,
             Ok(None) => continue,
             Err(ClientError::Gone { .. }) => {
                 return Err(CliError::new(
@@ -67,19 +68,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             Err(error) => return Err(error.into()),
         };
         if arguments.json {
-            out.json_line(&json!({"method": method, "params": params}))?;
+            out.json_line(&json!({"method": received.method, "params": received.params}))?;
         } else {
-            out.line(&line(&method, &params))?;
+            out.line(&line(&received))?;
         }
         out.flush()?;
     }
 }
 
-fn line(method: &str, params: &Value) -> String {
-    match Told::from_notification(method, params) {
-        Some(told) => format!("{}  {}", clock(told.at), words(&told.event)),
-        // A newer daemon's, or progress of somebody's request.
-        None => format!("{}  {}", plain(method), plain(&params.to_string())),
+fn line(received: &Received) -> String {
+    match &received.event {
+        Some(event) => format!("{}  {}", clock(received.at), words(event)),
+        // A newer daemon's.
+        None => format!(
+            "{}  {}",
+            plain(&received.method),
+            plain(&received.params.to_string())
+        ),
     }
 }
 
@@ -211,7 +216,21 @@ fn state(availability: Availability, playable: Playable) -> &'static str {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::control::events::Told;
+
+    fn line(method: &str, params: &Value) -> String {
+        let told = Told::from_notification(method, params);
+        super::line(&Received {
+            seq: 0,
+            at: told.as_ref().map_or(0, |told| told.at),
+            method: method.to_owned(),
+            params: params.clone(),
+            event: told.map(|told| told.event),
+        })
+    }
 
     #[test]
     fn an_event_reads_as_one_harmless_line() {

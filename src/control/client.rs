@@ -1,31 +1,79 @@
-//! Calls methods of the control protocol, over the socket of a daemon or on a handler in this process.
+//! Calls methods of the control protocol and hears its events: over the socket of a daemon, or on a handler in this
+//! process, in the same way.
 //!
-//! Blocking, for commands. The commands have no other way to the media drive.
+//! Many requests may be under way on one [`Client`] at a time; clones of it share the connection. It ends with the last
+//! of them. What happens then, and when the daemon ends, is the caller's to say: connect again, and subscribe
+//! with the number of the last event that was heard.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use mediafs::control::Client;
+//! use mediafs::control::events::Event;
+//! use mediafs::control::methods::{ImportParams, MediaImport, SubscribeParams};
+//! use mediafs::control::WirePath;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // `mediafs ensure --json` says where it is.
+//! let socket = Path::new("/run/user/1000/mediafs/socket");
+//! let Some((client, hello)) = Client::connect(socket, "my host 1.0").await? else {
+//!     return Err("no daemon runs".into());
+//! };
+//! println!("mediafs {}, the drive is at {:?}", hello.version, hello.mount);
+//!
+//! let mut events = client.subscribe(&SubscribeParams::default()).await?;
+//! tokio::spawn(async move {
+//!     while let Ok(received) = events.next().await {
+//!         if let Some(Event::MediaChanged(changed)) = received.event {
+//!             println!("{} changed", changed.media_id);
+//!         }
+//!     }
+//! });
+//!
+//! let mut import = client
+//!     .start::<MediaImport>(&ImportParams {
+//!         paths: vec![WirePath("/home/ann/Kick.wav".into())],
+//!         ..ImportParams::default()
+//!     })
+//!     .await?;
+//! while let Some(progress) = import.progress().await {
+//!     println!("{} of {:?}", progress.done, progress.total);
+//! }
+//! for file in import.answer().await?.items {
+//!     println!("{:?} is {:?}", file.source, file.path);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+pub mod blocking;
+mod connection;
+mod events;
+mod here;
+
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mediafs_platform::endpoint::EndpointError;
-use serde_json::{Value, json};
+use mediafs_platform::endpoint::{self, EndpointError};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
 
+use super::Handler;
 use super::methods::{
-    Hello, HelloParams, Method, Notification, SessionCancel, SessionHello, SessionSubscribe,
+    Hello, HelloParams, Method, OLDEST_PROTOCOL, PROTOCOL, SessionHello, SessionSubscribe,
+    SubscribeParams, TaskProgress,
 };
-use super::rpc::{self, Incoming, RpcError};
-use super::{Caller, CallerGone, Handler};
+use super::rpc::{LONGEST_REQUEST, Reason, RpcError};
+use connection::{Connection, Lost};
+use here::Here;
 
-/// The longest line a daemon may send, in bytes.
-const LONGEST_ANSWER: u64 = 256 << 20;
+pub use events::{EventStream, Received};
 
 /// How long a daemon may take to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often a call that waits looks up: has it been cancelled?
-const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +102,16 @@ pub enum ClientError {
         /// Its socket.
         path: std::path::PathBuf,
     },
+    /// The request is longer than a daemon takes.
+    #[error(
+        "{method} was given so much that it makes {bytes} bytes, and a request may have {LONGEST_REQUEST}; ask in parts"
+    )]
+    TooLong {
+        /// What was called.
+        method: &'static str,
+        /// Of the request.
+        bytes: usize,
+    },
     /// The daemon speaks another language.
     #[error("the daemon gave no valid answer to {method}; is it another version of mediafs?")]
     NotUnderstood {
@@ -65,84 +123,89 @@ pub enum ClientError {
     },
 }
 
-/// A connection to a daemon, or a handler in this process.
+impl ClientError {
+    fn lost(method: &'static str, lost: Lost) -> Self {
+        match lost {
+            Lost::Gone(source) => Self::Gone { method, source },
+            Lost::Refused(error) => Self::Refused(error),
+            Lost::Babble => Self::NotUnderstood {
+                method,
+                source: None,
+            },
+        }
+    }
+}
+
+/// A connection to a daemon, or a handler in this process. To be used within a tokio runtime.
+#[derive(Clone)]
 pub struct Client {
     way: Way,
 }
 
+#[derive(Clone)]
 enum Way {
-    Socket {
-        stream: BufReader<UnixStream>,
-        last_id: u64,
-        patience: Option<Duration>,
-        cancelled: Arc<AtomicBool>,
-        /// What came of a line that has not ended yet, of those that nobody asked for.
-        unfinished: Vec<u8>,
-    },
-    Here {
-        handler: Arc<dyn Handler>,
-        cancelled: Arc<AtomicBool>,
-    },
+    Socket(Arc<Connection>),
+    Here(Arc<dyn Handler>),
 }
 
 impl Client {
-    /// The daemon that listens at `socket`, and what it says of itself (it may be of another version); `None` if none
-    /// does.
+    /// The daemon that listens at `socket`, and what it says of itself; `None` if none does. `name` is who calls, for its
+    /// log.
     ///
     /// # Errors
-    /// [`ClientError`] if it does not answer, or not as it should.
-    pub fn connect(socket: &Path) -> Result<Option<(Self, Hello)>, ClientError> {
-        let stream = match reach(socket) {
-            Ok(stream) => stream,
-            Err(EndpointError::NotRunning { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
+    /// [`ClientError`] if it does not answer, or not as it should; [`Reason::DaemonTooOld`] or
+    /// [`Reason::ClientTooOld`] if the two have no version of the protocol in common.
+    pub async fn connect(socket: &Path, name: &str) -> Result<Option<(Self, Hello)>, ClientError> {
+        let Some(client) = Self::reach(socket).await? else {
+            return Ok(None);
         };
-        let mut client = Self::over(stream);
-        client.answer_within(Some(HELLO_PATIENCE));
-        let hello = match client.call::<SessionHello>(&HelloParams {
-            client: Some(format!("mediafs {}", env!("CARGO_PKG_VERSION"))),
-        }) {
-            Ok(hello) => hello,
-            Err(ClientError::Gone {
-                source: Some(error),
-                ..
-            }) if is_timeout(&error) => {
-                return Err(ClientError::Silent {
-                    path: socket.to_owned(),
-                });
-            }
-            Err(error) => return Err(error),
+        let params = HelloParams::of_this_library(name);
+        let hello = client.say_hello(socket, &params).await?;
+        // One that knows of no negotiation.
+        let reason = match hello.protocol {
+            OLDEST_PROTOCOL..=PROTOCOL => return Ok(Some((client, hello))),
+            ..OLDEST_PROTOCOL => Reason::DaemonTooOld,
+            _ => Reason::ClientTooOld,
         };
-        client.answer_within(None);
-        Ok(Some((client, hello)))
+        let text = format!(
+            "the running daemon is mediafs {} and speaks protocol {}, this is {PROTOCOL}",
+            hello.version, hello.protocol
+        );
+        Err(RpcError::new(reason, text)
+            .remedy("end it with `mediafs unmount`, and mount again")
+            .into())
     }
 
-    /// Over a connected socket.
+    /// A connection to the daemon that listens at `socket`, of whichever version, without a word.
+    ///
+    /// # Errors
+    /// [`ClientError::Endpoint`].
+    pub async fn reach(socket: &Path) -> Result<Option<Self>, ClientError> {
+        match endpoint::connect(socket).await {
+            Ok(stream) => Ok(Some(Self::over(stream))),
+            Err(EndpointError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a daemon says of itself that should answer at once.
+    async fn say_hello(&self, socket: &Path, params: &HelloParams) -> Result<Hello, ClientError> {
+        match tokio::time::timeout(HELLO_PATIENCE, self.call::<SessionHello>(params)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ClientError::Silent {
+                path: socket.to_owned(),
+            }),
+        }
+    }
+
+    /// Over a connected stream.
     #[must_use]
-    pub fn over(stream: UnixStream) -> Self {
+    pub fn over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         Self {
-            way: Way::Socket {
-                stream: BufReader::new(stream),
-                last_id: 0,
-                patience: None,
-                cancelled: Arc::default(),
-                unfinished: Vec::new(),
-            },
-        }
-    }
-
-    fn answer_within(&mut self, limit: Option<Duration>) {
-        if let Way::Socket { patience, .. } = &mut self.way {
-            *patience = limit;
-        }
-    }
-
-    /// Long methods end soon, with an answer, once `flag` is set.
-    pub fn cancel_by(&mut self, flag: &Arc<AtomicBool>) {
-        match &mut self.way {
-            Way::Socket { cancelled, .. } | Way::Here { cancelled, .. } => {
-                *cancelled = Arc::clone(flag);
-            }
+            way: Way::Socket(Connection::over(stream)),
         }
     }
 
@@ -150,299 +213,159 @@ impl Client {
     #[must_use]
     pub fn here(handler: Arc<dyn Handler>) -> Self {
         Self {
-            way: Way::Here {
-                handler,
-                cancelled: Arc::default(),
-            },
+            way: Way::Here(handler),
         }
     }
 
-    /// Calls a method and waits for its answer.
+    /// Calls a method and waits for its answer. Given up before that, the daemon is told to stop.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Answer, ClientError> {
-        self.call_telling::<M>(params, &mut |_| {})
+    pub async fn call<M: Method>(&self, params: &M::Params) -> Result<M::Answer, ClientError> {
+        self.start::<M>(params).await?.answer().await
     }
 
-    /// Calls a method, gives what it tells meanwhile to `listen`, and waits for its answer.
+    /// Calls a method whose progress is wanted, or that may have to be cancelled.
     ///
     /// # Errors
-    /// [`ClientError`].
-    pub fn call_telling<M: Method>(
-        &mut self,
-        params: &M::Params,
-        listen: &mut (dyn FnMut(Notification) + Send),
-    ) -> Result<M::Answer, ClientError> {
-        let not_understood = |source| ClientError::NotUnderstood {
-            method: M::NAME,
-            source: Some(source),
-        };
-        let params = serde_json::to_value(params).map_err(not_understood)?;
-        let answer = match &mut self.way {
-            Way::Here { handler, cancelled } => {
-                let mut caller = Listening { listen, cancelled };
-                handler.handle(M::NAME, params, &mut caller)?
-            }
-            Way::Socket {
-                stream,
-                last_id,
-                patience,
-                cancelled,
-                unfinished,
-            } => {
-                // The cancellation, should there be one, has the next.
-                *last_id += 2;
-                let waiting = Waiting {
-                    id: *last_id,
-                    method: M::NAME,
-                    until: patience.map(|patience| Instant::now() + patience),
-                    cancelled,
-                };
-                waiting.exchange(stream, &params, std::mem::take(unfinished), listen)?
-            }
-        };
-        serde_json::from_value(answer).map_err(not_understood)
+    /// [`ClientError`] if it can't be sent.
+    pub async fn start<M: Method>(&self, params: &M::Params) -> Result<Call<M>, ClientError> {
+        self.begin(params, None).await
     }
 
-    /// What the daemon tells next without being asked, as [`SessionSubscribe`] made it: method and parameters. `None`
-    /// if nothing came for `patience`, or in this process, where nobody tells anything.
-    ///
-    /// # Errors
-    /// [`ClientError::Gone`] at the end of the daemon; [`ClientError::NotUnderstood`].
-    pub fn next_notification(
-        &mut self,
-        patience: Duration,
-    ) -> Result<Option<(String, Value)>, ClientError> {
-        let Way::Socket {
-            stream, unfinished, ..
-        } = &mut self.way
-        else {
-            return Ok(None);
-        };
-        let method = SessionSubscribe::NAME;
-        let gone = |source| ClientError::Gone { method, source };
-        let until = Instant::now() + patience;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            // Zero would be for ever.
-            let _ = stream
-                .get_ref()
-                .set_read_timeout(Some(left.max(Duration::from_millis(1))));
-            match read_line(stream, unfinished) {
-                Ok(0) => return Err(gone(None)),
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => return Ok(None),
-                Err(error) => return Err(gone(Some(error))),
-            }
-            let line = std::mem::take(unfinished);
-            match Incoming::parse(&line) {
-                Some(Incoming::Notification { method, params }) => {
-                    return Ok(Some((method, params)));
-                }
-                Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
-                Some(Incoming::Answer(..)) => {}
-                None => {
-                    return Err(ClientError::NotUnderstood {
-                        method,
-                        source: None,
-                    });
-                }
-            }
-            if left.is_zero() {
-                return Ok(None);
-            }
-        }
-    }
-}
-
-/// Reads on to the end of a line. What came of it until an error stays in `line`.
-fn read_line(stream: &mut BufReader<UnixStream>, line: &mut Vec<u8>) -> std::io::Result<usize> {
-    stream
-        .by_ref()
-        .take(LONGEST_ANSWER.saturating_sub(line.len() as u64))
-        .read_until(b'\n', line)
-}
-
-/// A stream that blocks.
-fn reach(socket: &Path) -> Result<UnixStream, EndpointError> {
-    let failed = |source| EndpointError::Io {
-        action: "connect to",
-        path: socket.to_owned(),
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .map_err(failed)?;
-    let stream = runtime
-        .block_on(mediafs_platform::endpoint::connect(socket))?
-        .into_std()
-        .map_err(failed)?;
-    stream.set_nonblocking(false).map_err(failed)?;
-    Ok(stream)
-}
-
-fn is_timeout(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-    )
-}
-
-/// A request and the wait for its answer.
-struct Waiting<'a> {
-    id: u64,
-    method: &'static str,
-    until: Option<Instant>,
-    cancelled: &'a AtomicBool,
-}
-
-impl Waiting<'_> {
-    fn gone(&self, source: Option<std::io::Error>) -> ClientError {
-        ClientError::Gone {
-            method: self.method,
-            source,
-        }
-    }
-
-    fn send(&self, stream: &mut BufReader<UnixStream>, line: &[u8]) -> Result<(), ClientError> {
-        stream
-            .get_mut()
-            .write_all(line)
-            .map_err(|error| self.gone(Some(error)))
-    }
-
-    fn exchange(
+    async fn begin<M: Method>(
         &self,
-        stream: &mut BufReader<UnixStream>,
-        params: &Value,
-        mut line: Vec<u8>,
-        listen: &mut (dyn FnMut(Notification) + Send),
-    ) -> Result<Value, ClientError> {
-        self.send(stream, &rpc::request_line(self.id, self.method, params))?;
-        // Fails only for a time of zero.
-        let _ = stream.get_ref().set_read_timeout(Some(LOOK_UP_EVERY));
-        let mut told = false;
-        loop {
-            if self.cancelled.load(Ordering::Relaxed) && !told {
-                told = true;
-                let params = json!({"request": self.id});
-                let line = rpc::request_line(self.id + 1, SessionCancel::NAME, &params);
-                self.send(stream, &line)?;
-            }
-            match read_line(stream, &mut line) {
-                Ok(0) => return Err(self.gone(None)),
-                Ok(_) => {}
-                // What came of the line until now stays in it.
-                Err(error) if is_timeout(&error) => {
-                    if self.until.is_some_and(|until| Instant::now() >= until) {
-                        return Err(self.gone(Some(error)));
-                    }
-                    continue;
-                }
-                Err(error) => return Err(self.gone(Some(error))),
-            }
-            match Incoming::parse(&line) {
-                Some(Incoming::Answer(Some(of), answer)) if of == self.id => return Ok(answer?),
-                // An error without an id: the daemon could not read what was sent last.
-                Some(Incoming::Answer(None, Err(error))) => return Err(error.into()),
-                Some(Incoming::Answer(..)) => {}
-                Some(Incoming::Notification { method, params }) => {
-                    // What a newer daemon tells beyond what is known here is left out.
-                    if let Ok(note) =
-                        serde_json::from_value(json!({"method": method, "params": params}))
-                    {
-                        listen(note);
-                    }
-                }
-                None => {
-                    return Err(ClientError::NotUnderstood {
-                        method: self.method,
-                        source: None,
-                    });
+        params: &M::Params,
+        inbox: Option<Arc<events::Inbox>>,
+    ) -> Result<Call<M>, ClientError> {
+        let params = serde_json::to_value(params).map_err(|error| ClientError::NotUnderstood {
+            method: M::NAME,
+            source: Some(error),
+        })?;
+        let (answer, answered) = oneshot::channel();
+        let (progress, progresses) = mpsc::channel(PROGRESSES);
+        let canceller = match &self.way {
+            Way::Socket(connection) => {
+                let waiting = connection::Waiting {
+                    answer,
+                    progress,
+                    inbox,
+                };
+                let request = connection.send(M::NAME, &params, waiting).await?;
+                Canceller::Socket {
+                    connection: Arc::clone(connection),
+                    request,
                 }
             }
-            line.clear();
+            Way::Here(handler) => {
+                let handler = Arc::clone(handler);
+                Canceller::Here(Here::begin(handler, M::NAME, params, answer, progress))
+            }
+        };
+        Ok(Call {
+            answer: answered,
+            progress: progresses,
+            canceller,
+            is_answered: false,
+            method: PhantomData,
+        })
+    }
+
+    /// From now on hears of events, instead of those that were subscribed to before on this connection.
+    ///
+    /// # Errors
+    /// [`ClientError`]; there are none without a daemon.
+    pub async fn subscribe(&self, params: &SubscribeParams) -> Result<EventStream, ClientError> {
+        let inbox = Arc::<events::Inbox>::default();
+        let call = self.begin::<SessionSubscribe>(params, Some(Arc::clone(&inbox)));
+        let subscribed = call.await?.answer().await?;
+        let connection = match &self.way {
+            Way::Socket(connection) => Some(Arc::clone(connection)),
+            Way::Here(_) => None,
+        };
+        Ok(EventStream::new(subscribed, inbox, connection))
+    }
+}
+
+/// How much progress may wait for a caller that does not look; further one is left out.
+const PROGRESSES: usize = 16;
+
+/// A request that is under way. Dropped before its answer, the daemon is told to stop.
+pub struct Call<M: Method> {
+    answer: oneshot::Receiver<Result<Value, Lost>>,
+    progress: mpsc::Receiver<TaskProgress>,
+    canceller: Canceller,
+    is_answered: bool,
+    method: PhantomData<fn() -> M>,
+}
+
+impl<M: Method> Call<M> {
+    /// How far it is, when there is news; `None` when there will be none, as the answer is there. May be given up at
+    /// any time.
+    pub async fn progress(&mut self) -> Option<TaskProgress> {
+        self.progress.recv().await
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn answer(mut self) -> Result<M::Answer, ClientError> {
+        let answer = (&mut self.answer).await;
+        self.is_answered = true;
+        let answer = answer
+            .unwrap_or(Err(Lost::Gone(None)))
+            .map_err(|lost| ClientError::lost(M::NAME, lost))?;
+        serde_json::from_value(answer).map_err(|error| ClientError::NotUnderstood {
+            method: M::NAME,
+            source: Some(error),
+        })
+    }
+
+    /// Asks for its end: the answer comes soon, with what was done until then.
+    pub async fn cancel(&self) {
+        self.canceller.cancel().await;
+    }
+}
+
+impl<M: Method> Drop for Call<M> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.canceller.abandon();
         }
     }
 }
 
-/// The caller in this process.
-struct Listening<'a> {
-    listen: &'a mut (dyn FnMut(Notification) + Send),
-    cancelled: &'a AtomicBool,
+enum Canceller {
+    Socket {
+        connection: Arc<Connection>,
+        request: u64,
+    },
+    Here(Here),
 }
 
-impl Caller for Listening<'_> {
-    fn tell(&mut self, note: &Notification) -> Result<(), CallerGone> {
-        (self.listen)(note.clone());
-        if self.gone() { Err(CallerGone) } else { Ok(()) }
+impl Canceller {
+    async fn cancel(&self) {
+        match self {
+            Self::Socket {
+                connection,
+                request,
+            } => connection.cancel(*request).await,
+            Self::Here(here) => here.cancel(),
+        }
     }
 
-    fn gone(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+    /// The same, where nobody waits any more.
+    fn abandon(&self) {
+        match self {
+            Self::Socket {
+                connection,
+                request,
+            } => connection.abandon(*request),
+            Self::Here(here) => here.cancel(),
+        }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    /// A daemon that says this, whatever it is asked, and leaves.
-    fn client(answer: &str) -> Client {
-        let (here, mut there) = UnixStream::pair().unwrap();
-        there.write_all(answer.as_bytes()).unwrap();
-        there.shutdown(std::net::Shutdown::Write).unwrap();
-        // Kept open so that the request can be sent.
-        std::mem::forget(there);
-        Client::over(here)
-    }
-
-    fn hello(answer: &str) -> Result<Hello, ClientError> {
-        client(answer).call::<SessionHello>(&HelloParams::default())
-    }
-
-    #[test]
-    fn where_nobody_listens_there_is_no_daemon() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("socket");
-        assert!(Client::connect(&path).unwrap().is_none());
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(Client::connect(&path).unwrap().is_none());
-        std::fs::write(dir.path().join("file"), "").unwrap();
-        assert!(Client::connect(&dir.path().join("file")).unwrap().is_none());
-    }
-
-    #[test]
-    fn answers_are_found_between_what_is_told() {
-        let text = concat!(
-            r#"{"jsonrpc":"2.0","method":"of.aNewerDaemon","params":{}}"#,
-            "\n",
-            r#"{"jsonrpc":"2.0","id":99,"result":{}}"#,
-            "\n",
-            r#"{"jsonrpc":"2.0","id":2,"result":{"version":"9","protocol":1,"pid":4}}"#,
-            "\n"
-        );
-        assert_eq!(hello(text).unwrap().version, "9");
-    }
-
-    #[test]
-    fn a_daemon_that_goes_or_babbles_is_an_error() {
-        assert!(matches!(hello(""), Err(ClientError::Gone { .. })));
-        assert!(matches!(
-            hello("HTTP/1.1 400\n"),
-            Err(ClientError::NotUnderstood { .. })
-        ));
-        assert!(matches!(
-            hello("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":7}\n"),
-            Err(ClientError::NotUnderstood { .. })
-        ));
-        assert!(matches!(
-            hello(
-                "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"no\"}}\n"
-            ),
-            Err(ClientError::Refused(_))
-        ));
-    }
-}
+mod tests;

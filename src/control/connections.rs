@@ -7,19 +7,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mediafs_platform::endpoint::Listener;
+use mediafs_platform::endpoint::{Listener, Stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Handler;
 use super::server::converse;
+use super::{Handler, Reason, RpcError, rpc};
 
 /// Connections that are kept, whether they ask something or not.
-const KEPT: usize = 64;
+pub(super) const KEPT: usize = 64;
 
 /// Connections at a time, should more than [`KEPT`] have requests under way. Further ones are closed at once.
-const MOST: usize = 4 * KEPT;
+pub(super) const MOST: usize = 4 * KEPT;
 
 /// Pause after the system could not give a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
@@ -103,6 +103,7 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watc
             };
             if !make_room(&mut open) {
                 tracing::warn!("a connection is refused: too many have requests under way");
+                turn_away(&stream);
                 continue;
             }
             let activity = Arc::new(Activity::default());
@@ -122,6 +123,15 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watc
         () = take_all => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
+}
+
+/// Says why nobody answers there, if that can be said at once.
+fn turn_away(stream: &Stream) {
+    let error = RpcError::new(
+        Reason::TooMany,
+        format!("{MOST} connections have requests under way; this one is closed"),
+    );
+    let _ = stream.try_write(&rpc::error_line(error.remedy("try again in a moment")));
 }
 
 /// Closes the connection that was idle for the longest time if there are too many; false if there is no room for

@@ -9,7 +9,7 @@ mod hub;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,15 +21,32 @@ use crate::model::{Availability, MediaId, Playable, Scope, SourceState};
 
 pub use hub::{Events, Subscription, TooManySubscribers, Topics, UnknownTopic};
 
+/// An event, as the [schema](super::schema) tells of it.
+pub(super) struct EventDescription {
+    /// `area.verb`.
+    pub(super) name: &'static str,
+    /// What has happened.
+    pub(super) doc: &'static str,
+    /// Of its parameters, without the [`Stamp`].
+    pub(super) params: fn(&mut SchemaGenerator) -> Schema,
+}
+
 macro_rules! events {
-    ($($(#[$meta:meta])* $event:ident($payload:ty) = $name:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $event:ident($payload:ty) = $name:literal;)+) => {
         /// Something that happened.
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "method", content = "params")]
         #[non_exhaustive]
         pub enum Event {
-            $($(#[$meta])* #[serde(rename = $name)] $event($payload),)+
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $event($payload),)+
         }
+
+        /// What the schema says of each.
+        pub(super) const DESCRIBED: &[EventDescription] = &[$(EventDescription {
+            name: $name,
+            doc: concat!($($doc),+),
+            params: SchemaGenerator::subschema_for::<$payload>,
+        }),+];
 
         impl Event {
             /// The names of all events.
@@ -152,6 +169,17 @@ impl Told {
         let event = serde_json::from_value(message).ok()?;
         Some(Self::new(seq, at, event))
     }
+}
+
+/// What every event is told with, beside its own parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Stamp {
+    /// Counts all events of a daemon one by one, and on beyond those of the daemon before. A jump means events of
+    /// topics that were not asked for, or of progress that newer progress has overtaken; whatever else is left out,
+    /// `session.missed` tells.
+    pub seq: u64,
+    /// When it was, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// In which way an item changed.

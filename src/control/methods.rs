@@ -6,11 +6,12 @@
 
 mod away;
 mod media;
+mod resolve;
 mod session;
 mod takes;
 
 use mediafs_platform::process::{ProcessId, StartTime};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +21,15 @@ use crate::tree::class::Class;
 
 pub use away::*;
 pub use media::*;
+pub use resolve::*;
 pub use session::*;
 pub use takes::*;
 
-/// The version of the protocol; raised when something a client relies on changes.
+/// The newest version of the protocol that is spoken here; raised when something a client relies on changes.
 pub const PROTOCOL: u32 = 1;
+
+/// The oldest that is spoken still.
+pub const OLDEST_PROTOCOL: u32 = 1;
 
 /// A method: its name ties its parameters to its answer.
 pub trait Method {
@@ -36,10 +41,22 @@ pub trait Method {
     type Answer: Serialize + DeserializeOwned + JsonSchema;
 }
 
+/// A method, as the [schema](super::schema) tells of it.
+pub(super) struct MethodDescription {
+    /// `area.verb`.
+    pub(super) name: &'static str,
+    /// What it does.
+    pub(super) doc: &'static str,
+    /// Of what it takes.
+    pub(super) params: fn(&mut SchemaGenerator) -> Schema,
+    /// Of what it gives.
+    pub(super) answer: fn(&mut SchemaGenerator) -> Schema,
+}
+
 macro_rules! methods {
-    ($($(#[$meta:meta])* $method:ident = $name:literal: $params:ty => $answer:ty;)+) => {
+    ($($(#[doc = $doc:literal])+ $method:ident = $name:literal: $params:ty => $answer:ty;)+) => {
         $(
-            $(#[$meta])*
+            $(#[doc = $doc])+
             #[derive(Debug)]
             pub enum $method {}
             impl Method for $method {
@@ -50,25 +67,35 @@ macro_rules! methods {
         )+
         /// The names of all methods.
         pub const METHODS: &[&str] = &[$($name),+];
+
+        /// What the schema says of each.
+        pub(super) const DESCRIBED: &[MethodDescription] = &[$(MethodDescription {
+            name: $name,
+            doc: concat!($($doc),+),
+            params: SchemaGenerator::subschema_for::<$params>,
+            answer: SchemaGenerator::subschema_for::<$answer>,
+        }),+];
     };
 }
 
 methods! {
-    /// Who is there: versions of program and protocol.
+    /// Who is there, and which version of the protocol the two speak. Say it first; all else is answered without it, in the
+    /// newest version. After a hello that was refused, only another one and `session.shutdown` are answered.
     SessionHello = "session.hello": HelloParams => Hello;
     /// Stops a request of this connection (it is answered soon, with what it did), or a task.
     SessionCancel = "session.cancel": CancelParams => Nothing;
-    /// From now on events are told on this connection, instead of those that were told before.
+    /// From now on events are told on this connection, instead of those that were told before. With `since`, those after
+    /// that number come first, or `session.missed` where they are not kept any more.
     SessionSubscribe = "session.subscribe": SubscribeParams => Subscribed;
     /// No more events on this connection.
     SessionUnsubscribe = "session.unsubscribe": Nothing => Nothing;
     /// What is not as it should be.
     SessionWarnings = "session.warnings": Nothing => WarningList;
-    /// What is going on.
+    /// What is going on, and what has ended lately.
     SessionTasks = "session.tasks": Nothing => TaskList;
     /// One task, also one that has ended not long ago.
     SessionTask = "session.task": TaskParams => TaskAnswer;
-    /// Unmounts and ends the daemon. Answered before it ends.
+    /// Unmounts and ends the daemon. Answered before it ends. The same in every version of the protocol.
     SessionShutdown = "session.shutdown": Nothing => Nothing;
     /// What is mounted, what it holds, how it is.
     DriveStatus = "drive.status": Nothing => Status;
@@ -86,6 +113,8 @@ methods! {
     MediaScan = "media.scan": ScanParams => ScanAnswer;
     /// Takes a library root off; its items stay.
     MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
+    /// Where the bytes of items can be read on this machine without the drive, or why they cannot.
+    MediaResolve = "media.resolve": ResolveParams => ResolveAnswer;
     /// Points an item to other bytes.
     MediaRelink = "media.relink": RelinkParams => MediaItem;
     /// Gives an item another name.
@@ -124,6 +153,8 @@ methods! {
     VolumeList = "volume.list": Nothing => Volumes;
     /// Lets go of a volume, so that it can be unmounted.
     VolumeEject = "volume.eject": EjectParams => VolumeStatus;
+    /// Paths of the drive as other systems or earlier mounts had it, as paths of this drive; or the other way.
+    PathsTranslate = "paths.translate": TranslateParams => TranslateAnswer;
     /// Lets a process fetch as much as it likes.
     RequestersAllow = "requesters.allow": AllowParams => Nothing;
     /// Says what a process and its descendants are.
@@ -442,8 +473,19 @@ pub struct TaskProgress {
 #[non_exhaustive]
 pub enum Notification {
     /// How far it is. May be left out when the caller is slow.
-    #[serde(rename = "task.progress")]
+    #[serde(rename = "request.progress")]
     Progress(TaskProgress),
+}
+
+/// Of `request.progress`, as it goes over a connection, where many requests may be under way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestProgress {
+    /// The id of the request.
+    pub request: serde_json::Value,
+    /// How far it is.
+    #[serde(flatten)]
+    pub progress: TaskProgress,
 }
 
 #[cfg(test)]
@@ -484,7 +526,7 @@ mod tests {
             total: None,
         });
         let value = serde_json::to_value(&note).unwrap();
-        assert_eq!(value["method"], "task.progress");
+        assert_eq!(value["method"], "request.progress");
         assert_eq!(value["params"]["done"], 1);
         assert_eq!(serde_json::from_value::<Notification>(value).unwrap(), note);
     }

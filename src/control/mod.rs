@@ -9,6 +9,7 @@ pub mod connections;
 pub mod events;
 pub mod methods;
 pub mod rpc;
+pub mod schema;
 pub mod server;
 pub mod service;
 pub mod tasks;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use client::blocking::Client as BlockingClient;
 pub use client::{Client, ClientError};
 pub use events::{Event, Events};
 pub use rpc::{Reason, RpcError};

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 /// The longest request, in bytes, without its line end.
 pub const LONGEST_REQUEST: usize = 1 << 20;
 
+/// The longest id of a request that is a text, in bytes.
+pub const LONGEST_ID: usize = 256;
+
 /// A request, or a notification of the client if it has no id.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Request {
@@ -54,6 +57,12 @@ pub enum Reason {
     Cancelled,
     /// Not possible without a running daemon.
     NoDaemon,
+    /// The client speaks only versions of the protocol that the daemon does not know any more.
+    ClientTooOld,
+    /// The client speaks only versions of the protocol that the daemon does not know yet.
+    DaemonTooOld,
+    /// More at a time than is taken.
+    TooMany,
     /// A fault of mediafs.
     Internal,
 }
@@ -70,18 +79,27 @@ pub struct RpcError {
     pub remedy: Option<String>,
 }
 
-/// The wire's form of [`RpcError`].
-#[derive(Serialize, Deserialize)]
-struct WireError {
+/// What is answered in the place of a result.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct WireError {
+    /// JSON-RPC's number: -32700 no JSON, -32600 no request, -32601 no such method, -32602 impossible parameters,
+    /// -32603 a fault of mediafs, -32000 all else. `reason` says more.
     code: i32,
+    /// What failed, on what, and why, for people.
     message: String,
+    /// For programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<WireErrorData>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What programs can rely on.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ErrorData")]
 struct WireErrorData {
+    /// Why, in a word. A newer daemon may have others.
     reason: Reason,
+    /// What the user can do, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
@@ -186,6 +204,13 @@ impl BadRequest {
         }
     }
 
+    /// For an id that another request has which is not answered yet.
+    #[must_use]
+    pub fn id_in_use(id: Value) -> Self {
+        let message = format!("a request with the id {id} is under way; give each its own");
+        Self::new(id, message)
+    }
+
     fn new(id: Value, message: impl Into<String>) -> Self {
         Self {
             id,
@@ -231,13 +256,19 @@ impl Request {
             _ => return Err(BadRequest::new(Value::Null, "a request is an object")),
         };
         let id = object.remove("id");
-        if matches!(
-            id,
-            Some(Value::Object(_) | Value::Array(_) | Value::Bool(_))
-        ) {
+        // Other numbers would not come back as they were sent.
+        let is_id = match &id {
+            None | Some(Value::Null) => true,
+            Some(Value::Number(number)) => number.is_u64() || number.is_i64(),
+            Some(Value::String(text)) => text.len() <= LONGEST_ID,
+            Some(Value::Object(_) | Value::Array(_) | Value::Bool(_)) => false,
+        };
+        if !is_id {
             return Err(BadRequest::new(
                 Value::Null,
-                "an id is a number, a text or null",
+                format!(
+                    "an id is a whole number of 64 bits, a text of at most {LONGEST_ID} bytes, or null"
+                ),
             ));
         }
         let answer_to = id.clone().unwrap_or(Value::Null);
@@ -286,6 +317,12 @@ pub fn answer_line(id: &Value, answer: Result<Value, RpcError>) -> Vec<u8> {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
         Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": WireError::from(error)}),
     })
+}
+
+/// An error that answers no request in particular, as a line.
+#[must_use]
+pub fn error_line(error: RpcError) -> Vec<u8> {
+    answer_line(&Value::Null, Err(error))
 }
 
 /// A notification as a line.
@@ -385,6 +422,19 @@ mod tests {
             (-32600, json!(7))
         );
         assert!(Request::parse(b"\xff\xfe").is_err());
+        for id in ["1.5", "1e3", "18446744073709551616", "-9223372036854775809"] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
+            assert_eq!(refused(&text), (-32600, Value::Null), "{id}");
+        }
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":"{}","method":"m"}}"#,
+            "x".repeat(LONGEST_ID + 1)
+        );
+        assert_eq!(refused(&text), (-32600, Value::Null));
+        assert_eq!(
+            refused(r#"{"jsonrpc":"2.0","id":1e999,"method":"m"}"#).0,
+            -32700
+        );
     }
 
     #[test]

@@ -18,17 +18,24 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::connections::Activity;
 use super::events::{Subscription, Told, Topics};
 use super::methods::{
-    CancelParams, Method, Nothing, Notification, SessionCancel, SessionSubscribe,
-    SessionUnsubscribe, SubscribeParams, Subscribed,
+    CancelParams, HelloParams, Method, Nothing, Notification, SessionCancel, SessionHello,
+    SessionShutdown, SessionSubscribe, SessionUnsubscribe, SubscribeParams, Subscribed,
 };
 use super::rpc::{self, BadRequest, LONGEST_REQUEST, Reason, Request, RpcError};
 use super::{Caller, CallerGone, Handler};
 
 /// Requests of one connection that are worked on at a time; further ones wait in the socket.
-const AT_A_TIME: usize = 16;
+pub(super) const AT_A_TIME: usize = 16;
 
 /// Lines that wait for a client to read them.
-const WAITING_LINES: usize = 64;
+const WAITING_LINES: usize = 16;
+
+/// Messages that a connection may send in one go, and a second in the long run. Further ones are read later: they wait
+/// in the socket, and nothing of them is lost.
+pub(super) const MOST_A_SECOND: u32 = 5000;
+
+/// Messages in a row that are no requests, after which a connection is closed: what talks there is no client.
+pub(super) const MOST_GARBAGE: u32 = 1000;
 
 /// The requests of a connection that can be cancelled: by their ids, as JSON writes them.
 type Cancels = Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>;
@@ -54,7 +61,7 @@ pub async fn converse<S>(
         }
     });
 
-    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let mut reader = BufReader::with_capacity(16 * 1024, reader);
     let slots = Arc::new(Semaphore::new(AT_A_TIME));
     let cancels = Cancels::default();
     // False if there is nothing more to be done on this connection.
@@ -64,13 +71,14 @@ pub async fn converse<S>(
         };
         let handler = Arc::clone(&handler);
         let mut caller = Connected {
+            request: request.id.clone().unwrap_or(Value::Null),
             lines: lines.clone(),
             stop: stop.clone(),
             cancelled: Arc::default(),
         };
         let under_way = activity.begin();
         let cancels = Arc::clone(&cancels);
-        let key = request.id.as_ref().map(Value::to_string);
+        let key = request.id.as_ref().and_then(key);
         if let Some(key) = &key {
             let cancelled = Arc::clone(&caller.cancelled);
             cancels.lock().insert(key.clone(), cancelled);
@@ -95,21 +103,57 @@ pub async fn converse<S>(
         true
     };
     let read_all = async {
+        let mut pace = Pace::new(MOST_A_SECOND);
+        let mut garbage = 0;
+        // Why the two cannot understand each other, if so.
+        let mut refused: Option<RpcError> = None;
         while let Some(line) = next_line(&mut reader).await {
+            pace.step().await;
             let request = match line {
                 Line::Whole(bytes) if bytes.trim_ascii().is_empty() => continue,
                 Line::Whole(bytes) => Request::parse(&bytes),
                 Line::TooLong => Err(BadRequest::too_long()),
             };
+            let request = request.and_then(|request| match &request.id {
+                Some(id) if key(id).is_some_and(|key| cancels.lock().contains_key(&key)) => {
+                    Err(BadRequest::id_in_use(id.clone()))
+                }
+                _ => Ok(request),
+            });
             let request = match request {
                 Ok(request) => request,
                 Err(bad) => {
                     if lines.send(Outgoing::Line(bad.line())).await.is_err() {
                         return;
                     }
+                    garbage += 1;
+                    if garbage >= MOST_GARBAGE {
+                        let _ = lines.send(Outgoing::Line(no_client())).await;
+                        return;
+                    }
                     continue;
                 }
             };
+            garbage = 0;
+            if request.method == SessionHello::NAME {
+                refused = refusal(&request.params);
+            }
+            let own = match (request.method.as_str(), &refused) {
+                // Said again, or the one who cannot talk to the daemon ends it.
+                (SessionHello::NAME | SessionShutdown::NAME, _) | (_, None) => None,
+                (_, Some(error)) => Some(error.clone()),
+            };
+            if let Some(error) = own {
+                if let Some(id) = request.id
+                    && lines
+                        .send(Outgoing::Line(rpc::answer_line(&id, Err(error))))
+                        .await
+                        .is_err()
+                {
+                    return;
+                }
+                continue;
+            }
             let own = match request.method.as_str() {
                 // Whoever has all slots in use must be able to free one. Tasks are the handler's.
                 SessionCancel::NAME if request.params.get("request").is_some() => {
@@ -147,6 +191,57 @@ pub async fn converse<S>(
     let _ = writing.await;
 }
 
+/// What names a request among those under way; `None` for one without a name of its own.
+fn key(id: &Value) -> Option<String> {
+    (!id.is_null()).then(|| id.to_string())
+}
+
+/// Why a hello is refused, if it is.
+fn refusal(params: &Value) -> Option<RpcError> {
+    // One that cannot be read is answered as such.
+    let params: HelloParams = serde_json::from_value(params.clone()).ok()?;
+    params.negotiate().err()
+}
+
+/// The last that is told to what sends only garbage.
+fn no_client() -> Vec<u8> {
+    rpc::error_line(
+        RpcError::new(
+            Reason::TooMany,
+            format!("{MOST_GARBAGE} messages in a row were no requests; the connection is closed"),
+        )
+        .remedy("`mediafs schema` says what a request is"),
+    )
+}
+
+/// Keeps a connection from sending more than so much a second, by reading it later.
+struct Pace {
+    most: u32,
+    left: f64,
+    at: tokio::time::Instant,
+}
+
+impl Pace {
+    fn new(most: u32) -> Self {
+        Self {
+            most,
+            left: most.into(),
+            at: tokio::time::Instant::now(),
+        }
+    }
+
+    /// Waits until another message may be taken.
+    async fn step(&mut self) {
+        let now = tokio::time::Instant::now();
+        let earned = (now - self.at).as_secs_f64() * f64::from(self.most);
+        self.left = (self.left + earned).min(self.most.into()) - 1.0;
+        self.at = now;
+        if self.left < 0.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
 /// Stops the request that is named; gives the answer, if one is wanted.
 fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
     let answer = match serde_json::from_value::<CancelParams>(request.params) {
@@ -175,17 +270,22 @@ fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
 fn subscribe(handler: &dyn Handler, activity: &Activity, request: Request) -> Option<Outgoing> {
     let Request { id, params, .. } = request;
     match subscription(handler, params) {
-        Ok(subscription) => {
+        Ok((subscription, instance)) => {
             activity.subscribed(true);
-            let seq = subscription.after();
-            let line = id.map(|id| rpc::answer_line(&id, answer(&Subscribed { seq })));
+            let told = Subscribed {
+                seq: subscription.after(),
+                instance,
+                complete: subscription.is_complete(),
+            };
+            let line = id.map(|id| rpc::answer_line(&id, answer(&told)));
             Some(Outgoing::Subscription(Some(subscription), line))
         }
         Err(error) => Some(Outgoing::Line(rpc::answer_line(&id?, Err(error)))),
     }
 }
 
-fn subscription(handler: &dyn Handler, params: Value) -> Result<Subscription, RpcError> {
+/// The subscription, and the run of the daemon that its numbers belong to.
+fn subscription(handler: &dyn Handler, params: Value) -> Result<(Subscription, String), RpcError> {
     let invalid = |error: &dyn std::fmt::Display| {
         RpcError::new(
             Reason::InvalidParameter,
@@ -201,9 +301,17 @@ fn subscription(handler: &dyn Handler, params: Value) -> Result<Subscription, Rp
     let events = handler
         .events()
         .ok_or_else(|| RpcError::new(Reason::NoDaemon, "there are no events without a daemon"))?;
-    events
+    let subscription = events
         .subscribe(topics, params.since)
-        .map_err(|error| RpcError::new(Reason::Refused, error.to_string()))
+        .map_err(|error| RpcError::new(Reason::TooMany, error.to_string()))?;
+    let instance = events.instance().to_owned();
+    let is_of_another = params.instance.is_some_and(|of| of != instance);
+    let subscription = if is_of_another {
+        subscription.lost()
+    } else {
+        subscription
+    };
+    Ok((subscription, instance))
 }
 
 fn unsubscribed(request: Request) -> Option<Vec<u8>> {
@@ -284,6 +392,8 @@ fn handle(
 
 /// The client of a connection.
 struct Connected {
+    /// The id of its request.
+    request: Value,
     lines: mpsc::Sender<Outgoing>,
     stop: watch::Receiver<bool>,
     /// It wants the answer, but soon.
@@ -298,7 +408,10 @@ impl Caller for Connected {
         let Ok(Value::Object(mut message)) = serde_json::to_value(note) else {
             return Ok(());
         };
-        let params = message.remove("params").unwrap_or(Value::Null);
+        let mut params = message.remove("params").unwrap_or(Value::Null);
+        if let Value::Object(params) = &mut params {
+            params.insert("request".to_owned(), self.request.clone());
+        }
         let Some(method) = message.get("method").and_then(Value::as_str) else {
             return Ok(());
         };

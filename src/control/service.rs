@@ -12,9 +12,11 @@ mod find;
 mod import;
 mod libraries;
 mod media;
+mod resolve;
 mod session;
 mod stand_ins;
 mod takes;
+mod translate;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -30,7 +32,7 @@ use super::events::Events;
 use super::methods::*;
 use super::tasks::{Running, TaskSource};
 use super::warnings::{self, Severity, Warning, Warnings};
-use super::{Caller, Handler, Reason, RpcError};
+use super::{Caller, Handler, Reason, RpcError, WirePath};
 use crate::catalog::{Catalog, PlaceNo};
 use crate::config::Config;
 use crate::control::rpc::one_line;
@@ -273,13 +275,16 @@ impl Service {
         mount.as_ref().map(|mount| mount.point.0.clone())
     }
 
-    fn hello(&self, params: &HelloParams) -> Hello {
+    fn hello(&self, params: &HelloParams) -> Result<Hello, RpcError> {
         tracing::debug!(client = params.client.as_deref(), "a client says hello");
-        Hello {
+        Ok(Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
+            protocol: params.negotiate()?,
+            oldest_protocol: OLDEST_PROTOCOL,
             pid: std::process::id(),
-        }
+            instance: self.events.instance().to_owned(),
+            mount: self.mount_point().map(WirePath),
+        })
     }
 
     fn shutdown(&self) -> Result<Nothing, RpcError> {
@@ -328,7 +333,7 @@ impl Handler for Service {
         caller: &mut dyn Caller,
     ) -> Result<Value, RpcError> {
         match method {
-            SessionHello::NAME => answer::<SessionHello>(params, |params| Ok(self.hello(&params))),
+            SessionHello::NAME => answer::<SessionHello>(params, |params| self.hello(&params)),
             SessionCancel::NAME => answer::<SessionCancel>(params, |params| self.cancel(params)),
             // Connections answer these themselves: here nobody stays to be told.
             SessionSubscribe::NAME => answer::<SessionSubscribe>(params, |_| Err(nobody_stays())),
@@ -348,6 +353,10 @@ impl Handler for Service {
             MediaScan::NAME => answer::<MediaScan>(params, |params| self.scan(&params, caller)),
             MediaForgetLibrary::NAME => {
                 answer::<MediaForgetLibrary>(params, |params| self.forget_library(&params))
+            }
+            MediaResolve::NAME => answer::<MediaResolve>(params, |params| self.resolve(&params)),
+            PathsTranslate::NAME => {
+                answer::<PathsTranslate>(params, |params| self.translate(&params))
             }
             MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
             MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),

@@ -1,9 +1,9 @@
 //! What is going on: long work that can be listed and cancelled, with its progress told to subscribers.
 //!
-//! Work of this service (imports, scans, verifications) is kept here while it runs; whoever else has tasks is a
-//! [`TaskSource`] that the daemon registers.
+//! Work of this service (imports, scans, verifications) is kept here while it runs, and a while longer; whoever else has
+//! tasks is a [`TaskSource`] that the daemon registers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ use crate::model::MediaId;
 
 /// How often the progress of a task is told at most.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// How many tasks that have ended are told of.
+pub const ENDED_KEPT: usize = 100;
 
 /// How a task is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +112,11 @@ pub trait TaskSource: Send + Sync + 'static {
     /// Those that have not ended. Answers at once.
     fn tasks(&self) -> Vec<TaskInfo>;
 
+    /// Those that have ended lately, the last one last; not many. Answers at once.
+    fn ended(&self) -> Vec<TaskInfo> {
+        Vec::new()
+    }
+
     /// A task of that id, also one that has ended not long ago.
     fn task(&self, id: &str) -> Option<TaskInfo> {
         self.tasks().into_iter().find(|task| task.id == id)
@@ -123,6 +131,8 @@ pub(super) struct Running {
     events: Arc<Events>,
     begun: AtomicU64,
     tasks: Mutex<BTreeMap<String, Entry>>,
+    /// The last one last; at most [`ENDED_KEPT`].
+    ended: Mutex<VecDeque<TaskInfo>>,
 }
 
 struct Entry {
@@ -136,6 +146,7 @@ impl Running {
             events,
             begun: AtomicU64::new(0),
             tasks: Mutex::default(),
+            ended: Mutex::default(),
         }
     }
 
@@ -176,6 +187,16 @@ impl TaskSource for Running {
     fn tasks(&self) -> Vec<TaskInfo> {
         let tasks = self.tasks.lock();
         tasks.values().map(|entry| entry.info.clone()).collect()
+    }
+
+    fn ended(&self) -> Vec<TaskInfo> {
+        self.ended.lock().iter().cloned().collect()
+    }
+
+    fn task(&self, id: &str) -> Option<TaskInfo> {
+        let running = self.tasks.lock().get(id).map(|entry| entry.info.clone());
+        let ended = || self.ended.lock().iter().find(|task| task.id == id).cloned();
+        running.or_else(ended)
     }
 
     fn cancel(&self, id: &str) -> bool {
@@ -233,10 +254,17 @@ impl Task<'_> {
     }
 
     fn over(&self, state: TaskState, reason: Option<String>) {
+        // Whoever asks meanwhile may find it in neither list, or is told by the event.
         let entry = self.running.tasks.lock().remove(&self.id);
         if let Some(Entry { mut info, .. }) = entry {
             info.state = state;
             info.reason = reason;
+            let mut ended = self.running.ended.lock();
+            if ended.len() == ENDED_KEPT {
+                ended.pop_front();
+            }
+            ended.push_back(info.clone());
+            drop(ended);
             self.running.events.publish(Event::TaskEnded(info));
         }
     }

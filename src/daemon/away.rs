@@ -18,7 +18,7 @@ use crate::control::events::Event;
 use crate::control::methods::TaskKind;
 use crate::control::rpc::one_line;
 use crate::control::service::LazyStore;
-use crate::control::tasks::{TaskInfo, TaskSource, TaskState as Shown};
+use crate::control::tasks::{ENDED_KEPT, TaskInfo, TaskSource, TaskState as Shown};
 use crate::hydrate::{
     HydrateError, Hydrator, Limits, OpenStore, Priority, TaskId, TaskPhase, TaskState, Told,
     Wanted, Why,
@@ -463,6 +463,18 @@ impl TaskSource for Away {
         tasks
             .filter(|task| !task.phase.is_over())
             .map(|task| task_info(&task, item_of(&self.catalog, &task.wanted)))
+            .collect()
+    }
+
+    fn ended(&self) -> Vec<TaskInfo> {
+        let tasks = self.hydrator.tasks();
+        let over = tasks.iter().filter(|task| task.phase.is_over());
+        // The newest are the last.
+        let mut newest: Vec<_> = over.rev().take(ENDED_KEPT).collect();
+        newest.reverse();
+        newest
+            .into_iter()
+            .map(|task| task_info(task, item_of(&self.catalog, &task.wanted)))
             .collect()
     }
 

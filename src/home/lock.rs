@@ -13,6 +13,7 @@ use mediafs_platform::lock::{LockError, LockedFile};
 use serde::{Deserialize, Serialize};
 
 use super::{Home, HomeError};
+use crate::model::{path_from_text, path_text};
 
 /// How often a held lock is tried again.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -151,7 +152,48 @@ impl Home {
     /// # Errors
     /// The home can't be written to.
     pub fn announce_mount(&self, _lock: &HomeLock, point: &Path) -> Result<(), HomeError> {
-        self.announce(Some(point)).map(|_| ())
+        self.announce(Some(point)).map(|_| ())?;
+        self.remember_mount(point);
+        Ok(())
+    }
+
+    /// Where it is said where the drive was mounted.
+    fn mounts_file(&self) -> PathBuf {
+        self.data.join("mount-points.json")
+    }
+
+    /// Paths that programs have stored may begin with it, for ever.
+    fn remember_mount(&self, point: &Path) {
+        let mut known = self.known_mounts();
+        if known.first().is_some_and(|last| last == point) {
+            return;
+        }
+        known.retain(|other| other != point);
+        known.insert(0, point.to_owned());
+        known.truncate(MOST_MOUNTS);
+        let known: Vec<String> = known.iter().map(|path| path_text(path)).collect();
+        let path = self.mounts_file();
+        let next = path.with_extension("json.new");
+        let text = serde_json::to_vec(&known).unwrap_or_default();
+        if let Err(error) = std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &path))
+        {
+            let _ = std::fs::remove_file(&next);
+            tracing::warn!(%error, "not remembered where the drive is mounted");
+        }
+    }
+
+    /// Where the drive of this home is or was mounted, the last place first.
+    #[must_use]
+    pub fn known_mounts(&self) -> Vec<PathBuf> {
+        let mut text = Vec::new();
+        let read = File::open(self.mounts_file())
+            .and_then(|file| file.take(LONGEST_MOUNTS).read_to_end(&mut text));
+        if read.is_err() {
+            return Vec::new();
+        }
+        let known: Vec<String> = serde_json::from_slice(&text).unwrap_or_default();
+        let paths = known.iter().filter_map(|text| path_from_text(text).ok());
+        paths.filter(|path| path.is_absolute()).collect()
     }
 
     /// Where the last daemon of this home had its drive, if it still has or did not end in order.
@@ -179,6 +221,12 @@ struct Announced {
     mount: Option<PathBuf>,
 }
 
+/// How many places are remembered where the drive was mounted.
+const MOST_MOUNTS: usize = 64;
+
+/// The longest list of them that is read, in bytes.
+const LONGEST_MOUNTS: u64 = 1 << 20;
+
 /// The longest announcement that is read, in bytes.
 const LONGEST_ANNOUNCEMENT: u64 = 16 * 1024;
 
@@ -203,6 +251,23 @@ impl Drop for HomeLock {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_are_remembered_the_last_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path())).unwrap();
+        assert!(home.known_mounts().is_empty());
+        for point in ["/a", "/b", "/a"] {
+            home.remember_mount(Path::new(point));
+        }
+        assert_eq!(home.known_mounts(), [Path::new("/a"), Path::new("/b")]);
+        for number in 0..2 * MOST_MOUNTS {
+            home.remember_mount(Path::new(&format!("/{number}")));
+        }
+        assert_eq!(home.known_mounts().len(), MOST_MOUNTS);
+        std::fs::write(home.mounts_file(), "[\"relative\", 7").unwrap();
+        assert!(home.known_mounts().is_empty());
+    }
 
     #[test]
     fn the_lock_is_for_one_and_names_its_holder() {

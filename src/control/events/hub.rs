@@ -73,6 +73,8 @@ impl Topics {
 
 /// All events of a daemon: published by whoever knows of them, taken by subscribers.
 pub struct Events {
+    /// Names this run of the daemon.
+    instance: String,
     log: Mutex<Log>,
     /// Wakes those who wait.
     news: watch::Sender<()>,
@@ -108,6 +110,7 @@ impl Events {
             gone: HashMap::new(),
         };
         Self {
+            instance: uuid::Uuid::now_v7().to_string(),
             log: Mutex::new(log),
             news: watch::Sender::new(()),
         }
@@ -142,6 +145,12 @@ impl Events {
             wake,
             topics,
         })
+    }
+
+    /// Names this run of the daemon, whose numbers its events have.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// How many subscribe now.
@@ -190,15 +199,36 @@ impl Subscription {
         self.after
     }
 
+    /// It knows an event of another run of the daemon: all since then is missed.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        let log = self.events.log.lock();
+        self.is_lost = true;
+        self.after = log.next - 1;
+        drop(log);
+        self
+    }
+
+    /// Nothing that it wants is missing after the event it had last.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.is_lost && self.gone_up_to(&self.events.log.lock()).is_none()
+    }
+
+    /// The number up to which something that it wants is not kept any more.
+    fn gone_up_to(&self, log: &Log) -> Option<u64> {
+        let wanted = |(name, _): &(&&str, &u64)| self.topics.hold(name);
+        let gone = log.gone.iter().filter(wanted).map(|(_, seq)| *seq).max();
+        gone.filter(|to| *to > self.after)
+    }
+
     /// The next event, if there is one.
     pub fn take(&mut self) -> Option<Arc<Told>> {
         let log = self.events.log.lock();
         if std::mem::take(&mut self.is_lost) {
             return Some(missed(None, self.after, self.after));
         }
-        let wanted = |(name, _): &(&&str, &u64)| self.topics.hold(name);
-        let gone = log.gone.iter().filter(wanted).map(|(_, seq)| *seq).max();
-        if let Some(to) = gone.filter(|to| *to > self.after) {
+        if let Some(to) = self.gone_up_to(&log) {
             let from = self.after + 1;
             self.after = to;
             return Some(missed(Some(to - from + 1), from, to));
@@ -373,6 +403,44 @@ mod tests {
             events.publish(changed(2));
             assert_eq!(told.take().unwrap().seq, missed.to + 1);
         }
+    }
+
+    #[test]
+    fn who_subscribes_is_told_whether_all_is_kept() {
+        let events = events();
+        for count in 0..KEPT as u64 + 10 {
+            events.publish(changed(count));
+        }
+        assert!(all(&events, Some(10)).is_complete());
+        assert!(!all(&events, Some(9)).is_complete());
+        assert!(!all(&events, Some(1 << 60)).is_complete());
+        assert!(all(&events, None).is_complete());
+        let mut lost = all(&events, Some(100)).lost();
+        assert!(!lost.is_complete());
+        let Event::Missed(missed) = lost.take().unwrap().event else {
+            panic!("what another daemon told is missed");
+        };
+        assert_eq!((missed.count, missed.to), (None, KEPT as u64 + 10));
+        assert!(lost.take().is_none());
+        assert_ne!(events.instance(), self::events().instance());
+    }
+
+    #[test]
+    fn a_million_events_cost_a_sleeper_nothing() {
+        let events = events();
+        let mut asleep = all(&events, None);
+        for count in 0..1_000_000 {
+            events.publish(changed(count));
+        }
+        let log = events.log.lock();
+        assert_eq!(log.kept.len(), KEPT);
+        assert!(log.gone.len() <= Event::NAMES.len());
+        drop(log);
+        let Event::Missed(missed) = asleep.take().unwrap().event else {
+            panic!("it has missed most of them");
+        };
+        assert_eq!(missed.count, Some(1_000_000 - KEPT as u64));
+        assert_eq!(numbers(&mut asleep).len(), KEPT);
     }
 
     #[test]

@@ -175,7 +175,9 @@ async fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
     let lines: Vec<&str> = all.lines().collect();
     assert_eq!(lines.len(), 4, "{all}");
     assert!(
-        lines[0].contains("task.progress") && lines[3].contains("\"result\":3"),
+        lines[0].contains("request.progress")
+            && lines[0].contains("\"request\":1")
+            && lines[3].contains("\"result\":3"),
         "{all}"
     );
     served.await.unwrap();
@@ -196,7 +198,7 @@ async fn a_request_can_be_cancelled_and_is_answered() {
     let of = |id: &Value| got.iter().find(|line| line["id"] == *id).unwrap();
     assert_eq!(of(&json!("c"))["result"], json!({}));
     assert_eq!(of(&json!(3))["error"]["data"]["reason"], "cancelled");
-    here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
+    here.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":99,\"method\":\"session.cancel\",\"params\":{\"request\":3}}\n")
         .await
         .unwrap();
     let got = answers(&mut here, 1).await;

@@ -2,7 +2,7 @@
 
 use super::{Service, warnings};
 use crate::control::methods::*;
-use crate::control::tasks::TaskSource;
+use crate::control::tasks::{ENDED_KEPT, TaskSource};
 use crate::control::{Reason, RpcError, Severity, Warning};
 use crate::library::LibraryError;
 use crate::model::path_text;
@@ -59,10 +59,15 @@ impl Service {
 
     pub(super) fn list_tasks(&self) -> TaskList {
         let mut tasks = self.running.tasks();
+        let mut ended = self.running.ended();
         if let Some(source) = self.task_source.get() {
             tasks.extend(source.tasks());
+            ended.extend(source.ended());
         }
-        TaskList { tasks }
+        // Two lists, each in the order of time: by when they began is near enough.
+        ended.sort_by_key(|task| std::cmp::Reverse(task.since));
+        ended.truncate(ENDED_KEPT);
+        TaskList { tasks, ended }
     }
 
     pub(super) fn task(&self, params: &TaskParams) -> TaskAnswer {
@@ -118,7 +123,7 @@ mod tests {
     use crate::control::events::{Event, Topics};
     use crate::control::service::LazyStore;
     use crate::control::tasks::{TaskInfo, TaskState};
-    use crate::control::{Client, Handler};
+    use crate::control::{BlockingClient as Client, Handler};
     use crate::home::Home;
 
     /// Has one task until that is cancelled.
@@ -153,7 +158,7 @@ mod tests {
         service.set_task_source(Arc::new(One(Mutex::new(Some(info.clone())))));
         let own = service.running.begin(TaskKind::Verify);
         let mut told = service.events.subscribe(Topics::all(), None).unwrap();
-        let mut client = Client::here(Arc::clone(&service) as Arc<dyn Handler>);
+        let mut client = Client::here(Arc::clone(&service) as Arc<dyn Handler>).unwrap();
         let tasks = client.call::<SessionTasks>(&Nothing {}).unwrap().tasks;
         assert_eq!((tasks.len(), &tasks[1]), (2, &info));
         let cancel = |client: &mut Client, id: &str| {
