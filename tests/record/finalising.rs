@@ -23,6 +23,7 @@ fn nothing_is_final_while_somebody_writes() {
         assert!(why.contains("still being written"), "{why}");
         let pending = scene.home.json(["show", &take.id]);
         assert_eq!(pending["lifecycle"], "pending");
+        assert_eq!(pending["size"], 70_000);
         // It was refused, so it goes on.
         writer.write_all(rest).unwrap();
         // Asked for at once, it waits until the writer is gone.

@@ -11,6 +11,7 @@ mod model;
 mod moves;
 mod projects;
 mod sources;
+mod takes;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -12,6 +12,9 @@ impl Service {
         let item = self.find(&reader, which)?;
         let mut whole = whole(&reader, item.row)?;
         whole.candidates = reader.candidates(&item)?;
+        if !item.is_final() {
+            self.show_take(&reader, &item, &mut whole)?;
+        }
         Ok(whole)
     }
 

@@ -102,6 +102,28 @@ impl Service {
         })
     }
 
+    /// What there is of a take by now, in the shape of an item.
+    pub(super) fn show_take(
+        &self,
+        reader: &Reader,
+        item: &ItemRow,
+        whole: &mut crate::model::MediaItem,
+    ) -> Result<(), RpcError> {
+        let Some(take) = reader.take(item.row)? else {
+            return Ok(());
+        };
+        if let Some(path) = self.takes.path_of(reader, &take)?
+            && let Ok(found) = path.symlink_metadata()
+        {
+            whole.size = found.len();
+            whole.resolved_path = Some(path_text(&path));
+            if let Ok(modified) = found.modified() {
+                whole.modified_nanoseconds = Nanoseconds::from(modified).0;
+            }
+        }
+        Ok(())
+    }
+
     /// An open project by its folder; another one is opened.
     fn project_for_takes(
         &self,
