@@ -29,6 +29,16 @@ pub struct ProjectState {
     pub document: Option<String>,
     /// Hash of the manifest's text.
     pub manifest: Option<ObjectHash>,
+    /// Hash of the text that was there before it.
+    pub previous: Option<ObjectHash>,
+}
+
+impl ProjectState {
+    /// Whether all that this text says is known.
+    #[must_use]
+    pub fn knows(&self, text: ObjectHash) -> bool {
+        [self.manifest, self.previous].contains(&Some(text))
+    }
 }
 
 /// An entry of a manifest that is held back.
@@ -120,13 +130,14 @@ impl Reader {
     pub fn project_state(&self, project: BaseNo) -> Result<ProjectState> {
         let found = self.db().one(
             "reading the state of a project",
-            "SELECT revision, document, manifest FROM project WHERE base = ?1",
+            "SELECT revision, document, manifest, previous FROM project WHERE base = ?1",
             [project.0],
             |row| {
                 Ok(ProjectState {
                     revision: row.get(0)?,
                     document: row.get(1)?,
                     manifest: row.get::<_, Option<[u8; 32]>>(2)?.map(ObjectHash),
+                    previous: row.get::<_, Option<[u8; 32]>>(3)?.map(ObjectHash),
                 })
             },
         )?;
@@ -337,12 +348,14 @@ impl Writer {
     pub fn set_project_state(&mut self, project: BaseNo, state: &ProjectState) -> Result<()> {
         self.run(
             "recording the state of a project",
-            "INSERT OR REPLACE INTO project (base, revision, document, manifest) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO project (base, revision, document, manifest, previous) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
             (
                 project.0,
                 &state.revision,
                 &state.document,
                 state.manifest.map(|hash| hash.0),
+                state.previous.map(|hash| hash.0),
             ),
         )?;
         self.durable = true;

@@ -282,12 +282,13 @@ CREATE INDEX item_unfinished ON item (number) WHERE lifecycle <> 1;
 const PROJECTS: &str = "
 DROP INDEX base_project;
 CREATE INDEX base_project ON base (project_id) WHERE project_id IS NOT NULL;
--- `manifest`: the hash of the text that was read or written last.
+-- `manifest`: the hash of the text that was read or written last; `previous`: that of the one before it.
 CREATE TABLE project (
     base INTEGER PRIMARY KEY,
     revision TEXT,
     document TEXT,
-    manifest BLOB
+    manifest BLOB,
+    previous BLOB
 ) STRICT;
 CREATE TABLE held (
     base INTEGER NOT NULL,

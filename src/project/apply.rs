@@ -11,7 +11,7 @@ use super::check::{Objection, objection, parts, path_of};
 use super::document::{Document, Item, Where};
 use crate::catalog::{
     Adopted, At, BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, ItemRow, Label,
-    Nanoseconds, PlaceRow, Reader, Writer,
+    Nanoseconds, PlaceNo, PlaceRow, Reader, Writer,
 };
 use crate::library::Library;
 use crate::model::{
@@ -28,6 +28,8 @@ pub(super) struct Applied {
     pub(super) added: Vec<String>,
     /// Items that were known and have got something.
     pub(super) changed: Vec<String>,
+    /// Their files in the project's folder, which nobody has seen yet.
+    pub(super) told: Vec<PlaceNo>,
     /// Items whose files are to be looked for where they say, as the user allows it.
     pub(super) follow: Vec<(ItemNo, PathBuf)>,
 }
@@ -44,6 +46,15 @@ struct Resolved {
 fn key_of(entry: &str) -> String {
     let hash = blake3::hash(entry.as_bytes()).to_hex();
     hash.as_str()[..16].to_owned()
+}
+
+/// As [`key_of`], of an item: what is allowed is that it leads there, whatever else is said of it.
+fn key_of_item(item: &Item) -> String {
+    let place = match &item.storage {
+        Where::Known(kept) => serde_json::to_string(&kept.value).unwrap_or_default(),
+        Where::Unknown(raw) => raw.get().to_owned(),
+    };
+    key_of(&format!("{} {place}", item.media_id.key()))
 }
 
 /// Brings what a manifest says into the catalog.
@@ -70,7 +81,7 @@ pub(super) fn apply(
         catalog.write(Durability::Full, |writer| {
             for item in items {
                 let entry = serde_json::to_string(item).unwrap_or_default();
-                let key = key_of(&entry);
+                let key = key_of_item(item);
                 let one = Applying {
                     base,
                     document,
@@ -134,6 +145,7 @@ impl Applying<'_> {
         }
         let resolved = self.resolve(writer, follow.as_deref())?;
         let outside = resolved.outside.clone();
+        let is_within = matches!(resolved.at, At::Within(..));
         let row = match known {
             Some(known) => {
                 if self.merge(writer, &known, resolved)? {
@@ -151,6 +163,9 @@ impl Applying<'_> {
                 row
             }
         };
+        if is_within && let Some(item) = writer.reader().item(row)? {
+            done.told.extend(item.place_of_record());
+        }
         let is_missing = writer
             .reader()
             .item(row)?

@@ -174,6 +174,11 @@ pub fn open_as(library: &Library, path: &Path, wish: &Wish) -> Result<Opening, P
     prepared.open(library, wish)
 }
 
+/// By what a text is known again.
+fn hash_of(text: &[u8]) -> ObjectHash {
+    ObjectHash(*blake3::hash(text).as_bytes())
+}
+
 /// Where a folder is, without links.
 fn resolved(library: &Library, absolute: &Path) -> Result<PathBuf, ProjectError> {
     let failed = |source| ProjectError::Folder {
@@ -279,18 +284,28 @@ impl Prepared {
         let base = self.register(library, wish.focused)?;
         let before = library.catalog().reader()?.project_state(base.row)?;
         let mut applied = apply::Applied::default();
-        let is_new = before.manifest != Some(read.hash) || wish.previous || !read.copies.is_empty();
+        let is_new = !before.knows(read.hash) || wish.previous || !read.copies.is_empty();
         if is_new {
             applied = apply::apply(library, &base, &read.document)?;
-            let state = ProjectState {
-                revision: read.document.revision.clone(),
-                document: read.document.document.clone(),
-                manifest: Some(read.hash),
-            };
+        }
+        let state = ProjectState {
+            revision: read.document.revision.clone(),
+            document: read.document.document.clone(),
+            ..match is_new {
+                true => ProjectState {
+                    manifest: Some(read.hash),
+                    previous: before.manifest,
+                    ..ProjectState::default()
+                },
+                false => before.clone(),
+            }
+        };
+        if state != before {
             library.catalog().write(Durability::Full, |writer| {
                 writer.set_project_state(base.row, &state)
             })?;
         }
+        library.look_at_told(&applied.told)?;
         let mut merged = read.copies;
         if !merged.is_empty() {
             write(library, &base, &shelf, Some(read.document), None)?;
@@ -327,7 +342,7 @@ impl Prepared {
             text,
             instead_of,
         } = found;
-        let hash = ObjectHash(*blake3::hash(&text).as_bytes());
+        let hash = hash_of(&text);
         let before = || -> Result<Option<Document>, ProjectError> {
             let previous = shelf.parsed(PREVIOUS).map_err(failed)?;
             Ok(previous.and_then(Result::ok).map(|(document, _)| document))
@@ -550,8 +565,9 @@ fn write(
                 reason: "its manifest is of another project now".to_owned(),
             });
         }
-        if state.manifest != Some(ObjectHash(*blake3::hash(&found.text).as_bytes())) {
+        if !state.knows(hash_of(&found.text)) {
             let applied = apply::apply(library, base, &found.document)?;
+            library.look_at_told(&applied.told)?;
             taken_over = applied.added;
             taken_over.extend(applied.changed);
         }
@@ -582,10 +598,11 @@ fn write(
     let written = is_damaged || text_before.as_ref() != Some(&text);
     if written {
         shelf.write(&text, is_damaged).map_err(failed("written"))?;
+        state.previous = text_before.as_deref().map(hash_of);
     }
     state.revision.clone_from(&document.revision);
     state.document.clone_from(&document.document);
-    state.manifest = Some(ObjectHash(*blake3::hash(&text).as_bytes()));
+    state.manifest = Some(hash_of(&text));
     catalog.write(Durability::Full, |writer| {
         writer.set_project_state(base.row, &state)
     })?;
@@ -700,7 +717,7 @@ pub fn allow(library: &Library, base: &BaseRow, keys: &[String]) -> Result<Openi
     apply::allow(library, base.row, keys)?;
     let mut state = library.catalog().reader()?.project_state(base.row)?;
     // So that it is gone through again.
-    state.manifest = None;
+    (state.manifest, state.previous) = (None, None);
     library.catalog().write(Durability::Full, |writer| {
         writer.set_project_state(base.row, &state)
     })?;
