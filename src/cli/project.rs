@@ -441,6 +441,13 @@ fn tell_more(out: &mut Out, opened: &ProjectOpened) -> std::io::Result<()> {
     for why in &opened.not_followed {
         out.line(&format!("not taken in: {}", plain(why)))?;
     }
+    for take in &opened.recovered {
+        out.line(&format!(
+            "recovered {}: `mediafs finalise {}` keeps it, `mediafs abandon` gives it up",
+            plain(&take.name),
+            take.media_id
+        ))?;
+    }
     tell_held(out, &opened.held)
 }
 

@@ -101,6 +101,10 @@ impl Work for Looker {
                 };
                 tell(reply, &[]);
             }
+            Question::MakeFolder { root, below } => {
+                let made = make_folder(&PathBuf::from(root), &PathBuf::from(below));
+                tell(done(made), &[]);
+            }
             Question::Write {
                 folder,
                 name,
@@ -168,6 +172,20 @@ fn done(result: io::Result<()>) -> Reply {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Reply::Taken,
         Err(error) => failed(error),
     }
+}
+
+fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
+    let root = LocalRoot::open(root)?;
+    let mut folder = root
+        .folder(Path::new(""))
+        .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+    for part in below.components() {
+        folder = match part {
+            std::path::Component::Normal(name) => folder.make_folder(name)?,
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+    }
+    Ok(())
 }
 
 /// A name in a folder, and no way out of it.

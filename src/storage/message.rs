@@ -178,6 +178,8 @@ pub(crate) enum Question {
     Identify { mount: u64, point: Bytes },
     /// Which project is this folder? One that is none becomes one of this name.
     Project { folder: Bytes, name: String },
+    /// Make the folder `below` this root, as far as it is not there. No link is followed.
+    MakeFolder { root: Bytes, below: Bytes },
     /// Write this part of a new file; the first one, at 0, makes it.
     Write {
         folder: Bytes,

@@ -6,7 +6,7 @@ use mediafs::library::{ImportMode, Progress};
 use mediafs::model::{Availability, Playable, Storage};
 use mediafs::project::{self, Revision, SaveAs, SavedAs};
 
-use crate::support::{Machine, folder, manifest, put, wav};
+use crate::machine::{Machine, folder, manifest, put, wav};
 
 fn save_as(
     machine: &Machine,

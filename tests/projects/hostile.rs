@@ -7,7 +7,7 @@ use mediafs::catalog::Hold;
 use mediafs::model::{Availability, MediaId, Playable};
 use mediafs::project::{self, ProjectError};
 
-use crate::support::{Machine, folder, manifest, put, wav};
+use crate::machine::{Machine, folder, manifest, put, wav};
 
 fn with_items(items: &str) -> String {
     format!(

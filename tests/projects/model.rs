@@ -10,7 +10,7 @@ use mediafs::model::{MediaId, Storage};
 use mediafs::project::{self, Wish};
 use proptest::prelude::*;
 
-use crate::support::{Machine, copy, folder, put, wav};
+use crate::machine::{Machine, copy, folder, put, wav};
 
 #[derive(Clone, Debug)]
 enum Step {

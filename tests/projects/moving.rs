@@ -4,7 +4,7 @@ use mediafs::library::ImportMode;
 use mediafs::model::{Availability, MediaId, Playable, Storage};
 use mediafs::project;
 
-use crate::support::{Machine, copy, folder, manifest, put, wav};
+use crate::machine::{Machine, copy, folder, manifest, put, wav};
 
 #[test]
 fn a_copy_of_a_folder_is_a_project_of_its_own_with_the_same_ids() {

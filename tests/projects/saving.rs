@@ -7,7 +7,7 @@ use mediafs::library::ImportMode;
 use mediafs::model::{Attribute, Confidence, Kind, Playable, Storage, TagSource};
 use mediafs::project::{self, NewDraft, ProjectError, Revision, Wish};
 
-use crate::support::{Machine, copy, folder, manifest, put, wav};
+use crate::machine::{Machine, copy, folder, manifest, put, wav};
 
 #[test]
 fn what_was_saved_is_what_another_machine_opens() {

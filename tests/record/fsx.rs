@@ -26,12 +26,19 @@ fn fsx_finds_nothing() {
             for more in [1, 2] {
                 let take = scene.reserve("fsx");
                 let number = &number;
-                let seed = std::env::var("MEDIAFS_FSX_SEED").map_or(0, |seed| seed.parse().unwrap());
+                let seed =
+                    std::env::var("MEDIAFS_FSX_SEED").map_or(0, |seed| seed.parse().unwrap());
                 let seed: u32 = seed + more;
                 scope.spawn(move || {
                     let output = program(
                         fsx().to_str().unwrap(),
-                        ["-N", number, "-S", &seed.to_string(), take.file.to_str().unwrap()],
+                        [
+                            "-N",
+                            number,
+                            "-S",
+                            &seed.to_string(),
+                            take.file.to_str().unwrap(),
+                        ],
                     );
                     assert!(output.status.success(), "{mode:?}: {}", show(&output));
                 });

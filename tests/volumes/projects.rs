@@ -175,3 +175,66 @@ fn a_project_in_a_cloud_folder_is_opened() {
     assert_eq!(home.items().len(), 1);
     mounted.stop();
 }
+
+/// Its manifest is written there by a courier, and another machine opens it with all that is known of its sounds. Made
+/// ready, it plays without the disk.
+#[test]
+fn a_project_on_a_volume_is_saved_there_and_made_ready() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("song");
+    std::fs::create_dir_all(song.join("Media")).unwrap();
+    std::fs::write(song.join("Media/kick.wav"), wav(4000, 1)).unwrap();
+    settle(&at);
+    let text = song.to_str().unwrap();
+    let mounted = home.mount();
+    home.json(["project", "new", text]);
+    let id = import(&home, &song, &song.join("Media/kick.wav"));
+    home.run(["tag", &id, "Drum"]);
+    let saved = home.json(["project", "save", text, "--revision", "1"]);
+    assert_eq!(saved["written"], true, "{saved:#}");
+    home.run(["rename", &id, "Boom"]);
+    home.json(["project", "save", text, "--revision", "2"]);
+    let read = |name: &str| std::fs::read_to_string(song.join(name)).unwrap();
+    assert!(read("media.json").contains("Boom.wav"));
+    assert!(!read("media.json.previous").contains("Boom.wav"));
+    assert!(read("media.json.previous").contains("Drum"));
+    let names: Vec<_> = std::fs::read_dir(&song).unwrap().collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    // A sync client has been at it.
+    let copy = read("media.json").replace("\"Drum\"", "\"Theirs\"");
+    std::fs::write(song.join("media (1).json"), copy).unwrap();
+    let opened = home.json(["project", "open", text]);
+    assert_eq!(
+        opened["merged"][0]["setAside"], "media.json.merged.1",
+        "{opened:#}"
+    );
+    assert!(read("media.json").contains("Theirs") && read("media.json").contains("Drum"));
+
+    let ready = home.json(["project", "ready", "--fetch", text]);
+    assert_eq!(ready["ready"], true, "{ready:#}");
+    let item = wait_for_item(&home, &id, "external-online", "bytes");
+    home.run(["project", "close", text]);
+    home.run(["cache", "evict"]);
+    red.detach();
+    wait_for_state(&home, "absent");
+    assert_eq!(played(&home, &item).unwrap(), wav(4000, 1));
+    let refused = home.command(["project", "save", text]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("all that was done is kept"), "{said}");
+    mounted.stop();
+
+    red.mount(&at);
+    let two = Home::new();
+    let mounted = two.mount();
+    let opened = two.json(["project", "open", text, "--revision", "2"]);
+    assert_eq!(opened["added"], 1, "{opened:#}");
+    let item = wait_for_item(&two, &id, "external-online", "bytes");
+    assert_eq!(item["name"], "Boom.wav");
+    assert_eq!(item["tags"].as_array().unwrap().len(), 2, "{item:#}");
+    assert_eq!(copied(&two, &item).unwrap(), wav(4000, 1));
+    mounted.stop();
+}

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HydrateItem, ItemCounts, Which};
+use super::{HydrateItem, ItemCounts, Take, Which};
 use crate::control::WirePath;
 use crate::model::{MediaId, ProjectId};
 
@@ -120,6 +120,9 @@ pub struct ProjectOpened {
     pub not_followed: Vec<String>,
     /// Its drafts.
     pub drafts: Vec<DraftInfo>,
+    /// Takes that an earlier daemon had not seen the end of.
+    #[serde(default)]
+    pub recovered: Vec<Take>,
 }
 
 /// Of `project.save`.

@@ -90,6 +90,11 @@ impl Service {
     fn opened(&self, library: &Arc<Library>, opening: Opening) -> Result<ProjectOpened, RpcError> {
         self.find_elsewhere(library, &opening.base);
         let drafts = self.catalog.reader()?.drafts(opening.base.row)?;
+        // A command knows of no takes: those that are written now would seem to be lost ones.
+        let recovered = match self.daemon.is_some() && opening.base.source.is_none() {
+            true => self.recovered_takes(Some(&opening.base))?,
+            false => Vec::new(),
+        };
         Ok(ProjectOpened {
             project: ProjectInfo {
                 away: opening.away,
@@ -110,6 +115,7 @@ impl Service {
             held: opening.held.into_iter().map(held).collect(),
             not_followed: opening.not_followed,
             drafts: drafts.iter().map(draft_info).collect(),
+            recovered,
         })
     }
 
