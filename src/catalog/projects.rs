@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 
+use rusqlite::Row;
+
 use super::convert::{Coded, bytes_of, container_word, folded, item_columns, item_row, stored};
 use super::error::Result;
 use super::items::Fresh;
@@ -211,16 +213,7 @@ impl Reader {
             "reading the tags of an item",
             "SELECT name, source, confidence, removed FROM tag WHERE item = ?1 ORDER BY key",
             [item.0],
-            |row| {
-                Ok(Label {
-                    label: Tag {
-                        name: row.get(0)?,
-                        source: TagSource::column(row, 1)?,
-                        confidence: Confidence::new(row.get(2)?),
-                    },
-                    removed: row.get(3)?,
-                })
-            },
+            tag_row,
         )
     }
 
@@ -233,18 +226,7 @@ impl Reader {
             "reading the attributes of an item",
             "SELECT name, value, source, confidence, removed FROM attribute WHERE item = ?1 ORDER BY key",
             [item.0],
-            |row| {
-                Ok(Label {
-                    label: Attribute {
-                        name: row.get(0)?,
-                        value: serde_json::from_str(row.get_ref(1)?.as_str()?)
-                            .map_err(|e| super::convert::odd_column(1, e))?,
-                        source: TagSource::column(row, 2)?,
-                        confidence: Confidence::new(row.get(3)?),
-                    },
-                    removed: row.get(4)?,
-                })
-            },
+            attribute_row,
         )
     }
 
@@ -600,9 +582,13 @@ impl Writer {
                 },
             removed,
         } = tag;
-        let known = self.reader().all_tags(item)?.into_iter();
         let key = folded(name);
-        let old = known.into_iter().find(|old| folded(&old.label.name) == key);
+        let old = self.reader().db().one(
+            "reading a tag",
+            "SELECT name, source, confidence, removed FROM tag WHERE item = ?1 AND key = ?2",
+            (item.0, &key),
+            tag_row,
+        )?;
         let removed = *removed || old.as_ref().is_some_and(|old| old.removed);
         let stays = old.as_ref().filter(|old| {
             stands_above(old.label.source, old.label.confidence, *source, *confidence)
@@ -625,9 +611,13 @@ impl Writer {
     /// When SQLite fails.
     pub fn merge_attribute(&mut self, item: ItemNo, attribute: &Label<Attribute>) -> Result<()> {
         let new = &attribute.label;
-        let known = self.reader().all_attributes(item)?.into_iter();
         let key = folded(&new.name);
-        let old = known.into_iter().find(|old| folded(&old.label.name) == key);
+        let old = self.reader().db().one(
+            "reading an attribute",
+            "SELECT name, value, source, confidence, removed FROM attribute WHERE item = ?1 AND key = ?2",
+            (item.0, &key),
+            attribute_row,
+        )?;
         let removed = attribute.removed || old.as_ref().is_some_and(|old| old.removed);
         let stays = old.as_ref().filter(|old| {
             let (source, confidence) = (old.label.source, old.label.confidence);
@@ -699,4 +689,30 @@ fn stands_above(
         (_, TagSource::User) => false,
         _ => old_confidence >= confidence,
     }
+}
+
+/// Reads name, source, confidence, removed.
+fn tag_row(row: &Row<'_>) -> rusqlite::Result<Label<Tag>> {
+    Ok(Label {
+        label: Tag {
+            name: row.get(0)?,
+            source: TagSource::column(row, 1)?,
+            confidence: Confidence::new(row.get(2)?),
+        },
+        removed: row.get(3)?,
+    })
+}
+
+/// Reads name, value, source, confidence, removed.
+fn attribute_row(row: &Row<'_>) -> rusqlite::Result<Label<Attribute>> {
+    Ok(Label {
+        label: Attribute {
+            name: row.get(0)?,
+            value: serde_json::from_str(row.get_ref(1)?.as_str()?)
+                .map_err(|e| super::convert::odd_column(1, e))?,
+            source: TagSource::column(row, 2)?,
+            confidence: Confidence::new(row.get(3)?),
+        },
+        removed: row.get(4)?,
+    })
 }

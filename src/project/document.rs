@@ -165,7 +165,7 @@ pub struct Value {
 }
 
 /// How the project uses an item.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Use {
     /// As what.

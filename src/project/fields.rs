@@ -3,8 +3,9 @@
 //! A newer host may write more than is understood here; whatever it wrote is given back with the next save, to the
 //! letter. So fields are read as raw text first, and a field that cannot be what is expected stays such a text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq};
@@ -236,12 +237,18 @@ impl<T: Known> List<T> {
     }
 
     /// The same entries by these values, each with what was beside the one of the same `key`; and the odd ones.
-    pub(super) fn with<K: PartialEq>(&self, values: Vec<T>, key: impl Fn(&T) -> K) -> Self {
+    pub(super) fn with<K: Eq + Hash>(&self, values: Vec<T>, key: impl Fn(&T) -> K) -> Self {
+        let before: HashMap<K, &Fields> = self
+            .known
+            .iter()
+            .map(|kept| (key(&kept.value), &kept.rest))
+            .collect();
         let known = values.into_iter().map(|value| {
-            let of = key(&value);
-            let before = self.known.iter().find(|kept| key(&kept.value) == of);
-            let rest = before.map_or_else(Fields::default, |kept| kept.rest.clone());
-            Kept { value, rest }
+            let rest = before.get(&key(&value)).copied().cloned();
+            Kept {
+                rest: rest.unwrap_or_default(),
+                value,
+            }
         });
         Self {
             known: known.collect(),
@@ -250,19 +257,23 @@ impl<T: Known> List<T> {
     }
 
     /// Takes over entries that another has and this one has not.
-    pub(super) fn absorb<K: PartialEq>(&mut self, other: &Self, key: impl Fn(&T) -> K) {
+    pub(super) fn absorb<K: Eq + Hash>(&mut self, other: &Self, key: impl Fn(&T) -> K) {
+        let mut ours: HashMap<K, usize> = HashMap::new();
+        for (at, kept) in self.known.iter().enumerate() {
+            ours.entry(key(&kept.value)).or_insert(at);
+        }
         for theirs in &other.known {
-            let of = key(&theirs.value);
-            match self.known.iter_mut().find(|ours| key(&ours.value) == of) {
-                Some(ours) => ours.rest.absorb(&theirs.rest),
-                None => self.known.push(theirs.clone()),
+            match ours.get(&key(&theirs.value)) {
+                Some(at) => self.known[*at].rest.absorb(&theirs.rest),
+                None => {
+                    ours.insert(key(&theirs.value), self.known.len());
+                    self.known.push(theirs.clone());
+                }
             }
         }
-        for odd in &other.odd {
-            if !self.odd.iter().any(|ours| ours.get() == odd.get()) {
-                self.odd.push(odd.clone());
-            }
-        }
+        let known: HashSet<String> = self.odd.iter().map(|odd| odd.get().to_owned()).collect();
+        let new = other.odd.iter().filter(|odd| !known.contains(odd.get()));
+        self.odd.extend(new.cloned());
     }
 }
 

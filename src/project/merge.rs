@@ -4,6 +4,7 @@
 //! Items of both are there. Of one that both have, the manifest's own name and place stand and the copy's are kept as an
 //! old name and an alternative; words, values and usages of both are there, and what was taken off in either is off.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
 use super::document::{Document, Item, Where};
@@ -66,12 +67,15 @@ impl Document {
     pub(super) fn absorb(&mut self, copy: &Self) -> Merged {
         let mut merged = Merged::default();
         self.rest.absorb(&copy.rest);
+        let known: HashMap<String, usize> = self
+            .items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| (item.media_id.key(), at))
+            .collect();
         for theirs in &copy.items {
-            match self
-                .items
-                .iter_mut()
-                .find(|item| item.media_id == theirs.media_id)
-            {
+            let at = known.get(&theirs.media_id.key());
+            match at.and_then(|at| self.items.get_mut(*at)) {
                 None => {
                     merged.added.push(theirs.media_id.to_string());
                     self.items.push(theirs.clone());
@@ -86,12 +90,16 @@ impl Document {
             }
         }
         self.items.sort_by_cached_key(|item| item.media_id.key());
-        for held in &copy.held {
-            let is_same = |ours: &super::document::Held| ours.entry.get() == held.entry.get();
-            if !self.held.iter().any(is_same) {
-                self.held.push(held.clone());
-            }
-        }
+        let held: HashSet<String> = self
+            .held
+            .iter()
+            .map(|held| held.entry.get().to_owned())
+            .collect();
+        let new = copy
+            .held
+            .iter()
+            .filter(|theirs| !held.contains(theirs.entry.get()));
+        self.held.extend(new.cloned());
         merged
     }
 }
@@ -131,23 +139,27 @@ impl Item {
                 analysed.producer.clone(),
             )
         });
-        let is_off = |name: &str| {
-            let same = |other: &str| other.to_lowercase() == name.to_lowercase();
-            let mut words = theirs.tags.known.iter().map(|kept| &kept.value);
-            words.any(|word| word.removed && same(&word.name))
-        };
+        let off: HashSet<String> = theirs
+            .tags
+            .known
+            .iter()
+            .filter(|kept| kept.value.removed)
+            .map(|kept| kept.value.name.to_lowercase())
+            .collect();
         for kept in &mut self.tags.known {
-            kept.value.removed |= is_off(&kept.value.name);
+            kept.value.removed |= off.contains(&kept.value.name.to_lowercase());
         }
         self.tags
             .absorb(&theirs.tags, |word| word.name.to_lowercase());
-        let is_off = |name: &str| {
-            let same = |other: &str| other.to_lowercase() == name.to_lowercase();
-            let mut values = theirs.attributes.known.iter().map(|kept| &kept.value);
-            values.any(|value| value.removed && same(&value.name))
-        };
+        let off: HashSet<String> = theirs
+            .attributes
+            .known
+            .iter()
+            .filter(|kept| kept.value.removed)
+            .map(|kept| kept.value.name.to_lowercase())
+            .collect();
         for kept in &mut self.attributes.known {
-            kept.value.removed |= is_off(&kept.value.name);
+            kept.value.removed |= off.contains(&kept.value.name.to_lowercase());
         }
         self.attributes
             .absorb(&theirs.attributes, |value| value.name.to_lowercase());

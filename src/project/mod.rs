@@ -8,6 +8,7 @@
 //! A project is known by its id and its place. A folder with a known id at another place is that project, moved, if the
 //! folder that was known is no more; else it is a copy, a project of its own with the same ids in it. On storage that is
 //! not trusted couriers read and write ([`shelf`]).
+#![doc = include_str!("SEMANTICS.md")]
 
 mod apply;
 mod check;
@@ -139,7 +140,7 @@ pub fn open_as(library: &Library, path: &Path, wish: &Wish) -> Result<Opening, P
     let absolute = std::path::absolute(path).map_err(failed)?;
     if let Some(known) = away(library, &absolute)? {
         library.catalog().write(Durability::Full, |writer| {
-            writer.set_active(known.row, true, wish.focused)
+            writer.set_active(known.row, true, wish.focused || known.focused)
         })?;
         return opened(library, known.row, true);
     }
@@ -403,7 +404,8 @@ impl Prepared {
             if base.source != source || inside.is_some_and(|inside| base.inside != inside) {
                 writer.set_base_source(base.row, source.zip(inside))?;
             }
-            writer.set_active(base.row, true, focused)?;
+            // Opened again, it stays the one that the host works in.
+            writer.set_active(base.row, true, focused || base.focused)?;
             Ok::<_, CatalogError>(base.row)
         })?;
         there_is(library, base)

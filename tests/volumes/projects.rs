@@ -238,3 +238,69 @@ fn a_project_on_a_volume_is_saved_there_and_made_ready() {
     assert_eq!(copied(&two, &item).unwrap(), wav(4000, 1));
     mounted.stop();
 }
+
+/// Copied there by its courier, and verified.
+#[test]
+fn sounds_are_copied_into_a_project_on_a_volume() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("song");
+    std::fs::create_dir_all(&song).unwrap();
+    settle(&at);
+    let text = song.to_str().unwrap();
+    let sounds = home.path("sounds");
+    std::fs::create_dir_all(sounds.join("Drums")).unwrap();
+    // More than one part of a frame.
+    let long = wav(700_000, 3);
+    std::fs::write(sounds.join("Drums/kick.wav"), &long).unwrap();
+    std::fs::write(sounds.join("pad.wav"), wav(400, 4)).unwrap();
+    let mounted = home.mount();
+    home.json(["project", "new", text]);
+    let pad = sounds.join("pad.wav");
+    let words = ["import", "--copy", "--project", text];
+    let one = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(one[0]["outcome"], "imported", "{one:#}");
+    assert_eq!(one[0]["source"], pad.to_str().unwrap());
+    let again = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(again[0]["outcome"], "already", "{again:#}");
+    assert_eq!(again[0]["mediaId"], one[0]["mediaId"]);
+    let all = home.json(words.iter().chain(&[sounds.to_str().unwrap()]));
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all:#}");
+    let media = song.join("Media");
+    assert_eq!(std::fs::read(media.join("pad.wav")).unwrap(), wav(400, 4));
+    assert_eq!(
+        std::fs::read(media.join("sounds/Drums/kick.wav")).unwrap(),
+        long
+    );
+    for entry in std::fs::read_dir(&media).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with('.'), "{name:?} is left");
+    }
+    let id = one[0]["mediaId"].as_str().unwrap();
+    let item = wait_for_item(&home, id, "external-online", "bytes");
+    assert_eq!(item["origin"], "imported", "{item:#}");
+    assert_eq!(item["storage"]["path"], "Media/pad.wav", "{item:#}");
+    // Another file of that name is another sound.
+    std::fs::write(&pad, wav(500, 5)).unwrap();
+    let other = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(other[0]["outcome"], "imported", "{other:#}");
+    assert_eq!(
+        std::fs::read(media.join("pad (2).wav")).unwrap(),
+        wav(500, 5)
+    );
+    // Nor is a link followed out of the project.
+    let outside = home.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::rename(&media, song.join("Was Media")).unwrap();
+    std::os::unix::fs::symlink(&outside, &media).unwrap();
+    std::fs::write(&pad, wav(600, 6)).unwrap();
+    let refused = home
+        .command(words.iter().chain(&[pad.to_str().unwrap()]))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
+    mounted.stop();
+}
