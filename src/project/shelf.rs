@@ -32,6 +32,9 @@ pub(super) struct Found {
     pub(super) instead_of: Option<String>,
 }
 
+/// What a manifest says, and its bytes.
+pub(super) type Parsed = Result<(Document, Vec<u8>), Fault>;
+
 impl<'l> Shelf<'l> {
     pub(super) fn new(library: &'l Library, folder: &Path) -> Self {
         Self {
@@ -94,10 +97,7 @@ impl<'l> Shelf<'l> {
     }
 
     /// A manifest of this name.
-    pub(super) fn parsed(
-        &self,
-        name: &str,
-    ) -> io::Result<Option<Result<(Document, Vec<u8>), Fault>>> {
+    pub(super) fn parsed(&self, name: &str) -> io::Result<Option<Parsed>> {
         let text = self.read(name.as_ref())?;
         Ok(text.map(|text| Ok((Document::parse(&text)?, text))))
     }

@@ -7,6 +7,8 @@ use mediafs::catalog::Hold;
 use mediafs::model::{Availability, MediaId, Playable};
 use mediafs::project::{self, ProjectError};
 
+use proptest::prelude::*;
+
 use crate::machine::{Machine, folder, manifest, put, wav};
 
 fn with_items(items: &str) -> String {
@@ -218,3 +220,65 @@ fn odd_items_neither_hide_others_nor_bring_anything_down() {
     one.save(&opened.base, "1");
     assert_eq!(one.open(&song).held.len(), 4);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever a manifest says, it is refused or opened; what was opened can be saved and opened again, and says the same.
+    #[test]
+    fn whatever_a_manifest_says_nothing_is_brought_down(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<Option<u8>>()), 0..4),
+        words in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(WORDS)), 0..3),
+    ) {
+        let mut text = include_bytes!("../../src/project/document_example.json").to_vec();
+        for (at, byte) in changes {
+            let at = at.index(text.len());
+            match byte {
+                Some(byte) => text[at] = byte,
+                None => {
+                    text.remove(at);
+                }
+            }
+        }
+        for (at, word) in words {
+            // A whole value is replaced, so that most of these are JSON still.
+            let starts: Vec<usize> = (1..text.len()).filter(|at| text[at - 1] == b' ' && text[at - 2] == b':').collect();
+            let Some(start) = starts.get(at.index(starts.len().max(1))) else { continue };
+            let end = text[*start..].iter().position(|byte| matches!(byte, b',' | b'\n')).unwrap_or(0);
+            text.splice(*start..start + end, word.bytes());
+        }
+        let place = folder();
+        let song = place.path().join("Song");
+        put(&song.join("media.json"), &text);
+        let one = Machine::new(&place.path().join("home"));
+        let Ok(opened) = one.try_open(&song, &mediafs::project::Wish::default()) else {
+            prop_assert_eq!(std::fs::read(song.join("media.json")).unwrap(), text);
+            return Ok(());
+        };
+        one.scan();
+        one.save(&opened.base, "1");
+        let saved = manifest(&song);
+        let again = one.open(&song);
+        prop_assert_eq!(again.held.len(), opened.held.len());
+        one.save(&again.base, "1");
+        prop_assert_eq!(manifest(&song), saved);
+    }
+}
+
+const WORDS: &[&str] = &[
+    "null",
+    "-1",
+    "1e308",
+    "1e999",
+    "18446744073709551616",
+    "\"\"",
+    "\"../../etc/shadow\"",
+    "\"/etc/shadow\"",
+    "\"a\\u0000b\"",
+    "[]",
+    "{}",
+    "[[[[[[[[]]]]]]]]",
+    "true",
+    "\"library\"",
+    "\"kick-1\"",
+];

@@ -321,3 +321,38 @@ fn a_host_that_embeds_the_document_gets_its_project_back() {
     assert!(matches!(refused, Err(ProjectError::Target { .. })));
     assert!(project::load(&two.library, &at.join("New"), b"{}", true).is_err());
 }
+
+/// How long it takes; for `cargo test --release -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn how_long_ten_thousand_items_take() {
+    const ITEMS: usize = 10_000;
+    let place = folder();
+    let song = place.path().join("Song");
+    let items: Vec<String> = (0..ITEMS)
+        .map(|n| {
+            format!(
+                r#"{{"mediaId":"item-{n}","kind":"audio","name":"sound {n}.wav","size":144,"storage":{{"backend":"project","path":"Media/sound {n}.wav"}},"tags":[{{"name":"Drum","source":"user","confidence":1}}],"usages":[{{"role":"clip","target":"c-{n}"}}]}}"#
+            )
+        })
+        .collect();
+    let text = format!(
+        r#"{{"format":"mediafs-project","version":2,"projectId":"p","name":"Song","items":[{}]}}"#,
+        items.join(",")
+    );
+    for n in 0..ITEMS {
+        put(&song.join(format!("Media/sound {n}.wav")), &wav(1, 50));
+    }
+    put(&song.join("media.json"), text.as_bytes());
+    let one = Machine::new(&place.path().join("home"));
+    let begun = std::time::Instant::now();
+    let opened = one.open(&song);
+    println!("opened for the first time: {:?}", begun.elapsed());
+    assert_eq!(opened.added, ITEMS);
+    let begun = std::time::Instant::now();
+    one.save(&opened.base, "1");
+    println!("saved: {:?}", begun.elapsed());
+    let begun = std::time::Instant::now();
+    one.open(&song);
+    println!("opened again: {:?}", begun.elapsed());
+}

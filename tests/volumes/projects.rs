@@ -121,7 +121,9 @@ fn a_project_on_a_volume_goes_and_comes_with_it() {
     assert_eq!(played(&home, &item).unwrap(), wav(4000, 1));
     mounted.stop();
     let mounted = home.mount_with(&with);
-    assert_eq!(std::fs::read(&shown).unwrap(), wav(4000, 1));
+    wait_until(DONE, "the cache is open", || {
+        std::fs::read(&shown).is_ok_and(|bytes| bytes == wav(4000, 1))
+    });
     assert!(
         std::fs::read_dir(&at).unwrap().next().is_none(),
         "in its empty mount point"

@@ -80,9 +80,7 @@ impl Service {
 
     /// How fast bytes of a source came last.
     fn rate_of(&self, source: SourceNo) -> Option<u64> {
-        let away = self.away.get()?;
-        let rate = away.rates.lock().get(&source).copied();
-        rate
+        self.away.get()?.rates.lock().get(&source).copied()
     }
 }
 
