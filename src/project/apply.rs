@@ -225,6 +225,10 @@ impl Applying<'_> {
         resolved: Resolved,
     ) -> Result<bool, CatalogError> {
         let item = self.item;
+        if known.project.is_none() {
+            // A project says how it uses a sound of the library, and nothing else of it.
+            return self.usages(writer, known.row);
+        }
         let Some(before) = writer.reader().media_item(known.row)? else {
             return Ok(false);
         };
@@ -233,12 +237,10 @@ impl Applying<'_> {
             writer.reader().all_attributes(known.row)?,
             writer.reader().names(known.row)?,
         );
-        if known.project.is_some() {
-            for name in item.former_names.iter().rev() {
-                writer.add_former_name(known.row, name)?;
-            }
-            writer.rename(known.row, &item.name)?;
+        for name in item.former_names.iter().rev() {
+            writer.add_former_name(known.row, name)?;
         }
+        writer.rename(known.row, &item.name)?;
         if before.lifecycle == Lifecycle::Pending && item.lifecycle == Lifecycle::Final {
             writer.set_lifecycle(known.row, Lifecycle::Final)?;
         }
@@ -247,7 +249,7 @@ impl Applying<'_> {
             Where::Known(storage) => storage.value == before.storage,
             Where::Unknown(raw) => recorded.as_deref() == Some(raw.get()),
         };
-        if !same && known.project.is_some() {
+        if !same {
             if before.availability == Availability::Missing {
                 writer.rebind(known.row, &self.adopted(resolved))?;
                 writer.add_alternative(known.row, &before.storage)?;
@@ -298,8 +300,20 @@ impl Applying<'_> {
                 writer.merge_attribute(row, &Label { label, removed })?;
             }
         }
-        for used in item.usages.known.iter().map(|kept| &kept.value) {
-            writer.add_usage(
+        self.usages(writer, row)?;
+        for storage in item.alternatives.known.iter().map(|kept| &kept.value) {
+            if objection(storage, &self.base.path).is_none() {
+                writer.add_alternative(row, storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any was new.
+    fn usages(&self, writer: &mut Writer, row: ItemNo) -> Result<bool, CatalogError> {
+        let mut is_new = false;
+        for used in self.item.usages.known.iter().map(|kept| &kept.value) {
+            is_new |= writer.add_usage(
                 row,
                 &Usage {
                     project: self.document.project_id.0.clone(),
@@ -308,12 +322,7 @@ impl Applying<'_> {
                 },
             )?;
         }
-        for storage in item.alternatives.known.iter().map(|kept| &kept.value) {
-            if objection(storage, &self.base.path).is_none() {
-                writer.add_alternative(row, storage)?;
-            }
-        }
-        Ok(())
+        Ok(is_new)
     }
 
     fn resolve(

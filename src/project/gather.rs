@@ -141,7 +141,8 @@ fn item(
         analysis.absorb(&lists.analysis, analysis_key);
     }
     Ok(Some(Item {
-        of_library: row.project.is_none(),
+        // Where the library has it not, it is the project's here, and the library's where it was made.
+        of_library: row.project.is_none() || before.is_some_and(|before| before.of_library),
         kind: match before.map(|before| &before.kind) {
             Some(kind @ Kind::Other(_)) => kind.clone(),
             _ => item.kind,

@@ -305,7 +305,42 @@ fn sounds_go_from_the_library_into_a_project_and_back_under_their_ids() {
     assert_eq!(promoted.tags[0].name, "Keeper");
     assert!(promoted.resolved_path.unwrap().contains("/home/Library/"));
     assert_eq!(project::promote(&one.library, &item).unwrap(), row);
-    // A library item that the project only uses comes with it.
-    one.use_as(&base, &library_item, "clip", "c");
+}
+
+#[test]
+fn a_sound_of_the_library_that_is_only_used_goes_with_the_project() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let samples = at.join("Samples");
+    put(&samples.join("pad.wav"), &wav(1, 50));
+    one.library.add_root(&samples).unwrap();
+    one.scan();
+    one.hash();
+    let pad = one.import(None, &samples.join("pad.wav"), ImportMode::Reference, None);
+    let item = one.reader().item_in_scope(&pad, None).unwrap().unwrap();
+    let base = project::new(&one.library, &at.join("Song"), false)
+        .unwrap()
+        .base;
+    one.use_as(&base, &item, "kit", "pad 3");
     one.save(&base, "1");
+    let text = manifest(&base.path);
+    assert!(text.contains(r#""scope": "library""#), "{text}");
+    // Where the library has it not, it is the project's, under the same id.
+    let two = Machine::new(&at.join("other home"));
+    let opened = two.open(&base.path).base;
+    let there = two.whole(&opened, &pad);
+    assert_eq!(there.usages.len(), 1);
+    two.save(&opened, "1");
+    assert_eq!(manifest(&base.path), text);
+    // Nobody's manifest changes what the library says of its sounds.
+    let tagged = text.replace(
+        r#""usages": ["#,
+        r#""tags": [{"name":"Theirs","source":"user","confidence":1}],"usages": [{"role":"clip","target":"c"},"#,
+    );
+    assert_ne!(tagged, text);
+    std::fs::write(base.path.join("media.json"), tagged).unwrap();
+    one.open(&base.path);
+    let whole = one.reader().media_item(item.row).unwrap().unwrap();
+    assert_eq!((whole.tags.len(), whole.usages.len()), (0, 2));
 }

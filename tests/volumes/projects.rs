@@ -306,3 +306,45 @@ fn sounds_are_copied_into_a_project_on_a_volume() {
     assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
     mounted.stop();
 }
+
+/// What is on a disk that may go is brought for it, and copied from the cache.
+#[test]
+fn a_project_is_collected_from_a_volume() {
+    let home = Home::new();
+    let mut red = red(&home, Kind::Ext4, 2, 5000);
+    let at = home.path("red");
+    let song = project(&home);
+    let mounted = home.mount();
+    home.json(["project", "new", song.to_str().unwrap()]);
+    let id = import(&home, &song, &samples(&at).join("1.wav"));
+    home.run(["project", "save", song.to_str().unwrap()]);
+    // So that nobody pins it.
+    home.run(["project", "close", song.to_str().unwrap()]);
+    home.run(["cache", "evict"]);
+    let to = home.path("collected");
+    let words = ["project", "save-as", "--collect", song.to_str().unwrap()];
+    let collected = home.json(words.iter().chain(&[to.to_str().unwrap()]));
+    assert_eq!(collected["copied"], 1, "{collected:#}");
+    assert!(std::fs::read(to.join("Media/1.wav")).unwrap() == wav(5001, 1));
+    red.detach();
+    wait_for_state(&home, "absent");
+    let ready = home.json(["project", "ready", to.to_str().unwrap()]);
+    assert_eq!(ready["ready"], true, "{ready:#}");
+    let manifest = std::fs::read_to_string(to.join("media.json")).unwrap();
+    assert!(manifest.contains(r#""backend": "volume""#), "{manifest}");
+    let shown = home.on_drive("projects/collected/Audio/1.wav");
+    assert!(std::fs::read(shown).unwrap() == wav(5001, 1));
+    // Of the old one what is away is told, and that it is not ready.
+    home.run(["cache", "evict"]);
+    let ready = home
+        .command(["project", "ready", "--json", song.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(
+        ready.status.code(),
+        Some(0),
+        "the same bytes are on this machine now"
+    );
+    assert!(!id.is_empty());
+    mounted.stop();
+}
