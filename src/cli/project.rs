@@ -9,7 +9,6 @@ use clap::Subcommand;
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
-use crate::control::Client;
 use crate::control::methods::*;
 
 /// Make, open, save and close projects; see what one needs
@@ -558,7 +557,7 @@ fn ready(project: &Path, fetch: bool, report: Report, context: &Context) -> Resu
         project: which(project)?,
         fetch,
     };
-    let mut client: Client = context.client()?;
+    let mut client = context.client()?;
     let mut answer = client.call::<ProjectReady>(&params)?;
     let mut interrupted = false;
     if fetch && answer.fetching.iter().any(|item| item.task.is_some()) {
