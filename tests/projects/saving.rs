@@ -157,6 +157,7 @@ fn what_was_not_saved_survives_a_crash_and_a_lost_manifest() {
     one = one.again();
     let opened = one.open(&song);
     assert!(opened.instead_of.is_some());
+    assert!(project::is_unsaved(&one.library, &opened.base).unwrap());
     assert_eq!(one.whole(&opened.base, &kick).tags[0].name, "Drum");
     one.save(&opened.base, "r3");
     assert!(manifest(&song).contains("Drum"));
