@@ -64,17 +64,35 @@ impl Writer {
     /// # Errors
     /// When SQLite fails.
     pub fn add_project(&mut self, id: &ProjectId, name: &str, path: &Path) -> Result<BaseRow> {
-        let known = self.reader().db().one(
+        self.add_project_beside(id, name, path, &[])
+    }
+
+    /// As [`Writer::add_project`], where these known projects of the same id are in folders of their own still: a copy of
+    /// a project's folder is another project, by its place. One that is known at this place is that one, whatever
+    /// others there are.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn add_project_beside(
+        &mut self,
+        id: &ProjectId,
+        name: &str,
+        path: &Path,
+        others: &[BaseNo],
+    ) -> Result<BaseRow> {
+        let mut known = self.reader().db().many(
             "looking for a project",
             concat!(
                 "SELECT ",
                 base_columns!(),
-                " FROM base b WHERE b.project_id = ?1"
+                " FROM base b WHERE b.project_id = ?1 ORDER BY b.active DESC, b.number"
             ),
             [&id.0],
             base_row,
         )?;
-        let Some(base) = known else {
+        let at = known.iter().position(|base| base.path == path);
+        let moved = || known.iter().position(|base| !others.contains(&base.row));
+        let Some(base) = at.or_else(moved).map(|at| known.swap_remove(at)) else {
             return self.insert_base(BaseKind::Project, name, path, Some(id), false);
         };
         if base.path != path {

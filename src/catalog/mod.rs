@@ -23,6 +23,7 @@ mod pins;
 mod places;
 mod places_read;
 mod pool;
+mod projects;
 mod reader;
 mod rows;
 mod schema;
@@ -43,6 +44,7 @@ use parking_lot::{Mutex, RwLock};
 pub use error::CatalogError;
 use error::Result;
 pub use pins::USER;
+pub use projects::{Adopted, At, Draft, Hold, Label, ProjectState};
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,

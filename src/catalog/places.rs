@@ -173,9 +173,11 @@ impl Writer {
         if !was_here {
             self.bring_home(row.row)?;
         }
+        // Nobody has seen what is known from a project's manifest alone; the copy here may have another time.
+        let told = row.is_told_of();
         let same_content = row.kind == seen.kind
             && old.size == new.size
-            && same_time
+            && (same_time || told)
             // What was gone may be back from a backup, or from another disk.
             && (!was_here || !numbered || old.inode == new.inode);
         if !same_content {
@@ -187,8 +189,8 @@ impl Writer {
         }
         // Links, attributes and moves change the inode's time, and hardly anything else does. Whether it was one of
         // those is for the hash to say: see `put_hash`.
-        if look == Look::Scan && numbered && (old.changed != new.changed || old.inode != new.inode)
-        {
+        let doubtful = numbered && (old.changed != new.changed || old.inode != new.inode);
+        if look == Look::Scan && (doubtful || told) {
             let doubted = self.run(
                 "doubting a hash",
                 "UPDATE item SET hashed = 0 WHERE place = ?1",
@@ -202,6 +204,13 @@ impl Writer {
                     [row.row.0],
                 )?;
             }
+        }
+        if told {
+            self.run(
+                "recording the time of an item",
+                "UPDATE item SET modified = ?2 WHERE place = ?1",
+                (row.row.0, new.modified.0),
+            )?;
         }
         if !was_here || old.permissions != new.permissions || old.born != new.born {
             self.record_attributes(row.row, new)?;

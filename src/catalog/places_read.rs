@@ -305,7 +305,8 @@ impl Reader {
         self.all_as_they_are(found)
     }
 
-    /// Candidates for a moved file: places of this size that are gone.
+    /// Candidates for a moved file: places of this size that are gone. Not those that only a manifest tells of, of which
+    /// nobody knows where they would be: see [`super::At::Nowhere`].
     ///
     /// # Errors
     /// When SQLite fails.
@@ -315,7 +316,8 @@ impl Reader {
             concat!(
                 "SELECT ",
                 place_columns!(),
-                " FROM place p WHERE p.present = 0 AND p.size = ?1 ORDER BY p.number"
+                " FROM place p WHERE p.present = 0 AND p.size = ?1 AND (p.folder IS NOT NULL OR p.changed <> 0) \
+                 ORDER BY p.number"
             ),
             [stored(size)],
             place_row,

@@ -223,6 +223,19 @@ impl PlaceRow {
     pub fn is_here(&self) -> bool {
         self.present && !self.away
     }
+
+    /// Nobody has ever seen the file: a project's manifest tells of it.
+    #[must_use]
+    pub fn is_told_of(&self) -> bool {
+        let Evidence {
+            device,
+            inode,
+            changed,
+            permissions,
+            ..
+        } = self.evidence;
+        !self.present && (device, inode, changed.0, permissions) == (0, 0, 0, 0)
+    }
 }
 
 /// What the tree needs of an item at each look-up.

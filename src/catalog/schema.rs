@@ -21,6 +21,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(THIRD),
     M::up(FOURTH),
     M::up(TAKES),
+    M::up(PROJECTS),
 ];
 
 const FIRST: &str = "
@@ -274,6 +275,45 @@ CREATE TABLE take (
 ) STRICT;
 CREATE UNIQUE INDEX take_key ON take (key);
 CREATE INDEX item_unfinished ON item (number) WHERE lifecycle <> 1;
+";
+
+/// Projects: a folder may be a copy of another one, with its id. What was saved last, entries of manifests that are held
+/// back and what the user allows of them, and drafts.
+const PROJECTS: &str = "
+DROP INDEX base_project;
+CREATE INDEX base_project ON base (project_id) WHERE project_id IS NOT NULL;
+-- `manifest`: the hash of the text that was read or written last; `previous`: that of the one before it.
+CREATE TABLE project (
+    base INTEGER PRIMARY KEY,
+    revision TEXT,
+    document TEXT,
+    manifest BLOB,
+    previous BLOB
+) STRICT;
+CREATE TABLE held (
+    base INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    media_id TEXT,
+    entry TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    allowable INTEGER NOT NULL,
+    PRIMARY KEY (base, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE allowed (
+    base INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (base, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE draft (
+    base INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    revision TEXT,
+    state TEXT NOT NULL,
+    items TEXT NOT NULL,
+    PRIMARY KEY (base, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_project ON usage (project);
 ";
 
 /// The newest version that is known here.

@@ -68,7 +68,7 @@ fn fails(item: &HydrateItem, waited: bool) -> bool {
 }
 
 /// Waits for all of them; true if the user ended it.
-fn wait(client: &mut Client, items: &mut [HydrateItem]) -> Result<bool, CliError> {
+pub(super) fn wait(client: &mut Client, items: &mut [HydrateItem]) -> Result<bool, CliError> {
     let interrupted = Arc::new(AtomicBool::new(false));
     on_interrupt(&interrupted);
     let bar = ProgressBar::no_length().with_style(

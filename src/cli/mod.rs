@@ -18,6 +18,7 @@ mod ls;
 mod mount;
 mod output;
 mod pin;
+mod project;
 mod relink;
 mod remove;
 mod rename;
@@ -93,6 +94,7 @@ enum Command {
     Resolve(resolve::Arguments),
     Translate(translate::Arguments),
     Heal(heal::Arguments),
+    Project(project::Arguments),
     Volumes(volumes::Arguments),
     Eject(eject::Arguments),
     Allow(run::AllowArguments),
@@ -243,6 +245,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Resolve(arguments) => resolve::run(&arguments, context),
         Command::Translate(arguments) => translate::run(&arguments, context),
         Command::Heal(arguments) => heal::run(&arguments, context),
+        Command::Project(arguments) => project::run(&arguments, context),
         Command::Volumes(arguments) => volumes::run(&arguments, context),
         Command::Eject(arguments) => eject::run(&arguments, context),
         Command::Allow(arguments) => run::run_allow(&arguments, context),

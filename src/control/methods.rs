@@ -6,6 +6,7 @@
 
 mod away;
 mod media;
+mod project;
 mod resolve;
 mod session;
 mod takes;
@@ -21,6 +22,7 @@ use crate::tree::class::Class;
 
 pub use away::*;
 pub use media::*;
+pub use project::*;
 pub use resolve::*;
 pub use session::*;
 pub use takes::*;
@@ -149,6 +151,38 @@ methods! {
     MediaStandIn = "media.standIn": StandInParams => StandInAnswer;
     /// A part of the silence of an item.
     MediaSilence = "media.silence": SilenceParams => SilenceBytes;
+    /// Copies an item of a project into the library, under the same id.
+    MediaPromote = "media.promote": ProjectUseParams => MediaItem;
+    /// Makes a project in a folder, and opens it.
+    ProjectNew = "project.new": ProjectNewParams => ProjectOpened;
+    /// Opens a project: its items are on the drive.
+    ProjectOpen = "project.open": ProjectOpenParams => ProjectOpened;
+    /// Writes what is known of a project into its manifest.
+    ProjectSave = "project.save": ProjectSaveParams => ProjectSaved;
+    /// Saves a project as another one, and opens that.
+    ProjectSaveAs = "project.saveAs": ProjectSaveAsParams => ProjectSavedAs;
+    /// Keeps a state that the host wants to have again.
+    ProjectSaveDraft = "project.saveDraft": DraftParams => DraftInfo;
+    /// Such a state.
+    ProjectDraft = "project.draft": DraftWhich => DraftState;
+    /// Forgets such a state.
+    ProjectRemoveDraft = "project.removeDraft": DraftWhich => DraftInfo;
+    /// Closes a project; its items stay known.
+    ProjectClose = "project.close": ProjectWhich => ProjectInfo;
+    /// All projects that are known.
+    ProjectList = "project.list": Nothing => ProjectListAnswer;
+    /// How a project is.
+    ProjectStatus = "project.status": ProjectWhich => ProjectStatusAnswer;
+    /// Lets in what is held back of a manifest.
+    ProjectAllow = "project.allow": ProjectAllowParams => ProjectOpened;
+    /// The manifest as it would be saved now.
+    ProjectExport = "project.export": ProjectWhich => ProjectText;
+    /// Rebuilds a project from what was exported, and opens it.
+    ProjectLoad = "project.load": ProjectLoadParams => ProjectOpened;
+    /// Whether a project plays with every cable and network off; brings what it needs for that.
+    ProjectReady = "project.ready": ReadyParams => ReadyAnswer;
+    /// Makes an item of the library one of a project, too: the same file, under the same id.
+    ProjectUse = "project.use": ProjectUseParams => MediaItem;
     /// Volumes, shares and cloud folders: those that are there, and those that are known.
     VolumeList = "volume.list": Nothing => Volumes;
     /// Lets go of a volume, so that it can be unmounted.

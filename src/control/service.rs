@@ -12,6 +12,8 @@ mod find;
 mod import;
 mod libraries;
 mod media;
+mod projects;
+mod ready;
 mod resolve;
 mod session;
 mod stand_ins;
@@ -381,6 +383,38 @@ impl Handler for Service {
             MediaSilences::NAME => answer::<MediaSilences>(params, |_| self.silences()),
             MediaStandIn::NAME => answer::<MediaStandIn>(params, |params| self.stand_in(&params)),
             MediaSilence::NAME => answer::<MediaSilence>(params, |params| self.silence(&params)),
+            MediaPromote::NAME => answer::<MediaPromote>(params, |params| self.promote(&params)),
+            ProjectNew::NAME => answer::<ProjectNew>(params, |params| self.project_new(&params)),
+            ProjectOpen::NAME => answer::<ProjectOpen>(params, |params| self.project_open(&params)),
+            ProjectSave::NAME => answer::<ProjectSave>(params, |params| self.project_save(&params)),
+            ProjectSaveAs::NAME => {
+                answer::<ProjectSaveAs>(params, |params| self.project_save_as(&params, caller))
+            }
+            ProjectSaveDraft::NAME => {
+                answer::<ProjectSaveDraft>(params, |params| self.save_draft(&params))
+            }
+            ProjectDraft::NAME => answer::<ProjectDraft>(params, |params| self.draft(&params)),
+            ProjectRemoveDraft::NAME => {
+                answer::<ProjectRemoveDraft>(params, |params| self.remove_draft(&params))
+            }
+            ProjectClose::NAME => {
+                answer::<ProjectClose>(params, |params| self.project_close(&params))
+            }
+            ProjectList::NAME => answer::<ProjectList>(params, |_| self.projects()),
+            ProjectStatus::NAME => {
+                answer::<ProjectStatus>(params, |params| self.project_status(&params))
+            }
+            ProjectAllow::NAME => {
+                answer::<ProjectAllow>(params, |params| self.project_allow(&params))
+            }
+            ProjectExport::NAME => {
+                answer::<ProjectExport>(params, |params| self.project_export(&params))
+            }
+            ProjectLoad::NAME => answer::<ProjectLoad>(params, |params| self.project_load(&params)),
+            ProjectReady::NAME => {
+                answer::<ProjectReady>(params, |params| self.project_ready(&params))
+            }
+            ProjectUse::NAME => answer::<ProjectUse>(params, |params| self.project_use(&params)),
             VolumeList::NAME => answer::<VolumeList>(params, |_| self.volumes()),
             VolumeEject::NAME => answer::<VolumeEject>(params, |params| self.eject(&params)),
             RequestersAllow::NAME => {

@@ -3,6 +3,7 @@
 //! What arrives goes into the catalog, which tells the drive; what is silent, comes back, or is at work is told to
 //! subscribers; media of open projects are brought and pinned.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use mediafs_cache::{ObjectId, PinOwner, Store};
@@ -35,7 +36,12 @@ pub struct Away {
     pub(crate) hydrator: Arc<Hydrator>,
     pub(crate) bringing: Arc<Bringing>,
     pub(super) cache: LazyStore,
+    /// How fast bytes of each source came last, in bytes a second.
+    pub(crate) rates: Rates,
 }
+
+/// Rates by source.
+pub(crate) type Rates = Arc<Mutex<HashMap<SourceNo, u64>>>;
 
 /// Where news go. Set when the parts that hear them are there.
 struct News {
@@ -45,6 +51,7 @@ struct News {
     service: Weak<Service>,
     bringing: Mutex<Weak<Bringing>>,
     brakes: Brakes,
+    rates: Rates,
 }
 
 impl Away {
@@ -64,6 +71,7 @@ impl Away {
             service: Arc::downgrade(service),
             bringing: Mutex::default(),
             brakes: Brakes::default(),
+            rates: Rates::default(),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
@@ -101,6 +109,7 @@ impl Away {
             hydrator,
             bringing,
             cache: cache.clone(),
+            rates: Arc::clone(&news.rates),
         })
     }
 
@@ -320,6 +329,9 @@ fn source_changes(
 
 impl Told for News {
     fn task(&self, task: &TaskState) {
+        if task.rate > 0 {
+            self.rates.lock().insert(task.wanted.source, task.rate);
+        }
         let Some(service) = self.service.upgrade() else {
             return;
         };

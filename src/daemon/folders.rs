@@ -16,6 +16,7 @@ use crate::control::Service;
 use crate::control::rpc::one_line;
 use crate::library::Library;
 use crate::model::path_text;
+use crate::project::{Opening, Wish};
 use crate::storage::Outside;
 
 /// How long storage that is not trusted is waited for before `ready`.
@@ -184,10 +185,34 @@ fn register_one(library: &Library, sort: Sort, path: &Path) -> Result<Option<Bas
             .register_root(path)
             .map(Some)
             .map_err(|error| failed(&error)),
-        Sort::Project => crate::project::open(library, path, false)
-            .map(|_| None)
-            .map_err(|error| failed(&error)),
+        Sort::Project => {
+            let opened = crate::project::open_as(library, path, &Wish::default());
+            let opening = opened.map_err(|error| failed(&error))?;
+            match worth_telling(library, &opening) {
+                Some(warning) => Err(warning),
+                None => Ok(None),
+            }
+        }
     }
+}
+
+/// What is to be told of a project that was opened: it is there, but not all is as it should be.
+fn worth_telling(library: &Library, opening: &Opening) -> Option<String> {
+    let path = path_text(&opening.base.path);
+    if let Some(away) = away(library, Sort::Project, &opening.base).filter(|_| opening.away) {
+        return Some(away);
+    }
+    if let Some(why) = &opening.instead_of {
+        return Some(format!(
+            "media.json of the project {path} could not be used, the one before was: {why}; save the project"
+        ));
+    }
+    let held = opening.held.len();
+    (held > 0).then(|| {
+        format!(
+            "of the project {path} {held} entries are held back; `mediafs project status` lists them"
+        )
+    })
 }
 
 type Answer = Receiver<Result<Option<BaseRow>, String>>;

@@ -111,7 +111,7 @@ impl Away {
 
     /// Those that are open, and who pins for each. Nobody pins any more for the others.
     fn open_projects(&self, reader: &Reader) -> Result<Vec<(BaseNo, String)>, CatalogError> {
-        let mut open = Vec::new();
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
         for base in reader.bases()? {
             let (BaseKind::Project, Some(id)) = (base.kind, &base.project) else {
                 continue;
@@ -119,7 +119,14 @@ impl Away {
             let owner = format!("project:{}", id.0);
             if base.active {
                 open.push((base.row, owner));
-            } else if reader.has_pins(&owner)? {
+            } else {
+                closed.push(owner);
+            }
+        }
+        for owner in closed {
+            // A copy of its folder may be open.
+            let is_open = open.iter().any(|(_, open)| *open == owner);
+            if !is_open && reader.has_pins(&owner)? {
                 self.unpin_all(&owner)?;
             }
         }

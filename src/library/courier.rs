@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
 use crate::control::rpc::one_line;
+use crate::project::files;
 use crate::storage::courier::{Work, inherited_socket, serve};
 use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 
@@ -95,13 +96,66 @@ impl Work for Looker {
             Question::Project { folder, name } => {
                 let prepared = crate::project::prepare(&PathBuf::from(folder), &name);
                 let reply = match prepared {
-                    Ok(manifest) => Reply::Project {
-                        id: manifest.project_id.0,
-                        name: manifest.name,
-                    },
+                    Ok((id, name)) => Reply::Project { id: id.0, name },
                     Err(error) => Reply::Failed(one_line(&error)),
                 };
                 tell(reply, &[]);
+            }
+            Question::MakeFolder { root, below } => {
+                let made = make_folder(&PathBuf::from(root), &PathBuf::from(below));
+                tell(done(made), &[]);
+            }
+            Question::Write {
+                folder,
+                name,
+                offset,
+                part,
+            } => {
+                let name = OsString::from(name);
+                let written = match is_single(&name) {
+                    true => files::write_part(&PathBuf::from(folder), &name, offset, &part),
+                    false => Err(io::ErrorKind::InvalidInput.into()),
+                };
+                tell(done(written), &[]);
+            }
+            Question::Name {
+                folder,
+                from,
+                to,
+                replace,
+                previous,
+            } => {
+                let (from, to) = (OsString::from(from), OsString::from(to));
+                let previous = previous.map(OsString::from);
+                let single = [Some(&from), Some(&to), previous.as_ref()];
+                let named = if single.into_iter().flatten().all(|name| is_single(name)) {
+                    let naming = files::Naming {
+                        from: &from,
+                        to: &to,
+                        replace,
+                        previous: previous.as_deref(),
+                    };
+                    files::name_it(&PathBuf::from(folder), &naming)
+                } else {
+                    Err(io::ErrorKind::InvalidInput.into())
+                };
+                tell(done(named), &[]);
+            }
+            Question::Rename { folder, from, to } => {
+                let (from, to) = (OsString::from(from), OsString::from(to));
+                let renamed = match is_single(&from) && is_single(&to) {
+                    true => files::rename(&PathBuf::from(folder), &from, &to),
+                    false => Err(io::ErrorKind::InvalidInput.into()),
+                };
+                tell(done(renamed), &[]);
+            }
+            Question::Remove { folder, name } => {
+                let name = OsString::from(name);
+                let removed = match is_single(&name) {
+                    true => files::remove(&PathBuf::from(folder), &name),
+                    false => Err(io::ErrorKind::InvalidInput.into()),
+                };
+                tell(done(removed), &[]);
             }
         }
     }
@@ -109,6 +163,36 @@ impl Work for Looker {
     fn rest(&self) {
         self.kept.lock().clear();
     }
+}
+
+/// What became of a change.
+fn done(result: io::Result<()>) -> Reply {
+    match result {
+        Ok(()) => Reply::Done,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Reply::Taken,
+        Err(error) => failed(error),
+    }
+}
+
+fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
+    let root = LocalRoot::open(root)?;
+    let mut folder = root
+        .folder(Path::new(""))
+        .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+    for part in below.components() {
+        folder = match part {
+            std::path::Component::Normal(name) => folder.make_folder(name)?,
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+    }
+    Ok(())
+}
+
+/// A name in a folder, and no way out of it.
+fn is_single(name: &std::ffi::OsStr) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(parts.next(), Some(std::path::Component::Normal(part)) if part == name)
+        && parts.next().is_none()
 }
 
 impl Looker {

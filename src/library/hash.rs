@@ -89,6 +89,24 @@ pub(super) fn hash_all(engine: &Engine, cancel: &AtomicBool) -> Result<u64, Cata
     Ok(hashed)
 }
 
+/// Hashes these items now, whatever else is to be hashed; how many were.
+pub(super) fn hash_these(engine: &Engine, items: &[ItemRow]) -> Result<usize, CatalogError> {
+    let mut pace = Pace::urgent(engine);
+    let mut batch = Batch::default();
+    let mut hashed = 0;
+    for item in items {
+        if let Some(read) = read_item(engine, item, &mut pace, &|| false)? {
+            hashed += 1;
+            batch.add(read);
+        }
+        if batch.is_due() {
+            batch.record(engine)?;
+        }
+    }
+    batch.record(engine)?;
+    Ok(hashed)
+}
+
 /// What reading one item's file gave.
 struct Hashed {
     item: ItemNo,

@@ -1,5 +1,6 @@
 //! [`Library`]: the threads that keep the catalog true, and what others may ask of them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use crossbeam_channel::{Sender, unbounded};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 
-use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, PlaceNo};
+use crate::catalog::{BaseKind, BaseNo, BaseRow, Catalog, ItemRow, PlaceNo, PlaceRow};
 use crate::storage::{Outside, SourceChange};
 
 use super::engine::{Engine, WatchFolder};
@@ -194,6 +195,30 @@ impl Library {
     /// When the catalog fails.
     pub fn hash_now(&self, cancel: &AtomicBool) -> Result<u64, LibraryError> {
         Ok(hash::hash_all(&self.engine, cancel)?)
+    }
+
+    /// Hashes these items here and now, if they lie on trusted storage. Returns how many were.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn hash_items(&self, items: &[ItemRow]) -> Result<usize, LibraryError> {
+        Ok(hash::hash_these(&self.engine, items)?)
+    }
+
+    /// Opens the file of an item, if it is on trusted storage, and what the catalog says.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn open_recorded(&self, item: &ItemRow) -> Result<Option<File>, LibraryError> {
+        let reader = self.engine.catalog.reader()?;
+        let place = match item.place {
+            Some(place) => reader.place(place)?.filter(PlaceRow::is_here),
+            None => None,
+        };
+        match place {
+            Some(place) => Ok(hash::open_as_recorded(&self.engine, &reader, &place)?),
+            None => Ok(None),
+        }
     }
 
     /// A program uses the drive now: work in the background gives way for a moment. Costs next to nothing.

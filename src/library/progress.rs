@@ -97,16 +97,16 @@ impl Progress {
         self.seen.fetch_add(files, Ordering::Relaxed);
     }
 
-    pub(super) fn add_expected(&self, files: u64) {
+    pub(crate) fn add_expected(&self, files: u64) {
         self.expected.fetch_add(files, Ordering::Relaxed);
     }
 
-    pub(super) fn add_done(&self, bytes: u64) {
+    pub(crate) fn add_done(&self, bytes: u64) {
         self.done.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn add_bytes(&self, bytes: u64) {
+    pub(crate) fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 

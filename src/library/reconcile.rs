@@ -103,4 +103,49 @@ impl Library {
         }
         Ok(result)
     }
+
+    /// Looks at places on trusted storage that only a manifest tells of, together: their files are known from then on, and
+    /// probed soon. Those that lie elsewhere are for a scan to find.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) fn look_at_told(&self, places: &[PlaceNo]) -> Result<(), LibraryError> {
+        /// So that others get their turn.
+        const TOGETHER: usize = 100;
+        let engine = &*self.engine;
+        for some in places.chunks(TOGETHER) {
+            engine.write(Durability::Normal, |writer| {
+                for place in some {
+                    let told = writer
+                        .reader()
+                        .place(*place)?
+                        .filter(|row| row.is_told_of());
+                    let Some(row) = told else { continue };
+                    let located = engine.locate(writer.reader(), *place)?;
+                    let (Some(folder), Some((base, relative))) = (row.folder, located) else {
+                        continue;
+                    };
+                    if engine.source(&base.path.join(&relative)).is_some() {
+                        continue;
+                    }
+                    let there = presence(engine, &base, &relative, row.evidence.device);
+                    let Presence::There(evidence) = there else {
+                        continue;
+                    };
+                    if was_known(engine, writer.reader(), *place, &evidence)? {
+                        continue;
+                    }
+                    let seen = Observation {
+                        kind: PlaceKind::File,
+                        evidence,
+                    };
+                    if let Some(place) = writer.observe(folder, &row.name, &seen)?.to_probe() {
+                        engine.probe_soon(place);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
 }

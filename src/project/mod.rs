@@ -1,46 +1,94 @@
-//! Projects: opening a project's folder, and the manifest that says which project it is.
+//! Projects: folders with a manifest, `media.json`, that says which project it is and what it has of media.
 //!
-//! `<project>/media.json` is found or made; its id ties the folder to what the catalog knows of the project, wherever
-//! the folder is now. On storage that is not trusted a courier does that. The project's base, with its `Media/` tree, is scanned and watched from then on by the library.
+//! The catalog is where a project's items live while it is worked with: whatever is done to them is on the disk there
+//! before it is acknowledged, so what was not saved survives a crash. *Saving* writes what the catalog knows into the
+//! manifest ([`gather`]); *opening* brings what a manifest says into the catalog ([`apply`]), on a machine that never saw it
+//! too. A manifest that is as it was when it was read or written last has nothing new.
+//!
+//! A project is known by its id and its place. A folder with a known id at another place is that project, moved, if the
+//! folder that was known is no more; else it is a copy, a project of its own with the same ids in it. On storage that is
+//! not trusted couriers read and write ([`shelf`]).
+#![doc = include_str!("SEMANTICS.md")]
 
-mod manifest;
+mod apply;
+mod check;
+mod collect;
+mod document;
+mod draft;
+mod error;
+mod fields;
+pub(crate) mod files;
+mod gather;
+mod merge;
+mod save;
+mod share;
+mod shelf;
 pub(crate) mod takes;
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{BaseKind, BaseNo, BaseRow, CatalogError, Durability};
-use crate::library::{Library, LibraryError, Which};
-use crate::model::{ProjectId, SourceNo, display_name};
+use parking_lot::Mutex;
 
-pub use manifest::{Manifest, ManifestError};
-pub(crate) use manifest::{is_id, is_name};
+use crate::catalog::{
+    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, ProjectState,
+};
+use crate::library::{Library, Which};
+use crate::model::{ObjectHash, ProjectId, SourceNo, display_name};
+
+pub use collect::{SaveAs, SavedAs, save_as};
+pub use document::{Document, Fault};
+pub(crate) use document::{is_id, is_name};
+pub use draft::{NewDraft, save_draft};
+pub use error::{ManifestError, ProjectError};
+pub(crate) use files::temporary;
+pub use merge::Merged;
+pub use save::{Revision, Saved, export, is_unsaved, save};
+pub use share::{promote, use_item};
+use shelf::{Found, MANIFEST, PREVIOUS, Shelf};
 
 /// Where a project's own media are, below its folder.
 const MEDIA: &str = "Media";
+/// Copies of a manifest that are merged at once; a folder with more is not what it seems.
+const MOST_COPIES: usize = 100;
 
-/// Why a project can't be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProjectError {
-    /// The folder can't be used.
-    #[error("the project's folder {} cannot be opened; check that it is there and may be written to", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It is on storage that is not trusted, and could not be opened there.
-    #[error(transparent)]
-    Library(#[from] LibraryError),
-    /// Its manifest says no.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The catalog failed.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
+/// One writes manifests at a time.
+static SAVING: Mutex<()> = Mutex::new(());
+
+/// How a project is to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// It is the one that the host works in.
+    pub focused: bool,
+    /// The revision that the host wants; any, if none.
+    pub revision: Option<String>,
+    /// The manifest before the present one is to be opened.
+    pub previous: bool,
+    /// A folder that is no project is refused, instead of becoming one.
+    pub only_known: bool,
+}
+
+/// What opening a project gave.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The project.
+    pub base: BaseRow,
+    /// What its manifest says of itself.
+    pub state: ProjectState,
+    /// Its storage is not there: what is known of it is shown.
+    pub away: bool,
+    /// The manifest before the present one was read, because of this.
+    pub instead_of: Option<String>,
+    /// Copies by sync clients that were merged.
+    pub merged: Vec<Merged>,
+    /// Entries that are held back.
+    pub held: Vec<Hold>,
+    /// How many items came with it that were not known.
+    pub added: usize,
+    /// Items that the user allows, and that could not be had from where they are to be, and why.
+    pub not_followed: Vec<String>,
 }
 
 /// Opens the project in the folder `path`: what it has of media is scanned and watched from now on, and its items are
@@ -50,69 +98,172 @@ pub enum ProjectError {
 /// # Errors
 /// [`ProjectError`]; a manifest that can't be read is never written over.
 pub fn open(library: &Library, path: &Path, focused: bool) -> Result<BaseRow, ProjectError> {
+    let wish = Wish {
+        focused,
+        ..Wish::default()
+    };
+    Ok(open_as(library, path, &wish)?.base)
+}
+
+/// Makes a project in the folder `path`, which is made where it is not there.
+///
+/// # Errors
+/// [`ProjectError::Exists`] and others.
+pub fn new(library: &Library, path: &Path, focused: bool) -> Result<Opening, ProjectError> {
     let failed = |source| ProjectError::Folder {
         path: path.to_owned(),
         source,
     };
     let absolute = std::path::absolute(path).map_err(failed)?;
-    if library.untrusted(&absolute).is_some() {
-        return open_there(library, &absolute, focused);
+    if library.untrusted(&absolute).is_none() {
+        std::fs::create_dir_all(&absolute).map_err(failed)?;
     }
-    let folder = std::fs::canonicalize(&absolute).map_err(failed)?;
-    if library.untrusted(&folder).is_some() {
-        return open_there(library, &folder, focused);
+    let folder = resolved(library, &absolute)?;
+    let shelf = Shelf::new(library, &folder);
+    if shelf.manifest().map_err(failed)?.is_some() {
+        return Err(ProjectError::Exists { path: folder });
     }
-    let name = folder.file_name().unwrap_or_else(|| "Project".as_ref());
-    let manifest = prepare(&folder, &display_name(name.as_encoded_bytes()))?;
-    let opened = Opened {
-        folder,
-        id: manifest.project_id,
-        name: manifest.name,
-        on: None,
+    let wish = Wish {
+        focused,
+        ..Wish::default()
     };
-    opened.register(library, focused)
+    open_as(library, &folder, &wish)
 }
 
-/// The manifest of the project in a folder, and its folder for media: both are made where there is none.
+/// As [`open`], as it is wished.
+///
+/// # Errors
+/// As there.
+pub fn open_as(library: &Library, path: &Path, wish: &Wish) -> Result<Opening, ProjectError> {
+    let failed = |source| ProjectError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    if let Some(known) = away(library, &absolute)? {
+        library.catalog().write(Durability::Full, |writer| {
+            writer.set_active(known.row, true, wish.focused || known.focused)
+        })?;
+        return opened(library, known.row, true);
+    }
+    let folder = resolved(library, &absolute)?;
+    if wish.only_known
+        && Shelf::new(library, &folder)
+            .manifest()
+            .map_err(failed)?
+            .is_none()
+    {
+        return Err(ProjectError::NoProject { path: folder });
+    }
+    let prepared = if library.untrusted(&folder).is_some() {
+        let there = library.project_there(&folder)?;
+        Prepared {
+            folder: there.folder,
+            id: there.id,
+            name: there.name,
+            on: Some(there.on),
+        }
+    } else {
+        let name = folder.file_name().unwrap_or_else(|| "Project".as_ref());
+        let (id, name) = prepare(&folder, &display_name(name.as_encoded_bytes()))?;
+        let on = None;
+        Prepared {
+            folder,
+            id,
+            name,
+            on,
+        }
+    };
+    prepared.open(library, wish)
+}
+
+/// By what a text is known again.
+fn hash_of(text: &[u8]) -> ObjectHash {
+    ObjectHash(*blake3::hash(text).as_bytes())
+}
+
+/// Where a folder is, without links.
+fn resolved(library: &Library, absolute: &Path) -> Result<PathBuf, ProjectError> {
+    let failed = |source| ProjectError::Folder {
+        path: absolute.to_owned(),
+        source,
+    };
+    if library.untrusted(absolute).is_some() {
+        return Ok(library.project_folder_there(absolute)?);
+    }
+    std::fs::canonicalize(absolute).map_err(failed)
+}
+
+/// A known project on storage that is not there.
+fn away(library: &Library, path: &Path) -> Result<Option<BaseRow>, CatalogError> {
+    let catalog = library.catalog();
+    let is_away = |source| !catalog.source_state(source).is_online();
+    let mut bases = catalog.reader()?.bases()?.into_iter();
+    Ok(bases.find(|base| {
+        base.kind == BaseKind::Project && base.path == path && base.source.is_some_and(is_away)
+    }))
+}
+
+/// The id and name of the project in a folder, and its folder for media: both are made where there is none. The folder is
+/// on storage that this process may touch.
 ///
 /// # Errors
 /// [`ProjectError`].
-pub(crate) fn prepare(folder: &Path, name: &str) -> Result<Manifest, ProjectError> {
-    let manifest = Manifest::find_or_make(folder, name)?;
+pub(crate) fn prepare(folder: &Path, name: &str) -> Result<(ProjectId, String), ProjectError> {
+    let path = folder.join(MANIFEST);
+    let failed = |doing| {
+        let path = path.clone();
+        move |source: io::Error| ManifestError::Io {
+            path,
+            doing,
+            source,
+        }
+    };
+    let parsed = |name: &str| -> Result<_, ManifestError> {
+        let text = files::read(folder, name.as_ref(), document::LONGEST).map_err(failed("read"))?;
+        Ok(text.map(|text| Document::parse(&text)))
+    };
+    let mut made = None;
+    // Twice: somebody may make one at the same time, and theirs counts.
+    for _ in 0..2 {
+        let found = match parsed(MANIFEST)? {
+            Some(Err(fault @ (Fault::Damaged(_) | Fault::TooLong(_)))) => {
+                parsed(PREVIOUS)?.filter(Result::is_ok).or(Some(Err(fault)))
+            }
+            None => parsed(PREVIOUS)?.filter(Result::is_ok),
+            found => found,
+        };
+        match found {
+            Some(Ok(document)) => made = Some((document.project_id, document.name)),
+            Some(Err(fault)) => return Err(ManifestError::Fault { path, fault }.into()),
+            None => {
+                let new = Document::new(ProjectId::new(), name);
+                let text = new
+                    .text()
+                    .map_err(|error| failed("written")(io::Error::other(error)))?;
+                match files::put(folder, MANIFEST, &text, false, None) {
+                    Ok(()) => made = Some((new.project_id, new.name)),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    Err(error) => return Err(failed("written")(error).into()),
+                }
+            }
+        }
+        break;
+    }
+    let Some(made) = made else {
+        return Err(failed("read")(io::ErrorKind::NotFound.into()).into());
+    };
     match std::fs::create_dir(folder.join(MEDIA)) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(ProjectError::Folder {
             path: folder.to_owned(),
             source,
         }),
-        _ => Ok(manifest),
+        _ => Ok(made),
     }
-}
-
-/// Opens a project on storage that is not trusted. Where that is away, what is known of it is shown.
-fn open_there(library: &Library, path: &Path, focused: bool) -> Result<BaseRow, ProjectError> {
-    let catalog = library.catalog();
-    let known = catalog.reader()?.bases()?.into_iter().find(|base| {
-        let is_away = |source| !catalog.source_state(source).is_online();
-        base.kind == BaseKind::Project && base.path == path && base.source.is_some_and(is_away)
-    });
-    if let Some(known) = known {
-        catalog.write(Durability::Full, |writer| {
-            writer.set_active(known.row, true, focused)
-        })?;
-        return there_is(library, known.row);
-    }
-    let there = library.project_there(path)?;
-    let opened = Opened {
-        folder: there.folder,
-        id: there.id,
-        name: there.name,
-        on: Some(there.on),
-    };
-    opened.register(library, focused)
 }
 
 /// A project that was found.
-struct Opened {
+struct Prepared {
     folder: PathBuf,
     id: ProjectId,
     name: String,
@@ -120,21 +271,211 @@ struct Opened {
     on: Option<(SourceNo, PathBuf)>,
 }
 
-impl Opened {
-    fn register(self, library: &Library, focused: bool) -> Result<BaseRow, ProjectError> {
+/// What a manifest and its copies say.
+struct Read {
+    document: Document,
+    /// Hash of the text of the manifest itself.
+    hash: ObjectHash,
+    instead_of: Option<String>,
+    copies: Vec<Merged>,
+}
+
+impl Prepared {
+    fn open(self, library: &Library, wish: &Wish) -> Result<Opening, ProjectError> {
+        let shelf = Shelf::new(library, &self.folder);
+        let read = self.read(&shelf, wish)?;
+        let base = self.register(library, wish.focused)?;
+        let before = library.catalog().reader()?.project_state(base.row)?;
+        let mut applied = apply::Applied::default();
+        let is_new = !before.knows(read.hash) || wish.previous || !read.copies.is_empty();
+        if is_new {
+            applied = apply::apply(library, &base, &read.document)?;
+        }
+        let state = ProjectState {
+            revision: read.document.revision.clone(),
+            document: read.document.document.clone(),
+            ..match is_new {
+                true => ProjectState {
+                    manifest: Some(read.hash),
+                    previous: before.manifest,
+                    ..ProjectState::default()
+                },
+                false => before.clone(),
+            }
+        };
+        if state != before {
+            library.catalog().write(Durability::Full, |writer| {
+                writer.set_project_state(base.row, &state)
+            })?;
+        }
+        library.look_at_told(&applied.told)?;
+        let mut merged = read.copies;
+        if !merged.is_empty() {
+            save::write(library, &base, &shelf, Some(read.document), None)?;
+            set_aside(&shelf, &mut merged);
+        }
+        let not_followed = follow(library, &applied.follow);
+        library.scan(&Which::One(base.row));
+        let mut opening = opened(library, base.row, false)?;
+        opening.instead_of = read.instead_of;
+        opening.merged = merged;
+        opening.added = applied.added.len();
+        opening.not_followed = not_followed;
+        Ok(opening)
+    }
+
+    /// The manifest that is wished for, with the copies beside it.
+    fn read(&self, shelf: &Shelf<'_>, wish: &Wish) -> Result<Read, ProjectError> {
+        let path = shelf.folder.join(MANIFEST);
+        let failed = |source| ManifestError::Io {
+            path: path.clone(),
+            doing: "read",
+            source,
+        };
+        let fault = |fault| ManifestError::Fault {
+            path: path.clone(),
+            fault,
+        };
+        let found = shelf.manifest().map_err(failed)?;
+        let Some(found) = found.transpose().map_err(fault)? else {
+            return Err(failed(io::ErrorKind::NotFound.into()).into());
+        };
+        let Found {
+            mut document,
+            text,
+            instead_of,
+        } = found;
+        let hash = hash_of(&text);
+        let before = || -> Result<Option<Document>, ProjectError> {
+            let previous = shelf.parsed(PREVIOUS).map_err(failed)?;
+            Ok(previous.and_then(Result::ok).map(|(document, _)| document))
+        };
+        if wish.previous {
+            document = before()?.ok_or_else(|| ProjectError::Revision {
+                path: shelf.folder.clone(),
+                wanted: "the previous one".to_owned(),
+                found: document.revision.clone(),
+                previous: None,
+            })?;
+        }
+        if let Some(wanted) = &wish.revision
+            && document.revision.as_ref() != Some(wanted)
+        {
+            return Err(ProjectError::Revision {
+                path: shelf.folder.clone(),
+                wanted: wanted.clone(),
+                found: document.revision,
+                previous: before()?.and_then(|previous| previous.revision),
+            });
+        }
+        let names = shelf.names().map_err(failed)?;
+        let mut copies = Vec::new();
+        for name in names.iter().filter(|name| merge::may_be_copy(name)) {
+            let Some(copy) = self.copy(shelf, name) else {
+                continue;
+            };
+            copies.push(Merged {
+                file: name.to_string_lossy().into_owned(),
+                ..document.absorb(&copy)
+            });
+            if copies.len() >= MOST_COPIES {
+                break;
+            }
+        }
+        Ok(Read {
+            document,
+            hash,
+            instead_of,
+            copies,
+        })
+    }
+
+    /// What a copy of the manifest says, if it is one, and of this project.
+    fn copy(&self, shelf: &Shelf<'_>, name: &OsStr) -> Option<Document> {
+        let text = shelf.read(name).ok().flatten()?;
+        let document = Document::parse(&text).ok()?;
+        (document.project_id == self.id).then_some(document)
+    }
+
+    fn register(&self, library: &Library, focused: bool) -> Result<BaseRow, ProjectError> {
+        let others = others(library, &self.id, &self.folder)?;
         let base = library.catalog().write(Durability::Full, |writer| {
-            let base = writer.add_project(&self.id, &self.name, &self.folder)?;
+            let base = writer.add_project_beside(&self.id, &self.name, &self.folder, &others)?;
             let on = self.on.as_ref();
             let (source, inside) = (on.map(|on| on.0), on.map(|on| on.1.as_path()));
             if base.source != source || inside.is_some_and(|inside| base.inside != inside) {
                 writer.set_base_source(base.row, source.zip(inside))?;
             }
-            writer.set_active(base.row, true, focused)?;
+            // Opened again, it stays the one that the host works in.
+            writer.set_active(base.row, true, focused || base.focused)?;
             Ok::<_, CatalogError>(base.row)
         })?;
-        library.scan(&Which::One(base));
         there_is(library, base)
     }
+}
+
+/// The known projects of this id whose folders are elsewhere, and still that project's: what is in `folder` is a copy of
+/// theirs, or theirs of this. Of a folder on storage that is not there nobody can say; so it counts.
+fn others(library: &Library, id: &ProjectId, folder: &Path) -> Result<Vec<BaseNo>, CatalogError> {
+    let catalog = library.catalog();
+    let bases = catalog.reader()?.bases()?.into_iter();
+    let elsewhere = bases.filter(|base| base.project.as_ref() == Some(id) && base.path != folder);
+    let still = elsewhere.filter(|base| match base.source {
+        Some(source) if !catalog.source_state(source).is_online() => true,
+        _ => match Shelf::new(library, &base.path).manifest() {
+            Ok(Some(Ok(found))) => found.document.project_id == *id,
+            Ok(_) => false,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        },
+    });
+    Ok(still.map(|base| base.row).collect())
+}
+
+/// Copies that were merged get a name under which they are not merged again.
+fn set_aside(shelf: &Shelf<'_>, merged: &mut [Merged]) {
+    let mut number = 1;
+    for copy in merged {
+        while number < 10_000 {
+            let aside = merge::aside(number);
+            number += 1;
+            match shelf.rename(copy.file.as_ref(), &aside) {
+                Ok(()) => {
+                    copy.set_aside = Some(aside.to_string_lossy().into_owned());
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    tracing::warn!(%error, file = copy.file, "a merged copy of a manifest stays where it is");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Takes items from where they are to be, as the user allows it.
+fn follow(library: &Library, items: &[(ItemNo, PathBuf)]) -> Vec<String> {
+    let mut not = Vec::new();
+    for (item, path) in items {
+        if let Err(error) = library.relink(*item, path) {
+            not.push(format!("{}: {error}", path.display()));
+        }
+    }
+    not
+}
+
+fn opened(library: &Library, base: BaseNo, away: bool) -> Result<Opening, ProjectError> {
+    let reader = library.catalog().reader()?;
+    Ok(Opening {
+        base: there_is(library, base)?,
+        state: reader.project_state(base)?,
+        away,
+        instead_of: None,
+        merged: Vec::new(),
+        held: reader.held(base)?,
+        added: 0,
+        not_followed: Vec::new(),
+    })
 }
 
 fn there_is(library: &Library, base: BaseNo) -> Result<BaseRow, ProjectError> {
@@ -143,6 +484,93 @@ fn there_is(library: &Library, base: BaseNo) -> Result<BaseRow, ProjectError> {
         what: "base",
         number: base.0,
     }))
+}
+
+/// Rebuilds a project from a manifest that a host kept in a document of its own: it becomes the manifest of the folder
+/// `path`, and is opened. Nothing that the catalog knows of the project is lost by it.
+///
+/// # Errors
+/// [`ProjectError`]; the folder is as it was, unless the catalog fails.
+pub fn load(
+    library: &Library,
+    path: &Path,
+    text: &[u8],
+    focused: bool,
+) -> Result<Opening, ProjectError> {
+    let failed = |source| ProjectError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    let fault = |fault| ManifestError::Fault {
+        path: PathBuf::from("the document"),
+        fault,
+    };
+    let document = Document::parse(text).map_err(fault)?;
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    if library.untrusted(&absolute).is_none() {
+        std::fs::create_dir_all(&absolute).map_err(failed)?;
+    }
+    let folder = resolved(library, &absolute)?;
+    let shelf = Shelf::new(library, &folder);
+    let there = shelf.manifest().map_err(failed)?;
+    match there {
+        Some(Ok(found)) if found.document.project_id != document.project_id => {
+            return Err(ProjectError::Target {
+                path: folder,
+                reason: "another project is there".to_owned(),
+            });
+        }
+        Some(Err(fault)) => {
+            let path = folder.join(MANIFEST);
+            return Err(ManifestError::Fault { path, fault }.into());
+        }
+        _ => {}
+    }
+    {
+        let _one_at_a_time = SAVING.lock();
+        let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+        shelf.write(&text, false).map_err(failed)?;
+    }
+    let wish = Wish {
+        focused,
+        ..Wish::default()
+    };
+    open_as(library, &folder, &wish)
+}
+
+/// Allows entries that are held back, by their keys, and opens the project again with them. Gives it as it is then.
+///
+/// # Errors
+/// [`ProjectError`].
+pub fn allow(library: &Library, base: &BaseRow, keys: &[String]) -> Result<Opening, ProjectError> {
+    apply::allow(library, base.row, keys)?;
+    let mut state = library.catalog().reader()?.project_state(base.row)?;
+    // So that it is gone through again.
+    (state.manifest, state.previous) = (None, None);
+    library.catalog().write(Durability::Full, |writer| {
+        writer.set_project_state(base.row, &state)
+    })?;
+    let wish = Wish {
+        focused: base.focused,
+        ..Wish::default()
+    };
+    open_as(library, &base.path, &wish)
+}
+
+/// Looks for the bytes of missing items among files of the same size and ends that were not hashed yet: those are hashed
+/// now, and items whose bytes they are live on in them. Gives how many were hashed. Takes as long as reading them.
+///
+/// # Errors
+/// When the catalog fails.
+pub fn find_elsewhere(library: &Library, base: BaseNo) -> Result<usize, ProjectError> {
+    let reader = library.catalog().reader()?;
+    let wanted: HashSet<[u8; 32]> = reader.missing_fingerprints(base)?;
+    if wanted.is_empty() {
+        return Ok(0);
+    }
+    let candidates = reader.unhashed_with(&wanted)?;
+    drop(reader);
+    Ok(library.hash_items(&candidates)?)
 }
 
 /// Closes a project: its items stay known, and are shown while it is named.

@@ -178,6 +178,32 @@ pub(crate) enum Question {
     Identify { mount: u64, point: Bytes },
     /// Which project is this folder? One that is none becomes one of this name.
     Project { folder: Bytes, name: String },
+    /// Make the folder `below` this root, as far as it is not there. No link is followed.
+    MakeFolder { root: Bytes, below: Bytes },
+    /// Write this part of a new file; the first one, at 0, makes it.
+    Write {
+        folder: Bytes,
+        name: Bytes,
+        offset: u64,
+        part: Vec<u8>,
+    },
+    /// Bring a new file to the disk and give it its name, in the place of another one (which stays under `previous`) or
+    /// of none.
+    Name {
+        folder: Bytes,
+        from: Bytes,
+        to: Bytes,
+        replace: bool,
+        previous: Option<Bytes>,
+    },
+    /// Give a file another name, over no other.
+    Rename {
+        folder: Bytes,
+        from: Bytes,
+        to: Bytes,
+    },
+    /// Remove a new file that got no name.
+    Remove { folder: Bytes, name: Bytes },
 }
 
 /// What it answers.
@@ -225,6 +251,10 @@ pub(crate) enum Reply {
     },
     /// To [`Question::Project`]: what its manifest says.
     Project { id: String, name: String },
+    /// It was done.
+    Done,
+    /// To [`Question::Name`] and [`Question::Rename`]: the name is another's.
+    Taken,
     /// What holds the bytes can't be reached, with the system's reason.
     Unreachable(String),
     /// There is nothing of that name.

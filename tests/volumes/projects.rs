@@ -121,7 +121,9 @@ fn a_project_on_a_volume_goes_and_comes_with_it() {
     assert_eq!(played(&home, &item).unwrap(), wav(4000, 1));
     mounted.stop();
     let mounted = home.mount_with(&with);
-    assert_eq!(std::fs::read(&shown).unwrap(), wav(4000, 1));
+    wait_until(DONE, "the cache is open", || {
+        std::fs::read(&shown).is_ok_and(|bytes| bytes == wav(4000, 1))
+    });
     assert!(
         std::fs::read_dir(&at).unwrap().next().is_none(),
         "in its empty mount point"
@@ -173,5 +175,169 @@ fn a_project_in_a_cloud_folder_is_opened() {
         "{"
     );
     assert_eq!(home.items().len(), 1);
+    mounted.stop();
+}
+
+/// Its manifest is written there by a courier, and another machine opens it with all that is known of its sounds. Made
+/// ready, it plays without the disk.
+#[test]
+fn a_project_on_a_volume_is_saved_there_and_made_ready() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("song");
+    std::fs::create_dir_all(song.join("Media")).unwrap();
+    std::fs::write(song.join("Media/kick.wav"), wav(4000, 1)).unwrap();
+    settle(&at);
+    let text = song.to_str().unwrap();
+    let mounted = home.mount();
+    home.json(["project", "new", text]);
+    let id = import(&home, &song, &song.join("Media/kick.wav"));
+    home.run(["tag", &id, "Drum"]);
+    let saved = home.json(["project", "save", text, "--revision", "1"]);
+    assert_eq!(saved["written"], true, "{saved:#}");
+    home.run(["rename", &id, "Boom"]);
+    home.json(["project", "save", text, "--revision", "2"]);
+    let read = |name: &str| std::fs::read_to_string(song.join(name)).unwrap();
+    assert!(read("media.json").contains("Boom.wav"));
+    assert!(!read("media.json.previous").contains("Boom.wav"));
+    assert!(read("media.json.previous").contains("Drum"));
+    let names: Vec<_> = std::fs::read_dir(&song).unwrap().collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    // A sync client has been at it.
+    let copy = read("media.json").replace("\"Drum\"", "\"Theirs\"");
+    std::fs::write(song.join("media (1).json"), copy).unwrap();
+    let opened = home.json(["project", "open", text]);
+    assert_eq!(
+        opened["merged"][0]["setAside"], "media.json.merged.1",
+        "{opened:#}"
+    );
+    assert!(read("media.json").contains("Theirs") && read("media.json").contains("Drum"));
+
+    let ready = home.json(["project", "ready", "--fetch", text]);
+    assert_eq!(ready["ready"], true, "{ready:#}");
+    let item = wait_for_item(&home, &id, "external-online", "bytes");
+    home.run(["project", "close", text]);
+    home.run(["cache", "evict"]);
+    red.detach();
+    wait_for_state(&home, "absent");
+    assert_eq!(played(&home, &item).unwrap(), wav(4000, 1));
+    let refused = home.command(["project", "save", text]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("all that was done is kept"), "{said}");
+    mounted.stop();
+
+    red.mount(&at);
+    let two = Home::new();
+    let mounted = two.mount();
+    let opened = two.json(["project", "open", text, "--revision", "2"]);
+    assert_eq!(opened["added"], 1, "{opened:#}");
+    let item = wait_for_item(&two, &id, "external-online", "bytes");
+    assert_eq!(item["name"], "Boom.wav");
+    assert_eq!(item["tags"].as_array().unwrap().len(), 2, "{item:#}");
+    assert_eq!(copied(&two, &item).unwrap(), wav(4000, 1));
+    mounted.stop();
+}
+
+/// Copied there by its courier, and verified.
+#[test]
+fn sounds_are_copied_into_a_project_on_a_volume() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("song");
+    std::fs::create_dir_all(&song).unwrap();
+    settle(&at);
+    let text = song.to_str().unwrap();
+    let sounds = home.path("sounds");
+    std::fs::create_dir_all(sounds.join("Drums")).unwrap();
+    // More than one part of a frame.
+    let long = wav(700_000, 3);
+    std::fs::write(sounds.join("Drums/kick.wav"), &long).unwrap();
+    std::fs::write(sounds.join("pad.wav"), wav(400, 4)).unwrap();
+    let mounted = home.mount();
+    home.json(["project", "new", text]);
+    let pad = sounds.join("pad.wav");
+    let words = ["import", "--copy", "--project", text];
+    let one = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(one[0]["outcome"], "imported", "{one:#}");
+    assert_eq!(one[0]["source"], pad.to_str().unwrap());
+    let again = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(again[0]["outcome"], "already", "{again:#}");
+    assert_eq!(again[0]["mediaId"], one[0]["mediaId"]);
+    let all = home.json(words.iter().chain(&[sounds.to_str().unwrap()]));
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all:#}");
+    let media = song.join("Media");
+    assert_eq!(std::fs::read(media.join("pad.wav")).unwrap(), wav(400, 4));
+    assert_eq!(
+        std::fs::read(media.join("sounds/Drums/kick.wav")).unwrap(),
+        long
+    );
+    for entry in std::fs::read_dir(&media).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with('.'), "{name:?} is left");
+    }
+    let id = one[0]["mediaId"].as_str().unwrap();
+    let item = wait_for_item(&home, id, "external-online", "bytes");
+    assert_eq!(item["origin"], "imported", "{item:#}");
+    assert_eq!(item["storage"]["path"], "Media/pad.wav", "{item:#}");
+    // Another file of that name is another sound.
+    std::fs::write(&pad, wav(500, 5)).unwrap();
+    let other = home.json(words.iter().chain(&[pad.to_str().unwrap()]));
+    assert_eq!(other[0]["outcome"], "imported", "{other:#}");
+    assert_eq!(
+        std::fs::read(media.join("pad (2).wav")).unwrap(),
+        wav(500, 5)
+    );
+    // Nor is a link followed out of the project.
+    let outside = home.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::rename(&media, song.join("Was Media")).unwrap();
+    std::os::unix::fs::symlink(&outside, &media).unwrap();
+    std::fs::write(&pad, wav(600, 6)).unwrap();
+    let refused = home
+        .command(words.iter().chain(&[pad.to_str().unwrap()]))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
+    mounted.stop();
+}
+
+/// What is on a disk that may go is brought for it, and copied from the cache.
+#[test]
+fn a_project_is_collected_from_a_volume() {
+    let home = Home::new();
+    let mut red = red(&home, Kind::Ext4, 2, 5000);
+    let at = home.path("red");
+    let song = project(&home);
+    let mounted = home.mount();
+    home.json(["project", "new", song.to_str().unwrap()]);
+    let id = import(&home, &song, &samples(&at).join("1.wav"));
+    home.run(["project", "save", song.to_str().unwrap()]);
+    // So that nobody pins it.
+    home.run(["project", "close", song.to_str().unwrap()]);
+    home.run(["cache", "evict"]);
+    let to = home.path("collected");
+    let words = ["project", "save-as", "--collect", song.to_str().unwrap()];
+    let collected = home.json(words.iter().chain(&[to.to_str().unwrap()]));
+    assert_eq!(collected["copied"], 1, "{collected:#}");
+    assert!(std::fs::read(to.join("Media/1.wav")).unwrap() == wav(5001, 1));
+    red.detach();
+    wait_for_state(&home, "absent");
+    let ready = home.json(["project", "ready", to.to_str().unwrap()]);
+    assert_eq!(ready["ready"], true, "{ready:#}");
+    let manifest = std::fs::read_to_string(to.join("media.json")).unwrap();
+    assert!(manifest.contains(r#""backend": "volume""#), "{manifest}");
+    let shown = home.on_drive("projects/collected/Audio/1.wav");
+    assert!(std::fs::read(shown).unwrap() == wav(5001, 1));
+    assert_eq!(
+        home.json(["project", "status", song.to_str().unwrap()])["items"]["total"],
+        1
+    );
+    assert!(!id.is_empty());
     mounted.stop();
 }

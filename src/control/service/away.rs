@@ -52,7 +52,7 @@ impl Service {
         })
     }
 
-    fn away(&self) -> Result<&Away, RpcError> {
+    pub(super) fn away(&self) -> Result<&Away, RpcError> {
         self.daemon_needed()?;
         self.away.get().map(AsRef::as_ref).ok_or_else(|| {
             RpcError::new(Reason::Refused, "the daemon is starting").remedy("try again in a moment")
@@ -362,7 +362,7 @@ fn state_word(state: SourceState) -> &'static str {
 }
 
 /// Why an item can't be brought now, if so.
-fn obstacle(reader: &Reader, item: &ItemRow) -> Result<Option<String>, RpcError> {
+pub(super) fn obstacle(reader: &Reader, item: &ItemRow) -> Result<Option<String>, RpcError> {
     let away = matches!(
         item.availability,
         Availability::Missing | Availability::ExternalOffline | Availability::RemoteOffline
@@ -373,7 +373,7 @@ fn obstacle(reader: &Reader, item: &ItemRow) -> Result<Option<String>, RpcError>
     Ok(reader.cause_of(item)?)
 }
 
-fn done_for(
+pub(super) fn done_for(
     reader: &Reader,
     away: &Away,
     item: &ItemRow,

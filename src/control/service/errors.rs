@@ -45,7 +45,15 @@ impl From<ProjectError> for RpcError {
     fn from(error: ProjectError) -> Self {
         let reason = match error {
             ProjectError::Library(error) => return error.into(),
-            ProjectError::Manifest(_) => Reason::Refused,
+            ProjectError::Catalog(error) => return error.into(),
+            ProjectError::Manifest(_)
+            | ProjectError::Exists { .. }
+            | ProjectError::Revision { .. }
+            | ProjectError::Away { .. }
+            | ProjectError::Target { .. } => Reason::Refused,
+            ProjectError::NoProject { .. } => Reason::NotFound,
+            ProjectError::Unfit(_) => Reason::InvalidParameter,
+            ProjectError::Cancelled => Reason::Cancelled,
             _ => Reason::Storage,
         };
         Self::new(reason, one_line(&error))

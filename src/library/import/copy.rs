@@ -361,7 +361,8 @@ impl<'e> Copier<'e> {
     }
 }
 
-const CHANGED: &str = "it changed while it was copied; import it again when nothing writes to it";
+pub(super) const CHANGED: &str =
+    "it changed while it was copied; import it again when nothing writes to it";
 
 fn changed() -> Halt {
     Halt::This(Outcome::Failed(CHANGED.to_owned()))
@@ -393,13 +394,13 @@ pub(super) fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
 }
 
 /// A source that is read.
-enum Reading<'e> {
+pub(super) enum Reading<'e> {
     Here(File, ProbeRecord),
     There(RemoteFile<'e>),
 }
 
 impl<'e> Reading<'e> {
-    fn open(
+    pub(super) fn open(
         engine: &'e Engine,
         file: &'e Source,
         cancel: &'e AtomicBool,
@@ -421,7 +422,7 @@ impl<'e> Reading<'e> {
     }
 
     /// What was read is what was there from the beginning to the end.
-    fn is_unchanged(&self, evidence: &Evidence) -> bool {
+    pub(super) fn is_unchanged(&self, evidence: &Evidence) -> bool {
         match self {
             Self::Here(file, _) => evidence_of(file).ok() == Some(*evidence),
             Self::There(remote) => remote.is_unchanged(),

@@ -13,6 +13,7 @@ mod relink;
 mod remote;
 mod sources;
 mod take;
+mod there;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ use copy::{Copier, Halt};
 use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};
 use sources::Sources;
+use there::CopierThere;
 
 pub use relink::RelinkError;
 pub use take::TakeError;
@@ -173,6 +175,12 @@ impl Imported {
     }
 }
 
+/// Who copies, by where to.
+enum AnyCopier<'e> {
+    Here(Copier<'e>),
+    There(CopierThere<'e>),
+}
+
 /// One import under way.
 struct Import<'e> {
     engine: &'e Engine,
@@ -293,13 +301,23 @@ impl<'e> Import<'e> {
                 if copier.is_none() {
                     let made = self.copier()?;
                     // A folder of copies that is new is watched from now on.
-                    if made.is_new {
+                    if let AnyCopier::Here(made) = &made
+                        && made.is_new
+                    {
                         library.scan(&Which::One(made.base.row));
                     }
                     copier = Some(made);
                 }
-                let Some(copier) = copier.as_mut() else { break };
-                match copier.prepare(&file, self.progress, self.cancel)? {
+                let copied = match copier.as_mut() {
+                    Some(AnyCopier::Here(copier)) => {
+                        copier.prepare(&file, self.progress, self.cancel)?
+                    }
+                    Some(AnyCopier::There(copier)) => {
+                        copier.prepare(&file, self.progress, self.cancel)?
+                    }
+                    None => break,
+                };
+                match copied {
                     Ok(copy::Copied::Ready(prepared)) => self.waiting.push((number, *prepared)),
                     Ok(copy::Copied::Known(item)) => {
                         self.progress.add_done(0);
@@ -329,9 +347,17 @@ impl<'e> Import<'e> {
         }
     }
 
-    fn copier(&self) -> Result<Copier<'e>, LibraryError> {
+    fn copier(&self) -> Result<AnyCopier<'e>, LibraryError> {
         let sources = Sources::read(self.engine, self.project.as_ref())?;
-        Copier::new(self.engine, self.project.as_ref(), self.options, sources)
+        if let Some(base) = &self.project
+            && let Some(untrusted) = self.engine.untrusted_now(&base.path)
+        {
+            let to = untrusted.source;
+            let copier = CopierThere::new(self.engine, base, to, self.options, sources);
+            return Ok(AnyCopier::There(copier));
+        }
+        let copier = Copier::new(self.engine, self.project.as_ref(), self.options, sources)?;
+        Ok(AnyCopier::Here(copier))
     }
 
     fn refuse(&mut self, number: usize, source: &Path, outcome: Outcome) {

@@ -40,6 +40,23 @@ pub(super) enum Way {
         /// A copy that is there already, of an import that died.
         unclaimed: Option<std::ffi::OsString>,
     },
+    /// It was copied by a courier, to this path below the base, and has its name; `source` is the copy.
+    CopyThere {
+        relative: PathBuf,
+        /// What was copied.
+        from: PathBuf,
+        origin: super::sources::Origin,
+    },
+}
+
+impl Prepared {
+    /// The file that was named or found.
+    fn from(&self) -> &Path {
+        match &self.way {
+            Way::CopyThere { from, .. } => from,
+            Way::Reference(_) | Way::Copy { .. } => &self.source,
+        }
+    }
 }
 
 /// Why one file of a batch was not entered.
@@ -170,7 +187,7 @@ pub(super) fn record(
                 Ok(done) => entered.push(done),
                 Err(Refusal::Catalog(error)) => return Err(error),
                 Err(Refusal::This(reason)) => {
-                    entered.push(Imported::failed(&prepared.source, reason));
+                    entered.push(Imported::failed(prepared.from(), reason));
                 }
             }
         }
@@ -213,6 +230,12 @@ fn enter(
             let place = see_reference(engine, writer, prepared, relative)?;
             (place, None, None)
         }
+        Way::CopyThere {
+            relative, origin, ..
+        } => {
+            let place = see_reference(engine, writer, prepared, relative)?;
+            (place, Some(origin.hash()), Some(origin))
+        }
         Way::Copy {
             temporary,
             unclaimed,
@@ -226,7 +249,8 @@ fn enter(
             }
             let root = engine.root_here(&prepared.base.path)?;
             let place = see_copy(writer, &root, prepared, temporary, unclaimed.as_deref())?;
-            (place, Some(temporary.origin.hash()), Some(temporary))
+            let origin = &temporary.origin;
+            (place, Some(origin.hash()), Some(origin))
         }
     };
     let generation = match writer.reader().place(place)? {
@@ -252,11 +276,11 @@ fn enter(
             (writer.add_item(&item)?, Outcome::Imported)
         }
     };
-    if let Some(temporary) = copied {
-        temporary.origin.remember(writer, item)?;
+    if let Some(origin) = copied {
+        origin.remember(writer, item)?;
     }
     match writer.reader().item(item)? {
-        Some(row) => Ok(Imported::item(&prepared.source, &row, outcome)),
+        Some(row) => Ok(Imported::item(prepared.from(), &row, outcome)),
         None => Err(Refusal::This("its item is gone".to_owned())),
     }
 }
@@ -269,7 +293,7 @@ fn new_item(
     blake3: Option<ObjectHash>,
     copied: bool,
 ) -> NewItem {
-    let name = prepared.source.file_name().unwrap_or_default();
+    let name = prepared.from().file_name().unwrap_or_default();
     let own = display_name(name.as_encoded_bytes());
     NewItem {
         media_id: options.id.clone().unwrap_or_default(),

@@ -93,6 +93,20 @@ pub(crate) fn named_by(reader: &Reader, item: &ItemRow) -> Result<Option<String>
                 base.name
             )));
         }
+        if may_name {
+            let id = item.media_id.key();
+            let names_it = |text: &str| text.to_lowercase().contains(&id);
+            let drafts = reader.drafts(base.row)?;
+            if let Some(draft) = drafts
+                .iter()
+                .find(|draft| names_it(&draft.items) || names_it(&draft.state))
+            {
+                return Ok(Some(format!(
+                    "the draft {:?} of the project {} names it",
+                    draft.name, base.name
+                )));
+            }
+        }
         if may_name && let Some(file) = names(&base, item.media_id.as_str()) {
             return Ok(Some(format!("{} names it", file.display())));
         }

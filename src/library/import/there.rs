@@ -1,0 +1,332 @@
+//! Copying a file into a project on storage that is not trusted: written by the courier of that storage, read again there,
+//! and only then named.
+//!
+//! Nobody waits for a courier under the catalog's lock, so the copy has its name before it is an item. Should this process
+//! die between, a copy is left that is nobody's.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::catalog::{BaseRow, CatalogError, Evidence};
+use crate::library::engine::{Engine, MEDIA_FOLDER};
+use crate::library::progress::Progress;
+use crate::model::{Availability, ObjectHash};
+use crate::project::temporary;
+use crate::storage::{CourierError, LONGEST_PAYLOAD, Question, Reply, SourceKey};
+
+use super::copy::{CHANGED, Copied, Halt, Reading, numbered};
+use super::gather::Source;
+use super::record::{Prepared, Way};
+use super::sources::{Origin, Sources};
+use super::{ImportOptions, Outcome, remote};
+
+/// How long one part may take, where its storage answers other questions meanwhile: the last one brings all to the disk.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Copies files into one project.
+pub(super) struct CopierThere<'e> {
+    engine: &'e Engine,
+    options: &'e ImportOptions,
+    base: BaseRow,
+    to: SourceKey,
+    sources: Sources,
+}
+
+impl<'e> CopierThere<'e> {
+    pub(super) fn new(
+        engine: &'e Engine,
+        base: &BaseRow,
+        to: SourceKey,
+        options: &'e ImportOptions,
+        sources: Sources,
+    ) -> Self {
+        Self {
+            engine,
+            options,
+            base: base.clone(),
+            to,
+            sources,
+        }
+    }
+
+    /// Copies `file`, unless it is known.
+    pub(super) fn prepare(
+        &self,
+        file: &Source,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<Result<Copied, Halt>, CatalogError> {
+        let (mut source, evidence) = match Reading::open(self.engine, file, cancel) {
+            Ok(opened) => opened,
+            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
+            Err(outcome) => return Ok(Err(Halt::This(outcome))),
+        };
+        let reader = self.engine.catalog.reader()?;
+        if let Some((item, origin)) = self.sources.of(&file.source)
+            && let Some(item) = reader.item(*item)?
+            && origin.unchanged(&evidence)
+            && item.availability != Availability::Missing
+        {
+            return Ok(Ok(Copied::Known(item)));
+        }
+        if let Some(id) = &self.options.id
+            && let Some(taken) = reader.item_in_scope(id, Some(self.base.row))?
+        {
+            let taken = CatalogError::IdTaken {
+                media_id: id.clone(),
+                name: taken.name,
+            };
+            return Ok(Err(Halt::This(Outcome::Failed(taken.to_string()))));
+        }
+        drop(reader);
+        let below = Path::new(MEDIA_FOLDER).join(&file.below);
+        let folder = self.base.path.join(&below);
+        let copied = self
+            .ask(&Question::MakeFolder {
+                root: self.base.path.as_path().into(),
+                below: below.as_path().into(),
+            })
+            .and_then(|()| self.copy(&mut source, &evidence, &folder, progress, cancel));
+        let (name, hash) = match copied {
+            Ok(Some(copied)) => copied,
+            Ok(None) => return Ok(Err(Halt::Cancelled)),
+            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
+            Err(why) => return Ok(Err(Halt::This(Outcome::Failed(why)))),
+        };
+        let unchanged = source.is_unchanged(&evidence);
+        let wanted = file.source.file_name().unwrap_or_default();
+        let named = match unchanged {
+            true => self.name(&folder, &name, wanted),
+            false => Err(CHANGED.to_owned()),
+        };
+        let target = match named {
+            Ok(name) => folder.join(name),
+            Err(why) => {
+                self.remove(&folder, &name);
+                return Ok(Err(Halt::This(Outcome::Failed(why))));
+            }
+        };
+        Ok(self
+            .prepared(file, target, &below, &evidence, hash, cancel)
+            .map_err(Halt::This))
+    }
+
+    /// What the copy is, as its courier has read it.
+    fn prepared(
+        &self,
+        file: &Source,
+        target: PathBuf,
+        below: &Path,
+        evidence: &Evidence,
+        hash: ObjectHash,
+        cancel: &AtomicBool,
+    ) -> Result<Copied, Outcome> {
+        let read = remote::read_reference(self.engine, &target, &self.to, cancel);
+        let (seen, record) = read.and_then(|(seen, record)| {
+            let record = super::copy::media(record, file.named)?;
+            Ok((seen, record))
+        })?;
+        let name = target.file_name().unwrap_or_default().to_owned();
+        Ok(Copied::Ready(Box::new(Prepared {
+            source: target,
+            evidence: seen,
+            record,
+            base: self.base.clone(),
+            way: Way::CopyThere {
+                relative: below.join(name),
+                from: file.source.clone(),
+                origin: Origin::new(&file.source, evidence, hash),
+            },
+        })))
+    }
+
+    fn ask(&self, question: &Question) -> Result<(), String> {
+        let asked =
+            self.engine
+                .couriers
+                .ask_patiently(&self.to, question, LONGEST, &self.engine.stopping);
+        match asked {
+            Ok((Reply::Done, _)) => Ok(()),
+            Ok((other, _)) => Err(refusal(other)),
+            Err(error) => Err(format!("it could not be copied: {error}")),
+        }
+    }
+
+    /// Writes the bytes under a name of their own, and reads them again. `None` if the user said stop.
+    fn copy(
+        &self,
+        from: &mut Reading<'_>,
+        evidence: &Evidence,
+        folder: &Path,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<Option<(OsString, ObjectHash)>, String> {
+        let name = OsString::from(temporary("copy"));
+        let written = self.write(from, evidence, folder, &name, progress, cancel);
+        let verified = written.and_then(|hash| match hash {
+            None => Ok(None),
+            Some(hash) => self
+                .verify(folder, &name, hash, cancel)
+                .map(|()| Some(hash)),
+        });
+        match verified {
+            Ok(Some(hash)) => Ok(Some((name, hash))),
+            Ok(None) => {
+                self.remove(folder, &name);
+                Ok(None)
+            }
+            Err(why) => {
+                self.remove(folder, &name);
+                Err(why)
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        from: &mut Reading<'_>,
+        evidence: &Evidence,
+        folder: &Path,
+        name: &OsStr,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<Option<ObjectHash>, String> {
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0_u64;
+        loop {
+            if cancel.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let mut part = Vec::new();
+            from.by_ref()
+                .take(u64::from(LONGEST_PAYLOAD))
+                .read_to_end(&mut part)
+                .map_err(|error| format!("it cannot be read: {error}"))?;
+            if part.is_empty() && offset > 0 {
+                break;
+            }
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            // One that goes on beyond its own size has changed, or never ends.
+            if offset.saturating_add(length) > evidence.size || part.is_empty() {
+                return Err(CHANGED.to_owned());
+            }
+            hasher.update(&part);
+            self.ask(&Question::Write {
+                folder: folder.into(),
+                name: name.to_owned().into(),
+                offset,
+                part,
+            })?;
+            offset += length;
+            progress.add_bytes(length);
+        }
+        if offset != evidence.size {
+            return Err(CHANGED.to_owned());
+        }
+        Ok(Some(ObjectHash(*hasher.finalize().as_bytes())))
+    }
+
+    fn verify(
+        &self,
+        folder: &Path,
+        name: &OsStr,
+        hash: ObjectHash,
+        cancel: &AtomicBool,
+    ) -> Result<(), String> {
+        let path = folder.join(name);
+        let ask = |question: &Question| {
+            let couriers = &self.engine.couriers;
+            let asked = couriers.ask_patiently(&self.to, question, LONGEST, cancel);
+            asked.map_err(|error: CourierError| format!("it could not be copied: {error}"))
+        };
+        let evidence = match ask(&Question::Look(path.as_path().into()))?.0 {
+            Reply::Seen(evidence) => evidence,
+            other => return Err(refusal(other)),
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0;
+        loop {
+            let (reply, part) = ask(&Question::Read {
+                file: path.as_path().into(),
+                evidence,
+                offset,
+                length: LONGEST_PAYLOAD,
+                fetch: true,
+            })?;
+            if reply != Reply::Bytes {
+                return Err(refusal(reply));
+            }
+            if part.is_empty() {
+                break;
+            }
+            hasher.update(&part);
+            offset += u64::try_from(part.len()).unwrap_or(u64::MAX);
+        }
+        if *hasher.finalize().as_bytes() == hash.0 {
+            return Ok(());
+        }
+        Err("the copy is not what was written; check the disk that it is on".to_owned())
+    }
+
+    /// The first name that nobody has, or had: an item that is missing keeps its place.
+    fn name(&self, folder: &Path, name: &OsStr, wanted: &OsStr) -> Result<OsString, String> {
+        let failed = |error: CatalogError| error.to_string();
+        let reader = self.engine.catalog.reader().map_err(failed)?;
+        let relative = folder
+            .strip_prefix(&self.base.path)
+            .unwrap_or(Path::new(""));
+        let known = Engine::find_folder(&reader, &self.base, relative).map_err(failed)?;
+        for n in 1..=u32::MAX {
+            let free = numbered(wanted, n);
+            let place = match known {
+                Some(known) => reader.child_place(known, &free).map_err(failed)?,
+                None => None,
+            };
+            if let Some((place, _)) = place
+                && !reader.items_of(place.row).map_err(failed)?.is_empty()
+            {
+                continue;
+            }
+            let question = Question::Name {
+                folder: folder.into(),
+                from: name.to_owned().into(),
+                to: free.clone().into(),
+                replace: false,
+                previous: None,
+            };
+            let couriers = &self.engine.couriers;
+            match couriers.ask_patiently(&self.to, &question, LONGEST, &self.engine.stopping) {
+                Ok((Reply::Done, _)) => return Ok(free),
+                Ok((Reply::Taken, _)) => {}
+                Ok((other, _)) => return Err(refusal(other)),
+                Err(error) => return Err(format!("it could not be copied: {error}")),
+            }
+        }
+        Err("no name is free".to_owned())
+    }
+
+    /// Where its storage does not answer, it stays.
+    fn remove(&self, folder: &Path, name: &OsStr) {
+        let question = Question::Remove {
+            folder: folder.into(),
+            name: name.to_owned().into(),
+        };
+        if let Err(why) = self.ask(&question) {
+            tracing::debug!(why, "a temporary file is left");
+        }
+    }
+}
+
+fn refusal(reply: Reply) -> String {
+    let why = match reply {
+        Reply::Failed(why) | Reply::Unreachable(why) | Reply::NotRead(why) => why,
+        Reply::NotFound => "its folder is gone".to_owned(),
+        Reply::Changed => "somebody else has written to it".to_owned(),
+        Reply::Taken => "its name is taken".to_owned(),
+        _ => CourierError::Ended.to_string(),
+    };
+    format!("it could not be copied: {why}")
+}

@@ -1,0 +1,449 @@
+//! A project saved as another one: a new folder, a new project id, the same media ids.
+//!
+//! Collected, it has all its media in its own folder, as copies that were read again after they were written; what is not
+//! there stays a reference and is told. The project that it was made of is not touched.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::document::{Item, Where};
+use super::{
+    MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
+    open_as,
+};
+use crate::catalog::{BaseRow, ItemRow};
+use crate::library::{Library, Progress};
+use crate::model::{MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name};
+
+const BUFFER: usize = 1 << 20;
+
+/// How a project is to be saved as another one.
+#[derive(Clone, Debug)]
+pub struct SaveAs {
+    /// The folder of the new project: not there yet, or empty.
+    pub to: PathBuf,
+    /// Its name; else that of its folder.
+    pub name: Option<String>,
+    /// All media are to be copied into it.
+    pub collect: bool,
+    /// What the host says of it.
+    pub host: Revision,
+    /// It is the one that the host works in from now on.
+    pub focused: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct SavedAs {
+    /// The new project, open.
+    pub opening: Opening,
+    /// Files that were copied.
+    pub copied: usize,
+    /// Their length, in bytes.
+    pub bytes: u64,
+    /// Items that stay where they are, with the reason, where they should have been copied.
+    pub left: Vec<(MediaId, String, String)>,
+}
+
+/// Opens the bytes of an item that are at hand elsewhere than in its file.
+pub(super) type OpenBytes<'o> = &'o dyn Fn(&ItemRow) -> Option<File>;
+
+/// Saves a project as another one and opens that.
+///
+/// # Errors
+/// [`ProjectError`]. Copies that were made by then stay in the folder, and are taken up when it is tried again.
+pub fn save_as(
+    library: &Library,
+    base: &BaseRow,
+    wish: &SaveAs,
+    bytes_of: OpenBytes<'_>,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<SavedAs, ProjectError> {
+    let target = target(library, &wish.to)?;
+    let mut document = export(library, base)?;
+    document.project_id = ProjectId::new();
+    document.name = match &wish.name {
+        Some(name) => name.clone(),
+        None => display_name(target.file_name().unwrap_or_default().as_bytes()),
+    };
+    if !super::is_name(&document.name) {
+        let why = "the name of a project is 1 to 1,024 bytes long";
+        return Err(ProjectError::Unfit(why.to_owned()));
+    }
+    if wish.host.revision.is_some() {
+        document.revision.clone_from(&wish.host.revision);
+    }
+    if wish.host.document.is_some() {
+        document.document.clone_from(&wish.host.document);
+    }
+    let mut collecting = Collecting {
+        library,
+        base,
+        target: &target,
+        bytes_of,
+        progress,
+        cancel,
+        made: HashMap::new(),
+        copied: 0,
+        bytes: 0,
+        left: Vec::new(),
+    };
+    progress.add_expected(u64::try_from(document.items.len()).unwrap_or(u64::MAX));
+    for item in &mut document.items {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(ProjectError::Cancelled);
+        }
+        if wish.collect {
+            collecting.collect(item)?;
+        }
+        collecting.refer(item);
+        progress.add_done(0);
+    }
+    let failed = |source| ManifestError::Io {
+        path: target.join(MANIFEST),
+        doing: "written",
+        source,
+    };
+    let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+    files::put(&target, MANIFEST, &text, false, None).map_err(failed)?;
+    let (copied, bytes, left) = (collecting.copied, collecting.bytes, collecting.left);
+    // What was made of the user's own project may be looked at where it is.
+    let held = library.catalog().reader()?.held(base.row)?;
+    let own: Vec<&MediaId> = document
+        .items
+        .iter()
+        .map(|item| &item.media_id)
+        .filter(|id| !held.iter().any(|hold| hold.media_id.as_ref() == Some(*id)))
+        .collect();
+    let opening = open_own(library, &target, &own, wish.focused)?;
+    Ok(SavedAs {
+        opening,
+        copied,
+        bytes,
+        left,
+    })
+}
+
+/// Opens a project that was just made of another one: references are followed that were followed there.
+fn open_own(
+    library: &Library,
+    target: &Path,
+    own: &[&MediaId],
+    focused: bool,
+) -> Result<Opening, ProjectError> {
+    let wish = Wish {
+        focused,
+        ..Wish::default()
+    };
+    let opening = open_as(library, target, &wish)?;
+    let allowable = opening.held.iter().filter(|hold| hold.allowable);
+    let keys: Vec<String> = allowable
+        .filter(|hold| hold.media_id.as_ref().is_some_and(|id| own.contains(&id)))
+        .map(|hold| hold.key.clone())
+        .collect();
+    if keys.is_empty() {
+        return Ok(opening);
+    }
+    super::allow(library, &opening.base, &keys)
+}
+
+/// The folder, made; on trusted storage, with nothing in it but copies that were made before.
+fn target(library: &Library, to: &Path) -> Result<PathBuf, ProjectError> {
+    let refused = |reason: String| ProjectError::Target {
+        path: to.to_owned(),
+        reason,
+    };
+    let failed = |error: io::Error| refused(error.to_string());
+    let absolute = std::path::absolute(to).map_err(failed)?;
+    if let Some(reason) = library.untrusted(&absolute) {
+        return Err(refused(format!(
+            "it is {reason}; save it to trusted storage and copy the folder there"
+        )));
+    }
+    std::fs::create_dir_all(&absolute).map_err(failed)?;
+    let folder = std::fs::canonicalize(&absolute).map_err(failed)?;
+    if let Some(reason) = library.untrusted(&folder) {
+        return Err(refused(format!(
+            "it is {reason}; save it to trusted storage and copy the folder there"
+        )));
+    }
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        if entry.map_err(failed)?.file_name() != MEDIA {
+            return Err(refused(
+                "the folder is not empty; name a new one".to_owned(),
+            ));
+        }
+    }
+    match std::fs::create_dir(folder.join(MEDIA)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => Ok(folder),
+    }
+}
+
+struct Collecting<'c> {
+    library: &'c Library,
+    base: &'c BaseRow,
+    target: &'c Path,
+    bytes_of: OpenBytes<'c>,
+    progress: &'c Progress,
+    cancel: &'c AtomicBool,
+    /// What was copied, by bytes: the path in the new project.
+    made: HashMap<ObjectHash, String>,
+    copied: usize,
+    bytes: u64,
+    left: Vec<(MediaId, String, String)>,
+}
+
+/// A copy that was made.
+struct Made {
+    path: String,
+    hash: ObjectHash,
+    size: u64,
+}
+
+impl Collecting<'_> {
+    /// The item's bytes are in the new project's folder from now on, if they are anywhere at hand.
+    fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
+        let reader = self.library.catalog().reader()?;
+        let scope = (!item.of_library).then_some(self.base.row);
+        let Some(row) = reader.item_in_scope(&item.media_id, scope)? else {
+            return Ok(());
+        };
+        let file = match self.library.open_recorded(&row)? {
+            Some(file) => Some(file),
+            None => (self.bytes_of)(&row),
+        };
+        let Some(mut file) = file else {
+            let cause = reader.cause_of(&row)?;
+            let why = cause.unwrap_or_else(|| "its bytes are not on this machine".to_owned());
+            self.left
+                .push((item.media_id.clone(), item.name.clone(), why));
+            return Ok(());
+        };
+        // What is known of its bytes, if they are those that are looked at.
+        let expected = match row.place {
+            Some(place) => reader.hash_of_place(place)?,
+            None => None,
+        };
+        drop(reader);
+        let made = match expected.and_then(|hash| self.made.get(&hash).map(|path| (hash, path))) {
+            Some((hash, path)) => Made {
+                path: path.clone(),
+                hash,
+                size: row.size,
+            },
+            None => {
+                let made = self.copy(item, &mut file, expected)?;
+                self.made.insert(made.hash, made.path.clone());
+                made
+            }
+        };
+        if let Where::Known(kept) = &item.storage
+            && let Some(elsewhere) = self.elsewhere(&kept.value)
+            && !item
+                .alternatives
+                .known
+                .iter()
+                .any(|known| known.value == elsewhere)
+        {
+            item.alternatives.known.push(elsewhere.into());
+        }
+        item.storage = Where::Known(Storage::Project { path: made.path }.into());
+        item.blake3 = Some(made.hash);
+        item.size = made.size;
+        item.of_library = false;
+        Ok(())
+    }
+
+    /// Copies bytes, reads the copy again, and gives it its name.
+    fn copy(
+        &mut self,
+        item: &Item,
+        file: &mut File,
+        expected: Option<ObjectHash>,
+    ) -> Result<Made, ProjectError> {
+        let name = item.name.clone();
+        let failed = |path: &Path| {
+            let (name, path) = (name.clone(), path.to_owned());
+            move |error: io::Error| ProjectError::Copy {
+                name,
+                path,
+                reason: error.to_string(),
+            }
+        };
+        let (below, wanted) = place_of(item);
+        let folder = self.target.join(MEDIA).join(&below);
+        std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        let temporary = OsString::from(files::temporary("copy"));
+        let path = folder.join(&temporary);
+        let copied = self.copy_bytes(file, &path);
+        let (hash, size) = match copied {
+            Ok(Some(copied)) => copied,
+            Ok(None) => {
+                let _ = files::remove(&folder, &temporary);
+                return Err(ProjectError::Cancelled);
+            }
+            Err(error) => {
+                let _ = files::remove(&folder, &temporary);
+                return Err(failed(&folder)(error));
+            }
+        };
+        if expected.is_some_and(|expected| expected != hash) {
+            let _ = files::remove(&folder, &temporary);
+            let other = io::Error::other("its bytes are not those that it had; scan and try again");
+            return Err(failed(&folder)(other));
+        }
+        let mut number = 1;
+        let named = loop {
+            let name = numbered(&wanted, number);
+            number += 1;
+            let naming = files::Naming {
+                from: &temporary,
+                to: &name,
+                replace: false,
+                previous: None,
+            };
+            if std::fs::symlink_metadata(folder.join(&name)).is_ok() {
+                // A copy of an earlier try.
+                if self.is_same(&folder.join(&name), hash, size) {
+                    let _ = files::remove(&folder, &temporary);
+                    break name;
+                }
+                continue;
+            }
+            match files::name_it(&folder, &naming) {
+                Ok(()) => break name,
+                Err(error) => return Err(failed(&folder)(error)),
+            }
+        };
+        self.copied += 1;
+        self.bytes += size;
+        let path = Path::new(MEDIA).join(below).join(named);
+        Ok(Made {
+            path: display_name(path.as_os_str().as_bytes()),
+            hash,
+            size,
+        })
+    }
+
+    /// Copies all bytes to a new file; hash and length of what can be read of it then. `None` if the user said stop.
+    fn copy_bytes(&self, from: &mut File, to: &Path) -> io::Result<Option<(ObjectHash, u64)>> {
+        from.seek(SeekFrom::Start(0))?;
+        let times = from.metadata()?;
+        let mut options = std::fs::OpenOptions::new();
+        let mut target = options.read(true).write(true).create_new(true).open(to)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; BUFFER];
+        let mut size = 0_u64;
+        loop {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let read = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            io::Write::write_all(&mut target, &buffer[..read])?;
+            hasher.update(&buffer[..read]);
+            size += u64::try_from(read).unwrap_or(0);
+        }
+        if let Ok(modified) = times.modified() {
+            target.set_times(std::fs::FileTimes::new().set_modified(modified))?;
+        }
+        target.sync_all()?;
+        let hash = *hasher.finalize().as_bytes();
+        target.seek(SeekFrom::Start(0))?;
+        let mut again = blake3::Hasher::new();
+        again.update_reader(&mut target)?;
+        if *again.finalize().as_bytes() != hash {
+            return Err(io::Error::other(
+                "the copy is not what was written; check the disk",
+            ));
+        }
+        self.progress.add_bytes(size);
+        Ok(Some((ObjectHash(hash), size)))
+    }
+
+    fn is_same(&self, path: &Path, hash: ObjectHash, size: u64) -> bool {
+        let read = || -> io::Result<bool> {
+            let mut file = File::open(path)?;
+            let found = file.metadata()?;
+            if !found.is_file() || found.len() != size {
+                return Ok(false);
+            }
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(&mut file)?;
+            Ok(*hasher.finalize().as_bytes() == hash.0)
+        };
+        read().unwrap_or(false)
+    }
+
+    /// What is in the old project's folder is, from the new one, elsewhere.
+    fn elsewhere(&self, storage: &Storage) -> Option<Storage> {
+        match storage {
+            Storage::Project { path } => Some(Storage::Reference {
+                root: None,
+                path: path_text(&self.base.path.join(check::path_of(path))),
+            }),
+            other => Some(other.clone()),
+        }
+    }
+
+    /// What was not copied is referenced where it is.
+    fn refer(&self, item: &mut Item) {
+        let copied = |path: &str| self.made.values().any(|made| made == path);
+        if let Where::Known(kept) = &mut item.storage
+            && let Storage::Project { path } = &kept.value
+            && !copied(path)
+            && let Some(elsewhere) = self.elsewhere(&kept.value)
+        {
+            kept.value = elsewhere;
+        }
+        for kept in &mut item.alternatives.known {
+            if let Storage::Project { .. } = &kept.value
+                && let Some(elsewhere) = self.elsewhere(&kept.value)
+            {
+                kept.value = elsewhere;
+            }
+        }
+    }
+}
+
+/// Below `Media/`, and by which name: where it is now, if it is in the project's `Media/`.
+fn place_of(item: &Item) -> (PathBuf, OsString) {
+    if let Where::Known(kept) = &item.storage
+        && let Storage::Project { path } = &kept.value
+        && let Some(parts) = check::parts(path)
+        && let [first, folders @ .., name] = parts.as_slice()
+        && first == MEDIA
+    {
+        return (folders.iter().collect(), name.clone());
+    }
+    (PathBuf::new(), safe_name(item.name.as_bytes()).into())
+}
+
+/// `Kick.wav`, `Kick (2).wav`, …
+fn numbered(name: &OsStr, number: usize) -> OsString {
+    if number == 1 {
+        return name.to_owned();
+    }
+    let path = Path::new(name);
+    let (Some(stem), extension) = (path.file_stem(), path.extension()) else {
+        return name.to_owned();
+    };
+    let mut bytes = stem.as_bytes().to_vec();
+    bytes.extend_from_slice(format!(" ({number})").as_bytes());
+    if let Some(extension) = extension {
+        bytes.push(b'.');
+        bytes.extend_from_slice(extension.as_bytes());
+    }
+    OsString::from_vec(bytes)
+}

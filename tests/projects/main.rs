@@ -1,0 +1,14 @@
+//! Projects: manifests, copies, moves, other machines, strangers, drafts, collecting; and the commands, beside a drive.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod collecting;
+mod commands;
+mod hostile;
+mod machine;
+mod model;
+mod moving;
+mod saving;
