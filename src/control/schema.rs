@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::ensure::Ensured;
 use super::events::{self, Stamp};
 use super::methods::{DESCRIBED, OLDEST_PROTOCOL, PROTOCOL, RequestProgress};
 use super::rpc::{LONGEST_ID, LONGEST_REQUEST, WireError};
@@ -59,6 +60,7 @@ pub fn document() -> Value {
         },
     });
     let error = sent.subschema_for::<WireError>();
+    let ensured = sent.subschema_for::<Ensured>();
     let (renames, definitions) = merged(&mut taken, &mut sent);
     for method in methods.values_mut() {
         rename(&mut method["params"], &renames);
@@ -77,6 +79,10 @@ pub fn document() -> Value {
         "events": told,
         "notifications": notifications,
         "error": error,
+        "ensure": {
+            "description": "What `mediafs ensure --json` prints: it finds the daemon of the home, or starts it.",
+            "result": ensured,
+        },
         "$defs": definitions,
     })
 }
