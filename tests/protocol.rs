@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::sounds::wav;
+use support::volumes::{Kind, Volume};
 use support::{Home, MEDIAFS, path_of, show, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -546,8 +547,89 @@ fn bytes_are_found_without_a_drive_and_paths_are_translated() {
     assert!(resolved[0]["reason"].is_string() && resolved[1]["reason"].is_string());
 }
 
+/// A disk that is unplugged: the cache has what was brought, and what is told of it is as the schema says.
 #[test]
-fn a_task_of_each_kind_can_be_cancelled() {
+fn what_an_unplugged_disk_leaves_is_resolved_and_told() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let samples = at.join("Samples");
+    std::fs::create_dir(&samples).unwrap();
+    let bytes = wav(4000, 1);
+    std::fs::write(samples.join("one.wav"), &bytes).unwrap();
+    std::fs::write(samples.join("two.wav"), wav(4000, 2)).unwrap();
+    let drive = home.mount_with(&["--library".as_ref(), samples.as_os_str()]);
+    home.wait_for_items(2);
+    let id = |name: &str| {
+        let item = home.item(name);
+        item["mediaId"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (id("one.wav"), id("two.wav"));
+    let mut schema = Schema::printed();
+    let mut told = Socket::connect(&home);
+    told.judged(&mut schema, "session.subscribe", json!({}));
+    home.run(["hydrate", "--wait", &one]);
+    told.event("task.ended", |task| task["kind"] == "hydrate");
+    let mut socket = Socket::connect(&home);
+    let both = json!({"items": [{"mediaId": one}, {"mediaId": two}]});
+    let check = |resolved: &Value| {
+        assert_eq!(resolved[0]["from"], "cache", "{resolved}");
+        let path = resolved[0]["path"].as_str().unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), bytes);
+        assert_eq!(resolved[1]["path"], Value::Null, "{resolved}");
+        assert_eq!(resolved[1]["item"]["storage"]["backend"], "volume");
+    };
+    check(&socket.judged(&mut schema, "media.resolve", both.clone())["result"]["items"]);
+    red.detach();
+    told.event("volume.changed", |volume| volume["state"] == "absent");
+    told.event("status.changed", |status| status["mediaId"] == two.as_str());
+    let away = socket.judged(&mut schema, "media.resolve", both);
+    check(&away["result"]["items"]);
+    assert_eq!(
+        away["result"]["items"][1]["item"]["availability"],
+        "external-offline"
+    );
+    let silent = home.on_drive(path_of(&home.item("two.wav")));
+    let player = ["run", "--as", "player", "cat", silent.to_str().unwrap()];
+    let output = home.command(player).output().unwrap();
+    assert_eq!(output.stdout.len(), bytes.len(), "{:?}", output.status);
+    told.event("media.silenced", |silenced| {
+        silenced["mediaId"] == two.as_str()
+    });
+    for method in [
+        "media.silences",
+        "volume.list",
+        "session.warnings",
+        "session.tasks",
+    ] {
+        socket.judged(&mut schema, method, json!({}));
+    }
+    socket.judged(&mut schema, "media.whereIs", json!({"mediaId": two}));
+    socket.judged(
+        &mut schema,
+        "media.hydrate",
+        json!({"items": [{"mediaId": two}]}),
+    );
+    red.mount(&at);
+    told.event("media.restored", |restored| {
+        restored["mediaId"] == two.as_str()
+    });
+    for message in std::mem::take(&mut told.told) {
+        judge_told(&mut schema, &message);
+    }
+    drive.stop();
+    red.detach();
+    // Without a daemon as well.
+    let output = home
+        .command(["resolve", "--json", &one, &two])
+        .output()
+        .unwrap();
+    check(&serde_json::from_slice(&output.stdout).unwrap());
+}
+
+#[test]
+fn an_import_is_a_task_that_is_remembered() {
     let home = Home::new();
     let folder = home.path("many");
     std::fs::create_dir(&folder).unwrap();
