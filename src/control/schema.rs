@@ -119,10 +119,11 @@ fn limits() -> Value {
         "idBytes": LONGEST_ID,
         "requestsWorkedOnPerConnection": server::AT_A_TIME,
         "requestsASecondPerConnection": server::MOST_A_SECOND,
+        "longRequestsOfAllConnections": server::MOST_LONG,
         "malformedInARow": server::MOST_GARBAGE,
         "connections": connections::MOST,
         "connectionsKeptIdle": connections::KEPT,
-        "beyond": "Longer messages are answered with an error. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where there are too many connections, tooMany is told and the connection closed; of idle ones, the one that asked nothing for the longest time is closed for a new one.",
+        "beyond": "Longer messages are answered with an error, and so are those of more than 64 KiB while too many of them are under way. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where there are too many connections, tooMany is told and the connection closed; of idle ones, the one that asked nothing for the longest time is closed for a new one.",
     })
 }
 
