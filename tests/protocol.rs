@@ -245,6 +245,27 @@ fn what_is_spoken_is_what_the_schema_says() {
         socket.judged(&mut schema, method, params);
         called.insert(method);
     }
+    for take in ["take-1", "take-2"] {
+        let params = json!({"kind": "audio", "name": "Take", "ext": "wav", "mediaId": take, "expectedSeconds": 10});
+        let reserved = socket.judged(&mut schema, "media.reserve", params);
+        let file = reserved["result"]["file"].as_str().unwrap();
+        std::fs::write(file, wav(3000, 77)).unwrap();
+    }
+    let usages = json!([{"role": "clip", "target": "clip-1", "project": "song-1"}]);
+    for (method, params) in [
+        ("media.takes", json!({})),
+        (
+            "media.finalise",
+            json!({"mediaId": "take-1", "usages": usages}),
+        ),
+        ("media.abandon", json!({"mediaId": "take-2"})),
+        ("media.takes", json!({"recovered": true})),
+        ("media.cleanup", json!({"dryRun": true})),
+    ] {
+        let answer = socket.judged(&mut schema, method, params);
+        assert!(answer.get("result").is_some(), "{method}: {answer}");
+        called.extend([method, "media.reserve"]);
+    }
     let tasks = socket.judged(&mut schema, "session.tasks", json!({}))["result"].clone();
     let kinds: BTreeSet<&str> = tasks["ended"]
         .as_array()

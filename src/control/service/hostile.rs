@@ -45,6 +45,13 @@ const NAMES: &[&str] = &[
     "mode",
     "client",
     "protocols",
+    "kind",
+    "ext",
+    "expectedSeconds",
+    "format",
+    "usages",
+    "recovered",
+    "dryRun",
 ];
 
 fn value() -> impl Strategy<Value = Value> {
