@@ -10,6 +10,7 @@ mod ear;
 mod folders;
 mod keep;
 mod log;
+mod obstacle;
 mod stand_ins;
 
 use std::io;
@@ -43,6 +44,7 @@ pub use away::Away;
 pub(crate) use away::is_reached;
 pub(crate) use brakes::warning_id as brake_warning;
 pub use log::Log;
+pub(crate) use obstacle::Obstacle;
 
 /// How long a command at work on the home is waited for.
 const HOME_PATIENCE: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ mod cache;
 mod connect;
 mod doctor;
 mod eject;
+mod ensure;
 mod forget_library;
 mod heal;
 mod hydrate;
@@ -65,6 +66,7 @@ struct Arguments {
 enum Command {
     Mount(mount::Arguments),
     Unmount(unmount::Arguments),
+    Ensure(ensure::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
     Scan(scan::Arguments),
@@ -217,6 +219,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
     match command {
         Command::Mount(arguments) => mount::run(&arguments, context),
         Command::Unmount(arguments) => unmount::run(&arguments, context),
+        Command::Ensure(arguments) => ensure::run(&arguments, context),
         Command::Run(arguments) => run::run(&arguments, context),
         Command::Import(arguments) => import::run(&arguments, context),
         Command::Scan(arguments) => scan::run(&arguments, context),

@@ -2,7 +2,7 @@
 //!
 //! In the foreground the process becomes the daemon. With `--background` it starts itself once more, detached from
 //! the terminal, as a supervisor, which starts the daemon and starts it again should it die. Whoever called waits for
-//! the first daemon's word on a pipe: lines `warning TEXT`, then `ready PATH` or `failed REASON`.
+//! the first daemon's word on a pipe: lines `warning TEXT`, then `ready PATH` or `failed OBSTACLE REASON`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -15,7 +15,7 @@ use super::supervise::{DETACHED, SUPERVISED, forget, supervise};
 use super::{CliError, Context, Done};
 use crate::config::Config;
 use crate::control::rpc::one_line;
-use crate::daemon::{self, DaemonOptions, Log};
+use crate::daemon::{self, DaemonOptions, Log, Obstacle};
 use crate::home::default_mount_point;
 use crate::model::path_text;
 
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     if arguments.background {
         return background(arguments, context);
     }
-    let options = options(arguments, context)?;
+    let options = arguments.start().options(context)?;
     if arguments.verbose {
         Log::install_on_stderr(&options.config.log_level);
     } else {
@@ -85,29 +85,115 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     Ok(Done::Well)
 }
 
-fn options(arguments: &Arguments, context: &Context) -> Result<DaemonOptions, CliError> {
-    let config = Config::load(context.home.config_file())?;
-    context.home.prepare(&config.trusted)?;
-    let absolute = |path: &PathBuf| super::absolute(path).map(|path| path.0);
-    Ok(DaemonOptions {
-        home: context.home.clone(),
-        config,
-        mountpoint: match &arguments.mountpoint {
-            Some(path) => absolute(path)?,
-            None => default_mount_point(),
-        },
-        libraries: arguments
-            .libraries
-            .iter()
-            .map(absolute)
-            .collect::<Result<_, _>>()?,
-        projects: arguments
-            .projects
-            .iter()
-            .map(absolute)
-            .collect::<Result<_, _>>()?,
-        passthrough: !arguments.no_passthrough,
-    })
+/// What a daemon is to be started with.
+pub(super) struct Start {
+    /// `None`: the usual place.
+    pub(super) mountpoint: Option<PathBuf>,
+    pub(super) libraries: Vec<PathBuf>,
+    pub(super) projects: Vec<PathBuf>,
+    pub(super) passthrough: bool,
+}
+
+impl Arguments {
+    fn start(&self) -> Start {
+        Start {
+            mountpoint: self.mountpoint.clone(),
+            libraries: self.libraries.clone(),
+            projects: self.projects.clone(),
+            passthrough: !self.no_passthrough,
+        }
+    }
+}
+
+impl Start {
+    fn options(&self, context: &Context) -> Result<DaemonOptions, CliError> {
+        let config = Config::load(context.home.config_file())?;
+        context.home.prepare(&config.trusted)?;
+        let absolute = |path: &PathBuf| super::absolute(path).map(|path| path.0);
+        let all = |paths: &[PathBuf]| paths.iter().map(absolute).collect::<Result<Vec<_>, _>>();
+        Ok(DaemonOptions {
+            home: context.home.clone(),
+            config,
+            mountpoint: match &self.mountpoint {
+                Some(path) => absolute(path)?,
+                None => default_mount_point(),
+            },
+            libraries: all(&self.libraries)?,
+            projects: all(&self.projects)?,
+            passthrough: self.passthrough,
+        })
+    }
+
+    /// Starts a supervisor, and waits until its daemon is ready; gives where the drive is.
+    pub(super) fn in_background(&self, context: &Context) -> Result<PathBuf, NotStarted> {
+        let options = self.options(context)?;
+        let log = open_log(context)?;
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
+        };
+        let mut child = again(context, &options, DETACHED)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.for_child().map_err(|error| failed(&error))?)
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let word = word_of(&mut child);
+        match word
+            .as_deref()
+            .map(|line| line.split_once(' ').unwrap_or((line, "")))
+        {
+            Some(("ready", _)) => Ok(options.mountpoint),
+            Some(("failed", said)) => {
+                // It is about to end.
+                let _ = child.wait();
+                let (word, reason) = said.split_once(' ').unwrap_or((said, ""));
+                Err(match Obstacle::from_word(word) {
+                    Some(obstacle) => NotStarted {
+                        obstacle,
+                        message: reason.to_owned(),
+                    },
+                    None => CliError::new(said).into(),
+                })
+            }
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(CliError::new(format!(
+                    "the daemon did not get ready; its log {} says why",
+                    log.path().display()
+                ))
+                .into())
+            }
+        }
+    }
+}
+
+/// Why no daemon runs now.
+pub(super) struct NotStarted {
+    pub(super) obstacle: Obstacle,
+    /// What, and what to do.
+    pub(super) message: String,
+}
+
+impl From<CliError> for NotStarted {
+    fn from(error: CliError) -> Self {
+        Self {
+            obstacle: Obstacle::Other,
+            message: match error {
+                CliError::Failed(message) => message,
+                CliError::NobodyReads => "nobody reads what it says".to_owned(),
+            },
+        }
+    }
+}
+
+impl From<daemon::DaemonError> for NotStarted {
+    fn from(error: daemon::DaemonError) -> Self {
+        Self {
+            obstacle: Obstacle::from(&error),
+            message: one_line(&error),
+        }
+    }
 }
 
 fn open_log(context: &Context) -> Result<Log, CliError> {
@@ -137,7 +223,7 @@ fn say(line: &str) -> std::io::Result<()> {
 fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     // Out of the session of the terminal, so that its end is not ours. Fails only if that is so already.
     let _ = rustix::process::setsid();
-    let options = options(arguments, context)?;
+    let options = arguments.start().options(context)?;
     let log = open_log(context)?;
     log.install(&options.config.log_level);
     // The first one has registered the folders; since then the user may have taken some off.
@@ -158,7 +244,8 @@ fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> 
 
 /// The daemon that is started by the supervisor.
 fn supervised(arguments: &Arguments, context: &Context) -> Done {
-    let started = options(arguments, context).and_then(|options| {
+    let start = || -> Result<(), NotStarted> {
+        let options = arguments.start().options(context)?;
         open_log(context)?.install(&options.config.log_level);
         let asked = options.mountpoint.clone();
         daemon::run(&options, |_, warnings| {
@@ -169,18 +256,17 @@ fn supervised(arguments: &Arguments, context: &Context) -> Done {
             // Whoever waited has its line; nobody else's pipe is kept open.
             let null = std::fs::File::options().write(true).open("/dev/null")?;
             Ok(rustix::stdio::dup2_stdout(null)?)
-        })
-        .map_err(CliError::from)
-    });
-    match started {
+        })?;
+        Ok(())
+    };
+    match start() {
         Ok(()) => Done::Well,
-        Err(CliError::Failed(message)) => {
+        Err(NotStarted { obstacle, message }) => {
             tracing::error!(message, "the daemon ends");
             // To the half that waits, or to nobody if it was ready before.
-            let _ = say(&format!("failed {}", plain(&message)));
+            let _ = say(&format!("failed {} {}", obstacle.word(), plain(&message)));
             Done::Badly
         }
-        Err(CliError::NobodyReads) => Done::Badly,
     }
 }
 
@@ -208,41 +294,14 @@ fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
 
 /// The half that waits.
 fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let options = options(arguments, context)?;
-    let log = open_log(context)?;
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
-    };
-    let mut child = again(context, &options, DETACHED)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log.for_child().map_err(|error| failed(&error))?)
-        .spawn()
-        .map_err(|error| failed(&error))?;
-    let word = word_of(&mut child);
-    match word
-        .as_deref()
-        .map(|line| line.split_once(' ').unwrap_or((line, "")))
-    {
-        Some(("ready", _)) => {
+    match arguments.start().in_background(context) {
+        Ok(point) => {
             let mut out = Out::new();
-            out.line(&format!("ready {}", path_text(&options.mountpoint)))?;
+            out.line(&format!("ready {}", path_text(&point)))?;
             out.flush()?;
             Ok(Done::Well)
         }
-        Some(("failed", reason)) => {
-            // It is about to end.
-            let _ = child.wait();
-            Err(CliError::new(reason))
-        }
-        _ => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(CliError::new(format!(
-                "the daemon did not get ready; its log {} says why",
-                log.path().display()
-            )))
-        }
+        Err(failure) => Err(CliError::new(failure.message)),
     }
 }
 

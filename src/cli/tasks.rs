@@ -3,11 +3,14 @@
 use super::output::{Out, plain, size};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::TaskInfo;
-use crate::control::methods::{CancelParams, Nothing, SessionCancel, SessionTasks};
+use crate::control::methods::{CancelParams, Nothing, SessionCancel, SessionTasks, TaskList};
 
 /// Show what is going on
 #[derive(clap::Args)]
 pub(super) struct Arguments {
+    /// Also what has ended lately, and how
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     report: Report,
 }
@@ -21,10 +24,14 @@ pub(super) struct CancelArguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     // Without a daemon a command's own work is all there could be, and it has the home for itself.
-    let tasks = match context.daemon()? {
-        Some(mut client) => client.call::<SessionTasks>(&Nothing {})?.tasks,
-        None => Vec::new(),
+    let list = match context.daemon()? {
+        Some(mut client) => client.call::<SessionTasks>(&Nothing {})?,
+        None => TaskList::default(),
     };
+    let mut tasks = list.tasks;
+    if arguments.all {
+        tasks.extend(list.ended);
+    }
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&tasks)?;

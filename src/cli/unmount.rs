@@ -84,7 +84,7 @@ fn tell(point: Option<&Path>) -> Result<(), CliError> {
 }
 
 /// The daemon's path has no symbolic links; the given one may. A mount that hangs is never asked.
-fn same(wanted: &Path, point: &Path) -> bool {
+pub(super) fn same(wanted: &Path, point: &Path) -> bool {
     let resolved = wanted
         .parent()
         .and_then(|parent| parent.canonicalize().ok());

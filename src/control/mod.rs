@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod connections;
+pub mod ensure;
 pub mod events;
 pub mod methods;
 pub mod rpc;

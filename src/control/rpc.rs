@@ -65,6 +65,9 @@ pub enum Reason {
     TooMany,
     /// A fault of mediafs.
     Internal,
+    /// Never sent: what a client makes of one that a newer daemon has.
+    #[serde(other)]
+    Other,
 }
 
 /// What a failed request is answered with.
@@ -435,6 +438,15 @@ mod tests {
             refused(r#"{"jsonrpc":"2.0","id":1e999,"method":"m"}"#).0,
             -32700
         );
+    }
+
+    #[test]
+    fn a_newer_daemons_reason_is_another_one() {
+        let line = br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"reason":"ofTomorrow","more":1}}}"#;
+        match Incoming::parse(line).unwrap() {
+            Incoming::Answer(Some(1), Err(error)) => assert_eq!(error.reason, Reason::Other),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::ensure::Ensured;
 use super::events::{self, Stamp};
 use super::methods::{DESCRIBED, OLDEST_PROTOCOL, PROTOCOL, RequestProgress};
 use super::rpc::{LONGEST_ID, LONGEST_REQUEST, WireError};
@@ -59,6 +60,7 @@ pub fn document() -> Value {
         },
     });
     let error = sent.subschema_for::<WireError>();
+    let ensured = sent.subschema_for::<Ensured>();
     let (renames, definitions) = merged(&mut taken, &mut sent);
     for method in methods.values_mut() {
         rename(&mut method["params"], &renames);
@@ -77,6 +79,10 @@ pub fn document() -> Value {
         "events": told,
         "notifications": notifications,
         "error": error,
+        "ensure": {
+            "description": "What `mediafs ensure --json` prints: it finds the daemon of the home, or starts it.",
+            "result": ensured,
+        },
         "$defs": definitions,
     })
 }
@@ -113,10 +119,11 @@ fn limits() -> Value {
         "idBytes": LONGEST_ID,
         "requestsWorkedOnPerConnection": server::AT_A_TIME,
         "requestsASecondPerConnection": server::MOST_A_SECOND,
+        "longRequestsOfAllConnections": server::MOST_LONG,
         "malformedInARow": server::MOST_GARBAGE,
         "connections": connections::MOST,
         "connectionsKeptIdle": connections::KEPT,
-        "beyond": "Longer messages are answered with an error. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where there are too many connections, tooMany is told and the connection closed; of idle ones, the one that asked nothing for the longest time is closed for a new one.",
+        "beyond": "Longer messages are answered with an error, and so are those of more than 64 KiB while too many of them are under way. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where there are too many connections, tooMany is told and the connection closed; of idle ones, the one that asked nothing for the longest time is closed for a new one.",
     })
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 
 use super::connections::Activity;
 use super::events::{Subscription, Told, Topics};
@@ -33,6 +33,16 @@ const WAITING_LINES: usize = 16;
 /// Messages that a connection may send in one go, and a second in the long run. Further ones are read later: they wait
 /// in the socket, and nothing of them is lost.
 pub(super) const MOST_A_SECOND: u32 = 5000;
+
+/// A message of more bytes is a long one.
+const LONG: usize = 64 * 1024;
+
+/// Long messages that all connections together may have under way, in whole or in part: what is kept of them is bounded
+/// however many connections there are.
+pub(super) const MOST_LONG: usize = 64;
+
+/// Room for those.
+static LONG_MESSAGES: Semaphore = Semaphore::const_new(MOST_LONG);
 
 /// Messages in a row that are no requests, after which a connection is closed: what talks there is no client.
 pub(super) const MOST_GARBAGE: u32 = 1000;
@@ -65,7 +75,7 @@ pub async fn converse<S>(
     let slots = Arc::new(Semaphore::new(AT_A_TIME));
     let cancels = Cancels::default();
     // False if there is nothing more to be done on this connection.
-    let begin = async |request: Request| {
+    let begin = async |request: Request, room: Option<SemaphorePermit<'static>>| {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return false;
         };
@@ -98,7 +108,7 @@ pub async fn converse<S>(
                     .send(Outgoing::Line(rpc::answer_line(&id, answer)))
                     .await;
             }
-            drop((slot, under_way));
+            drop((slot, under_way, room));
         });
         true
     };
@@ -109,10 +119,16 @@ pub async fn converse<S>(
         let mut refused: Option<RpcError> = None;
         while let Some(line) = next_line(&mut reader).await {
             pace.step().await;
-            let request = match line {
-                Line::Whole(bytes) if bytes.trim_ascii().is_empty() => continue,
-                Line::Whole(bytes) => Request::parse(&bytes),
-                Line::TooLong => Err(BadRequest::too_long()),
+            let (request, room) = match line {
+                Line::Whole(bytes, _) if bytes.trim_ascii().is_empty() => continue,
+                Line::Whole(bytes, room) => (Request::parse(&bytes), room),
+                Line::TooLong => (Err(BadRequest::too_long()), None),
+                Line::NoRoom => {
+                    if lines.send(Outgoing::Line(no_room())).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
             };
             let request = request.and_then(|request| match &request.id {
                 Some(id) if key(id).is_some_and(|key| cancels.lock().contains_key(&key)) => {
@@ -165,7 +181,7 @@ pub async fn converse<S>(
                     Some(Outgoing::Subscription(None, unsubscribed(request)))
                 }
                 _ => {
-                    if !begin(request).await {
+                    if !begin(request, room).await {
                         return;
                     }
                     continue;
@@ -211,6 +227,19 @@ fn no_client() -> Vec<u8> {
             format!("{MOST_GARBAGE} messages in a row were no requests; the connection is closed"),
         )
         .remedy("`mediafs schema` says what a request is"),
+    )
+}
+
+/// For a long message where too many others have such ones under way.
+fn no_room() -> Vec<u8> {
+    rpc::error_line(
+        RpcError::new(
+            Reason::TooMany,
+            format!(
+                "{MOST_LONG} messages of more than {LONG} bytes are under way; this one was not read"
+            ),
+        )
+        .remedy("ask again in a moment, or in parts"),
     )
 }
 
@@ -432,39 +461,47 @@ impl Caller for Connected {
 
 /// One line of a connection.
 enum Line {
-    Whole(Vec<u8>),
+    /// With its room, if it is a long one.
+    Whole(Vec<u8>, Option<SemaphorePermit<'static>>),
+    /// Longer than any may be.
     TooLong,
+    /// A long one for which there is no room.
+    NoRoom,
 }
 
 /// The next line without its end; `None` at the end of the stream or when it breaks. Never keeps more than
-/// [`LONGEST_REQUEST`] bytes.
+/// [`LONGEST_REQUEST`] bytes, nor more than [`LONG`] without room for it.
 async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
     let mut line = Vec::new();
-    let mut too_long = false;
+    let mut room = None;
+    // Why the line is not kept, if so.
+    let mut left_out: Option<Line> = None;
     loop {
         let available = match reader.fill_buf().await {
             Ok([]) | Err(_) => {
                 // A last line without an end counts.
-                return (!line.is_empty() && !too_long).then_some(Line::Whole(line));
+                return (!line.is_empty() && left_out.is_none()).then_some(Line::Whole(line, room));
             }
             Ok(available) => available,
         };
         let end = available.iter().position(|&byte| byte == b'\n');
         let part = &available[..end.unwrap_or(available.len())];
-        if too_long || line.len() + part.len() > LONGEST_REQUEST {
-            too_long = true;
-            line = Vec::new();
-        } else {
+        let length = line.len() + part.len();
+        if left_out.is_none() && length > LONGEST_REQUEST {
+            left_out = Some(Line::TooLong);
+        } else if left_out.is_none() && length > LONG && room.is_none() {
+            room = LONG_MESSAGES.try_acquire().ok();
+            left_out = room.is_none().then_some(Line::NoRoom);
+        }
+        if left_out.is_none() {
             line.extend_from_slice(part);
+        } else {
+            (line, room) = (Vec::new(), None);
         }
         let used = part.len() + usize::from(end.is_some());
         reader.consume(used);
         if end.is_some() {
-            return Some(if too_long {
-                Line::TooLong
-            } else {
-                Line::Whole(line)
-            });
+            return Some(left_out.unwrap_or(Line::Whole(line, room)));
         }
     }
 }

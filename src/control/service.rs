@@ -9,6 +9,8 @@ mod changes;
 mod drive;
 mod errors;
 mod find;
+#[cfg(test)]
+mod hostile;
 mod import;
 mod libraries;
 mod media;

@@ -358,3 +358,148 @@ fn who_asks_and_does_not_read_holds_no_thread() {
         sending.abort();
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_events_pass_by_who_does_not_read() {
+    let events = Arc::<Events>::default();
+    let (mut asleep, _stop, _served, _) = connect_to(&events);
+    subscribe_to(&mut asleep, json!({})).await;
+    let publish = |subscribers: &str| {
+        let begun = std::time::Instant::now();
+        (0..1_000_000).for_each(|count| events.publish(changed(count)));
+        println!("a million events to {subscribers}: {:?}", begun.elapsed());
+        begun.elapsed()
+    };
+    let with = publish("one who does not read");
+    let got = answers(&mut asleep, 60).await;
+    // It may have been too slow at once, before the pipe was full.
+    let missed = got.iter().filter(|line| line["method"] == "session.missed");
+    let counts = missed.map(|line| line["params"]["count"].as_u64().unwrap());
+    let missed: u64 = counts.sum();
+    assert!(missed > 900_000, "{missed}");
+    drop(asleep);
+    let without = publish("nobody");
+    // On a machine that has other things to do too.
+    assert!(
+        with < without * 5 + Duration::from_secs(1),
+        "{with:?}, {without:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sends_only_garbage_is_told_and_closed() {
+    let (here, _stop, served) = connect();
+    let (mut reading, mut writing) = tokio::io::split(here);
+    let sending =
+        tokio::spawn(async move { while writing.write_all(b"nonsense\n").await.is_ok() {} });
+    let mut all = String::new();
+    reading.read_to_string(&mut all).await.unwrap();
+    assert_eq!(all.lines().count(), MOST_GARBAGE as usize + 1);
+    assert!(all.lines().last().unwrap().contains("tooMany"));
+    tokio::time::timeout(Duration::from_secs(10), served)
+        .await
+        .unwrap()
+        .unwrap();
+    sending.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_for_one_request_at_a_time() {
+    let (mut here, _stop, _served) = connect();
+    let wait = rpc::request_line(1, "wait", &json!({}));
+    here.write_all(&wait).await.unwrap();
+    here.write_all(&wait).await.unwrap();
+    let refused = answers(&mut here, 1).await.remove(0);
+    assert_eq!(refused["error"]["data"]["reason"], "malformed");
+    let cancel = rpc::request_line(2, "session.cancel", &json!({"request": 1}));
+    here.write_all(&cancel).await.unwrap();
+    let got = answers(&mut here, 2).await;
+    assert!(got.iter().any(|line| line["id"] == 1), "{got:?}");
+    // It is free again.
+    here.write_all(&rpc::request_line(1, "echo", &json!({})))
+        .await
+        .unwrap();
+    assert_eq!(answers(&mut here, 1).await[0]["result"], json!({}));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 64, ..Default::default() })]
+
+    /// Whatever comes, each line that is not empty gets one answer.
+    #[test]
+    fn any_bytes_are_answered(lines in proptest::collection::vec(hostile_line(), 1..20)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (here, _stop, _served) = connect();
+            let (reading, mut writing) = tokio::io::split(here);
+            let expected = lines.iter().filter(|line| !line.trim_ascii().is_empty()).count();
+            let sending = tokio::spawn(async move {
+                for line in lines {
+                    writing.write_all(&line).await.unwrap();
+                    writing.write_all(b"\n").await.unwrap();
+                }
+                writing.shutdown().await.unwrap();
+            });
+            let mut text = String::new();
+            let mut reading = reading;
+            let read = reading.read_to_string(&mut text);
+            tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+            sending.await.unwrap();
+            for line in text.lines() {
+                let answer: Value = serde_json::from_str(line).unwrap();
+                assert!(answer["error"]["code"].is_i64() || answer.get("result").is_some(), "{answer}");
+            }
+            assert_eq!(text.lines().count(), expected);
+        });
+    }
+}
+
+/// Lines like those of a client, and worse.
+fn hostile_line() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let bytes = prop::collection::vec(any::<u8>(), 0..200)
+        .prop_map(|bytes| bytes.into_iter().filter(|byte| *byte != b'\n').collect());
+    let id = prop::sample::select(vec![
+        "1",
+        "-1",
+        "1.5",
+        "1e400",
+        "null",
+        "true",
+        "{}",
+        "[]",
+        "\"a\"",
+        "\"\\u0000\"",
+        "18446744073709551614",
+        "99999999999999999999",
+        "\"\\ud800\"",
+    ]);
+    let method = prop::sample::select(vec![
+        "\"echo\"",
+        "\"session.cancel\"",
+        "\"session.subscribe\"",
+        "\"session.hello\"",
+        "7",
+        "null",
+        "\"\"",
+    ]);
+    let params = prop::sample::select(vec![
+        "{}",
+        "[]",
+        "null",
+        "7",
+        "{\"request\":{}}",
+        "{\"topics\":[1]}",
+        "{\"since\":-1}",
+        "{\"protocols\":[]}",
+        "{\"protocols\":7}",
+        "{\"a\":[[[[[[[[1]]]]]]]]}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\"",
+    ]);
+    let request = (id, method, params).prop_map(|(id, method, params)| {
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{method},\"params\":{params}}}")
+            .into_bytes()
+    });
+    prop_oneof![bytes, request]
+}

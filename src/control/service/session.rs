@@ -183,6 +183,46 @@ mod tests {
     }
 
     #[test]
+    fn work_of_every_kind_is_cancelled_and_remembered_for_a_while() {
+        use crate::control::tasks::ENDED_KEPT;
+        let (_folder, service) = service();
+        let mut client = Client::here(Arc::clone(&service) as Arc<dyn Handler>).unwrap();
+        for kind in [TaskKind::Import, TaskKind::Scan, TaskKind::Verify] {
+            let work = service.running.begin(kind);
+            let list = client.call::<SessionTasks>(&Nothing {}).unwrap();
+            let [task] = list.tasks.as_slice() else {
+                panic!("{list:?}");
+            };
+            assert_eq!((task.kind, task.state), (kind, TaskState::Running));
+            let params = CancelParams {
+                task: Some(task.id.clone()),
+                request: None,
+            };
+            client.call::<SessionCancel>(&params).unwrap();
+            assert!(work.is_cancelled());
+            work.end(TaskState::Cancelled, Some("as asked".to_owned()));
+            let list = client.call::<SessionTasks>(&Nothing {}).unwrap();
+            assert!(list.tasks.is_empty());
+            let known = TaskParams {
+                task: task.id.clone(),
+            };
+            let ended = client.call::<SessionTask>(&known).unwrap().task.unwrap();
+            assert_eq!(ended.state, TaskState::Cancelled);
+            assert!(list.ended.contains(&ended));
+            assert!(client.call::<SessionCancel>(&params).is_err());
+        }
+        for _ in 0..2 * ENDED_KEPT {
+            service
+                .running
+                .begin(TaskKind::Scan)
+                .end(TaskState::Done, None);
+        }
+        let list = service.list_tasks();
+        assert_eq!(list.ended.len(), ENDED_KEPT);
+        assert!(list.ended.iter().all(|task| task.state == TaskState::Done));
+    }
+
+    #[test]
     fn a_warning_goes_to_status_and_list_until_it_is_cleared() {
         let (_folder, service) = service();
         let warning = Warning::new("volume.red", crate::control::Severity::Error, "RED is away")

@@ -1,0 +1,747 @@
+//! The control protocol against what `mediafs schema` says of it, against hostile clients, and as README shows it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::sounds::wav;
+use support::volumes::{Kind, Volume};
+use support::{Home, MEDIAFS, path_of, show, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The printed schema, and what it says of messages.
+struct Schema {
+    document: Value,
+    validators: BTreeMap<String, jsonschema::Validator>,
+    judged: BTreeSet<String>,
+}
+
+impl Schema {
+    fn printed() -> Self {
+        let output = Command::new(MEDIAFS).arg("schema").output().unwrap();
+        assert!(output.status.success(), "{}", show(&output));
+        Self {
+            document: serde_json::from_slice(&output.stdout).unwrap(),
+            validators: BTreeMap::new(),
+            judged: BTreeSet::new(),
+        }
+    }
+
+    /// The value has to be as the schema at `pointer` says.
+    fn judge(&mut self, pointer: &str, value: &Value) {
+        if !self.validators.contains_key(pointer) {
+            let part = self.document.pointer(pointer);
+            assert!(part.is_some(), "the schema says nothing of {pointer}");
+            let whole = json!({
+                "$schema": self.document["$schema"],
+                "$defs": self.document["$defs"],
+                "allOf": [part],
+            });
+            let validator = jsonschema::draft202012::new(&whole)
+                .unwrap_or_else(|error| panic!("{pointer} is no schema: {error}"));
+            self.validators.insert(pointer.to_owned(), validator);
+        }
+        let errors: Vec<String> = self.validators[pointer]
+            .iter_errors(value)
+            .map(|error| format!("{error} at {}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{pointer}: {errors:?} in {value}");
+        self.judged.insert(pointer.to_owned());
+    }
+
+    fn is_valid(&mut self, pointer: &str, value: &Value) -> bool {
+        // Makes the validator, should there be none yet.
+        self.validators.get(pointer).unwrap().is_valid(value)
+    }
+}
+
+/// A client that has every message judged.
+struct Socket {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+    last: u64,
+    told: Vec<Value>,
+}
+
+impl Socket {
+    fn connect(home: &Home) -> Self {
+        let writer = UnixStream::connect(home.home().join("socket")).unwrap();
+        writer.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            reader: BufReader::new(writer.try_clone().unwrap()),
+            writer,
+            last: 0,
+            told: Vec::new(),
+        }
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.last += 1;
+        let id = self.last;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        writeln!(self.writer, "{request}").unwrap();
+        loop {
+            let message = self.line();
+            // An error without an id is of what was sent last.
+            if message["id"] == id || message["id"].is_null() && message.get("error").is_some() {
+                return message;
+            }
+            self.told.push(message);
+        }
+    }
+
+    fn judged(&mut self, schema: &mut Schema, method: &str, params: Value) -> Value {
+        let answer = self.call(method, &params);
+        if answer.get("error").is_some() {
+            schema.judge("/messages/failure", &answer);
+        } else {
+            schema.judge(&format!("/methods/{method}/params"), &params);
+            schema.judge("/messages/result", &answer);
+            schema.judge(&format!("/methods/{method}/result"), &answer["result"]);
+        }
+        for told in std::mem::take(&mut self.told) {
+            judge_told(schema, &told);
+        }
+        answer
+    }
+
+    fn event(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.line();
+            let found = message["method"] == name && holds(&message["params"]);
+            self.told.push(message.clone());
+            if found {
+                return message["params"].clone();
+            }
+        }
+    }
+}
+
+fn judge_told(schema: &mut Schema, message: &Value) {
+    schema.judge("/messages/notification", message);
+    let method = message["method"].as_str().unwrap();
+    let area = if schema.document["events"].get(method).is_some() {
+        "events"
+    } else {
+        "notifications"
+    };
+    schema.judge(&format!("/{area}/{method}/params"), &message["params"]);
+}
+
+#[test]
+fn what_is_spoken_is_what_the_schema_says() {
+    let home = Home::new();
+    for seed in 1..=3 {
+        std::fs::write(home.library().join(format!("{seed}.wav")), wav(5000, seed)).unwrap();
+    }
+    std::fs::write(home.library().join("broken.wav"), "RIFF").unwrap();
+    let _drive = home.mount();
+    let items = home.wait_for_items(3);
+    let id = |number: usize| items[number]["mediaId"].clone();
+    let mut schema = Schema::printed();
+    let mut socket = Socket::connect(&home);
+    let mut told = Socket::connect(&home);
+    told.judged(&mut schema, "session.subscribe", json!({}));
+    let other = home.path("other.wav");
+    std::fs::write(&other, wav(400, 9)).unwrap();
+    let folder = home.path("many");
+    std::fs::create_dir(&folder).unwrap();
+    for seed in 10..60_u32 {
+        std::fs::write(folder.join(format!("{seed}.wav")), wav(2000, seed)).unwrap();
+    }
+    let hash = items[0]["blake3"].clone();
+    let hash = if hash.is_null() {
+        json!("0".repeat(64))
+    } else {
+        hash
+    };
+    let calls: Vec<(&str, Value)> = vec![
+        (
+            "session.hello",
+            json!({"client": "test", "protocols": [1, 2]}),
+        ),
+        ("session.hello", json!({})),
+        ("session.warnings", json!({})),
+        ("drive.status", json!({})),
+        ("drive.check", json!({})),
+        ("drive.problems", json!({"limit": 10})),
+        ("media.get", json!({"mediaId": id(0)})),
+        (
+            "media.get",
+            json!({"path": home.on_drive(path_of(&items[1]))}),
+        ),
+        ("media.search", json!({})),
+        ("media.search", json!({"query": "1", "limit": 1})),
+        (
+            "media.import",
+            json!({"paths": [other, home.path("none.wav")]}),
+        ),
+        ("media.import", json!({"paths": [folder]})),
+        ("media.scan", json!({})),
+        (
+            "media.resolve",
+            json!({"items": [{"mediaId": id(0)}, {"mediaId": "none"}]}),
+        ),
+        (
+            "paths.translate",
+            json!({"paths": ["L:\\by-id\\x\\a.wav", "/etc/passwd"]}),
+        ),
+        (
+            "paths.translate",
+            json!({"paths": ["/media/loophole/x"], "to": "windows"}),
+        ),
+        ("media.tag", json!({"mediaId": id(0), "tags": ["Drum"]})),
+        ("media.untag", json!({"mediaId": id(0), "tags": ["Drum"]})),
+        ("media.rename", json!({"mediaId": id(0), "name": "Better"})),
+        ("media.relink", json!({"mediaId": id(0), "to": "/no/such"})),
+        ("media.whereIs", json!({"mediaId": id(0)})),
+        ("media.hydrate", json!({"items": [{"mediaId": id(0)}]})),
+        ("media.pin", json!({"items": [{"mediaId": id(0)}]})),
+        ("media.unpin", json!({"items": [{"mediaId": id(0)}]})),
+        ("media.silences", json!({})),
+        ("media.standIn", json!({"size": 100, "blake3": hash})),
+        (
+            "media.silence",
+            json!({"mediaId": id(0), "offset": 0, "length": 100}),
+        ),
+        ("volume.list", json!({})),
+        ("volume.eject", json!({"volume": "none"})),
+        (
+            "requesters.register",
+            json!({"pid": std::process::id(), "startTime": 1, "class": "player"}),
+        ),
+        (
+            "requesters.setMode",
+            json!({"pid": std::process::id(), "startTime": 1, "strict": true}),
+        ),
+        ("requesters.allow", json!({"pid": std::process::id()})),
+        ("cache.stats", json!({})),
+        ("cache.verify", json!({})),
+        ("cache.evict", json!({"bytes": 1})),
+        ("session.tasks", json!({})),
+        ("session.task", json!({"task": "work-1"})),
+        ("session.cancel", json!({"task": "none"})),
+        ("media.remove", json!({"mediaId": id(2)})),
+        ("media.forgetLibrary", json!({"name": "library"})),
+        ("session.unsubscribe", json!({})),
+        ("no.such", json!({})),
+    ];
+    let mut called = BTreeSet::from(["session.subscribe"]);
+    for (method, params) in calls {
+        socket.judged(&mut schema, method, params);
+        called.insert(method);
+    }
+    for take in ["take-1", "take-2"] {
+        let params = json!({"kind": "audio", "name": "Take", "ext": "wav", "mediaId": take, "expectedSeconds": 10});
+        let reserved = socket.judged(&mut schema, "media.reserve", params);
+        let file = reserved["result"]["file"].as_str().unwrap();
+        std::fs::write(file, wav(3000, 77)).unwrap();
+    }
+    let usages = json!([{"role": "clip", "target": "clip-1", "project": "song-1"}]);
+    for (method, params) in [
+        ("media.takes", json!({})),
+        (
+            "media.finalise",
+            json!({"mediaId": "take-1", "usages": usages}),
+        ),
+        ("media.abandon", json!({"mediaId": "take-2"})),
+        ("media.takes", json!({"recovered": true})),
+        ("media.cleanup", json!({"dryRun": true})),
+    ] {
+        let answer = socket.judged(&mut schema, method, params);
+        assert!(answer.get("result").is_some(), "{method}: {answer}");
+        called.extend([method, "media.reserve"]);
+    }
+    let tasks = socket.judged(&mut schema, "session.tasks", json!({}))["result"].clone();
+    let kinds: BTreeSet<&str> = tasks["ended"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|task| task["kind"].as_str())
+        .collect();
+    assert!(
+        kinds.is_superset(&BTreeSet::from(["import", "scan", "verify"])),
+        "{tasks}"
+    );
+    for task in tasks["ended"].as_array().unwrap() {
+        let params = json!({"task": task["id"]});
+        let known = socket.judged(&mut schema, "session.task", params);
+        assert_eq!(known["result"]["task"]["state"], task["state"]);
+    }
+    socket.judged(&mut schema, "session.shutdown", json!({}));
+    called.insert("session.shutdown");
+    // What came of it.
+    let mut text = String::new();
+    told.reader.read_to_string(&mut text).unwrap();
+    for line in text.lines() {
+        told.told.push(serde_json::from_str(line).unwrap());
+    }
+    for message in std::mem::take(&mut told.told) {
+        judge_told(&mut schema, &message);
+    }
+    for event in [
+        "media.changed",
+        "task.progress",
+        "task.ended",
+        "library.scanned",
+        "library.changed",
+    ] {
+        let pointer = format!("/events/{event}/params");
+        assert!(schema.judged.contains(&pointer), "{event} was not told");
+    }
+    // Those that others add are judged by nobody until they are named here.
+    let known: BTreeSet<&str> = schema.document["methods"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let forgotten: Vec<&&str> = known.difference(&called).collect();
+    assert!(
+        forgotten.len() * 2 < known.len(),
+        "most are not called: {forgotten:?}"
+    );
+    println!("not called: {forgotten:?}");
+    // And it is no schema that takes anything.
+    assert!(!schema.is_valid("/methods/media.get/result", &json!({"mediaId": "x"})));
+    assert!(!schema.is_valid("/methods/media.rename/params", &json!({"mediaId": "x"})));
+    assert!(!schema.is_valid("/events/media.changed/params", &json!({"mediaId": "x"})));
+}
+
+#[test]
+fn versions_are_negotiated_before_all_else() {
+    let home = Home::new();
+    let _drive = home.mount();
+    let mut socket = Socket::connect(&home);
+    // Without hello the newest is spoken.
+    assert!(socket.call("drive.status", &json!({}))["result"].is_object());
+    let refused = socket.call("session.hello", &json!({"protocols": [0]}));
+    assert_eq!(refused["error"]["data"]["reason"], "clientTooOld");
+    assert!(refused["error"]["data"]["remedy"].is_string());
+    for method in [
+        "drive.status",
+        "session.subscribe",
+        "session.cancel",
+        "no.such",
+    ] {
+        let refused = socket.call(method, &json!({}));
+        assert_eq!(
+            refused["error"]["data"]["reason"], "clientTooOld",
+            "{method}"
+        );
+    }
+    let refused = socket.call("session.hello", &json!({"protocols": [77, 78]}));
+    assert_eq!(refused["error"]["data"]["reason"], "daemonTooOld");
+    let hello = socket.call("session.hello", &json!({"protocols": [77, 1]}))["result"].clone();
+    assert_eq!(
+        (&hello["protocol"], &hello["mount"]),
+        (&json!(1), &json!(home.mount_point()))
+    );
+    let subscribed = socket.call("session.subscribe", &json!({}))["result"].clone();
+    assert_eq!(subscribed["instance"], hello["instance"]);
+    let of_another = json!({"since": subscribed["seq"], "instance": "another"});
+    let lost = socket.call("session.subscribe", &of_another);
+    assert_eq!(lost["result"]["complete"], false);
+    let missed = socket.event("session.missed", |_| true);
+    assert_eq!(missed["count"], Value::Null);
+    // One that does not understand the daemon ends it.
+    socket.call("session.hello", &json!({"protocols": [77]}));
+    assert_eq!(
+        socket.call("session.shutdown", &json!({}))["result"],
+        json!({})
+    );
+    wait_until(PATIENCE, "the daemon to end", || {
+        home.json(["status"])["running"] == false
+    });
+}
+
+fn memory_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn hostile_clients_harm_nobody() {
+    let home = Home::new();
+    let drive = home.mount();
+    let mut good = Socket::connect(&home);
+    good.call("drive.status", &json!({}));
+    let before = memory_of(drive.pid());
+
+    // A thousand requests before the first answer is read.
+    let mut many = Socket::connect(&home);
+    let mut text = String::new();
+    for id in 0..1000 {
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": "session.task", "params": {"task": id.to_string()}});
+        text.push_str(&format!("{request}\n"));
+    }
+    let mut writer = many.writer.try_clone().unwrap();
+    let sending = std::thread::spawn(move || writer.write_all(text.as_bytes()).unwrap());
+    let answered: BTreeSet<u64> = (0..1000)
+        .map(|_| {
+            let answer = many.line();
+            assert_eq!(answer["result"], json!({"task": null}));
+            answer["id"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(answered.len(), 1000);
+    sending.join().unwrap();
+
+    // Every kind of garbage is an error, and the connection goes on.
+    let garbage: &[&[u8]] = &[
+        b"\0\0\0",
+        b"\xff\xfe\xfd",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\0b\"}",
+        b"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.tasks\"}]",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1e999,\"method\":\"session.tasks\"}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"session.tasks\"}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":99999999999999999999999999,\"method\":\"session.tasks\"}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"media.search\",\"params\":{\"limit\":-1}}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"media.search\",\"params\":{\"limit\":1e300}}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"media.get\",\"params\":{\"path\":\"/\\u0000\"}}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"media.import\",\"params\":{\"paths\":[\"\\u0000\"]}}",
+        b"null",
+        b"\"text\"",
+    ];
+    let mut hostile = Socket::connect(&home);
+    for line in garbage {
+        hostile.writer.write_all(line).unwrap();
+        hostile.writer.write_all(b"\n").unwrap();
+        let answer = hostile.line();
+        assert!(answer["error"]["message"].is_string(), "{answer}");
+        assert_ne!(answer["error"]["data"]["reason"], "internal", "{answer}");
+    }
+    let deep = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.task\",\"params\":{{\"task\":{}1{}}}}}\n",
+        "[".repeat(500_000),
+        "]".repeat(500_000)
+    );
+    hostile.writer.write_all(deep.as_bytes()).unwrap();
+    assert_eq!(hostile.line()["error"]["code"], -32700);
+    assert!(hostile.call("session.tasks", &json!({}))["result"].is_object());
+
+    // Nothing but garbage: told, and closed.
+    let mut babbler = Socket::connect(&home);
+    let mut writer = babbler.writer.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        // It is closed under our hands.
+        while writer.write_all(b"GET / HTTP/1.1\n").is_ok() {}
+    });
+    let mut last = String::new();
+    let mut lines = 0;
+    loop {
+        let mut line = String::new();
+        match babbler.reader.read_line(&mut line) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => (last, lines) = (line, lines + 1),
+        }
+    }
+    sending.join().unwrap();
+    assert!(last.contains("\"tooMany\""), "{lines} lines, then {last:?}");
+    assert_eq!(lines, 1001);
+
+    // Half lines, long lines and connections by the hundred, none of which reads.
+    let half: Vec<UnixStream> = (0..300)
+        .filter_map(|_| {
+            let mut stream = UnixStream::connect(home.home().join("socket")).ok()?;
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(50)));
+            let _ = stream.write_all(&vec![b'x'; 100_000]);
+            Some(stream)
+        })
+        .collect();
+    assert!(half.len() > 100);
+    let begun = Instant::now();
+    let mut late = Socket::connect(&home);
+    assert!(late.call("drive.status", &json!({}))["result"].is_object());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(half);
+    // Those that are told of events are more, and not closed: what they hold is bounded together.
+    let subscribed: Vec<Socket> = (0..400)
+        .map(|_| {
+            let mut socket = Socket::connect(&home);
+            socket.call("session.subscribe", &json!({}));
+            let half = format!("\"{}", "x".repeat(1_000_000));
+            socket.writer.write_all(half.as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    let mut late = Socket::connect(&home);
+    assert!(late.call("drive.status", &json!({}))["result"].is_object());
+    let long = json!({"task": "x".repeat(100_000)});
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": "session.task", "params": long});
+    writeln!(late.writer, "{request}").unwrap();
+    assert_eq!(late.line()["error"]["data"]["reason"], "tooMany");
+    let held = memory_of(drive.pid());
+    println!("memory with 400 MB of half lines: {held} kB");
+    assert!(held < before + 200_000, "{before} kB became {held} kB");
+    drop(subscribed);
+    wait_until(PATIENCE, "long requests to be taken again", || {
+        late.call("session.task", &long)["result"].is_object()
+    });
+    let after = memory_of(drive.pid());
+    println!("memory before and after: {before} kB, {after} kB");
+    assert!(after < before + 150_000, "{before} kB became {after} kB");
+    drive.stop();
+}
+
+#[test]
+fn a_flood_is_slowed_and_answered() {
+    let home = Home::new();
+    let _drive = home.mount();
+    let mut socket = Socket::connect(&home);
+    let mut writer = socket.writer.try_clone().unwrap();
+    let count = 12_000_u32;
+    let begun = Instant::now();
+    let sending = std::thread::spawn(move || {
+        for id in 0..count {
+            let request = json!({"jsonrpc": "2.0", "id": id, "method": "session.unsubscribe"});
+            writeln!(writer, "{request}").unwrap();
+        }
+    });
+    for _ in 0..count {
+        assert_eq!(socket.line()["result"], json!({}));
+    }
+    sending.join().unwrap();
+    let took = begun.elapsed();
+    println!("{count} requests took {took:?}");
+    assert!(
+        took > Duration::from_secs(1),
+        "5,000 a second after the first 5,000: {took:?}"
+    );
+    // Two with one id at a time.
+    let import = json!({"jsonrpc": "2.0", "id": "a", "method": "media.scan", "params": {}});
+    let twice = format!("{import}\n{import}\n");
+    socket.writer.write_all(twice.as_bytes()).unwrap();
+    let answers = [socket.line(), socket.line()];
+    assert!(
+        answers.iter().all(|answer| answer["id"] == "a"),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn bytes_are_found_without_a_drive_and_paths_are_translated() {
+    let home = Home::new();
+    let bytes = wav(3000, 5);
+    let file = home.library().join("kick.wav");
+    std::fs::write(&file, &bytes).unwrap();
+    let drive = home.mount();
+    let item = home.wait_for_items(1).remove(0);
+    let id = item["mediaId"].as_str().unwrap();
+    let foreign = format!("L:\\by-id\\{id}\\kick.wav");
+    let here = home.on_drive(path_of(&item));
+    let with_drive = home.json(["translate", &foreign]);
+    assert_eq!(with_drive[0]["path"], here.to_str().unwrap());
+    assert_eq!(with_drive[0]["mediaId"], id);
+    let back = home.run(["translate", "--to", "windows", here.to_str().unwrap()]);
+    assert_eq!(back, format!("{foreign}\n"));
+    let resolved = home.json(["resolve", here.to_str().unwrap()]);
+    assert_eq!(resolved[0]["path"], file.to_str().unwrap());
+    drive.stop();
+    // Nothing is mounted, and no daemon runs.
+    let resolved = home.json(["resolve", id]);
+    assert_eq!(resolved[0]["from"], "original", "{resolved}");
+    let path = resolved[0]["path"].as_str().unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), bytes);
+    // Where it was mounted is remembered.
+    let translated = home.json(["translate", here.to_str().unwrap()]);
+    assert!(
+        translated[0]["path"]
+            .as_str()
+            .unwrap()
+            .ends_with(path_of(&item)),
+        "{translated}"
+    );
+    assert_eq!(translated[0]["mediaId"], id);
+    let output = home.command(["translate", "/etc/passwd"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    std::fs::remove_file(&file).unwrap();
+    let output = home
+        .command(["resolve", "--json", id, "none"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    let resolved: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&resolved[0]["path"], &resolved[1]["item"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(resolved[0]["item"]["mediaId"], id);
+    assert!(resolved[0]["reason"].is_string() && resolved[1]["reason"].is_string());
+}
+
+/// A disk that is unplugged: the cache has what was brought, and what is told of it is as the schema says.
+#[test]
+fn what_an_unplugged_disk_leaves_is_resolved_and_told() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let samples = at.join("Samples");
+    std::fs::create_dir(&samples).unwrap();
+    let bytes = wav(4000, 1);
+    std::fs::write(samples.join("one.wav"), &bytes).unwrap();
+    std::fs::write(samples.join("two.wav"), wav(4000, 2)).unwrap();
+    let drive = home.mount_with(&["--library".as_ref(), samples.as_os_str()]);
+    home.wait_for_items(2);
+    let id = |name: &str| {
+        let item = home.item(name);
+        item["mediaId"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (id("one.wav"), id("two.wav"));
+    let mut schema = Schema::printed();
+    let mut told = Socket::connect(&home);
+    told.judged(&mut schema, "session.subscribe", json!({}));
+    home.run(["hydrate", "--wait", &one]);
+    told.event("task.ended", |task| task["kind"] == "hydrate");
+    let mut socket = Socket::connect(&home);
+    let both = json!({"items": [{"mediaId": one}, {"mediaId": two}]});
+    let check = |resolved: &Value| {
+        assert_eq!(resolved[0]["from"], "cache", "{resolved}");
+        let path = resolved[0]["path"].as_str().unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), bytes);
+        assert_eq!(resolved[1]["path"], Value::Null, "{resolved}");
+        assert_eq!(resolved[1]["item"]["storage"]["backend"], "volume");
+    };
+    check(&socket.judged(&mut schema, "media.resolve", both.clone())["result"]["items"]);
+    red.detach();
+    told.event("volume.changed", |volume| volume["state"] == "absent");
+    told.event("status.changed", |status| status["mediaId"] == two.as_str());
+    let away = socket.judged(&mut schema, "media.resolve", both);
+    check(&away["result"]["items"]);
+    assert_eq!(
+        away["result"]["items"][1]["item"]["availability"],
+        "external-offline"
+    );
+    let silent = home.on_drive(path_of(&home.item("two.wav")));
+    let player = ["run", "--as", "player", "cat", silent.to_str().unwrap()];
+    let output = home.command(player).output().unwrap();
+    assert_eq!(output.stdout.len(), bytes.len(), "{:?}", output.status);
+    told.event("media.silenced", |silenced| {
+        silenced["mediaId"] == two.as_str()
+    });
+    for method in [
+        "media.silences",
+        "volume.list",
+        "session.warnings",
+        "session.tasks",
+    ] {
+        socket.judged(&mut schema, method, json!({}));
+    }
+    socket.judged(&mut schema, "media.whereIs", json!({"mediaId": two}));
+    socket.judged(
+        &mut schema,
+        "media.hydrate",
+        json!({"items": [{"mediaId": two}]}),
+    );
+    red.mount(&at);
+    told.event("media.restored", |restored| {
+        restored["mediaId"] == two.as_str()
+    });
+    for message in std::mem::take(&mut told.told) {
+        judge_told(&mut schema, &message);
+    }
+    drive.stop();
+    red.detach();
+    // Without a daemon as well.
+    let output = home
+        .command(["resolve", "--json", &one, &two])
+        .output()
+        .unwrap();
+    check(&serde_json::from_slice(&output.stdout).unwrap());
+}
+
+#[test]
+fn an_import_is_a_task_that_is_remembered() {
+    let home = Home::new();
+    let folder = home.path("many");
+    std::fs::create_dir(&folder).unwrap();
+    for seed in 1..=3000_u32 {
+        std::fs::write(folder.join(format!("{seed}.wav")), wav(200, seed)).unwrap();
+    }
+    let _drive = home.mount();
+    let mut told = Socket::connect(&home);
+    told.call("session.subscribe", &json!({"topics": ["task"]}));
+    let mut asking = Socket::connect(&home);
+    let request =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "media.import", "params": {"paths": [folder]}});
+    writeln!(asking.writer, "{request}").unwrap();
+    let task = told.event("task.progress", |task| task["kind"] == "import");
+    let id = task["id"].as_str().unwrap();
+    home.run(["cancel", id]);
+    let ended = told.event("task.ended", |task| task["id"] == id);
+    assert_eq!(ended["state"], "cancelled", "{ended}");
+    let mut progress = Vec::new();
+    let answer = loop {
+        let line = asking.line();
+        if line["id"] == 1 {
+            break line;
+        }
+        progress.push(line);
+    };
+    assert_eq!(answer["result"]["complete"], false);
+    for line in progress {
+        assert_eq!(
+            (&line["method"], &line["params"]["request"]),
+            (&json!("request.progress"), &json!(1))
+        );
+    }
+    let listed = home.json(["tasks"]);
+    assert_eq!(listed, json!([]), "what has ended is not going on");
+    let all = home.run(["tasks", "--all"]);
+    assert!(all.contains(id) && all.contains("cancelled"), "{all}");
+}
+
+/// The part of README that is in Python.
+fn example() -> String {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("```python\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_python_in_the_readme_does_what_it_says() {
+    let home = Home::new();
+    let example = example();
+    assert!(example.lines().count() <= 40);
+    std::fs::write(home.path("example.py"), example).unwrap();
+    let sound = home.path("Kick.wav");
+    std::fs::write(&sound, wav(3000, 3)).unwrap();
+    let _drive = home.mount();
+    let folder = std::path::Path::new(MEDIAFS).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("python3")
+        .arg(home.path("example.py"))
+        .arg(&sound)
+        .env("PATH", path)
+        .env("MEDIAFS_HOME", home.home())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", show(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let item = home.wait_for_items(1).remove(0);
+    assert!(text.contains(path_of(&item)), "{text}");
+    assert!(text.contains("media.changed"), "{text}");
+}
