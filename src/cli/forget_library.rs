@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             .filter(|_| !is_path)
             .map(str::to_owned),
         path: Some(super::absolute(arguments.library.as_ref())?),
+        intent: super::history::by_hand(),
     };
     let base = context.client()?.call::<MediaForgetLibrary>(&params)?;
     let mut out = Out::new();

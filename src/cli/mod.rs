@@ -11,6 +11,7 @@ mod doctor;
 mod eject;
 mod forget_library;
 mod heal;
+mod history;
 mod hydrate;
 mod import;
 mod interrupt;
@@ -21,6 +22,7 @@ mod pin;
 mod relink;
 mod remove;
 mod rename;
+mod replace;
 mod run;
 mod scan;
 mod show;
@@ -29,6 +31,7 @@ mod supervise;
 mod tag;
 mod tasks;
 mod unmount;
+mod usages;
 mod volumes;
 mod warnings;
 mod watch;
@@ -76,6 +79,12 @@ enum Command {
     Rename(rename::Arguments),
     Remove(remove::Arguments),
     Relink(relink::Arguments),
+    Replace(replace::Arguments),
+    Candidates(replace::CandidatesArguments),
+    Usages(usages::Arguments),
+    History(history::Arguments),
+    Undo(history::UndoArguments),
+    Redo(history::RedoArguments),
     Hydrate(hydrate::Arguments),
     Pin(pin::PinArguments),
     Unpin(pin::UnpinArguments),
@@ -219,6 +228,12 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Rename(arguments) => rename::run(&arguments, context),
         Command::Remove(arguments) => remove::run(&arguments, context),
         Command::Relink(arguments) => relink::run(&arguments, context),
+        Command::Replace(arguments) => replace::run(&arguments, context),
+        Command::Candidates(arguments) => replace::run_candidates(&arguments, context),
+        Command::Usages(arguments) => usages::run(&arguments, context),
+        Command::History(arguments) => history::run(&arguments, context),
+        Command::Undo(arguments) => history::run_undo(&arguments, context),
+        Command::Redo(arguments) => history::run_redo(&arguments, context),
         Command::Hydrate(arguments) => hydrate::run(&arguments, context),
         Command::Pin(arguments) => pin::run(&arguments, context),
         Command::Unpin(arguments) => pin::run_unpin(&arguments, context),

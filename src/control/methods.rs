@@ -4,9 +4,13 @@
 //! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
 //! ignored.
 
+mod analysis;
 mod away;
+mod history;
 mod media;
+mod relink;
 mod session;
+mod usages;
 
 use mediafs_platform::process::{ProcessId, StartTime};
 use schemars::JsonSchema;
@@ -17,9 +21,13 @@ use super::wire_path::WirePath;
 use crate::model::{MediaId, MediaItem};
 use crate::tree::class::Class;
 
+pub use analysis::*;
 pub use away::*;
+pub use history::*;
 pub use media::*;
+pub use relink::*;
 pub use session::*;
+pub use usages::*;
 
 /// The version of the protocol; raised when something a client relies on changes.
 pub const PROTOCOL: u32 = 1;
@@ -85,15 +93,45 @@ methods! {
     /// Takes a library root off; its items stay.
     MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
     /// Points an item to other bytes.
-    MediaRelink = "media.relink": RelinkParams => MediaItem;
+    MediaRelink = "media.relink": RelinkParams => Changed;
     /// Gives an item another name.
-    MediaRename = "media.rename": RenameParams => MediaItem;
-    /// Removes an item; its file stays where it is.
-    MediaRemove = "media.remove": Which => Removed;
+    MediaRename = "media.rename": RenameParams => Changed;
+    /// Removes an item; its file stays where it is. Refused where something uses it, unless forced.
+    MediaRemove = "media.remove": RemoveParams => Removed;
     /// Adds tags.
-    MediaTag = "media.tag": TagParams => MediaItem;
+    MediaTag = "media.tag": TagParams => Changed;
     /// Takes tags off, for good.
-    MediaUntag = "media.untag": TagParams => MediaItem;
+    MediaUntag = "media.untag": TagParams => Changed;
+    /// Gives an item a value by hand, or takes one away.
+    MediaSetAttribute = "media.setAttribute": SetAttributeParams => Changed;
+    /// Looks in folders for the files of missing items, and relinks to those that are certain.
+    MediaRelinkSearch = "media.relinkSearch": RelinkSearchParams => RelinkSearchAnswer;
+    /// Files that may stand in for an item.
+    MediaCandidates = "media.candidates": CandidatesParams => CandidateList;
+    /// Gives an item other bytes, with consent; without, tells what would differ and who would hear it.
+    MediaReplace = "media.replace": ReplaceParams => ReplaceAnswer;
+    /// Who uses what, a page at a time.
+    UsagesList = "usages.list": UsagesListParams => UsagesPage;
+    /// Something uses an item.
+    UsagesAdd = "usages.add": UsagesParams => UsagesAnswer;
+    /// It does no more.
+    UsagesRemove = "usages.remove": UsagesParams => UsagesAnswer;
+    /// These and no others of a project use items, as the host sees it.
+    UsagesSet = "usages.set": UsagesSetParams => UsagesAnswer;
+    /// Items of which analyses are not made yet, a page at a time.
+    AnalysisWanted = "analysis.wanted": AnalysisWantedParams => AnalysisWantedPage;
+    /// Keeps what an analysis made of an item's bytes.
+    AnalysisPut = "analysis.put": AnalysisPutParams => AnalysisStored;
+    /// What an analysis made of an item's bytes.
+    AnalysisGet = "analysis.get": AnalysisGetParams => AnalysisArtefact;
+    /// What was done, the newest first, a page at a time.
+    HistoryList = "history.list": HistoryListParams => HistoryPage;
+    /// Reverts an operation, a revert or a group; or tells what stands in the way, and changes nothing.
+    HistoryRevert = "history.revert": HistoryRevertParams => RevertAnswer;
+    /// Reverts what was done last, where no host has its project open.
+    HistoryUndo = "history.undo": HistoryUndoParams => RevertAnswer;
+    /// Does again what was reverted last.
+    HistoryRedo = "history.redo": HistoryUndoParams => RevertAnswer;
     /// Brings items into the cache; answered at once, with the tasks that do so.
     MediaHydrate = "media.hydrate": ItemsParams => HydrateAnswer;
     /// Keeps the bytes of items in the cache, once they are there; brings them.
@@ -395,6 +433,8 @@ pub enum TaskKind {
     Verify,
     /// Bringing the bytes of an item into the cache.
     Hydrate,
+    /// Looking for the files of items.
+    Relink,
 }
 
 impl TaskKind {
@@ -406,6 +446,7 @@ impl TaskKind {
             Self::Import => "importing",
             Self::Verify => "verifying",
             Self::Hydrate => "fetching",
+            Self::Relink => "relinking",
         }
     }
 }

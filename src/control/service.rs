@@ -3,17 +3,21 @@
 //! One [`Service`] holds what a home has: catalog, library, cache, requesters. The daemon puts it behind the socket;
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
+mod analysis;
 mod away;
 mod cache;
 mod changes;
 mod drive;
 mod errors;
 mod find;
+mod history;
 mod import;
 mod libraries;
 mod media;
+mod relink;
 mod session;
 mod stand_ins;
+mod usages;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -35,7 +39,7 @@ use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::Away;
 use crate::home::{Home, HomeLock};
-use crate::library::Library;
+use crate::library::{ByFacts, Library, Suggest};
 use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
 
@@ -91,6 +95,8 @@ pub struct Service {
     /// What is not on trusted storage, of a daemon.
     away: OnceLock<Arc<Away>>,
     silence_hashes: SilenceHashes,
+    /// Who can suggest files for items.
+    suggesting: Vec<Box<dyn Suggest>>,
     events: Arc<Events>,
     warnings: Warnings,
     /// Work of the requests.
@@ -130,6 +136,7 @@ impl Service {
             daemon: None,
             away: OnceLock::new(),
             silence_hashes: Mutex::new(LruCache::new(stand_ins::REMEMBERED)),
+            suggesting: vec![Box::new(ByFacts)],
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
@@ -348,6 +355,39 @@ impl Handler for Service {
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
             MediaTag::NAME => answer::<MediaTag>(params, |params| self.tag(&params)),
             MediaUntag::NAME => answer::<MediaUntag>(params, |params| self.untag(&params)),
+            MediaSetAttribute::NAME => {
+                answer::<MediaSetAttribute>(params, |params| self.set_attribute(&params))
+            }
+            MediaRelinkSearch::NAME => {
+                answer::<MediaRelinkSearch>(params, |params| self.relink_search(&params, caller))
+            }
+            MediaCandidates::NAME => {
+                answer::<MediaCandidates>(params, |params| self.candidates(&params))
+            }
+            MediaReplace::NAME => answer::<MediaReplace>(params, |params| self.replace(&params)),
+            UsagesList::NAME => answer::<UsagesList>(params, |params| self.list_usages(&params)),
+            UsagesAdd::NAME => {
+                answer::<UsagesAdd>(params, |params| self.change_usages(&params, true))
+            }
+            UsagesRemove::NAME => {
+                answer::<UsagesRemove>(params, |params| self.change_usages(&params, false))
+            }
+            UsagesSet::NAME => answer::<UsagesSet>(params, |params| self.set_usages(&params)),
+            AnalysisWanted::NAME => {
+                answer::<AnalysisWanted>(params, |params| self.analysis_wanted(&params))
+            }
+            AnalysisPut::NAME => {
+                answer::<AnalysisPut>(params, |params| self.analysis_put(&params))
+            }
+            AnalysisGet::NAME => {
+                answer::<AnalysisGet>(params, |params| self.analysis_get(&params))
+            }
+            HistoryList::NAME => answer::<HistoryList>(params, |params| self.history(&params)),
+            HistoryRevert::NAME => {
+                answer::<HistoryRevert>(params, |params| self.revert(&params))
+            }
+            HistoryUndo::NAME => answer::<HistoryUndo>(params, |params| self.undo(&params)),
+            HistoryRedo::NAME => answer::<HistoryRedo>(params, |params| self.redo(&params)),
             RequestersRegister::NAME => {
                 answer::<RequestersRegister>(params, |params| self.register(&params))
             }

@@ -70,7 +70,9 @@ impl Service {
                     RpcError::new(Reason::InvalidParameter, "name a library by name or path")
                 }
             })?;
-        library.forget_root(&base)?;
+        let summary = format!("took the library {} off", base.name);
+        let mut draft = super::history::draft("forgetLibrary", summary, &params.intent);
+        library.forget_root(&base, &mut draft)?;
         Ok(BaseStatus::from(BaseRow {
             active: false,
             ..base
