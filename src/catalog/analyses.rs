@@ -55,15 +55,12 @@ impl Reader {
         Ok(found.flatten())
     }
 
-    /// Objects that analyses made, after the given one, in order.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn artefacts(&self, after: ObjectHash, limit: u32) -> Result<Vec<ObjectHash>> {
+    /// All objects that analyses made.
+    pub(super) fn artefacts(&self) -> Result<Vec<ObjectHash>> {
         self.db().many(
             "listing what analyses made",
-            "SELECT DISTINCT artefact FROM analysis WHERE artefact > ?1 ORDER BY artefact LIMIT ?2",
-            (after.0, limit),
+            "SELECT DISTINCT artefact FROM analysis",
+            [],
             |row| row.get(0).map(ObjectHash),
         )
     }

@@ -48,7 +48,7 @@ use error::Result;
 pub use history::{
     Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
 };
-pub use pins::USER;
+pub use pins::{ANALYSIS, USER};
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,

@@ -500,8 +500,15 @@ mod tests {
         let params = RelinkParams {
             item: MediaId::new().into(),
             to: WirePath("/a/b".into()),
+            intent: Intent::default(),
         };
-        assert_eq!(serde_json::to_value(&params).unwrap()["to"], "/a/b");
+        let written = serde_json::to_value(&params).unwrap();
+        assert_eq!(written["to"], "/a/b");
+        assert!(written.get("group").is_none());
+        let params: RenameParams =
+            serde_json::from_value(json!({"mediaId": "kick-1", "name": "x", "group": "g"}))
+                .unwrap();
+        assert_eq!(params.intent.group.as_deref(), Some("g"));
         let params: RegisterParams =
             serde_json::from_value(json!({"pid": 1, "startTime": 2, "class": "player"})).unwrap();
         assert!(!params.strict);

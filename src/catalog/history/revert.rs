@@ -282,27 +282,24 @@ impl Writer {
         let (expected, _) = step.ends(way);
         let later = self.later(root, step)?;
         let stacked = way == Way::Undo && later.is_some();
-        if !stacked && present.is_same(expected) {
+        let item = self.reader().item(step.item)?;
+        let of_item = !matches!(step.cell, Cell::Exists | Cell::Library(_));
+        let is_there = item.is_some() || !of_item;
+        if !stacked && is_there && present.is_same(expected) {
             return Ok(None);
         }
-        let item = self.reader().item(step.item)?;
         let name = item
             .as_ref()
             .map_or_else(|| step.name.clone(), |item| item.name.clone());
         let what = match (&item, &step.cell, &present) {
-            (None, Cell::Library(_), _) => "the folder was added or taken off since".to_owned(),
-            (None, Cell::Exists, _) | (None, _, Value::None)
-                if !matches!(step.cell, Cell::Library(_)) && item.is_none() =>
-            {
-                format!("{name} was removed since")
-            }
+            (_, Cell::Library(_), _) => "the folder was added or taken off since".to_owned(),
+            (None, ..) => format!("{name} was removed since"),
             (_, Cell::Exists, _) => format!("{name} was changed since"),
             (_, Cell::Name, _) => format!("{} was renamed again, to {name}", step.name),
             (_, Cell::Bytes, _) => format!("the bytes of {name} were replaced since"),
             (_, Cell::Tag(tag), _) => format!("the tag {tag:?} of {name} was changed since"),
             (_, Cell::Attribute(key), _) => format!("{key:?} of {name} was changed since"),
             (_, Cell::Usage(..), _) => format!("the usages of {name} were changed since"),
-            (_, Cell::Library(_), _) => "the folder was added or taken off since".to_owned(),
         };
         Ok(Some(Conflict {
             media_id: item.map(|item| item.media_id),
@@ -371,7 +368,7 @@ impl Writer {
                 self.set_active(BaseNo(*base), active, false)?;
                 done.libraries.push((BaseNo(*base), active));
             }
-            (Cell::Exists, Value::Record(record)) => self.restore(item, record)?,
+            (Cell::Exists, Value::Record(record)) => self.restore(root, item, record)?,
             (Cell::Exists, Value::None) => self.remove(item)?,
             (Cell::Name, Value::Text(name)) => {
                 let row = self.known_item(item)?;
@@ -455,7 +452,12 @@ impl Writer {
     }
 
     /// An item that was removed is there again, with everything that was known of it.
-    fn restore(&mut self, item: ItemNo, record: &Record) -> std::result::Result<(), RevertError> {
+    fn restore(
+        &mut self,
+        root: &OperationRow,
+        item: ItemNo,
+        record: &Record,
+    ) -> std::result::Result<(), RevertError> {
         let odd = |what: String| {
             RevertError::Conflict(vec![Conflict {
                 media_id: record.media_id.parse().ok(),
@@ -477,7 +479,11 @@ impl Writer {
         };
         if let Some(place) = &place {
             for other in self.reader().items_of(place.row)? {
-                if other.project == project && !self.drop_if_found(other.row)? {
+                if other.project != project || self.drop_if_found(other.row)? {
+                    continue;
+                }
+                // Made of the file since. Whoever was only pointed to it may stay.
+                if self.was_made_since(other.row, root)? {
                     return Err(odd(format!(
                         "the file of {} is that of the sound {} ({}) now",
                         record.name, other.name, other.media_id
@@ -546,6 +552,17 @@ impl Writer {
         self.changes.item(item, &id, true);
         self.tell_twins(&id)?;
         Ok(())
+    }
+
+    fn was_made_since(&self, item: ItemNo, root: &OperationRow) -> Result<bool> {
+        let found = self.reader().db().one(
+            "looking for what stands in the way",
+            "SELECT 1 FROM operation_step s JOIN operation o ON o.number = s.operation \
+             WHERE s.item = ?1 AND s.cell = ?2 AND o.root IS NULL AND o.reverted IS NULL AND o.applied > ?3 LIMIT 1",
+            (item.0, Cell::Exists.text(), root.applied.0),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
     }
 
     fn restore_labels(&mut self, item: ItemNo, record: &Record) -> Result<()> {

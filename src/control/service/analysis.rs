@@ -9,13 +9,11 @@ use std::io::{Read, Seek};
 use mediafs_cache::{CacheError, ObjectId, OpenObject, PinOwner};
 
 use super::Service;
-use crate::catalog::{AnalysisKey, Durability, ItemRow, Reader};
+use crate::catalog::{ANALYSIS, AnalysisKey, Durability, ItemRow, Reader};
 use crate::control::methods::*;
 use crate::control::{Reason, RpcError, WirePath};
 use crate::model::{ObjectHash, Playable, shown_name};
 
-/// Who pins artefacts.
-const OWNER: &str = "analysis";
 /// Longest type, parameters or producer, in bytes.
 const LONGEST_WORD: usize = 1024;
 /// Items that are looked at for one page at most: an answer comes soon, with a `next` to go on.
@@ -273,7 +271,7 @@ fn open_plain(path: &std::path::Path) -> std::io::Result<(File, u64)> {
 }
 
 fn owner() -> Result<PinOwner, RpcError> {
-    Ok(PinOwner::new(OWNER)?)
+    Ok(PinOwner::new(ANALYSIS)?)
 }
 
 fn key(object: ObjectHash, analysis: &AnalysisType) -> AnalysisKey {
