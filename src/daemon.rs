@@ -10,6 +10,7 @@ mod ear;
 mod folders;
 mod keep;
 mod log;
+mod observing;
 mod stand_ins;
 
 use std::io;
@@ -214,6 +215,7 @@ pub fn run(
         .build()
         .map_err(system("starting threads"))?;
     let requesters = Arc::new(Requesters::new(&config.requesters));
+    let who = Arc::clone(&requesters);
     let cache = LazyStore::new(home, &config.cache);
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::of_daemon(
@@ -246,6 +248,7 @@ pub fn run(
         },
         home.data().to_owned(),
     );
+    observing::begin(&catalog, &who, &drive).map_err(system("starting threads"))?;
     let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
     service.set_away(&away);
     open_cache(&cache, &away);

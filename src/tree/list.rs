@@ -7,28 +7,28 @@ use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 
 use super::attributes::{at_hand, item_node};
 use super::known::Subject;
-use super::node::{Door, Face, Node};
+use super::node::{Door, Face, Node, Uses};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
 use crate::model::shown_name;
 
 /// Rows read at first: what a kernel's buffer of 32 KiB holds of entries with names of usual length. More would be read
 /// in vain at each of its requests.
-const FIRST_PAGE: u32 = 192;
+pub(super) const FIRST_PAGE: u32 = 192;
 /// Rows read from then on: names may be short, or the buffer larger.
-const NEXT_PAGE: u32 = 64;
+pub(super) const NEXT_PAGE: u32 = 64;
 
 /// A cursor is the sort of the row in its upper half, the row in its lower.
 const FOLDERS: u64 = 1;
 const PLACES: u64 = 2;
-const FIXED: u64 = 3;
+pub(super) const FIXED: u64 = 3;
 
-fn cursor(sort: u64, row: u32) -> Cursor {
+pub(super) fn cursor(sort: u64, row: u32) -> Cursor {
     Cursor(sort << 32 | u64::from(row))
 }
 
 /// The row to go on behind, for rows of `sort`; `None` if the listing is past them.
-fn resume(after: Cursor, sort: u64) -> Option<u32> {
+pub(super) fn resume(after: Cursor, sort: u64) -> Option<u32> {
     match (after.0 >> 32).cmp(&sort) {
         std::cmp::Ordering::Less => Some(0),
         std::cmp::Ordering::Equal => u32::try_from(after.0 & 0xFFFF_FFFF).ok(),
@@ -38,7 +38,7 @@ fn resume(after: Cursor, sort: u64) -> Option<u32> {
 
 /// How a listing is asked for.
 #[derive(Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     door: Door,
     /// With the entries of look-ups.
     entries: bool,
@@ -47,7 +47,7 @@ struct Asked {
 }
 
 /// Where a listing's entries go; `false` when it is full.
-type Sink<'a> = dyn FnMut(Listed) -> bool + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Listed) -> bool + 'a;
 
 impl MediaDrive {
     pub(super) fn list_folder(
@@ -87,6 +87,7 @@ impl MediaDrive {
                     .map(|(name, section)| (name, Node::Section(project, section)))
                     .to_vec();
                 folders.push(("by-id", Node::ProjectById(project)));
+                folders.extend(Uses::SHOWN.map(|(name, uses)| (name, Node::Uses(project, uses))));
                 self.list_fixed(&folders, false, door, after, sink)
             }
             Node::Library => self.list_bases(BaseKind::Library, door, after, sink),
@@ -108,6 +109,8 @@ impl MediaDrive {
             Node::Section(project, section) => {
                 self.list_section(project, section, after, asked, sink)
             }
+            Node::Uses(project, uses) => self.list_uses(project, uses, after, door, sink),
+            Node::UsageFolder(folder) => self.list_used(folder, after, asked, sink),
             Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
             Node::ReadMe | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
                 Err(DriveError::NotFolder)
@@ -291,7 +294,7 @@ impl MediaDrive {
     }
 
     /// Gives an item to the listing, with its entry where that is the same for every requester.
-    fn give_item(
+    pub(super) fn give_item(
         &self,
         item: &ItemRow,
         name: OsString,
@@ -361,7 +364,7 @@ impl MediaDrive {
 }
 
 /// A folder in a listing. Without its entry: the kernel looks it up when somebody goes there.
-fn folder_listed(name: &str, node: Node, door: Door, row: u32) -> Listed {
+pub(super) fn folder_listed(name: &str, node: Node, door: Door, row: u32) -> Listed {
     Listed {
         name: name.into(),
         cursor: cursor(FIXED, row),
