@@ -32,9 +32,9 @@ mod search;
 mod shown;
 mod sources;
 mod stand_ins;
-mod usages;
 #[cfg(test)]
 mod tests;
+mod usages;
 mod writer;
 
 use std::path::Path;
@@ -53,7 +53,8 @@ pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,
     ItemRow, Listener, LostCapsules, Nanoseconds, NewItem, NewSource, Observation, Observed,
-    OperationNo, OperationRow, PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow, UsageFolderNo,
+    OperationNo, OperationRow, PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
+    UsageFolderNo,
 };
 pub use sources::{AtHand, HasObject};
 pub use usages::{UsageFolderRow, UsageRow};

@@ -22,11 +22,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let mut client = context.client()?;
     let mut params = UsagesListParams {
-        item: arguments
-            .item
-            .as_deref()
-            .map(super::which)
-            .transpose()?,
+        item: arguments.item.as_deref().map(super::which).transpose()?,
         project: arguments.project.clone(),
         ..UsagesListParams::default()
     };

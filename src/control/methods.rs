@@ -91,7 +91,7 @@ methods! {
     /// Looks at library roots again.
     MediaScan = "media.scan": ScanParams => ScanAnswer;
     /// Takes a library root off; its items stay.
-    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
+    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => ForgottenLibrary;
     /// Points an item to other bytes.
     MediaRelink = "media.relink": RelinkParams => Changed;
     /// Gives an item another name.

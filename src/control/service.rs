@@ -376,16 +376,10 @@ impl Handler for Service {
             AnalysisWanted::NAME => {
                 answer::<AnalysisWanted>(params, |params| self.analysis_wanted(&params))
             }
-            AnalysisPut::NAME => {
-                answer::<AnalysisPut>(params, |params| self.analysis_put(&params))
-            }
-            AnalysisGet::NAME => {
-                answer::<AnalysisGet>(params, |params| self.analysis_get(&params))
-            }
+            AnalysisPut::NAME => answer::<AnalysisPut>(params, |params| self.analysis_put(&params)),
+            AnalysisGet::NAME => answer::<AnalysisGet>(params, |params| self.analysis_get(&params)),
             HistoryList::NAME => answer::<HistoryList>(params, |params| self.history(&params)),
-            HistoryRevert::NAME => {
-                answer::<HistoryRevert>(params, |params| self.revert(&params))
-            }
+            HistoryRevert::NAME => answer::<HistoryRevert>(params, |params| self.revert(&params)),
             HistoryUndo::NAME => answer::<HistoryUndo>(params, |params| self.undo(&params)),
             HistoryRedo::NAME => answer::<HistoryRedo>(params, |params| self.redo(&params)),
             RequestersRegister::NAME => {

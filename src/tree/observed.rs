@@ -94,7 +94,10 @@ impl Observed {
             let Some(process) = requesters.process_of(&one.by) else {
                 continue;
             };
-            let name = process.executable.as_ref().and_then(|path| path.file_name());
+            let name = process
+                .executable
+                .as_ref()
+                .and_then(|path| path.file_name());
             let name = name.unwrap_or(&process.name);
             return Some(SeenOpen {
                 item: one.item,

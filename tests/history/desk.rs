@@ -48,9 +48,7 @@ impl Desk {
         let home = Home::locate(Some(&self.folder.path().join("home"))).unwrap();
         let config = Config::defaults().unwrap();
         home.prepare(&config.trusted).unwrap();
-        let lock = home
-            .lock(Purpose::Command, Duration::from_secs(5))
-            .unwrap();
+        let lock = home.lock(Purpose::Command, Duration::from_secs(5)).unwrap();
         let service = mediafs::daemon::service_without_daemon(&home, lock, &config).unwrap();
         self.service = Some(service);
     }

@@ -71,7 +71,13 @@ impl World {
         let desk = Desk::new();
         let files: Vec<PathBuf> = (0..12)
             // Half of them of the same length, so that they can be relinked to each other.
-            .map(|n| desk.sound(&format!("s{n}.wav"), if n % 2 == 0 { 100 } else { 100 + n }, n))
+            .map(|n| {
+                desk.sound(
+                    &format!("s{n}.wav"),
+                    if n % 2 == 0 { 100 } else { 100 + n },
+                    n,
+                )
+            })
             .collect();
         let ids = files.iter().take(4).map(|file| desk.import(file)).collect();
         Self {
@@ -115,7 +121,7 @@ impl World {
     /// Does a step. Gives the operations that the answer names, and whether it was a revert of what.
     fn go(&mut self, step: &Step, group: Option<&str>) {
         let before = self.cells();
-        let mut with = |mut params: Value| {
+        let with = |mut params: Value| {
             if let Some(group) = group {
                 params["group"] = json!(group);
             }
@@ -221,17 +227,14 @@ impl World {
     /// Gives whether it was reverted.
     fn revert(&mut self, operation: u64) -> bool {
         let before = self.cells();
-        let answer = self.desk.call("history.revert", json!({"operation": operation}));
+        let answer = self
+            .desk
+            .call("history.revert", json!({"operation": operation}));
         let expected = self.done.get(&operation).cloned();
         self.settle(before, Some(answer), expected)
     }
 
-    fn settle(
-        &mut self,
-        before: Cells,
-        answer: Option<Value>,
-        reverted: Option<Diff>,
-    ) -> bool {
+    fn settle(&mut self, before: Cells, answer: Option<Value>, reverted: Option<Diff>) -> bool {
         let after = self.cells();
         let Some(answer) = answer else {
             assert_eq!(before, after);
@@ -243,7 +246,11 @@ impl World {
             assert!(answer["operation"].is_null(), "{answer}");
             let conflicts = answer["conflicts"].as_array().unwrap();
             assert!(!conflicts.is_empty(), "{answer}");
-            assert!(conflicts.iter().all(|c| !c["reason"].as_str().unwrap().is_empty()));
+            assert!(
+                conflicts
+                    .iter()
+                    .all(|c| !c["reason"].as_str().unwrap().is_empty())
+            );
             return false;
         }
         self.reverts += 1;
@@ -251,7 +258,10 @@ impl World {
         self.note_gone(&before, &changed);
         if let Some(reverted) = reverted {
             let back = self.back(&before, reverted);
-            assert_eq!(changed, back, "a revert changes back what was changed: {answer}");
+            assert_eq!(
+                changed, back,
+                "a revert changes back what was changed: {answer}"
+            );
         }
         let operations = answer["operations"].as_array().unwrap();
         // Of a group nobody knows which part changed what; its parts are not reverted one by one.
@@ -302,7 +312,9 @@ impl World {
         let mut found = BTreeSet::new();
         let mut before = 0;
         loop {
-            let page = self.desk.call("history.list", json!({"before": before, "limit": 7}));
+            let page = self
+                .desk
+                .call("history.list", json!({"before": before, "limit": 7}));
             for operation in page["operations"].as_array().unwrap() {
                 if operation["reverts"].is_null() && operation["revertedBy"].is_null() {
                     found.insert(operation["id"].as_u64().unwrap());
@@ -355,7 +367,11 @@ fn run(steps: &[(Step, Option<usize>)], order: &[usize]) -> (usize, usize) {
         }
     }
     let left: Vec<u64> = world.in_effect().difference(&imports).copied().collect();
-    assert_eq!(left, Vec::<u64>::new(), "everything can be reverted in some order");
+    assert_eq!(
+        left,
+        Vec::<u64>::new(),
+        "everything can be reverted in some order"
+    );
     assert_eq!(world.cells(), beginning);
     (world.conflicts, world.reverts)
 }
@@ -374,7 +390,10 @@ fn whatever_was_done_can_be_reverted_in_any_order_that_has_no_conflicts() {
         ..ProptestConfig::default()
     });
     let steps = prop::collection::vec((step(), prop::option::weighted(0.15, 0..3_usize)), 1..50);
-    let order = prop::collection::vec(any::<prop::sample::Index>().prop_map(|i| i.index(1 << 20)), 16);
+    let order = prop::collection::vec(
+        any::<prop::sample::Index>().prop_map(|i| i.index(1 << 20)),
+        16,
+    );
     runner
         .run(&(steps, order), |(steps, order)| {
             let (conflicts, reverts) = run(&steps, &order);

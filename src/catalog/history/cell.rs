@@ -173,8 +173,7 @@ fn label(row: &Row<'_>, first: usize) -> rusqlite::Result<Label> {
     })
 }
 
-const TAG: &str =
-    "SELECT key, name, '', source, confidence, removed FROM tag WHERE item = ?1 AND (?2 IS NULL OR key = ?2) ORDER BY key";
+const TAG: &str = "SELECT key, name, '', source, confidence, removed FROM tag WHERE item = ?1 AND (?2 IS NULL OR key = ?2) ORDER BY key";
 const ATTRIBUTE: &str = "SELECT key, name, value, source, confidence, removed FROM attribute WHERE item = ?1 \
                          AND (?2 IS NULL OR key = ?2) ORDER BY key";
 
@@ -266,7 +265,8 @@ impl Writer {
     /// What a cell holds now.
     pub(super) fn present(&self, item: ItemNo, cell: &Cell) -> Result<Value> {
         let reader = self.reader();
-        let first = |labels: Vec<(String, Label)>| labels.into_iter().next().map(|(_, label)| label);
+        let first =
+            |labels: Vec<(String, Label)>| labels.into_iter().next().map(|(_, label)| label);
         Ok(match cell {
             Cell::Exists => reader
                 .record(item)?

@@ -126,10 +126,7 @@ impl Writer {
         Ok(done)
     }
 
-    fn targets(
-        &self,
-        which: &Which,
-    ) -> std::result::Result<Vec<(OperationRow, Way)>, RevertError> {
+    fn targets(&self, which: &Which) -> std::result::Result<Vec<(OperationRow, Way)>, RevertError> {
         let reader = self.reader();
         let all = |rows: Vec<OperationRow>, way| rows.into_iter().map(|row| (row, way)).collect();
         Ok(match which {
@@ -320,8 +317,7 @@ impl Writer {
         )?;
         let overlapping = found.into_iter().find(|(_, cell)| {
             Cell::from_text(cell).is_some_and(|cell| {
-                cell.overlaps(&step.cell)
-                    && (step.item.0 != 0 || cell == step.cell)
+                cell.overlaps(&step.cell) && (step.item.0 != 0 || cell == step.cell)
             })
         });
         match overlapping {
@@ -339,12 +335,8 @@ impl Writer {
         present: &Value,
     ) -> Result<()> {
         let sql = match way {
-            Way::Undo => {
-                "UPDATE operation_step SET after = ?3 WHERE operation = ?1 AND turn = ?2"
-            }
-            Way::Redo => {
-                "UPDATE operation_step SET before = ?3 WHERE operation = ?1 AND turn = ?2"
-            }
+            Way::Undo => "UPDATE operation_step SET after = ?3 WHERE operation = ?1 AND turn = ?2",
+            Way::Redo => "UPDATE operation_step SET before = ?3 WHERE operation = ?1 AND turn = ?2",
         };
         self.run(
             "keeping a removed item",
@@ -378,11 +370,9 @@ impl Writer {
                 done.probe.extend(self.put_bytes(root, item, bytes)?);
             }
             (Cell::Tag(key), Value::Label(label)) => self.put_tag(item, key, label)?,
-            (Cell::Tag(key), Value::None) => self.drop_label(
-                "DELETE FROM tag WHERE item = ?1 AND key = ?2",
-                item,
-                key,
-            )?,
+            (Cell::Tag(key), Value::None) => {
+                self.drop_label("DELETE FROM tag WHERE item = ?1 AND key = ?2", item, key)?
+            }
             (Cell::Attribute(key), Value::Label(label)) => {
                 self.put_attribute_row(item, key, label)?;
             }

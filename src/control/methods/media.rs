@@ -172,6 +172,18 @@ pub struct ForgetLibraryParams {
     pub intent: Intent,
 }
 
+/// A library root that was taken off.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgottenLibrary {
+    /// As it is now.
+    #[serde(flatten)]
+    pub base: super::BaseStatus,
+    /// What history calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
 /// Of `media.relink`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

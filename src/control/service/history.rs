@@ -191,7 +191,10 @@ pub(super) fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<Bas
         Some(base) => Ok(Some(base.row)),
         None => Err(RpcError::new(
             Reason::NotFound,
-            format!("there is no project {:?}", id.chars().take(80).collect::<String>()),
+            format!(
+                "there is no project {:?}",
+                id.chars().take(80).collect::<String>()
+            ),
         )
         .remedy("`mediafs status` lists the projects that are known")),
     }

@@ -50,7 +50,7 @@ impl Service {
     pub(super) fn forget_library(
         &self,
         params: &ForgetLibraryParams,
-    ) -> Result<BaseStatus, RpcError> {
+    ) -> Result<ForgottenLibrary, RpcError> {
         let library = self.library()?;
         let named = match &params.name {
             Some(name) => self.catalog.reader()?.base_named(BaseKind::Library, name)?,
@@ -73,10 +73,13 @@ impl Service {
         let summary = format!("took the library {} off", base.name);
         let mut draft = super::history::draft("forgetLibrary", summary, &params.intent);
         library.forget_root(&base, &mut draft)?;
-        Ok(BaseStatus::from(BaseRow {
-            active: false,
-            ..base
-        }))
+        Ok(ForgottenLibrary {
+            base: BaseStatus::from(BaseRow {
+                active: false,
+                ..base
+            }),
+            operation: super::history::recorded(&draft),
+        })
     }
 }
 

@@ -81,8 +81,7 @@ impl Service {
     }
 
     pub(super) fn untag(&self, params: &TagParams) -> Result<Changed, RpcError> {
-        let summary =
-            |item: &ItemRow| format!("took {} off {}", params.tags.join(", "), item.name);
+        let summary = |item: &ItemRow| format!("took {} off {}", params.tags.join(", "), item.name);
         let work = |writer: &mut Writer, item: ItemNo| {
             for name in &params.tags {
                 if !writer.untag(item, name)? {
@@ -173,7 +172,9 @@ impl Service {
             Reason::Refused,
             format!("{} is used by {who}, so it was not removed", item.name),
         )
-        .remedy("remove it all the same with `mediafs remove --force`; `mediafs undo` brings it back"))
+        .remedy(
+            "remove it all the same with `mediafs remove --force`; `mediafs undo` brings it back",
+        ))
     }
 }
 

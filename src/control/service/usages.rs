@@ -100,8 +100,12 @@ impl Service {
         let mut remove = Vec::new();
         let mut after: Option<UsageRow> = None;
         loop {
-            let page =
-                reader.list_usages(None, Some(&params.project), after.as_ref(), UsagesPage::MOST)?;
+            let page = reader.list_usages(
+                None,
+                Some(&params.project),
+                after.as_ref(),
+                UsagesPage::MOST,
+            )?;
             let Some(last) = page.last().cloned() else {
                 break;
             };
@@ -161,9 +165,11 @@ impl Service {
 pub(super) fn in_words(reader: &Reader, usages: &[UsageInfo]) -> Result<String, RpcError> {
     let bases = reader.bases()?;
     let words = usages.iter().map(|usage| {
-        let base = bases
-            .iter()
-            .find(|base| base.project.as_ref().is_some_and(|id| id.0 == usage.project));
+        let base = bases.iter().find(|base| {
+            base.project
+                .as_ref()
+                .is_some_and(|id| id.0 == usage.project)
+        });
         let project = base.map_or(usage.project.as_str(), |base| base.name.as_str());
         match usage.role {
             UsageRole::Observed => format!("{} in {project}", usage.target),
@@ -196,7 +202,10 @@ fn check_count(count: usize) -> Result<(), RpcError> {
     if count > UsagesParams::MOST {
         return Err(RpcError::new(
             Reason::InvalidParameter,
-            format!("{count} usages are more than a call takes ({})", UsagesParams::MOST),
+            format!(
+                "{count} usages are more than a call takes ({})",
+                UsagesParams::MOST
+            ),
         )
         .remedy("send them in several calls of one group"));
     }

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{
     BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, Nanoseconds,
-    NewItem, Observation, Observed, OperationDraft, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
+    NewItem, Observation, Observed, OperationDraft, PlaceKind, PlaceNo, ProbeRecord, Reader,
+    Writer,
 };
 use crate::control::rpc::one_line;
 use crate::library::disk::{Entry, LocalFolder, LocalRoot, evidence_of};

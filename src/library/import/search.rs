@@ -209,8 +209,16 @@ impl Library {
         if maybe.is_empty() {
             return;
         }
-        let Ok((_, evidence, ProbeRecord::Media { kind, format, fingerprint, .. })) =
-            read_source(&self.engine, file)
+        let Ok((
+            _,
+            evidence,
+            ProbeRecord::Media {
+                kind,
+                format,
+                fingerprint,
+                ..
+            },
+        )) = read_source(&self.engine, file)
         else {
             return;
         };
@@ -222,8 +230,7 @@ impl Library {
                 continue;
             }
             let same_name = one.names.contains(&name);
-            let same_ends =
-                one.item.size == evidence.size && one.fingerprint == Some(fingerprint);
+            let same_ends = one.item.size == evidence.size && one.fingerprint == Some(fingerprint);
             let same_bytes = match one.hash {
                 Some(hash) if one.item.size == evidence.size => {
                     let own = hashes
