@@ -139,7 +139,16 @@ impl Library {
     ///
     /// # Errors
     /// When the catalog fails.
-    pub fn forget_root(
+    pub fn forget_root(&self, root: &BaseRow) -> Result<(), LibraryError> {
+        let summary = format!("took the library {} off", root.name);
+        self.forget_noted(root, &mut OperationDraft::new("forgetLibrary", summary))
+    }
+
+    /// As [`Library::forget_root`], as an operation that the caller has drafted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn forget_noted(
         &self,
         root: &BaseRow,
         draft: &mut OperationDraft,

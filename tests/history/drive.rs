@@ -177,7 +177,7 @@ fn what_a_player_opens_is_recorded_and_what_is_browsed_is_not() {
     assert_eq!(seen[0]["mediaId"], json!(stage.kick));
     assert!(seen[0]["at"].as_u64().unwrap() > 1_600_000_000_000);
     let program = seen[0]["target"].as_str().unwrap().to_owned();
-    assert_eq!(names(&plugins), [program.clone()]);
+    assert_eq!(names(&plugins), std::slice::from_ref(&program));
     assert_eq!(names(&plugins.join(&program)), ["kick.wav"]);
     assert_eq!(
         std::fs::read(plugins.join(&program).join("kick.wav")).unwrap(),

@@ -28,7 +28,9 @@ fn a_removed_sound_keeps_its_silence_until_history_lets_go() {
     let removed = operate(&bench, "remove", |w| w.remove(item));
     // Its file goes, and another takes its name.
     bench.gone(place);
-    bench.see("a.wav", evidence(2));
+    let other = place_of(bench.see("other.wav", evidence(2)));
+    bench.write(|w| w.move_place(other, bench.top(), OsStr::new("a.wav"), &evidence(2)));
+    assert_eq!(bench.place(place).folder, None);
     assert!(bench.reader().place(place).unwrap().is_some());
     revert(&bench, removed).unwrap();
     let back = bench.item(item);

@@ -72,7 +72,7 @@ impl Service {
             })?;
         let summary = format!("took the library {} off", base.name);
         let mut draft = super::history::draft("forgetLibrary", summary, &params.intent);
-        library.forget_root(&base, &mut draft)?;
+        library.forget_noted(&base, &mut draft)?;
         Ok(ForgottenLibrary {
             base: BaseStatus::from(BaseRow {
                 active: false,

@@ -243,10 +243,10 @@ impl Library {
         if facts.is_some() && facts == self::facts(format) {
             return Ok(None);
         }
-        if let Some(hash) = reader.blake3(item.row)? {
-            if self.hash_of_file(&new.source) == Some(hash) {
-                return Ok(None);
-            }
+        if let Some(hash) = reader.blake3(item.row)?
+            && self.hash_of_file(&new.source) == Some(hash)
+        {
+            return Ok(None);
         }
         Ok(Some(match known.as_ref().and_then(self::facts) {
             Some(facts) => format!(
