@@ -10,6 +10,7 @@ mod ear;
 mod folders;
 mod keep;
 mod log;
+mod observing;
 mod obstacle;
 mod stand_ins;
 
@@ -217,6 +218,7 @@ pub fn run(
         .build()
         .map_err(system("starting threads"))?;
     let requesters = Arc::new(Requesters::new(&config.requesters));
+    let who = Arc::clone(&requesters);
     let cache = LazyStore::new(home, &config.cache);
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::of_daemon(
@@ -251,6 +253,7 @@ pub fn run(
         },
         home.data().to_owned(),
     );
+    observing::begin(&catalog, &who, &drive).map_err(system("starting threads"))?;
     let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
     service.set_away(&away);
     drive.record(Arc::clone(service.takes()));

@@ -18,6 +18,32 @@ const MOST_TOLD: u32 = 100;
 /// Most candidates.
 const MOST_CANDIDATES: u32 = 20;
 
+/// In which way a file is like an item; the surest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Likeness {
+    /// The same bytes.
+    Bytes,
+    /// The same size, and the same bytes at both ends.
+    Ends,
+    /// The same frames, rate, channels and name.
+    FactsAndName,
+    /// The same name.
+    Name,
+    /// The same frames, rate and channels.
+    Facts,
+}
+
+/// A file that is like an item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LookAlike {
+    /// The item that it is, if it is one.
+    pub item: Option<ItemRow>,
+    /// Absolute, as text.
+    pub path: String,
+    /// In which way.
+    pub likeness: Likeness,
+}
+
 impl Reader {
     /// Items whose place of record this is, wherever their bytes are now.
     ///
@@ -117,6 +143,54 @@ impl Reader {
             paths.extend(self.storage_of(item, &place)?.map(|(_, path)| path));
         }
         Ok(paths)
+    }
+
+    /// Files that are there and are like an item, other than its own: those with the same bytes first, then those with the
+    /// same ends, the same facts and name, the name alone, the facts alone. Goes through all files.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn look_alikes(&self, item: &ItemRow, limit: u32) -> Result<Vec<LookAlike>> {
+        let own = item.place_of_record().map_or(0, |place| place.0);
+        let name = self
+            .place(PlaceNo(own))?
+            .map_or_else(|| item.name.clone().into(), |place| place.name);
+        let found = self.db().many(
+            "looking for files like an item",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                ", CASE WHEN c.blake3 IS NOT NULL AND c.blake3 = o.blake3 THEN 0                  WHEN p.size = ?3 AND c.fingerprint = o.fingerprint THEN 1                  WHEN c.frames = o.frames AND c.sample_rate = o.sample_rate AND c.channels = o.channels                  THEN CASE WHEN p.key = ?4 THEN 2 ELSE 4 END                  WHEN p.key = ?4 THEN 3 ELSE 9 END AS likeness                  FROM place p JOIN content c ON c.place = p.number AND c.generation = p.generation                  LEFT JOIN content o ON o.place = ?1 WHERE p.number <> ?1 AND p.present = 1 AND p.away = 0                  AND p.folder IS NOT NULL AND c.kind = ?2 AND likeness < 9 ORDER BY likeness, p.number LIMIT ?5"
+            ),
+            (
+                own,
+                item.kind.as_str(),
+                stored(item.size),
+                compared(name.as_encoded_bytes()),
+                limit,
+            ),
+            |row| {
+                let likeness = match row.get::<_, i64>(super::convert::PLACE_WIDTH)? {
+                    0 => Likeness::Bytes,
+                    1 => Likeness::Ends,
+                    2 => Likeness::FactsAndName,
+                    3 => Likeness::Name,
+                    _ => Likeness::Facts,
+                };
+                Ok((place_row(row)?, likeness))
+            },
+        )?;
+        let mut alike = Vec::with_capacity(found.len());
+        for (place, likeness) in found {
+            if let Some((_, path)) = self.storage_of(item, &place)? {
+                alike.push(LookAlike {
+                    item: self.items_of(place.row)?.into_iter().next(),
+                    path,
+                    likeness,
+                });
+            }
+        }
+        Ok(alike)
     }
 
     /// The places of record of items that live in the file at this place, though it is not theirs.

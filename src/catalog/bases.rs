@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::convert::{Coded, base_columns, base_row, bytes_of, folded};
 use super::error::{CatalogError, Result};
-use super::rows::{BaseKind, BaseNo, BaseRow};
+use super::history::{Cell, Value};
+use super::rows::{BaseKind, BaseNo, BaseRow, ItemNo};
 use super::shown::numbered;
 use super::writer::Writer;
 use crate::model::{ProjectId, SourceNo, shown_name};
@@ -147,6 +148,9 @@ impl Writer {
         if row.active == active && row.focused == focused {
             return Ok(());
         }
+        if row.kind == BaseKind::Library {
+            self.touch(ItemNo(0), Cell::Library(base.0))?;
+        }
         self.run(
             "opening or closing a base",
             "UPDATE base SET active = ?2, focused = ?3 WHERE number = ?1",
@@ -230,6 +234,9 @@ impl Writer {
             "UPDATE base SET top = ?2 WHERE number = ?1",
             (base, top),
         )?;
+        if kind == BaseKind::Library && active {
+            self.note((ItemNo(0), Cell::Library(base)), Value::None);
+        }
         self.changes.base(BaseNo(base));
         self.durable = true;
         self.known_base(BaseNo(base))

@@ -2,6 +2,7 @@
 
 use super::convert::{Coded, stored};
 use super::error::{CatalogError, Result, cut};
+use super::history::Cell;
 use super::rows::{BaseKind, BaseNo, ItemNo, ItemRow, NewItem, PlaceNo, PlaceRow};
 use super::writer::Writer;
 use crate::model::{Kind, Lifecycle, MediaId, Origin, Status};
@@ -101,6 +102,7 @@ impl Writer {
             ),
         )?;
         let item = ItemNo(self.inserted()?);
+        self.touch_new(item);
         self.durable = true;
         if !place.is_here() {
             self.items_are_missing(place)?;
@@ -133,6 +135,7 @@ impl Writer {
         if row.name == name {
             return Ok(());
         }
+        self.touch(item, Cell::Name)?;
         self.set_name(&row, name)
     }
 
@@ -158,6 +161,7 @@ impl Writer {
         if let Some(project) = item.project {
             self.show(project, item.row, &item.media_id, &item.kind, name)?;
         }
+        self.show_used(item.row, name)?;
         self.changes.item(item.row, &item.media_id, false);
         self.durable = true;
         Ok(())
@@ -170,9 +174,22 @@ impl Writer {
     /// # Errors
     /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
     pub fn relink(&mut self, item: ItemNo, place: PlaceNo) -> Result<Option<PlaceNo>> {
-        let row = self.finished_item(item)?;
+        self.finished_item(item)?;
         let new = self.known_place(place)?;
-        let (kind, attributes) = self.media_at(&new)?;
+        self.media_at(&new)?;
+        self.touch(item, Cell::Bytes)?;
+        self.point_to(item, &new)
+    }
+
+    /// As [`Writer::relink`], also to a file of which nobody knows what it is.
+    pub(super) fn point_to(&mut self, item: ItemNo, new: &PlaceRow) -> Result<Option<PlaceNo>> {
+        let row = self.known_item(item)?;
+        let place = new.row;
+        let (kind, attributes) = match self.media_at(new) {
+            Ok(media) => media,
+            Err(CatalogError::NotMedia { .. }) => (row.kind.clone(), Vec::new()),
+            Err(error) => return Err(error),
+        };
         let left = row.place_of_record();
         if left == Some(place) {
             return Ok(None);
@@ -201,9 +218,14 @@ impl Writer {
             )?;
         }
         if new.is_here() {
-            self.set_status(item, Status::local())?;
+            let (availability, playable) = self.recorded_here(new)?;
+            self.run(
+                "relinking an item",
+                "UPDATE item SET availability = ?2, playable = ?3 WHERE number = ?1",
+                (item.0, availability.code(), playable.code()),
+            )?;
         } else {
-            self.items_are_missing(&new)?;
+            self.items_are_missing(new)?;
         }
         if kind != row.kind
             && let Some(project) = row.project
@@ -233,7 +255,9 @@ impl Writer {
             return Ok(None);
         }
         if !left.present {
-            self.forget_place(left)?;
+            if !self.is_wanted_back(left.row)? {
+                self.forget_place(left)?;
+            }
             return Ok(None);
         }
         self.run(
@@ -251,6 +275,8 @@ impl Writer {
     /// [`CatalogError::Unknown`] item, [`CatalogError::Unfinished`]; when SQLite fails.
     pub fn remove(&mut self, item: ItemNo) -> Result<()> {
         let row = self.finished_item(item)?;
+        self.touch(item, Cell::Exists)?;
+        self.hide_used(item)?;
         self.remove_row(&row)
     }
 
@@ -292,11 +318,34 @@ impl Writer {
         if let Some(folder) = place.folder {
             self.changes.name(folder, &place.name);
         }
+        if self.is_wanted_back(place.row)? {
+            return Ok(());
+        }
         if self.reader().items_of(place.row)?.is_empty() {
             self.capsules
                 .push(super::capsules::CapsuleChange::Drop(place.row));
         }
         self.forget_if_unused(&place)
+    }
+
+    /// History wants a file back no more: what was kept of it goes, unless somebody has it.
+    pub(super) fn release_place(&mut self, place: PlaceNo) -> Result<()> {
+        if self.reader().is_held(place)? {
+            return Ok(());
+        }
+        let Some(row) = self.reader().place(place)? else {
+            return Ok(());
+        };
+        if !self.reader().items_of(place)?.is_empty() {
+            return Ok(());
+        }
+        if row.present {
+            self.capsules
+                .push(super::capsules::CapsuleChange::Drop(place));
+            Ok(())
+        } else {
+            self.forget_place(&row)
+        }
     }
 
     /// Where an item's original is, and what a player gets.
@@ -340,6 +389,18 @@ impl Writer {
 
     /// Forgets a place that no item has.
     pub(super) fn forget_place(&mut self, place: &PlaceRow) -> Result<()> {
+        if self.is_wanted_back(place.row)? {
+            // It loses its name, which another file may be about to take, and nothing else.
+            self.run(
+                "keeping a file for history",
+                "UPDATE place SET folder = NULL, present = 0 WHERE number = ?1",
+                [place.row.0],
+            )?;
+            if let Some(folder) = place.folder {
+                self.changes.name(folder, &place.name);
+            }
+            return Ok(());
+        }
         self.run(
             "forgetting a file",
             "DELETE FROM content WHERE place = ?1",

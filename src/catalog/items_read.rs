@@ -10,7 +10,7 @@ use super::convert::{
 use super::error::Result;
 use super::reader::Reader;
 use super::rows::{BaseNo, ItemNo, ItemRow, Nanoseconds, PlaceNo, Section};
-use crate::model::{Codec, Format, MediaId, ObjectHash};
+use crate::model::{Availability, Codec, Format, MediaId, ObjectHash};
 use crate::silence::Capsule;
 
 /// Columns of [`format_row`].
@@ -172,6 +172,19 @@ impl Reader {
             items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             Ok(items)
         })
+    }
+
+    /// Items that are missing, with numbers above `after`, in order of their numbers.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn missing_items(&self, after: u32, limit: u32) -> Result<Vec<ItemNo>> {
+        self.db().many(
+            "listing missing items",
+            "SELECT number FROM item WHERE availability = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            (Availability::Missing.code(), after, limit),
+            |row| row.get(0).map(ItemNo),
+        )
     }
 
     /// Items of a project with numbers above `after`, in order of their numbers.

@@ -1,13 +1,14 @@
-//! Writing tags, attributes, alternatives, usages and analyses.
+//! Writing tags, attributes, alternatives and analyses.
 //!
 //! A word or value of the user's stands above all others; of the others the surer one stays. What the user removed
 //! is remembered, and no other source brings it back; the user can.
 
 use super::convert::{Coded, folded};
 use super::error::{CatalogError, Result, cut};
+use super::history::Cell;
 use super::rows::{AnalysisKey, ItemNo};
 use super::writer::Writer;
-use crate::model::{Attribute, ObjectHash, Storage, Tag, TagSource, Usage};
+use crate::model::{Attribute, ObjectHash, Storage, Tag, TagSource};
 
 /// Longest tag or name of an attribute, in bytes.
 const LONGEST_LABEL: usize = 1024;
@@ -48,6 +49,7 @@ impl Writer {
         if standing.is_some_and(|old| !old.gives_way(tag.source, tag.confidence.value())) {
             return Ok(());
         }
+        self.touch(item, Cell::Tag(key.clone()))?;
         self.run(
             "tagging an item",
             "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
@@ -70,10 +72,12 @@ impl Writer {
     /// [`CatalogError::Unknown`] item; when SQLite fails.
     pub fn untag(&mut self, item: ItemNo, name: &str) -> Result<bool> {
         let row = self.known_item(item)?;
+        let key = folded(name);
+        self.touch(item, Cell::Tag(key.clone()))?;
         let changed = self.run(
             "untagging an item",
             "UPDATE tag SET removed = 1 WHERE item = ?1 AND key = ?2 AND removed = 0",
-            (item.0, folded(name)),
+            (item.0, key),
         )?;
         if changed > 0 {
             self.changes.item(item, &row.media_id, false);
@@ -108,6 +112,9 @@ impl Writer {
         if standing.is_some_and(|old| !old.gives_way(attribute.source, confidence)) {
             return Ok(false);
         }
+        if attribute.source == TagSource::User {
+            self.touch(item, Cell::Attribute(key.clone()))?;
+        }
         self.run(
             "recording an attribute",
             "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
@@ -130,10 +137,12 @@ impl Writer {
     /// [`CatalogError::Unknown`] item; when SQLite fails.
     pub fn remove_attribute(&mut self, item: ItemNo, name: &str) -> Result<bool> {
         let row = self.known_item(item)?;
+        let key = folded(name);
+        self.touch(item, Cell::Attribute(key.clone()))?;
         let changed = self.run(
             "removing an attribute",
             "UPDATE attribute SET removed = 1 WHERE item = ?1 AND key = ?2 AND removed = 0",
-            (item.0, folded(name)),
+            (item.0, key),
         )?;
         if changed > 0 {
             self.changes.item(item, &row.media_id, false);
@@ -184,43 +193,6 @@ impl Writer {
             return Ok(false);
         };
         let changed = self.run("recording an alternative", sql, (item.0, text))?;
-        if changed > 0 {
-            self.changes.item(item, &row.media_id, false);
-        }
-        Ok(changed > 0)
-    }
-
-    /// A project uses an item; gives whether that was new.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unknown`] item; when SQLite fails.
-    pub fn add_usage(&mut self, item: ItemNo, usage: &Usage) -> Result<bool> {
-        self.usage(
-            item,
-            usage,
-            "INSERT OR IGNORE INTO usage (item, project, role, target) VALUES (?1, ?2, ?3, ?4)",
-        )
-    }
-
-    /// A project uses an item no more; gives whether it did.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unknown`] item; when SQLite fails.
-    pub fn remove_usage(&mut self, item: ItemNo, usage: &Usage) -> Result<bool> {
-        self.usage(
-            item,
-            usage,
-            "DELETE FROM usage WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4",
-        )
-    }
-
-    fn usage(&mut self, item: ItemNo, usage: &Usage, sql: &str) -> Result<bool> {
-        let row = self.known_item(item)?;
-        let changed = self.run(
-            "recording a usage",
-            sql,
-            (item.0, &usage.project, usage.role.as_str(), &usage.target),
-        )?;
         if changed > 0 {
             self.changes.item(item, &row.media_id, false);
         }

@@ -7,6 +7,7 @@
 //! Two files in the home: `catalog.db`, and `capsules.db`, which can be lost without losing what a user knows.
 
 mod alternatives;
+mod analyses;
 mod assembled;
 mod bases;
 mod capsules;
@@ -14,6 +15,7 @@ mod convert;
 mod db;
 mod error;
 mod facts;
+mod history;
 mod items;
 mod items_read;
 mod labels;
@@ -34,6 +36,7 @@ mod stand_ins;
 mod takes;
 #[cfg(test)]
 mod tests;
+mod usages;
 mod writer;
 
 use std::path::Path;
@@ -41,18 +44,24 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use alternatives::{Likeness, LookAlike};
 pub use error::CatalogError;
 use error::Result;
-pub use pins::USER;
+pub use history::{
+    Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
+};
+pub use pins::{ANALYSIS, USER};
 pub use projects::{Adopted, At, Draft, Hold, Label, ProjectState};
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,
     ItemRow, Listener, LostCapsules, Nanoseconds, NewItem, NewSource, Observation, Observed,
-    PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
+    OperationNo, OperationRow, PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
+    UsageFolderNo,
 };
 pub use sources::{AtHand, HasObject};
 pub use takes::{NewTake, TakeRow};
+pub use usages::{UsageFolderRow, UsageRow};
 pub use writer::Writer;
 
 /// Name of the catalog's file in the home.

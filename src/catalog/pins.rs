@@ -11,6 +11,9 @@ use crate::model::ObjectHash;
 /// The user, as who pins by hand.
 pub const USER: &str = "user";
 
+/// Who pins what analyses made, for as long as the catalog names it.
+pub const ANALYSIS: &str = "analysis";
+
 impl Reader {
     /// For whom an item is pinned.
     ///
@@ -59,6 +62,9 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn pinned_hashes(&self, owner: &str) -> Result<Vec<ObjectHash>> {
+        if owner == ANALYSIS {
+            return self.artefacts();
+        }
         let found = self.db().many(
             "reading the pins of an owner",
             "SELECT DISTINCT c.blake3 FROM pin n JOIN item i ON i.number = n.item JOIN content c ON c.place = i.place \
@@ -90,8 +96,8 @@ impl Reader {
     pub fn pin_owners(&self) -> Result<Vec<String>> {
         self.db().many(
             "listing the owners of pins",
-            "SELECT DISTINCT owner FROM pin ORDER BY owner",
-            [],
+            "SELECT DISTINCT owner FROM pin UNION SELECT ?1 WHERE EXISTS (SELECT 1 FROM analysis) ORDER BY 1",
+            [ANALYSIS],
             |row| row.get(0),
         )
     }

@@ -32,6 +32,10 @@ row_numbers! {
     PlaceNo,
     /// Number of an item, never reused.
     ItemNo,
+    /// Number of an operation, never reused.
+    OperationNo,
+    /// Number of a folder that shows who uses what, never reused.
+    UsageFolderNo,
 }
 
 /// Nanoseconds since 1970.
@@ -391,6 +395,31 @@ pub struct NewItem {
     pub place: PlaceNo,
     /// If it was computed on the way.
     pub blake3: Option<ObjectHash>,
+}
+
+/// Something that a call changed, or reverted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationRow {
+    /// Its number.
+    pub row: OperationNo,
+    /// In a word: `rename`, `import`, …; `undo` and `redo` of reverts.
+    pub kind: String,
+    /// For people.
+    pub summary: String,
+    /// What it belongs to, in the host's words.
+    pub group: Option<String>,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Who did it, in its own words.
+    pub who: Option<String>,
+    /// Of a project's items alone: the project.
+    pub project: Option<BaseNo>,
+    /// Of a revert: the operation that it is about.
+    pub root: Option<OperationNo>,
+    /// The operation that put it into effect last: itself, or a revert of its revert.
+    pub applied: OperationNo,
+    /// The operation that reverted it, while that holds.
+    pub reverted: Option<OperationNo>,
 }
 
 /// How many there are of what.

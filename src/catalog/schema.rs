@@ -22,6 +22,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(FOURTH),
     M::up(TAKES),
     M::up(PROJECTS),
+    M::up(HISTORY),
 ];
 
 const FIRST: &str = "
@@ -313,7 +314,70 @@ CREATE TABLE draft (
     items TEXT NOT NULL,
     PRIMARY KEY (base, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX usage_project ON usage (project);
+";
+
+/// What the user's calls changed, and how to revert it; since when usages are known, and the folders that show them.
+const HISTORY: &str = "
+-- `root`: of a revert, the operation that it is about. `applied`: the operation that put this one into effect last.
+-- `reverted`: the revert, while it is reverted. `at` in milliseconds since 1970. `project`: a base, or 0.
+CREATE TABLE operation (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    grouped TEXT,
+    at INTEGER NOT NULL,
+    who TEXT,
+    project INTEGER NOT NULL,
+    root INTEGER,
+    applied INTEGER NOT NULL,
+    reverted INTEGER
+) STRICT;
+CREATE INDEX operation_group ON operation (grouped) WHERE grouped IS NOT NULL;
+CREATE INDEX operation_root ON operation (root) WHERE root IS NOT NULL;
+-- One cell that an operation changed; `item` is 0 for what belongs to none.
+CREATE TABLE operation_step (
+    operation INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    cell TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (operation, turn)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX operation_step_item ON operation_step (item);
+-- Files that a revert may want back.
+CREATE TABLE held_place (
+    place INTEGER NOT NULL,
+    operation INTEGER NOT NULL,
+    PRIMARY KEY (place, operation)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_place_operation ON held_place (operation);
+-- When it was told of, or seen last; in milliseconds since 1970.
+ALTER TABLE usage ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX usage_project ON usage (project, role);
+-- Folders that show who uses what, and the names in them; each belongs to what it was given to for good.
+CREATE TABLE usage_folder (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    role TEXT NOT NULL,
+    target TEXT NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX usage_folder_key ON usage_folder (project, role, key);
+CREATE UNIQUE INDEX usage_folder_target ON usage_folder (project, role, target);
+CREATE TABLE usage_name (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    folder INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    item INTEGER NOT NULL,
+    present INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX usage_name_key ON usage_name (folder, key);
+CREATE INDEX usage_name_item ON usage_name (item);
+CREATE INDEX usage_name_list ON usage_name (folder) WHERE present = 1;
 ";
 
 /// The newest version that is known here.

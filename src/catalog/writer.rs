@@ -30,6 +30,8 @@ pub struct Writer {
     pub(super) folders_moved: bool,
     /// Bases lie on other sources than before.
     pub(super) bases_changed: bool,
+    /// What the operation under way has touched.
+    pub(super) journal: Option<super::history::Journal>,
     /// A statement failed, so nothing of this can be committed.
     broken: bool,
     synchronous: &'static str,
@@ -45,6 +47,7 @@ impl Writer {
             durable: false,
             folders_moved: false,
             bases_changed: false,
+            journal: None,
             broken: false,
             synchronous: "FULL",
         }
@@ -126,6 +129,7 @@ impl Writer {
         self.durable = false;
         self.folders_moved = false;
         self.bases_changed = false;
+        self.journal = None;
         self.broken = false;
     }
 

@@ -26,16 +26,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             .filter(|_| !is_path)
             .map(str::to_owned),
         path: Some(super::absolute(arguments.library.as_ref())?),
+        intent: super::history::by_hand(),
     };
-    let base = context.client()?.call::<MediaForgetLibrary>(&params)?;
+    let forgotten = context.client()?.call::<MediaForgetLibrary>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {
-        out.json(&base)?;
+        out.json(&forgotten)?;
     } else {
         out.line(&format!(
             "{} is no library any more; its sounds stay, and `mediafs import {}` adds it again",
-            plain(&base.name),
-            plain(&base.path.to_string())
+            plain(&forgotten.base.name),
+            plain(&forgotten.base.path.to_string())
         ))?;
     }
     out.flush()?;

@@ -56,6 +56,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         },
         media_id: arguments.id.clone(),
         name: None,
+        intent: super::history::by_hand(),
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut client = context.client()?;

@@ -12,6 +12,7 @@ mod eject;
 mod ensure;
 mod forget_library;
 mod heal;
+mod history;
 mod hydrate;
 mod import;
 mod interrupt;
@@ -23,6 +24,7 @@ mod project;
 mod relink;
 mod remove;
 mod rename;
+mod replace;
 mod reserve;
 mod resolve;
 mod run;
@@ -35,6 +37,7 @@ mod tag;
 mod tasks;
 mod translate;
 mod unmount;
+mod usages;
 mod volumes;
 mod warnings;
 mod watch;
@@ -88,6 +91,12 @@ enum Command {
     Abandon(reserve::AbandonArguments),
     Takes(reserve::TakesArguments),
     Cleanup(reserve::CleanupArguments),
+    Replace(replace::Arguments),
+    Candidates(replace::CandidatesArguments),
+    Usages(usages::Arguments),
+    History(history::Arguments),
+    Undo(history::UndoArguments),
+    Redo(history::RedoArguments),
     Hydrate(hydrate::Arguments),
     Pin(pin::PinArguments),
     Unpin(pin::UnpinArguments),
@@ -241,6 +250,12 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Abandon(arguments) => reserve::run_abandon(&arguments, context),
         Command::Takes(arguments) => reserve::run_takes(&arguments, context),
         Command::Cleanup(arguments) => reserve::run_cleanup(&arguments, context),
+        Command::Replace(arguments) => replace::run(&arguments, context),
+        Command::Candidates(arguments) => replace::run_candidates(&arguments, context),
+        Command::Usages(arguments) => usages::run(&arguments, context),
+        Command::History(arguments) => history::run(&arguments, context),
+        Command::Undo(arguments) => history::run_undo(&arguments, context),
+        Command::Redo(arguments) => history::run_redo(&arguments, context),
         Command::Hydrate(arguments) => hydrate::run(&arguments, context),
         Command::Pin(arguments) => pin::run(&arguments, context),
         Command::Unpin(arguments) => pin::run_unpin(&arguments, context),

@@ -22,6 +22,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     let params = RenameParams {
         item: super::which(&arguments.item)?,
         name: arguments.name.clone(),
+        intent: super::history::by_hand(),
     };
     let item = context.client()?.call::<MediaRename>(&params)?;
     let mut out = Out::new();

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report};
-use crate::control::methods::{MediaTag, MediaUntag, TagParams};
-use crate::model::MediaItem;
+use crate::control::methods::{Changed, MediaTag, MediaUntag, TagParams};
 
 /// Give a sound tags
 #[derive(clap::Args)]
@@ -38,10 +37,11 @@ impl What {
         Ok(TagParams {
             item: super::which(&self.item)?,
             tags: self.tags.clone(),
+            intent: super::history::by_hand(),
         })
     }
 
-    fn tell(&self, item: &MediaItem) -> Result<Done, CliError> {
+    fn tell(&self, item: &Changed) -> Result<Done, CliError> {
         let mut out = Out::new();
         if self.report.json {
             out.json(item)?;

@@ -4,12 +4,16 @@
 //! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
 //! ignored.
 
+mod analysis;
 mod away;
+mod history;
 mod media;
 mod project;
+mod relink;
 mod resolve;
 mod session;
 mod takes;
+mod usages;
 
 use mediafs_platform::process::{ProcessId, StartTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -20,12 +24,16 @@ use super::wire_path::WirePath;
 use crate::model::{MediaId, MediaItem};
 use crate::tree::class::Class;
 
+pub use analysis::*;
 pub use away::*;
+pub use history::*;
 pub use media::*;
 pub use project::*;
+pub use relink::*;
 pub use resolve::*;
 pub use session::*;
 pub use takes::*;
+pub use usages::*;
 
 /// The newest version of the protocol that is spoken here; raised when something a client relies on changes.
 pub const PROTOCOL: u32 = 1;
@@ -114,19 +122,19 @@ methods! {
     /// Looks at library roots again.
     MediaScan = "media.scan": ScanParams => ScanAnswer;
     /// Takes a library root off; its items stay.
-    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => BaseStatus;
+    MediaForgetLibrary = "media.forgetLibrary": ForgetLibraryParams => ForgottenLibrary;
     /// Where the bytes of items can be read on this machine without the drive, or why they cannot.
     MediaResolve = "media.resolve": ResolveParams => ResolveAnswer;
     /// Points an item to other bytes.
-    MediaRelink = "media.relink": RelinkParams => MediaItem;
+    MediaRelink = "media.relink": RelinkParams => Changed;
     /// Gives an item another name.
-    MediaRename = "media.rename": RenameParams => MediaItem;
-    /// Removes an item; its file stays where it is.
-    MediaRemove = "media.remove": Which => Removed;
+    MediaRename = "media.rename": RenameParams => Changed;
+    /// Removes an item; its file stays where it is. Refused where something uses it, unless forced.
+    MediaRemove = "media.remove": RemoveParams => Removed;
     /// Adds tags.
-    MediaTag = "media.tag": TagParams => MediaItem;
+    MediaTag = "media.tag": TagParams => Changed;
     /// Takes tags off, for good.
-    MediaUntag = "media.untag": TagParams => MediaItem;
+    MediaUntag = "media.untag": TagParams => Changed;
     /// Reserves a take: an id, and a path to write it to.
     MediaReserve = "media.reserve": ReserveParams => Reserved;
     /// Makes a take final: its header is put right, it is read, and moved to where it stays.
@@ -137,6 +145,36 @@ methods! {
     MediaTakes = "media.takes": TakesParams => TakeList;
     /// Moves takes to the trash that were given up more than 30 days ago, and that nothing names.
     MediaCleanup = "media.cleanup": CleanupParams => CleanupAnswer;
+    /// Gives an item a value by hand, or takes one away.
+    MediaSetAttribute = "media.setAttribute": SetAttributeParams => Changed;
+    /// Looks in folders for the files of missing items, and relinks to those that are certain.
+    MediaRelinkSearch = "media.relinkSearch": RelinkSearchParams => RelinkSearchAnswer;
+    /// Files that may stand in for an item.
+    MediaCandidates = "media.candidates": CandidatesParams => CandidateList;
+    /// Gives an item other bytes, with consent; without, tells what would differ and who would hear it.
+    MediaReplace = "media.replace": ReplaceParams => ReplaceAnswer;
+    /// Who uses what, a page at a time.
+    UsagesList = "usages.list": UsagesListParams => UsagesPage;
+    /// Something uses an item.
+    UsagesAdd = "usages.add": UsagesParams => UsagesAnswer;
+    /// It does no more.
+    UsagesRemove = "usages.remove": UsagesParams => UsagesAnswer;
+    /// These and no others of a project use items, as the host sees it.
+    UsagesSet = "usages.set": UsagesSetParams => UsagesAnswer;
+    /// Items of which analyses are not made yet, a page at a time.
+    AnalysisWanted = "analysis.wanted": AnalysisWantedParams => AnalysisWantedPage;
+    /// Keeps what an analysis made of an item's bytes.
+    AnalysisPut = "analysis.put": AnalysisPutParams => AnalysisStored;
+    /// What an analysis made of an item's bytes.
+    AnalysisGet = "analysis.get": AnalysisGetParams => AnalysisArtefact;
+    /// What was done, the newest first, a page at a time.
+    HistoryList = "history.list": HistoryListParams => HistoryPage;
+    /// Reverts an operation, a revert or a group; or tells what stands in the way, and changes nothing.
+    HistoryRevert = "history.revert": HistoryRevertParams => RevertAnswer;
+    /// Reverts what was done last, where no host has its project open.
+    HistoryUndo = "history.undo": HistoryUndoParams => RevertAnswer;
+    /// Does again what was reverted last.
+    HistoryRedo = "history.redo": HistoryUndoParams => RevertAnswer;
     /// Brings items into the cache; answered at once, with the tasks that do so.
     MediaHydrate = "media.hydrate": ItemsParams => HydrateAnswer;
     /// Keeps the bytes of items in the cache, once they are there; brings them.
@@ -472,6 +510,8 @@ pub enum TaskKind {
     Verify,
     /// Bringing the bytes of an item into the cache.
     Hydrate,
+    /// Looking for the files of items.
+    Relink,
 }
 
 impl TaskKind {
@@ -483,6 +523,7 @@ impl TaskKind {
             Self::Import => "importing",
             Self::Verify => "verifying",
             Self::Hydrate => "fetching",
+            Self::Relink => "relinking",
         }
     }
 }
@@ -547,8 +588,15 @@ mod tests {
         let params = RelinkParams {
             item: MediaId::new().into(),
             to: WirePath("/a/b".into()),
+            intent: Intent::default(),
         };
-        assert_eq!(serde_json::to_value(&params).unwrap()["to"], "/a/b");
+        let written = serde_json::to_value(&params).unwrap();
+        assert_eq!(written["to"], "/a/b");
+        assert!(written.get("group").is_none());
+        let params: RenameParams =
+            serde_json::from_value(json!({"mediaId": "kick-1", "name": "x", "group": "g"}))
+                .unwrap();
+        assert_eq!(params.intent.group.as_deref(), Some("g"));
         let params: RegisterParams =
             serde_json::from_value(json!({"pid": 1, "startTime": 2, "class": "player"})).unwrap();
         assert!(!params.strict);

@@ -51,6 +51,8 @@ pub enum Reason {
     Taken,
     /// It would lose or mix up something.
     Refused,
+    /// What was done since stands in the way.
+    Conflict,
     /// The storage or the catalog failed.
     Storage,
     /// The caller or the end of the daemon stopped it; what was done until then stays.

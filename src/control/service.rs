@@ -3,12 +3,14 @@
 //! One [`Service`] holds what a home has: catalog, library, cache, requesters. The daemon puts it behind the socket;
 //! a command that finds no daemon asks it in its own process. What only a daemon can do says so there.
 
+mod analysis;
 mod away;
 mod cache;
 mod changes;
 mod drive;
 mod errors;
 mod find;
+mod history;
 #[cfg(test)]
 mod hostile;
 mod import;
@@ -16,11 +18,13 @@ mod libraries;
 mod media;
 mod projects;
 mod ready;
+mod relink;
 mod resolve;
 mod session;
 mod stand_ins;
 mod takes;
 mod translate;
+mod usages;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -42,7 +46,7 @@ use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::Away;
 use crate::home::{Home, HomeLock};
-use crate::library::Library;
+use crate::library::{ByFacts, Library, Suggest};
 use crate::project::takes::Takes;
 use crate::tree::MediaDrive;
 use crate::tree::class::Requesters;
@@ -101,6 +105,8 @@ pub struct Service {
     silence_hashes: SilenceHashes,
     takes: Arc<Takes>,
     take_sizes: Mutex<takes::Sizes>,
+    /// Who can suggest files for items.
+    suggesting: Vec<Box<dyn Suggest>>,
     events: Arc<Events>,
     warnings: Warnings,
     /// Work of the requests.
@@ -142,6 +148,7 @@ impl Service {
             silence_hashes: Mutex::new(LruCache::new(stand_ins::REMEMBERED)),
             takes: Takes::new(&crate::home::real(home.data())),
             take_sizes: Mutex::default(),
+            suggesting: vec![Box::new(ByFacts)],
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
@@ -372,6 +379,33 @@ impl Handler for Service {
             MediaAbandon::NAME => answer::<MediaAbandon>(params, |params| self.abandon(&params)),
             MediaTakes::NAME => answer::<MediaTakes>(params, |params| self.list_takes(&params)),
             MediaCleanup::NAME => answer::<MediaCleanup>(params, |params| self.cleanup(params)),
+            MediaSetAttribute::NAME => {
+                answer::<MediaSetAttribute>(params, |params| self.set_attribute(&params))
+            }
+            MediaRelinkSearch::NAME => {
+                answer::<MediaRelinkSearch>(params, |params| self.relink_search(&params, caller))
+            }
+            MediaCandidates::NAME => {
+                answer::<MediaCandidates>(params, |params| self.candidates(&params))
+            }
+            MediaReplace::NAME => answer::<MediaReplace>(params, |params| self.replace(&params)),
+            UsagesList::NAME => answer::<UsagesList>(params, |params| self.list_usages(&params)),
+            UsagesAdd::NAME => {
+                answer::<UsagesAdd>(params, |params| self.change_usages(&params, true))
+            }
+            UsagesRemove::NAME => {
+                answer::<UsagesRemove>(params, |params| self.change_usages(&params, false))
+            }
+            UsagesSet::NAME => answer::<UsagesSet>(params, |params| self.set_usages(&params)),
+            AnalysisWanted::NAME => {
+                answer::<AnalysisWanted>(params, |params| self.analysis_wanted(&params))
+            }
+            AnalysisPut::NAME => answer::<AnalysisPut>(params, |params| self.analysis_put(&params)),
+            AnalysisGet::NAME => answer::<AnalysisGet>(params, |params| self.analysis_get(&params)),
+            HistoryList::NAME => answer::<HistoryList>(params, |params| self.history(&params)),
+            HistoryRevert::NAME => answer::<HistoryRevert>(params, |params| self.revert(&params)),
+            HistoryUndo::NAME => answer::<HistoryUndo>(params, |params| self.undo(&params)),
+            HistoryRedo::NAME => answer::<HistoryRedo>(params, |params| self.redo(&params)),
             RequestersRegister::NAME => {
                 answer::<RequestersRegister>(params, |params| self.register(&params))
             }

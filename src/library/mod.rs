@@ -60,6 +60,7 @@ mod residency;
 mod roots;
 #[cfg(target_os = "linux")]
 mod scan;
+mod suggest;
 #[cfg(target_os = "linux")]
 mod sweep;
 #[cfg(target_os = "linux")]
@@ -80,10 +81,14 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
-pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError, TakeError};
+pub use import::{
+    Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
+    TakeError,
+};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 #[cfg(target_os = "linux")]
 pub use reconcile::Reconciled;
 pub use residency::Residency;
+pub use suggest::{ByFacts, Suggest, Suggestion};

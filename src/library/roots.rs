@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use mediafs_platform::volume::MountTable;
 
 use crate::catalog::{
-    BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, PlaceRow, Writer,
+    BaseKind, BaseRow, CatalogError, Durability, FolderNo, Nanoseconds, OperationDraft, PlaceRow,
+    Writer,
 };
 use crate::control::rpc::one_line;
 use crate::model::display_name;
@@ -37,6 +38,15 @@ impl Library {
     /// # Errors
     /// As there.
     pub fn register_root(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+        self.register_noted(path, None)
+    }
+
+    /// As [`Library::register_root`], recorded as a part of an operation, if it is one.
+    pub(super) fn register_noted(
+        &self,
+        path: &Path,
+        draft: Option<&mut OperationDraft>,
+    ) -> Result<BaseRow, LibraryError> {
         let failed = |source| LibraryError::Folder {
             path: path.to_owned(),
             source,
@@ -82,18 +92,22 @@ impl Library {
             return Ok(self
                 .engine
                 .write(Durability::Full, |writer| {
-                    writer.set_base_source(same.row, source)?;
-                    writer.set_active(same.row, true, false)?;
-                    writer.reader().base(same.row)
+                    noted(writer, draft, |writer| {
+                        writer.set_base_source(same.row, source)?;
+                        writer.set_active(same.row, true, false)?;
+                        writer.reader().base(same.row)
+                    })
                 })?
                 .unwrap_or(same));
         }
         let name = path.file_name().unwrap_or_else(|| "Computer".as_ref());
         let name = display_name(name.as_encoded_bytes());
         Ok(self.engine.write(Durability::Full, |writer| {
-            let root = writer.add_library_on(&name, &path, source)?;
-            adopt(writer, &root)?;
-            Ok(root)
+            noted(writer, draft, |writer| {
+                let root = writer.add_library_on(&name, &path, source)?;
+                adopt(writer, &root)?;
+                Ok(root)
+            })
         })?)
     }
 
@@ -126,9 +140,30 @@ impl Library {
     /// # Errors
     /// When the catalog fails.
     pub fn forget_root(&self, root: &BaseRow) -> Result<(), LibraryError> {
+        let summary = format!("took the library {} off", root.name);
+        self.forget_noted(root, &mut OperationDraft::new("forgetLibrary", summary))
+    }
+
+    /// As [`Library::forget_root`], as an operation that the caller has drafted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn forget_noted(
+        &self,
+        root: &BaseRow,
+        draft: &mut OperationDraft,
+    ) -> Result<(), LibraryError> {
         self.engine.write(Durability::Full, |writer| {
-            writer.set_active(root.row, false, false)
+            writer.operate(draft, |writer| writer.set_active(root.row, false, false))
         })?;
+        self.root_is_off(root)
+    }
+
+    /// A root was taken off: it is not watched any more.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn root_is_off(&self, root: &BaseRow) -> Result<(), LibraryError> {
         self.engine.problems.clear_below(&root.path);
         if let Some(watcher) = self.watcher() {
             let reader = self.engine.catalog.reader()?;
@@ -161,7 +196,11 @@ impl Library {
     }
 
     /// The root that is, or holds, the folder `path`; registered if there is none.
-    pub(super) fn root_of(&self, path: &Path) -> Result<BaseRow, LibraryError> {
+    pub(super) fn root_of(
+        &self,
+        path: &Path,
+        draft: &mut OperationDraft,
+    ) -> Result<BaseRow, LibraryError> {
         let bases = self.engine.catalog.reader()?.bases()?;
         let roots: Vec<BaseRow> = bases
             .into_iter()
@@ -170,7 +209,7 @@ impl Library {
             .collect();
         match base_of(&roots, path) {
             Some((base, _)) => Ok(base.clone()),
-            None => self.register_root(path),
+            None => self.register_noted(path, Some(draft)),
         }
     }
 
@@ -307,6 +346,18 @@ fn hand_over(writer: &mut Writer, from: FolderNo, into: FolderNo) -> Result<(), 
 }
 
 /// The path without links; where it is not there, that of its folder.
+/// Does it as a part of an operation, if it is one.
+fn noted<T>(
+    writer: &mut Writer,
+    draft: Option<&mut OperationDraft>,
+    work: impl FnOnce(&mut Writer) -> Result<T, CatalogError>,
+) -> Result<T, CatalogError> {
+    match draft {
+        Some(draft) => writer.operate(draft, work),
+        None => work(writer),
+    }
+}
+
 fn real_parent(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => real(parent).join(name),

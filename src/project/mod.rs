@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use crate::catalog::{
-    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, ProjectState,
+    BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, OperationDraft, ProjectState,
 };
 use crate::library::{Library, Which};
 use crate::model::{ObjectHash, ProjectId, SourceNo, display_name};
@@ -456,8 +456,9 @@ fn set_aside(shelf: &Shelf<'_>, merged: &mut [Merged]) {
 /// Takes items from where they are to be, as the user allows it.
 fn follow(library: &Library, items: &[(ItemNo, PathBuf)]) -> Vec<String> {
     let mut not = Vec::new();
+    let mut draft = OperationDraft::new("relink", "took sounds from where their project has them");
     for (item, path) in items {
-        if let Err(error) = library.relink(*item, path) {
+        if let Err(error) = library.relink(*item, path, &mut draft) {
             not.push(format!("{}: {error}", path.display()));
         }
     }

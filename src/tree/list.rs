@@ -7,7 +7,7 @@ use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 
 use super::attributes::{at_hand, item_node};
 use super::known::Subject;
-use super::node::{Door, Face, Node};
+use super::node::{Door, Face, Node, Uses};
 use super::takes::take_listed;
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
@@ -15,9 +15,9 @@ use crate::model::shown_name;
 
 /// Rows read at first: what a kernel's buffer of 32 KiB holds of entries with names of usual length. More would be read
 /// in vain at each of its requests.
-const FIRST_PAGE: u32 = 192;
+pub(super) const FIRST_PAGE: u32 = 192;
 /// Rows read from then on: names may be short, or the buffer larger.
-const NEXT_PAGE: u32 = 64;
+pub(super) const NEXT_PAGE: u32 = 64;
 
 /// A cursor is the sort of the row in its upper half, the row in its lower.
 const FOLDERS: u64 = 1;
@@ -39,7 +39,7 @@ pub(super) fn resume(after: Cursor, sort: u64) -> Option<u32> {
 
 /// How a listing is asked for.
 #[derive(Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     door: Door,
     /// With the entries of look-ups.
     entries: bool,
@@ -89,6 +89,7 @@ impl MediaDrive {
                     .map(|(name, section)| (name, Node::Section(project, section)))
                     .to_vec();
                 folders.push(("by-id", Node::ProjectById(project)));
+                folders.extend(Uses::SHOWN.map(|(name, uses)| (name, Node::Uses(project, uses))));
                 self.list_fixed(&folders, false, door, after, sink)
             }
             Node::Library => self.list_bases(BaseKind::Library, door, after, sink),
@@ -110,6 +111,8 @@ impl MediaDrive {
             Node::Section(project, section) => {
                 self.list_section(project, section, after, asked, sink)
             }
+            Node::Uses(project, uses) => self.list_uses(project, uses, after, door, sink),
+            Node::UsageFolder(folder) => self.list_used(folder, after, asked, sink),
             Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
             Node::Record => self.list_record(door, after, sink),
             Node::ReadMe
@@ -296,7 +299,7 @@ impl MediaDrive {
     }
 
     /// Gives an item to the listing, with its entry where that is the same for every requester.
-    fn give_item(
+    pub(super) fn give_item(
         &self,
         item: &ItemRow,
         name: OsString,
@@ -369,7 +372,7 @@ impl MediaDrive {
 }
 
 /// A folder in a listing. Without its entry: the kernel looks it up when somebody goes there.
-fn folder_listed(name: &str, node: Node, door: Door, row: u32) -> Listed {
+pub(super) fn folder_listed(name: &str, node: Node, door: Door, row: u32) -> Listed {
     Listed {
         name: name.into(),
         cursor: cursor(FIXED, row),

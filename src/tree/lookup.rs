@@ -6,7 +6,7 @@ use mediafs_platform::drive::{DriveError, Entry, NodeId, Requester};
 
 use super::attributes::{face_for, place_node};
 use super::known::Subject;
-use super::node::{Door, Node};
+use super::node::{Door, Node, Uses};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemNo, ItemRow, PlaceRow, Reader, Section};
 use crate::model::{MediaId, compared, shown_name, split_extension};
@@ -95,6 +95,11 @@ impl MediaDrive {
                     .ok_or(DriveError::NotFound)?;
                 Ok(self.answer_item(&row, door, parent_id, name, by, false))
             }
+            Node::Uses(project, uses) => self.look_up_uses(project, uses, door, name),
+            Node::UsageFolder(folder) => {
+                let item = self.used_item(folder, name)?;
+                Ok(self.answer_item(&item, door, parent_id, name, by, false))
+            }
             Node::Library => {
                 let name = name.to_str().ok_or(DriveError::NotFound)?;
                 let reader = self.reader()?;
@@ -139,6 +144,9 @@ impl MediaDrive {
     ) -> Result<Entry, DriveError> {
         if name == OsStr::new("by-id") {
             return Ok(self.folder_entry(Node::ProjectById(project), door, self.started));
+        }
+        if let Some(uses) = name.to_str().and_then(Uses::shown_as) {
+            return Ok(self.folder_entry(Node::Uses(project, uses), door, self.started));
         }
         let section = name
             .to_str()
@@ -261,7 +269,10 @@ impl MediaDrive {
             | Node::ReadMe => Node::Root,
             Node::ItemFolder(_) => Node::ById,
             Node::Project(_) => Node::Projects,
-            Node::Section(project, _) | Node::ProjectById(project) => Node::Project(project),
+            Node::Section(project, _) | Node::ProjectById(project) | Node::Uses(project, _) => {
+                Node::Project(project)
+            }
+            Node::UsageFolder(folder) => self.uses_of(folder)?,
             Node::ProjectItemFolder(item) => {
                 let row = self
                     .reader()?

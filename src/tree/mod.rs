@@ -9,6 +9,7 @@
 
 pub mod class;
 pub mod node;
+pub mod observed;
 
 mod attributes;
 mod away;
@@ -24,6 +25,7 @@ mod silenced;
 mod source;
 mod stream;
 mod takes;
+mod used;
 mod xattr;
 
 use std::ffi::{OsStr, OsString};
@@ -90,6 +92,7 @@ pub struct MediaDrive {
     started: SystemTime,
     known: KnownTable,
     handles: Arc<Handles>,
+    observed: Arc<observed::Observed>,
     roots: Roots,
     /// For sounds that are not on trusted storage; without it they are as if their sources were away.
     bringing: OnceLock<Arc<Bringing>>,
@@ -122,6 +125,7 @@ impl MediaDrive {
             started: SystemTime::now(),
             known: KnownTable::default(),
             handles: Arc::default(),
+            observed: Arc::default(),
             roots: Roots::default(),
             bringing: OnceLock::new(),
             takes: OnceLock::new(),
@@ -349,7 +353,15 @@ impl Drive for MediaDrive {
         }
         self.reconcile.in_use();
         match decode(node) {
-            Ok((node, door)) => self.open_node(node, door, mode, by),
+            Ok((node, door)) => {
+                let answer = self.open_node(node, door, mode, by);
+                if let Node::Item { item, .. } = node
+                    && !matches!(answer, Answer::Now(Err(_)))
+                {
+                    self.observed.opened(item, door, by);
+                }
+                answer
+            }
             Err(error) => Answer::Now(Err(error)),
         }
     }

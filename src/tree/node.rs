@@ -12,7 +12,8 @@
 use mediafs_platform::drive::NodeId;
 
 use super::class::Class;
-use crate::catalog::{BaseNo, FolderNo, ItemNo, PlaceNo, Section};
+use crate::catalog::{BaseNo, FolderNo, ItemNo, PlaceNo, Section, UsageFolderNo};
+use crate::model::UsageRole;
 
 /// By which door the tree was entered: the plain one, or one of `.as/`, where the path decides the class.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -91,6 +92,53 @@ impl Face {
     }
 }
 
+/// A folder of a project that shows its items by who uses them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Uses {
+    /// `by-track/`.
+    Tracks,
+    /// `by-plugin/`: by the program that was seen to open them.
+    Plugins,
+}
+
+impl Uses {
+    /// All of them, with the names of their folders.
+    pub const SHOWN: [(&'static str, Self); 2] =
+        [("by-track", Self::Tracks), ("by-plugin", Self::Plugins)];
+
+    /// The one whose folder has this name.
+    #[must_use]
+    pub fn shown_as(name: &str) -> Option<Self> {
+        Self::SHOWN
+            .into_iter()
+            .find(|(shown, _)| *shown == name)
+            .map(|(_, uses)| uses)
+    }
+
+    /// As what items are used there.
+    #[must_use]
+    pub fn role(self) -> UsageRole {
+        match self {
+            Self::Tracks => UsageRole::Track,
+            Self::Plugins => UsageRole::Observed,
+        }
+    }
+
+    fn code(self) -> u64 {
+        match self {
+            Self::Tracks => 0,
+            Self::Plugins => 1,
+        }
+    }
+
+    fn from_code(code: u64) -> Self {
+        match code & 1 {
+            0 => Self::Tracks,
+            _ => Self::Plugins,
+        }
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Node {
@@ -114,6 +162,10 @@ pub enum Node {
     ProjectById(BaseNo),
     /// `projects/<project>/by-id/<mediaId>/`.
     ProjectItemFolder(ItemNo),
+    /// `projects/<project>/by-track/` and its like.
+    Uses(BaseNo, Uses),
+    /// `projects/<project>/by-track/<track>/` and its like.
+    UsageFolder(UsageFolderNo),
     /// `library/`.
     Library,
     /// `library/<root>/…`, a folder of it.
@@ -226,6 +278,8 @@ impl Node {
             Self::Link { place, generation } => {
                 (9, 0, 0, u64::from(generation), u64::from(place.0))
             }
+            Self::Uses(base, uses) => (12, uses.code(), 0, 0, u64::from(base.0)),
+            Self::UsageFolder(folder) => (13, 0, 0, 0, u64::from(folder.0)),
         };
         NodeId(sort << 60 | door.code() << 57 | face << 55 | epoch << 48 | generation << 32 | row)
     }
@@ -271,6 +325,8 @@ impl Node {
                 item: ItemNo(row),
                 writable: face & 1 == 1,
             },
+            (12, _) => Self::Uses(BaseNo(row), Uses::from_code(face)),
+            (13, _) => Self::UsageFolder(UsageFolderNo(row)),
             _ => return None,
         };
         Some((node, door))
@@ -292,7 +348,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_and_nodes_are_one_to_one(
-            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..10,
+            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..12,
         ) {
             let node = match sort {
                 0 => Node::ItemFolder(ItemNo(row)),
@@ -304,6 +360,8 @@ mod tests {
                 6 => Node::Item { item: ItemNo(row), generation, face: Face::from_code(face), epoch },
                 7 => Node::Place { place: PlaceNo(row), generation },
                 8 => Node::Take { item: ItemNo(row), writable: face & 1 == 1 },
+                10 => Node::Uses(BaseNo(row), Uses::from_code(face)),
+                9 => Node::UsageFolder(UsageFolderNo(row)),
                 _ => Node::Link { place: PlaceNo(row), generation },
             };
             let door = Door::ALL[door];

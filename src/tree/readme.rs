@@ -5,7 +5,7 @@ pub(super) const README: &str = "\
 This is the media drive of Loophole. Every sound has a path here that never changes.
 
 library/   your sample libraries, as they lie on disk: browse, audition, drag out
-projects/  the sounds of open projects, by name
+projects/  the sounds of open projects, by name, by track and by plugin
 by-id/     one folder a sound, named by its id: what projects and plugins keep
 
 A copy made from library/ or projects/ is the true file or an error, never silence.

@@ -4,6 +4,7 @@
 
 mod alternatives;
 mod files;
+mod history;
 mod identity;
 mod labels;
 mod lists;

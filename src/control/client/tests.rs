@@ -178,6 +178,7 @@ async fn many_requests_are_under_way_at_once_and_each_gets_its_answer() {
             let params = RenameParams {
                 item: Default::default(),
                 name: number.to_string(),
+                intent: Default::default(),
             };
             let Err(ClientError::Refused(error)) = client.call::<MediaRename>(&params).await else {
                 panic!("{number} was not answered");

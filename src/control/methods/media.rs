@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::history::{Intent, Operation};
 use crate::control::WirePath;
 use crate::model::{MediaId, MediaItem};
 
@@ -85,6 +86,9 @@ pub struct ImportParams {
     /// The name that the item is to have, with extension, for one file; else the file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// What became of one file.
@@ -127,6 +131,9 @@ pub struct ImportAnswer {
     pub items: Vec<Imported>,
     /// False if it was stopped before the end; importing again completes it.
     pub complete: bool,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Of `media.scan`.
@@ -160,6 +167,21 @@ pub struct ForgetLibraryParams {
     /// Its folder, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<WirePath>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// A library root that was taken off.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgottenLibrary {
+    /// As it is now.
+    #[serde(flatten)]
+    pub base: super::BaseStatus,
+    /// What history calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Of `media.relink`.
@@ -171,6 +193,9 @@ pub struct RelinkParams {
     pub item: Which,
     /// The file to point it to, absolute.
     pub to: WirePath,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// Of `media.rename`.
@@ -182,6 +207,70 @@ pub struct RenameParams {
     pub item: Which,
     /// Its new name. The extension may be left out.
     pub name: String,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// Of `media.remove`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Also if something uses it.
+    #[serde(default)]
+    pub force: bool,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+impl From<Which> for RemoveParams {
+    fn from(item: Which) -> Self {
+        Self {
+            item,
+            ..Self::default()
+        }
+    }
+}
+
+/// Of `media.setAttribute`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAttributeParams {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Which,
+    /// Which value: `bpm`, `key`, …
+    pub attribute: String,
+    /// What it is; `null` takes it away, for good.
+    #[serde(default)]
+    pub value: serde_json::Value,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// An item as it is after a change.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// All of it.
+    #[serde(flatten)]
+    pub item: MediaItem,
+    /// What history calls the change; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
+impl std::ops::Deref for Changed {
+    type Target = MediaItem;
+
+    fn deref(&self) -> &MediaItem {
+        &self.item
+    }
 }
 
 /// Of `media.remove`.
@@ -192,6 +281,9 @@ pub struct Removed {
     pub media_id: MediaId,
     /// Its name.
     pub name: String,
+    /// What history calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Of `media.tag` and `media.untag`.
@@ -203,4 +295,7 @@ pub struct TagParams {
     pub item: Which,
     /// Words.
     pub tags: Vec<String>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }

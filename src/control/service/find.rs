@@ -8,7 +8,7 @@ use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, PlaceRow, Reader, Sec
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
 use crate::model::{MediaId, path_text};
-use crate::tree::node::Door;
+use crate::tree::node::{Door, Uses};
 
 /// Deeper paths are no paths of the drive.
 const DEEPEST: usize = 256;
@@ -171,6 +171,9 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<Found>, RpcErr
             else {
                 return Ok(None);
             };
+            if let Some(uses) = section.to_str().and_then(Uses::shown_as) {
+                return used(reader, &base, uses, parts.get(3..).unwrap_or_default());
+            }
             let section = match section.to_str() {
                 Some("by-id") => {
                     return Ok(match id_of(name) {
@@ -191,6 +194,30 @@ fn on_drive(reader: &Reader, parts: &[OsString]) -> Result<Option<Found>, RpcErr
         _ => None,
     };
     Ok(item.map(Found::Item))
+}
+
+/// `<track>/<name>` below `by-track/`.
+fn used(
+    reader: &Reader,
+    base: &BaseRow,
+    uses: Uses,
+    parts: &[OsString],
+) -> Result<Option<Found>, RpcError> {
+    let (Some(project), [folder, rest @ ..]) = (&base.project, parts) else {
+        return Ok(Some(Found::Folder));
+    };
+    let folder = match folder.to_str() {
+        Some(name) => reader.usage_folder_named(project, &uses.role(), name)?,
+        None => None,
+    };
+    Ok(match (folder, rest) {
+        (Some(_), []) => Some(Found::Folder),
+        (Some(folder), [name]) => match name.to_str() {
+            Some(name) => reader.used(folder, name)?.map(Found::Item),
+            None => None,
+        },
+        _ => None,
+    })
 }
 
 /// `by-id/<id>` and `by-id/<id>.<ext>`.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Service;
+use crate::catalog::OperationDraft;
 use crate::control::methods::*;
 use crate::control::tasks::{Task, TaskState};
 use crate::control::{Caller, Reason, RpcError, WirePath};
 use crate::library::{self, ImportOptions, Outcome, Phase, Progress, ProgressSnapshot};
-use crate::model::MediaItem;
 
 /// How often a caller is told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -44,23 +44,25 @@ impl Service {
             name: params.name.clone(),
         };
         let progress = Progress::default();
+        // In words once it is known how many there are.
+        let mut draft = OperationDraft {
+            kind: "import",
+            summary: None,
+            group: params.intent.group.clone(),
+            who: params.intent.who.clone(),
+            recorded: None,
+        };
         let (items, is_cancelled) = watched(
             self.running.begin(TaskKind::Import),
             caller,
             &mut || import_progress(&progress.snapshot()),
-            |cancel| library.import(&paths, &options, &progress, cancel),
+            |cancel| library.import_noted(&paths, &options, &mut draft, &progress, cancel),
         )?;
         Ok(ImportAnswer {
             items: items.into_iter().map(wire).collect(),
             complete: !is_cancelled,
+            operation: super::history::recorded(&draft),
         })
-    }
-
-    pub(super) fn relink(&self, params: &RelinkParams) -> Result<MediaItem, RpcError> {
-        let reader = self.catalog.reader()?;
-        let item = self.find(&reader, &params.item)?;
-        self.library()?.relink(item.row, &params.to.0)?;
-        super::media::whole(&reader, item.row)
     }
 }
 

@@ -50,7 +50,7 @@ impl Service {
     pub(super) fn forget_library(
         &self,
         params: &ForgetLibraryParams,
-    ) -> Result<BaseStatus, RpcError> {
+    ) -> Result<ForgottenLibrary, RpcError> {
         let library = self.library()?;
         let named = match &params.name {
             Some(name) => self.catalog.reader()?.base_named(BaseKind::Library, name)?,
@@ -70,11 +70,16 @@ impl Service {
                     RpcError::new(Reason::InvalidParameter, "name a library by name or path")
                 }
             })?;
-        library.forget_root(&base)?;
-        Ok(BaseStatus::from(BaseRow {
-            active: false,
-            ..base
-        }))
+        let summary = format!("took the library {} off", base.name);
+        let mut draft = super::history::draft("forgetLibrary", summary, &params.intent);
+        library.forget_noted(&base, &mut draft)?;
+        Ok(ForgottenLibrary {
+            base: BaseStatus::from(BaseRow {
+                active: false,
+                ..base
+            }),
+            operation: super::history::recorded(&draft),
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What is done with items one at a time: get, search, tag, rename, remove.
 
 use super::Service;
-use crate::catalog::{CatalogError, Durability, ItemNo, Reader};
+use super::history::{draft, recorded};
+use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, Reader, Writer};
 use crate::control::methods::*;
 use crate::control::{Reason, RpcError};
-use crate::model::{Confidence, MediaItem, Tag, TagSource, split_extension};
+use crate::model::{Attribute, Confidence, MediaItem, Tag, TagSource, split_extension};
 
 impl Service {
     pub(super) fn get(&self, which: &Which) -> Result<MediaItem, RpcError> {
@@ -41,23 +42,32 @@ impl Service {
     pub(super) fn change(
         &self,
         which: &Which,
-        change: impl FnOnce(&mut crate::catalog::Writer, ItemNo) -> Result<(), RpcError>,
-    ) -> Result<MediaItem, RpcError> {
+        kind: &'static str,
+        intent: &Intent,
+        summary: impl FnOnce(&ItemRow) -> String,
+        change: impl FnOnce(&mut Writer, ItemNo) -> Result<(), RpcError>,
+    ) -> Result<Changed, RpcError> {
         let reader = self.catalog.reader()?;
-        let item = self.find(&reader, which)?.row;
-        self.catalog
-            .write(Durability::Full, |writer| change(writer, item))?;
-        whole(&reader, item)
+        let item = self.find(&reader, which)?;
+        let mut draft = draft(kind, summary(&item), intent);
+        self.catalog.write(Durability::Full, |writer| {
+            writer.operate(&mut draft, |writer| change(writer, item.row))
+        })?;
+        Ok(Changed {
+            item: whole(&reader, item.row)?,
+            operation: recorded(&draft),
+        })
     }
 
-    pub(super) fn tag(&self, params: &TagParams) -> Result<MediaItem, RpcError> {
+    pub(super) fn tag(&self, params: &TagParams) -> Result<Changed, RpcError> {
         if params.tags.is_empty() {
             return Err(RpcError::new(
                 Reason::InvalidParameter,
                 "name at least one tag",
             ));
         }
-        self.change(&params.item, |writer, item| {
+        let summary = |item: &ItemRow| format!("tagged {} {}", item.name, params.tags.join(", "));
+        let work = |writer: &mut Writer, item: ItemNo| {
             for name in &params.tags {
                 writer.tag(
                     item,
@@ -69,11 +79,13 @@ impl Service {
                 )?;
             }
             Ok(())
-        })
+        };
+        self.change(&params.item, "tag", &params.intent, summary, work)
     }
 
-    pub(super) fn untag(&self, params: &TagParams) -> Result<MediaItem, RpcError> {
-        self.change(&params.item, |writer, item| {
+    pub(super) fn untag(&self, params: &TagParams) -> Result<Changed, RpcError> {
+        let summary = |item: &ItemRow| format!("took {} off {}", params.tags.join(", "), item.name);
+        let work = |writer: &mut Writer, item: ItemNo| {
             for name in &params.tags {
                 if !writer.untag(item, name)? {
                     return Err(RpcError::new(
@@ -84,11 +96,43 @@ impl Service {
                 }
             }
             Ok(())
-        })
+        };
+        self.change(&params.item, "untag", &params.intent, summary, work)
     }
 
-    pub(super) fn rename(&self, params: &RenameParams) -> Result<MediaItem, RpcError> {
-        self.change(&params.item, |writer, item| {
+    pub(super) fn set_attribute(&self, params: &SetAttributeParams) -> Result<Changed, RpcError> {
+        let name = &params.attribute;
+        let summary = |item: &ItemRow| match params.value.is_null() {
+            true => format!("took {name} off {}", item.name),
+            false => format!("set {name} of {} to {}", item.name, params.value),
+        };
+        let work = |writer: &mut Writer, item: ItemNo| {
+            if params.value.is_null() {
+                if !writer.remove_attribute(item, name)? {
+                    return Err(RpcError::new(
+                        Reason::NotFound,
+                        format!("it has no {name:?}, so nothing was taken off"),
+                    ));
+                }
+                return Ok(());
+            }
+            let attribute = Attribute {
+                name: name.clone(),
+                value: params.value.clone(),
+                source: TagSource::User,
+                confidence: Confidence::CERTAIN,
+            };
+            Ok(writer.set_attribute(item, &attribute)?)
+        };
+        self.change(&params.item, "attribute", &params.intent, summary, work)
+    }
+
+    pub(super) fn rename(&self, params: &RenameParams) -> Result<Changed, RpcError> {
+        let summary = |item: &ItemRow| {
+            let name = with_extension(&params.name, &item.name);
+            format!("renamed {} to {name}", item.name)
+        };
+        let work = |writer: &mut Writer, item: ItemNo| {
             let old = writer
                 .reader()
                 .item(item)?
@@ -98,19 +142,42 @@ impl Service {
                 })?
                 .name;
             Ok(writer.rename(item, &with_extension(&params.name, &old))?)
-        })
+        };
+        self.change(&params.item, "rename", &params.intent, summary, work)
     }
 
-    pub(super) fn remove(&self, which: &Which) -> Result<Removed, RpcError> {
-        let item = self.find(&self.catalog.reader()?, which)?;
+    pub(super) fn remove(&self, params: &RemoveParams) -> Result<Removed, RpcError> {
+        let reader = self.catalog.reader()?;
+        let item = self.find(&reader, &params.item)?;
+        let mut draft = draft("remove", format!("removed {}", item.name), &params.intent);
         self.catalog
             .write(Durability::Full, |writer| -> Result<(), RpcError> {
-                Ok(writer.remove(item.row)?)
+                if !params.force {
+                    // In the transaction: a usage that comes meanwhile counts.
+                    self.refuse_used(writer.reader(), &item)?;
+                }
+                writer.operate(&mut draft, |writer| Ok(writer.remove(item.row)?))
             })?;
         Ok(Removed {
             media_id: item.media_id,
             name: item.name,
+            operation: recorded(&draft),
         })
+    }
+
+    fn refuse_used(&self, reader: &Reader, item: &ItemRow) -> Result<(), RpcError> {
+        let usages = self.usages_of(reader, item.row, super::usages::PROTECTING)?;
+        if usages.is_empty() {
+            return Ok(());
+        }
+        let who = super::usages::in_words(reader, &usages)?;
+        Err(RpcError::new(
+            Reason::Refused,
+            format!("{} is used by {who}, so it was not removed", item.name),
+        )
+        .remedy(
+            "remove it all the same with `mediafs remove --force`; `mediafs undo` brings it back",
+        ))
     }
 }
 

@@ -11,6 +11,7 @@ mod gather;
 mod record;
 mod relink;
 mod remote;
+mod search;
 mod sources;
 mod take;
 mod there;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, Serializer};
 
-use crate::catalog::{BaseKind, BaseNo, BaseRow, ItemRow};
+use crate::catalog::{BaseKind, BaseNo, BaseRow, ItemRow, OperationDraft};
 use crate::model::{MediaId, path_text, shown_name};
 use crate::storage::Couriers;
 
@@ -34,7 +35,8 @@ use record::{Prepared, prepare_reference, record};
 use sources::Sources;
 use there::CopierThere;
 
-pub use relink::RelinkError;
+pub use relink::{Compared, RelinkError};
+pub use search::{Found, Rank, SearchReport};
 pub use take::TakeError;
 
 /// Files that are entered together; a crash loses the acknowledgement of no more.
@@ -188,6 +190,7 @@ struct Import<'e> {
     project: Option<BaseRow>,
     progress: &'e Progress,
     cancel: &'e AtomicBool,
+    draft: &'e mut OperationDraft,
     /// With the number of the task that each is of.
     done: Vec<(usize, Imported)>,
     waiting: Vec<(usize, Prepared)>,
@@ -204,6 +207,25 @@ impl Library {
         &self,
         paths: &[PathBuf],
         options: &ImportOptions,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<Imported>, LibraryError> {
+        let mut draft = OperationDraft {
+            kind: "import",
+            ..OperationDraft::default()
+        };
+        self.import_noted(paths, options, &mut draft, progress, cancel)
+    }
+
+    /// As [`Library::import`], as an operation that the caller has drafted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn import_noted(
+        &self,
+        paths: &[PathBuf],
+        options: &ImportOptions,
+        draft: &mut OperationDraft,
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Vec<Imported>, LibraryError> {
@@ -232,6 +254,7 @@ impl Library {
             project,
             progress,
             cancel,
+            draft,
             done: Vec::new(),
             waiting: Vec::new(),
         };
@@ -371,7 +394,13 @@ impl<'e> Import<'e> {
         }
         let (numbers, waiting): (Vec<usize>, Vec<Prepared>) =
             std::mem::take(&mut self.waiting).into_iter().unzip();
-        let results = record(self.engine, self.project.as_ref(), self.options, &waiting)?;
+        let results = record(
+            self.engine,
+            self.project.as_ref(),
+            self.options,
+            self.draft,
+            &waiting,
+        )?;
         for (number, imported) in numbers.into_iter().zip(results) {
             match imported.outcome {
                 Outcome::Failed(_) | Outcome::Skipped(_) => self.progress.add_failed(),
@@ -384,7 +413,7 @@ impl<'e> Import<'e> {
 
     /// A folder that is to stay where it is becomes a library root, or lies in one.
     fn root(&mut self, number: usize, library: &Library, path: &Path) -> Result<(), LibraryError> {
-        let base = match library.root_of(path) {
+        let base = match library.root_of(path, self.draft) {
             Ok(base) => base,
             Err(LibraryError::Catalog(error)) => return Err(error.into()),
             Err(error) => {

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{
     BaseKind, BaseNo, BaseRow, CatalogError, Durability, Evidence, FolderNo, ItemRow, Nanoseconds,
-    NewItem, Observation, Observed, PlaceKind, PlaceNo, ProbeRecord, Reader, Writer,
+    NewItem, Observation, Observed, OperationDraft, PlaceKind, PlaceNo, ProbeRecord, Reader,
+    Writer,
 };
 use crate::control::rpc::one_line;
 use crate::library::disk::{Entry, LocalFolder, LocalRoot, evidence_of};
@@ -178,9 +179,10 @@ pub(super) fn record(
     engine: &Engine,
     project: Option<&BaseRow>,
     options: &ImportOptions,
+    draft: &mut OperationDraft,
     batch: &[Prepared],
 ) -> Result<Vec<Imported>, CatalogError> {
-    let entered = engine.write(Durability::Full, |writer| {
+    let enter_all = |writer: &mut Writer| {
         let mut entered = Vec::with_capacity(batch.len());
         for prepared in batch {
             match enter(engine, writer, project, options, prepared) {
@@ -204,7 +206,8 @@ pub(super) fn record(
             }
         }
         Ok(entered)
-    })?;
+    };
+    let entered = engine.write(Durability::Full, |writer| writer.operate(draft, enter_all))?;
     for prepared in batch {
         // A sound that was referenced outside of all roots is watched from now on.
         if let (Way::Reference(path), BaseKind::Computer) = (&prepared.way, prepared.base.kind)

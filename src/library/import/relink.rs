@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{BaseKind, CatalogError, Durability, ItemNo, ItemRow, ProbeRecord};
+use crate::catalog::{
+    BaseKind, CatalogError, Durability, ItemNo, ItemRow, OperationDraft, PlaceNo, ProbeRecord,
+};
 use crate::library::identity::hash_of;
 use crate::library::owner::Library;
-use crate::model::Format;
+use crate::model::{Format, Kind, ObjectHash};
 
 use super::Outcome;
 use super::drive::item_on_drive;
@@ -31,7 +33,7 @@ pub enum RelinkError {
         reason: String,
     },
     /// It is another sound.
-    #[error("{} is another sound than {name:?}: {difference}; import it as a sound of its own", path.display())]
+    #[error("{} is another sound than {name:?}: {difference}; import it as a sound of its own, or replace the sound with it (`mediafs replace`)", path.display())]
     OtherSound {
         /// The file.
         path: PathBuf,
@@ -42,12 +44,97 @@ pub enum RelinkError {
     },
 }
 
+/// An item beside a file that may be its bytes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Compared {
+    /// What sort of thing the file is.
+    pub kind: Kind,
+    /// Its facts.
+    pub format: Format,
+    /// In bytes.
+    pub size: u64,
+    /// Of the whole.
+    pub blake3: ObjectHash,
+}
+
 impl Library {
-    /// Points an item to the file at `path`, which stays where it is.
+    /// Points an item to the file at `path`, which stays where it is and has the same sound.
     ///
     /// # Errors
     /// [`RelinkError`]; nothing was changed then.
-    pub fn relink(&self, item: ItemNo, path: &Path) -> Result<(), RelinkError> {
+    pub fn relink(
+        &self,
+        item: ItemNo,
+        path: &Path,
+        draft: &mut OperationDraft,
+    ) -> Result<(), RelinkError> {
+        let prepared = self.prepare_target(path)?;
+        let row = self.item_there(item)?;
+        if let Some(difference) = self.difference(&row, &prepared)? {
+            return Err(RelinkError::OtherSound {
+                path: path.to_owned(),
+                name: row.name,
+                difference,
+            });
+        }
+        self.point(item, path, &prepared, draft)
+    }
+
+    /// Points an item to the file at `path`, whatever that is.
+    ///
+    /// # Errors
+    /// [`RelinkError`]; nothing was changed then.
+    pub fn replace(
+        &self,
+        item: ItemNo,
+        path: &Path,
+        draft: &mut OperationDraft,
+    ) -> Result<(), RelinkError> {
+        let prepared = self.prepare_target(path)?;
+        self.point(item, path, &prepared, draft)
+    }
+
+    /// What the file at `path` is, to be set beside an item that it may become the bytes of. Reads all of it.
+    ///
+    /// # Errors
+    /// [`RelinkError`], where it can't become any item's.
+    pub fn look_at(&self, path: &Path) -> Result<Compared, RelinkError> {
+        let prepared = self.prepare_target(path)?;
+        let unusable = |reason: &str| RelinkError::Unusable {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let ProbeRecord::Media { kind, format, .. } = &prepared.record else {
+            return Err(unusable("it is no media file"));
+        };
+        let blake3 = self
+            .hash_of_file(&prepared.source)
+            .ok_or_else(|| unusable("it cannot be read whole"))?;
+        Ok(Compared {
+            kind: kind.clone(),
+            format: format.clone(),
+            size: prepared.evidence.size,
+            blake3,
+        })
+    }
+
+    fn item_there(&self, item: ItemNo) -> Result<ItemRow, CatalogError> {
+        let row = self.engine.catalog.reader()?.item(item)?;
+        row.ok_or(CatalogError::Unknown {
+            what: "item",
+            number: item.0,
+        })
+    }
+
+    /// The hash of a file on trusted storage.
+    pub(super) fn hash_of_file(&self, path: &Path) -> Option<ObjectHash> {
+        let (parent, name) = path.parent().zip(path.file_name())?;
+        let root = self.engine.root_here(parent).ok()?;
+        let (mut file, _) = root.file(Path::new(name)).ok()?;
+        hash_of(&mut file, || self.engine.stopping()).ok().flatten()
+    }
+
+    fn prepare_target(&self, path: &Path) -> Result<Prepared, RelinkError> {
         let engine = &*self.engine;
         let unusable = |reason: String| RelinkError::Unusable {
             path: path.to_owned(),
@@ -75,30 +162,24 @@ impl Library {
             named: true,
             through: Through::Here,
         };
-        let prepared =
-            prepare_reference(engine, &source, &engine.stopping).map_err(
-                |outcome| match outcome {
-                    Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
-                    Outcome::Imported | Outcome::Already => {
-                        unusable("it cannot be read".to_owned())
-                    }
-                },
-            )?;
-        let row = engine
-            .catalog
-            .reader()?
-            .item(item)?
-            .ok_or(CatalogError::Unknown {
-                what: "item",
-                number: item.0,
-            })?;
-        if let Some(difference) = self.difference(&row, &prepared)? {
-            return Err(RelinkError::OtherSound {
-                path: path.to_owned(),
-                name: row.name,
-                difference,
-            });
-        }
+        prepare_reference(engine, &source, &engine.stopping).map_err(|outcome| match outcome {
+            Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
+            Outcome::Imported | Outcome::Already => unusable("it cannot be read".to_owned()),
+        })
+    }
+
+    fn point(
+        &self,
+        item: ItemNo,
+        path: &Path,
+        prepared: &Prepared,
+        draft: &mut OperationDraft,
+    ) -> Result<(), RelinkError> {
+        let engine = &*self.engine;
+        let unusable = |reason: String| RelinkError::Unusable {
+            path: path.to_owned(),
+            reason,
+        };
         let Way::Reference(relative) = &prepared.way else {
             return Err(unusable("it cannot be read".to_owned()));
         };
@@ -107,13 +188,15 @@ impl Library {
             Refusal::Catalog(error) => error.into(),
         };
         let left = engine.catalog.write(Durability::Full, |writer| {
-            let place = see_reference(engine, writer, &prepared, relative).map_err(refused)?;
-            let generation = match writer.reader().place(place)? {
-                Some(row) => row.generation,
-                None => return Err(unusable("it was gone at once".to_owned())),
-            };
-            writer.record_content(place, generation, &prepared.record)?;
-            Ok(writer.relink(item, place)?)
+            writer.operate(draft, |writer| {
+                let place = see_reference(engine, writer, prepared, relative).map_err(refused)?;
+                let generation = match writer.reader().place(place)? {
+                    Some(row) => row.generation,
+                    None => return Err(unusable("it was gone at once".to_owned())),
+                };
+                writer.record_content(place, generation, &prepared.record)?;
+                Ok(writer.relink(item, place)?)
+            })
         })?;
         if let Some(left) = left {
             engine.probe_soon(left);
@@ -124,6 +207,13 @@ impl Library {
             engine.watch(prepared.base.row, &prepared.base.path.join(parent));
         }
         Ok(())
+    }
+
+    /// Files that were left by their items are looked at again soon.
+    pub fn probe_left(&self, places: &[PlaceNo]) {
+        for place in places {
+            self.engine.probe_soon(*place);
+        }
     }
 
     /// What makes the file another sound than the item; `None` if it is the same.
@@ -159,17 +249,10 @@ impl Library {
         if facts.is_some() && facts == self::facts(format) {
             return Ok(None);
         }
-        if let Some(hash) = reader.blake3(item.row)? {
-            let opened = new
-                .source
-                .parent()
-                .zip(new.source.file_name())
-                .map(|(parent, name)| self.engine.root_here(parent)?.file(Path::new(name)));
-            if let Some(Ok((mut file, _))) = opened
-                && hash_of(&mut file, || self.engine.stopping()).ok().flatten() == Some(hash)
-            {
-                return Ok(None);
-            }
+        if let Some(hash) = reader.blake3(item.row)?
+            && self.hash_of_file(&new.source) == Some(hash)
+        {
+            return Ok(None);
         }
         Ok(Some(match known.as_ref().and_then(self::facts) {
             Some(facts) => format!(
@@ -183,7 +266,7 @@ impl Library {
 }
 
 /// Frames, rate, channels: all three, or nothing to compare by.
-fn facts(format: &Format) -> Option<(u64, u32, u16)> {
+pub(super) fn facts(format: &Format) -> Option<(u64, u32, u16)> {
     Some((format.frames?, format.sample_rate?, format.channels?))
 }
 

@@ -1,0 +1,121 @@
+//! What history holds of files, and how it lets go of them.
+
+use super::*;
+use crate::catalog::history::{MOST_OPERATIONS, MOST_STEPS};
+use crate::model::{ObjectHash, Tag};
+
+fn operate<T>(
+    bench: &Bench,
+    kind: &'static str,
+    work: impl FnOnce(&mut Writer) -> Result<T>,
+) -> OperationNo {
+    let mut draft = OperationDraft::new(kind, kind);
+    bench.write(|w| w.operate(&mut draft, work));
+    draft.recorded.expect("something changed").row
+}
+
+fn revert(bench: &Bench, operation: OperationNo) -> std::result::Result<Reverted, RevertError> {
+    let which = ToRevert::Operation(operation);
+    bench.catalog.write(Durability::Full, |w| {
+        w.revert(&which, &OperationDraft::default())
+    })
+}
+
+#[test]
+fn a_removed_sound_keeps_its_silence_until_history_lets_go() {
+    let bench = Bench::new();
+    let (place, item) = bench.sound("a.wav", evidence(1));
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    // Its file goes, and another takes its name.
+    bench.gone(place);
+    let other = place_of(bench.see("other.wav", evidence(2)));
+    bench.write(|w| w.move_place(other, bench.top(), OsStr::new("a.wav"), &evidence(2)));
+    assert_eq!(bench.place(place).folder, None);
+    assert!(bench.reader().place(place).unwrap().is_some());
+    revert(&bench, removed).unwrap();
+    let back = bench.item(item);
+    assert_eq!(back.playable, crate::model::Playable::Silence);
+    assert!(bench.reader().capsule(item).unwrap().is_some());
+
+    let again = operate(&bench, "remove", |w| w.remove(item));
+    bench.write(|w| w.let_go(1, MOST_STEPS));
+    assert!(bench.reader().operation(removed).unwrap().is_none());
+    // Its revert went with it; the newest stays whatever is said.
+    let kept = bench.reader().operations(0, None, 100).unwrap();
+    assert_eq!(kept.iter().map(|o| o.row).collect::<Vec<_>>(), [again]);
+    assert!(bench.reader().place(place).unwrap().is_some());
+    let (_, other) = bench.sound("b.wav", evidence(3));
+    operate(&bench, "rename", |w| w.rename(other, "c.wav"));
+    bench.write(|w| w.let_go(1, MOST_STEPS));
+    assert!(bench.reader().place(place).unwrap().is_none());
+    assert!(matches!(
+        revert(&bench, again),
+        Err(RevertError::Unknown { .. })
+    ));
+    assert!(bench.reader().inconsistencies().unwrap().is_empty());
+}
+
+#[test]
+fn history_is_bounded_by_operations_and_by_steps() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    for n in 0..70 {
+        operate(&bench, "rename", |w| w.rename(item, &format!("{n}.wav")));
+    }
+    bench.write(|w| w.let_go(50, MOST_STEPS));
+    assert_eq!(bench.reader().operations(0, None, 1000).unwrap().len(), 50);
+    bench.write(|w| w.let_go(MOST_OPERATIONS, 10));
+    assert_eq!(bench.reader().operations(0, None, 1000).unwrap().len(), 10);
+}
+
+#[test]
+fn what_a_look_at_a_folder_made_meanwhile_gives_way() {
+    let bench = Bench::new();
+    let (left, item) = bench.sound("a.wav", evidence(1));
+    let (there, twin) = bench.sound("b.wav", evidence(2));
+    let hash = ObjectHash([1; 32]);
+    bench.write(|w| w.record_hash(item, 1, hash, None));
+    let relinked = operate(&bench, "relink", |w| w.relink(item, there));
+    // The file that was left is one of its own now.
+    let found = bench.probe(left, &sound_record()).unwrap();
+    assert_ne!(found, item);
+    revert(&bench, relinked).unwrap();
+    assert_eq!(bench.item(item).place, Some(left));
+    assert!(bench.reader().item(found).unwrap().is_none());
+    assert_eq!(bench.item(twin).place, Some(there));
+    // But not if somebody has made it theirs.
+    let relinked = operate(&bench, "relink", |w| w.relink(item, there));
+    let found = bench.probe(left, &sound_record()).unwrap();
+    operate(&bench, "tag", |w| {
+        w.tag(
+            found,
+            &Tag {
+                name: "mine".to_owned(),
+                source: crate::model::TagSource::User,
+                confidence: crate::model::Confidence::CERTAIN,
+            },
+        )
+    });
+    revert(&bench, relinked).unwrap();
+    assert!(bench.reader().item(found).unwrap().is_some());
+    assert_eq!(bench.item(item).place, Some(left));
+}
+
+#[test]
+fn a_failed_operation_leaves_nothing() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let mut draft = OperationDraft::new("rename", "rename");
+    let failed = bench.catalog.write(Durability::Full, |w| {
+        w.operate(&mut draft, |w| {
+            w.rename(item, "b.wav")?;
+            w.rename(item, "")
+        })
+    });
+    assert!(failed.is_err());
+    assert!(draft.recorded.is_none());
+    assert_eq!(bench.item(item).name, "a.wav");
+    // Nor does what is written afterwards belong to it.
+    bench.write(|w| w.rename(item, "c.wav"));
+    assert!(bench.reader().operations(0, None, 10).unwrap().is_empty());
+}

@@ -1,0 +1,213 @@
+//! What was done, and its revert; and how every changing call becomes an operation.
+
+use super::Service;
+use crate::catalog::{
+    BaseKind, BaseNo, Conflict, Durability, OperationDraft, OperationNo, OperationRow, Reader,
+    RevertError, Reverted, ToRevert,
+};
+use crate::control::methods::*;
+use crate::control::rpc::one_line;
+use crate::control::{Reason, RpcError};
+
+/// What a call is recorded as.
+pub(super) fn draft(kind: &'static str, summary: String, intent: &Intent) -> OperationDraft {
+    OperationDraft {
+        group: intent.group.clone(),
+        who: intent.who.clone(),
+        ..OperationDraft::new(kind, summary)
+    }
+}
+
+/// As the answer names it.
+pub(super) fn recorded(draft: &OperationDraft) -> Option<Operation> {
+    draft.recorded.as_ref().map(told)
+}
+
+fn told(row: &OperationRow) -> Operation {
+    Operation {
+        id: row.row.0,
+        summary: row.summary.clone(),
+    }
+}
+
+impl Service {
+    pub(super) fn history(&self, params: &HistoryListParams) -> Result<HistoryPage, RpcError> {
+        let limit = params.limit.unwrap_or(100).clamp(1, HistoryPage::MOST);
+        let reader = self.catalog.reader()?;
+        let project = project_of(&reader, params.project.as_deref())?;
+        let rows = reader.operations(params.before, project, limit)?;
+        let next = rows
+            .last()
+            .filter(|_| u32::try_from(rows.len()).unwrap_or(limit) >= limit)
+            .map(|row| row.row.0);
+        let mut operations = Vec::with_capacity(rows.len());
+        for row in rows {
+            let about = row.root.unwrap_or(row.row);
+            let mut items = Vec::new();
+            for item in reader.items_of_operation(about, HistoryPage::MOST_ITEMS)? {
+                items.extend(reader.item(item)?.map(|item| item.media_id));
+            }
+            let project = match row.project {
+                Some(base) => reader.base(base)?.and_then(|base| base.project),
+                None => None,
+            };
+            operations.push(OperationInfo {
+                id: row.row.0,
+                kind: row.kind,
+                summary: row.summary,
+                group: row.group,
+                at: row.at,
+                who: row.who,
+                project: project.map(|project| project.0),
+                reverts: row.root.map(|root| root.0),
+                reverted_by: row.reverted.map(|by| by.0),
+                items,
+            });
+        }
+        Ok(HistoryPage { operations, next })
+    }
+
+    pub(super) fn revert(&self, params: &HistoryRevertParams) -> Result<RevertAnswer, RpcError> {
+        let which = match (params.operation, &params.group) {
+            (Some(number), None) => ToRevert::Operation(OperationNo(number)),
+            (None, Some(group)) => ToRevert::Group(group.clone()),
+            _ => {
+                return Err(RpcError::new(
+                    Reason::InvalidParameter,
+                    "name either an operation or a group",
+                ));
+            }
+        };
+        self.turn(&which, params.who.clone())
+    }
+
+    pub(super) fn undo(&self, params: &HistoryUndoParams) -> Result<RevertAnswer, RpcError> {
+        let reader = self.catalog.reader()?;
+        let project = project_of(&reader, params.project.as_deref())?;
+        if let Some(next) = reader.to_undo(project)? {
+            self.refuse_where_open(&reader, &next)?;
+        }
+        self.turn(&ToRevert::Last(project), params.who.clone())
+    }
+
+    pub(super) fn redo(&self, params: &HistoryUndoParams) -> Result<RevertAnswer, RpcError> {
+        let reader = self.catalog.reader()?;
+        let project = project_of(&reader, params.project.as_deref())?;
+        if let Some(next) = reader.to_redo(project)? {
+            self.refuse_where_open(&reader, &next)?;
+        }
+        self.turn(&ToRevert::Again(project), params.who.clone())
+    }
+
+    /// The host owns the order in the projects that it has open.
+    fn refuse_where_open(&self, reader: &Reader, next: &OperationRow) -> Result<(), RpcError> {
+        if self.daemon.is_none() {
+            return Ok(());
+        }
+        let open = match next.project {
+            Some(project) => reader.base(project)?.filter(|base| base.active),
+            None => None,
+        };
+        match open {
+            None => Ok(()),
+            Some(base) => Err(RpcError::new(
+                Reason::Refused,
+                format!(
+                    "the next step ({}) is of the project {}, which is open",
+                    next.summary, base.name
+                ),
+            )
+            .remedy("undo it there, or name the operation (`mediafs undo --operation ID`)")),
+        }
+    }
+
+    fn turn(&self, which: &ToRevert, who: Option<String>) -> Result<RevertAnswer, RpcError> {
+        let by = OperationDraft {
+            who,
+            ..OperationDraft::default()
+        };
+        let done = self
+            .catalog
+            .write(Durability::Full, |writer| writer.revert(which, &by));
+        match done {
+            Ok(done) => {
+                self.follow(&done);
+                let operations: Vec<Operation> = done.operations.iter().map(told).collect();
+                Ok(RevertAnswer {
+                    outcome: RevertOutcome::Reverted,
+                    operation: operations.last().cloned(),
+                    operations,
+                    conflicts: Vec::new(),
+                })
+            }
+            Err(RevertError::Conflict(conflicts)) => Ok(RevertAnswer {
+                outcome: RevertOutcome::Conflict,
+                conflicts: conflicts.into_iter().map(conflict).collect(),
+                ..RevertAnswer::default()
+            }),
+            Err(RevertError::Catalog(error)) => Err(error.into()),
+            Err(error) => Err(RpcError::from_error(Reason::NotFound, &error)
+                .remedy("`mediafs history` lists what was done")),
+        }
+    }
+
+    /// What was changed in the catalog is looked at on the disk.
+    fn follow(&self, done: &Reverted) {
+        let Ok(library) = self.library() else {
+            // It looks at everything when it starts.
+            return;
+        };
+        library.probe_left(&done.probe);
+        for (base, active) in &done.libraries {
+            if *active {
+                self.scan_base(*base);
+                continue;
+            }
+            let row = self
+                .catalog
+                .reader()
+                .and_then(|reader| reader.base(*base))
+                .ok()
+                .flatten();
+            if let Some(row) = row.filter(|row| row.kind == BaseKind::Library)
+                && let Err(error) = library.root_is_off(&row)
+            {
+                tracing::warn!(error = one_line(&error), "a library is watched on");
+            }
+        }
+    }
+}
+
+/// A project by its id.
+pub(super) fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<BaseNo>, RpcError> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let bases = reader.bases()?;
+    let found = bases
+        .into_iter()
+        .find(|base| base.project.as_ref().is_some_and(|project| project.0 == id));
+    match found {
+        Some(base) => Ok(Some(base.row)),
+        None => Err(RpcError::new(
+            Reason::NotFound,
+            format!(
+                "there is no project {:?}",
+                id.chars().take(80).collect::<String>()
+            ),
+        )
+        .remedy("`mediafs status` lists the projects that are known")),
+    }
+}
+
+fn conflict(conflict: Conflict) -> RevertConflict {
+    let reason = match &conflict.by {
+        Some(by) => format!("{} (operation {}: {})", conflict.what, by.row.0, by.summary),
+        None => conflict.what,
+    };
+    RevertConflict {
+        media_id: conflict.media_id,
+        reason,
+        by: conflict.by.as_ref().map(told),
+    }
+}

@@ -1,0 +1,15 @@
+//! History, relink, usages and analysis: through the protocol's methods, on real files, and on a real mount where the
+//! drive is asked.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod analysing;
+mod desk;
+mod drive;
+mod model;
+mod relinking;
+mod reverting;
+mod using;
