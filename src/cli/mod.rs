@@ -5,6 +5,7 @@
 //! line on stderr that says what and what to do), 2 usage, 130 ended by
 //! Ctrl-C.
 
+mod analysis;
 mod cache;
 mod connect;
 mod doctor;
@@ -94,6 +95,7 @@ enum Command {
     Replace(replace::Arguments),
     Candidates(replace::CandidatesArguments),
     Usages(usages::Arguments),
+    Analysis(analysis::Arguments),
     History(history::Arguments),
     Undo(history::UndoArguments),
     Redo(history::RedoArguments),
@@ -253,6 +255,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Replace(arguments) => replace::run(&arguments, context),
         Command::Candidates(arguments) => replace::run_candidates(&arguments, context),
         Command::Usages(arguments) => usages::run(&arguments, context),
+        Command::Analysis(arguments) => analysis::run(&arguments, context),
         Command::History(arguments) => history::run(&arguments, context),
         Command::Undo(arguments) => history::run_undo(&arguments, context),
         Command::Redo(arguments) => history::run_redo(&arguments, context),

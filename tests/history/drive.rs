@@ -302,6 +302,38 @@ fn undo_and_redo_by_hand() {
         json!(home.path("pack/other.wav"))
     );
     assert_eq!(home.json(["usages", &id]), json!([]));
+    // What was found out about a copy, whose hash is known.
+    let copied = home.json([
+        "import".as_ref(),
+        home.path("pack/other.wav").as_os_str(),
+        "--copy".as_ref(),
+    ]);
+    let copy = copied[0]["mediaId"].as_str().unwrap().to_owned();
+    let hash = home.json(["show", &copy])["blake3"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let which = ["--type", "tempo", "--producer", "tapper 1"];
+    let wanted = home.json(["analysis", "wanted"].into_iter().chain(which));
+    assert_eq!(wanted[0]["mediaId"], json!(copy), "{wanted}");
+    let found = home.path("found");
+    std::fs::write(&found, "120").unwrap();
+    let found = found.to_str().unwrap();
+    let put = [
+        "analysis",
+        "put",
+        &copy,
+        found,
+        "--blake3",
+        &hash,
+        "--process",
+        "1",
+    ];
+    assert_eq!(home.json(put.into_iter().chain(which))["size"], 3);
+    let got = home.json(["analysis", "get", &copy].into_iter().chain(which));
+    assert_eq!(got["artefact"], "120");
+    let wanted = home.json(["analysis", "wanted"].into_iter().chain(which));
+    assert_eq!(wanted, json!([]));
     assert!(home.json(["candidates", &id]).is_array());
 }
 
