@@ -2,12 +2,12 @@
 //!
 //! The catalog is where a project's items live while it is worked with: whatever is done to them is on the disk there
 //! before it is acknowledged, so what was not saved survives a crash. *Saving* writes what the catalog knows into the
-//! manifest ([`gather`]); *opening* brings what a manifest says into the catalog ([`apply`]), on a machine that never saw it
+//! manifest (`gather`); *opening* brings what a manifest says into the catalog (`apply`), on a machine that never saw it
 //! too. A manifest that is as it was when it was read or written last has nothing new.
 //!
 //! A project is known by its id and its place. A folder with a known id at another place is that project, moved, if the
 //! folder that was known is no more; else it is a copy, a project of its own with the same ids in it. On storage that is
-//! not trusted couriers read and write ([`shelf`]).
+//! not trusted couriers read and write (`shelf`).
 #![doc = include_str!("SEMANTICS.md")]
 
 mod apply;
