@@ -7,6 +7,7 @@ mod away;
 mod cache;
 mod changes;
 mod drive;
+mod drop_box;
 mod errors;
 mod find;
 mod import;

@@ -21,6 +21,8 @@ mod dirty;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+pub(crate) mod drop_box;
+#[cfg(target_os = "linux")]
 mod engine;
 mod error;
 #[cfg(target_os = "linux")]
@@ -79,6 +81,8 @@ pub use arrived::take_in;
 #[cfg(target_os = "linux")]
 pub use courier::run_courier;
 pub use error::LibraryError;
+#[cfg(target_os = "linux")]
+pub(crate) use import::Dropped;
 #[cfg(target_os = "linux")]
 pub use import::{ImportMode, ImportOptions, Imported, Outcome, RelinkError, TakeError};
 #[cfg(target_os = "linux")]

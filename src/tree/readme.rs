@@ -10,5 +10,6 @@ by-id/     one folder a sound, named by its id: what projects and plugins keep
 
 A copy made from library/ or projects/ is the true file or an error, never silence.
 Through by-id/ a player hears silence while a sound is away, and the sound when it is back.
-Nothing is written here; the files themselves stay where they are.
+record/    takes that are being recorded; import/ takes in what you put there
+Nothing else is written here; the files themselves stay where they are.
 ";

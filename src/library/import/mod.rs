@@ -7,6 +7,7 @@
 
 mod copy;
 mod drive;
+mod dropped;
 mod gather;
 mod record;
 mod relink;
@@ -32,6 +33,7 @@ use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};
 use sources::Sources;
 
+pub(crate) use dropped::Dropped;
 pub use relink::RelinkError;
 pub use take::TakeError;
 
