@@ -332,13 +332,13 @@ impl Table {
             .nodes
             .get(&number)
             .is_some_and(|node| node.lookups == 0 && node.handles == 0);
-        if is_unused && !self.sealed.contains(&number) {
-            if let Some(Dropped {
+        if is_unused
+            && !self.sealed.contains(&number)
+            && let Some(Dropped {
                 path: Some(path), ..
             }) = self.nodes.remove(&number)
-            {
-                self.numbers.remove(&path);
-            }
+        {
+            self.numbers.remove(&path);
         }
     }
 }

@@ -114,9 +114,12 @@ pub(super) struct Entering<'a> {
     /// Notes where the file, of this inode, is about to go.
     pub(super) before: &'a dyn Fn(&mut Writer, &Path, u64) -> Result<(), CatalogError>,
     /// It is at this place.
-    pub(super) enter:
-        &'a dyn Fn(&mut Writer, PlaceNo, Option<ObjectHash>) -> Result<(), CatalogError>,
+    pub(super) enter: &'a Enter<'a>,
 }
+
+/// Enters a file that is at a place; with its hash, where that is known.
+pub(super) type Enter<'a> =
+    dyn Fn(&mut Writer, PlaceNo, Option<ObjectHash>) -> Result<(), CatalogError> + 'a;
 
 /// Where a file is to stay.
 pub(super) struct Goal {
