@@ -34,6 +34,7 @@ use crate::control::rpc::one_line;
 use crate::control::service::{DaemonSide, LazyStore};
 use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
+use crate::library::drop_box::DropBox;
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
 use crate::project::takes;
@@ -257,6 +258,7 @@ pub fn run(
     let away = Away::begin(&catalog, &outside, &cache, config, &service, &drive);
     service.set_away(&away);
     drive.record(Arc::clone(service.takes()));
+    take_dropped(home, &service, &drive);
     open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
@@ -292,6 +294,21 @@ pub fn run(
     take_apart(&stop, &mounted, &service, &cache, &away, [runtime, answers]);
     drop(lock);
     outcome
+}
+
+/// What is put into `import/` becomes items.
+fn take_dropped(home: &Home, service: &Arc<Service>, drive: &MediaDrive) {
+    let opened = DropBox::open(&crate::home::real(home.data()));
+    let kept = opened.and_then(|drop_box| {
+        service.keep_drop_box(Arc::clone(&drop_box))?;
+        drive.take_dropped(drop_box);
+        Ok(())
+    });
+    if let Err(error) = kept {
+        let text = format!("nothing can be put into import/: {error}");
+        tracing::error!(%error, "there is no drop box");
+        service.warn(text);
+    }
 }
 
 /// The library for the drive: it starts only when the drive is ready, but the drive may ask for a second look before.

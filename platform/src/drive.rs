@@ -139,6 +139,9 @@ pub enum Content {
     /// From this file, which grows and changes while it is open: the adapter lets the kernel read and write it itself
     /// (passthrough), or asks the drive by `read` and `write`, and keeps nothing. The same for every handle of the node.
     Growing(Arc<File>),
+    /// From and to the drive alone, by `read` and `write`, never cached. Each close of a descriptor is told by
+    /// [`Drive::closed`].
+    Written,
     /// From the drive alone, by `read`, never cached: silence, streams, whatever may wait.
     Direct {
         /// The node is open already, so the kernel keeps the pages that mappings of it have read: they are the same. An
@@ -167,8 +170,10 @@ pub struct AttributeChange {
     pub modified: Option<NewTime>,
     /// Permission bits.
     pub permissions: Option<u16>,
-    /// Owner or group.
-    pub owner: bool,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
 }
 
 /// A time that is set.
@@ -202,6 +207,28 @@ pub enum Fill {
     Hole,
     /// Zeros, with room.
     Zeros,
+}
+
+/// What is made in a folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Making {
+    /// Permission bits.
+    pub permissions: u16,
+    /// How a file is opened once it is made.
+    pub mode: OpenMode,
+    /// It must not be there.
+    pub exclusive: bool,
+}
+
+/// What a rename may do to what has the new name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replacing {
+    /// It goes.
+    Replace,
+    /// Nothing: then there is no rename.
+    Keep,
+    /// It gets the old name.
+    Exchange,
 }
 
 /// Room on the drive, in bytes, and entries.
@@ -290,6 +317,15 @@ pub enum DriveError {
     /// The disk or the cache is full. ENOSPC.
     #[error("no space left")]
     NoSpace,
+    /// Something has that name already. EEXIST.
+    #[error("there already")]
+    AlreadyExists,
+    /// A folder that is to go has something in it. ENOTEMPTY.
+    #[error("not empty")]
+    NotEmpty,
+    /// A rename to where it can't be renamed to. EXDEV: programs copy then.
+    #[error("another part of the drive")]
+    Elsewhere,
     /// A file would be longer than its disk can keep. EFBIG.
     #[error("too large")]
     TooLarge,
@@ -395,6 +431,59 @@ pub trait Drive: Send + Sync + 'static {
     fn sync(&self, handle: HandleId, data_only: bool) -> Answer<()> {
         let _ = (handle, data_only);
         Answer::Now(Ok(()))
+    }
+
+    /// A descriptor of a handle with [`Content::Written`] is closed by `by`; others may be open.
+    fn closed(&self, handle: HandleId, by: &Requester) {
+        let _ = (handle, by);
+    }
+
+    /// Makes a file and opens it. Counts a look-up of its node.
+    fn create(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        making: Making,
+        by: &Requester,
+    ) -> Result<(Entry, Opened), DriveError> {
+        let _ = (name, making);
+        Err(self.refuse_change(parent, by))
+    }
+
+    /// Makes a folder. Counts a look-up of its node.
+    fn make_folder(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        permissions: u16,
+        by: &Requester,
+    ) -> Result<Entry, DriveError> {
+        let _ = (name, permissions);
+        Err(self.refuse_change(parent, by))
+    }
+
+    /// Removes a file, or an empty folder.
+    fn remove(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        folder: bool,
+        by: &Requester,
+    ) -> Result<(), DriveError> {
+        let _ = (name, folder);
+        Err(self.refuse_change(parent, by))
+    }
+
+    /// Gives something another name, or another folder.
+    fn rename(
+        &self,
+        from: (NodeId, &OsStr),
+        to: (NodeId, &OsStr),
+        replacing: Replacing,
+        by: &Requester,
+    ) -> Result<(), DriveError> {
+        let _ = (to, replacing);
+        Err(self.refuse_change(from.0, by))
     }
 
     /// The handle is closed for good.

@@ -8,6 +8,7 @@ mod away;
 mod cache;
 mod changes;
 mod drive;
+mod drop_box;
 mod errors;
 mod find;
 mod history;

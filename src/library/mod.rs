@@ -21,6 +21,8 @@ mod dirty;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+pub(crate) mod drop_box;
+#[cfg(target_os = "linux")]
 mod engine;
 mod error;
 #[cfg(target_os = "linux")]
@@ -80,6 +82,8 @@ pub use arrived::take_in;
 #[cfg(target_os = "linux")]
 pub use courier::run_courier;
 pub use error::LibraryError;
+#[cfg(target_os = "linux")]
+pub(crate) use import::Dropped;
 #[cfg(target_os = "linux")]
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,

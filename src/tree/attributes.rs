@@ -86,6 +86,14 @@ impl MediaDrive {
         }
     }
 
+    /// `import/` itself: a folder that may be written to, of which nothing is kept.
+    pub(super) fn drop_box_entry(&self, door: Door) -> Entry {
+        let mut entry = self.folder_entry(Node::DropBox, door, SystemTime::now());
+        entry.attributes.permissions = 0o755;
+        entry.attribute_ttl = Duration::ZERO;
+        entry
+    }
+
     pub(super) fn library_folder_entry(&self, folder: &FolderRow, door: Door) -> Entry {
         self.folder_entry(
             Node::Folder(folder.row),
@@ -221,6 +229,13 @@ impl MediaDrive {
                 };
                 Ok((self.item_attributes(&row, door), kept))
             }
+            Node::DropBox => {
+                let entry = self.drop_box_entry(door);
+                Ok((entry.attributes, entry.attribute_ttl))
+            }
+            Node::Dropped(number) => self
+                .dropped_attributes(number, door)
+                .map(|kept| (kept, Duration::ZERO)),
             Node::Take { item, writable } => self
                 .take_attributes(item, writable, door)
                 .map(|kept| (kept, Duration::ZERO)),

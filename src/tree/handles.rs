@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::bringing::{StreamHandle, WaitingHandle};
 use crate::catalog::ItemNo;
+use crate::library::drop_box::BoxHandle;
 use crate::project::takes::TakeHandle;
 use crate::silence::Placeholder;
 
@@ -32,6 +33,8 @@ pub(super) enum Shown {
     Waiting(Arc<WaitingHandle>),
     /// A take, as far as it was written.
     Take(Arc<TakeHandle>),
+    /// A file of the drop box.
+    Dropped(Arc<BoxHandle>),
     /// A text that the drive itself wrote.
     Text(&'static str),
 }
@@ -154,6 +157,9 @@ impl Shown {
             }
             Shown::Take(take) => {
                 read_file(take.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
+            }
+            Shown::Dropped(dropped) => {
+                read_file(dropped.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
             }
             Shown::Object(object) => {
                 read_file(object.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?

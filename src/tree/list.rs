@@ -71,6 +71,7 @@ impl MediaDrive {
                     ("library", Node::Library),
                     ("projects", Node::Projects),
                     ("record", Node::Record),
+                    ("import", Node::DropBox),
                 ];
                 self.list_fixed(&folders, true, door, after, sink)
             }
@@ -115,6 +116,7 @@ impl MediaDrive {
             Node::UsageFolder(folder) => self.list_used(folder, after, asked, sink),
             Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
             Node::Record => self.list_record(door, after, sink),
+            Node::DropBox | Node::Dropped(_) => self.list_drop_box(node, door, after, sink),
             Node::ReadMe
             | Node::Take { .. }
             | Node::Item { .. }

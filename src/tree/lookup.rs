@@ -115,6 +115,7 @@ impl MediaDrive {
             }
             Node::Folder(folder) => self.look_up_in_library(folder, door, name, by),
             Node::Record => self.look_up_take(door, name, by),
+            Node::DropBox | Node::Dropped(_) => self.look_up_dropped(parent, door, name),
             Node::ReadMe
             | Node::Take { .. }
             | Node::Item { .. }
@@ -129,6 +130,7 @@ impl MediaDrive {
             Some("projects") => Node::Projects,
             Some("library") => Node::Library,
             Some("record") => Node::Record,
+            Some("import") => return Ok(self.drop_box_entry(door)),
             Some("README.txt") => return Ok(self.readme_entry(door)),
             Some(".as") if door == Door::Plain => Node::Doors,
             _ => return Err(DriveError::NotFound),
@@ -266,6 +268,7 @@ impl MediaDrive {
             | Node::Projects
             | Node::Library
             | Node::Record
+            | Node::DropBox
             | Node::ReadMe => Node::Root,
             Node::ItemFolder(_) => Node::ById,
             Node::Project(_) => Node::Projects,
@@ -289,6 +292,7 @@ impl MediaDrive {
                     .ok_or(DriveError::Stale)?;
                 row.parent.map_or(Node::Library, Node::Folder)
             }
+            Node::Dropped(number) => self.parent_of_dropped(number)?,
             Node::Take { .. } | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
                 return Err(DriveError::NotFolder);
             }

@@ -15,6 +15,7 @@ mod attributes;
 mod away;
 mod bringing;
 mod deal;
+mod drop_box;
 mod handles;
 mod known;
 mod list;
@@ -37,7 +38,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use mediafs_platform::drive::{
     Allocation, Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, HandleId,
-    Invalidate, Listed, NodeId, OpenMode, Opened, Requester, Room,
+    Invalidate, Listed, Making, NodeId, OpenMode, Opened, Replacing, Requester, Room,
 };
 use tracing::warn;
 
@@ -49,6 +50,7 @@ use self::node::{Door, Node};
 pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
 use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
+use crate::library::drop_box::DropBox;
 use crate::project::takes::Takes;
 
 /// How long the kernel may keep what only changes by a change that is pushed to it.
@@ -98,6 +100,8 @@ pub struct MediaDrive {
     bringing: OnceLock<Arc<Bringing>>,
     /// Who has which take open; without it nothing is recorded.
     takes: OnceLock<Arc<Takes>>,
+    /// What is in `import/`; without it there is nothing.
+    drop_box: OnceLock<Arc<DropBox>>,
     kernel: OnceLock<Arc<dyn Invalidate>>,
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
@@ -129,6 +133,7 @@ impl MediaDrive {
             roots: Roots::default(),
             bringing: OnceLock::new(),
             takes: OnceLock::new(),
+            drop_box: OnceLock::new(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
@@ -150,6 +155,11 @@ impl MediaDrive {
     /// From now on takes are written in `record/`. Only the first call counts.
     pub(crate) fn record(&self, takes: Arc<Takes>) {
         let _ = self.takes.set(takes);
+    }
+
+    /// From now on files are taken in `import/`. Only the first call counts.
+    pub(crate) fn take_dropped(&self, drop_box: Arc<DropBox>) {
+        let _ = self.drop_box.set(drop_box);
     }
 
     /// Which sounds whom was given silence of, the longest silence first.
@@ -305,6 +315,11 @@ impl Drive for MediaDrive {
 
     fn forget(&self, node: NodeId, count: u64) {
         match Node::from_id(node) {
+            Some((Node::Dropped(number), _)) => {
+                if let Some(drop_box) = self.drop_box.get() {
+                    drop_box.forget(number, count);
+                }
+            }
             Some((Node::Item { item, .. } | Node::Take { item, .. }, _)) => {
                 self.known.forget(Subject::Item(item.0), node, count)
             }
@@ -375,8 +390,59 @@ impl Drive for MediaDrive {
     }
 
     fn may_write(&self, node: NodeId, _by: &Requester) -> bool {
-        matches!(decode(node), Ok((Node::Take { writable: true, .. }, _)))
-            && self.takes.get().is_some()
+        match decode(node) {
+            Ok((Node::Take { writable, .. }, _)) => writable && self.takes.get().is_some(),
+            Ok((Node::DropBox | Node::Dropped(_), _)) => self.drop_box.get().is_some(),
+            _ => false,
+        }
+    }
+
+    fn closed(&self, handle: HandleId, by: &Requester) {
+        self.closed_dropped(handle, by);
+    }
+
+    fn create(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        making: Making,
+        _by: &Requester,
+    ) -> Result<(Entry, Opened), DriveError> {
+        let (node, door) = decode(parent)?;
+        self.create_dropped(node, door, name, making)
+    }
+
+    fn make_folder(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        permissions: u16,
+        _by: &Requester,
+    ) -> Result<Entry, DriveError> {
+        let (node, door) = decode(parent)?;
+        self.make_dropped_folder(node, door, name, permissions)
+    }
+
+    fn remove(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        folder: bool,
+        _by: &Requester,
+    ) -> Result<(), DriveError> {
+        let (node, _) = decode(parent)?;
+        self.remove_dropped(node, name, folder)
+    }
+
+    fn rename(
+        &self,
+        from: (NodeId, &OsStr),
+        to: (NodeId, &OsStr),
+        replacing: Replacing,
+        _by: &Requester,
+    ) -> Result<(), DriveError> {
+        let ((old, _), (new, _)) = (decode(from.0)?, decode(to.0)?);
+        self.rename_dropped((old, from.1), (new, to.1), replacing)
     }
 
     fn write(&self, handle: HandleId, offset: u64, data: Bytes, _by: &Requester) -> Answer<u32> {
@@ -399,6 +465,7 @@ impl Drive for MediaDrive {
                 },
                 door,
             )) => self.change_take(item, door, handle, change),
+            Ok((Node::Dropped(number), door)) => self.change_dropped(number, door, handle, change),
             Ok(_) => Answer::Now(Err(DriveError::ReadOnly)),
             Err(error) => Answer::Now(Err(error)),
         }

@@ -172,6 +172,10 @@ pub enum Node {
     Folder(FolderNo),
     /// `record/`.
     Record,
+    /// `import/`.
+    DropBox,
+    /// A file or folder in `import/`, by a number that the drop box gave it.
+    Dropped(u32),
     /// The file of a take that is not final yet.
     Take {
         /// Which.
@@ -240,6 +244,7 @@ const BY_ID: u64 = 4;
 const PROJECTS: u64 = 5;
 const LIBRARY: u64 = 6;
 const RECORD: u64 = 7;
+const DROP_BOX: u64 = 8;
 
 impl Node {
     /// The number of this node behind a door.
@@ -253,6 +258,8 @@ impl Node {
             Self::Projects => (0, 0, 0, 0, PROJECTS),
             Self::Library => (0, 0, 0, 0, LIBRARY),
             Self::Record => (0, 0, 0, 0, RECORD),
+            Self::DropBox => (0, 0, 0, 0, DROP_BOX),
+            Self::Dropped(number) => (11, 0, 0, 0, u64::from(number)),
             Self::Take { item, writable } => (10, u64::from(writable), 0, 0, u64::from(item.0)),
             Self::ItemFolder(item) => (1, 0, 0, 0, u64::from(item.0)),
             Self::Project(base) => (2, 0, 0, 0, u64::from(base.0)),
@@ -301,6 +308,7 @@ impl Node {
             (0, PROJECTS) => Self::Projects,
             (0, LIBRARY) => Self::Library,
             (0, RECORD) => Self::Record,
+            (0, DROP_BOX) => Self::DropBox,
             (1, _) => Self::ItemFolder(ItemNo(row)),
             (2, _) => Self::Project(BaseNo(row)),
             (3, _) => Self::Section(BaseNo(row), section_from_code(face)),
@@ -327,6 +335,7 @@ impl Node {
             },
             (12, _) => Self::Uses(BaseNo(row), Uses::from_code(face)),
             (13, _) => Self::UsageFolder(UsageFolderNo(row)),
+            (11, _) => Self::Dropped(row),
             _ => return None,
         };
         Some((node, door))
@@ -348,7 +357,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_and_nodes_are_one_to_one(
-            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..12,
+            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..13,
         ) {
             let node = match sort {
                 0 => Node::ItemFolder(ItemNo(row)),
@@ -359,6 +368,7 @@ mod tests {
                 5 => Node::Folder(FolderNo(row)),
                 6 => Node::Item { item: ItemNo(row), generation, face: Face::from_code(face), epoch },
                 7 => Node::Place { place: PlaceNo(row), generation },
+                11 => Node::Dropped(row),
                 8 => Node::Take { item: ItemNo(row), writable: face & 1 == 1 },
                 10 => Node::Uses(BaseNo(row), Uses::from_code(face)),
                 9 => Node::UsageFolder(UsageFolderNo(row)),

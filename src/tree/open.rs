@@ -64,6 +64,7 @@ impl MediaDrive {
                 epoch,
             } => Answer::Now(self.open_stream(node.id(door), door, item, generation, epoch, by)),
             Node::Take { item, writable } => self.open_take(item, writable, door, mode),
+            Node::Dropped(number) => self.open_dropped(number, door, mode),
             Node::Link { .. } => Answer::Now(Err(DriveError::Invalid)),
             _ => Answer::Now(Err(DriveError::IsFolder)),
         }

@@ -49,7 +49,7 @@ pub(super) fn take_listed(item: &ItemRow, name: OsString, at: Cursor, door: Door
 }
 
 /// What a failing disk is to a program.
-fn of_storage(error: &io::Error) -> DriveError {
+pub(super) fn of_storage(error: &io::Error) -> DriveError {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => DriveError::Missing,
         Some(Errno::NOSPC | Errno::DQUOT) => DriveError::NoSpace,
@@ -64,7 +64,7 @@ fn of_storage(error: &io::Error) -> DriveError {
 }
 
 /// Disks are written to elsewhere than on the threads that answer the kernel: one that is slow holds up nobody else.
-fn later<T: Send + 'static>(
+pub(super) fn later<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DriveError> + Send + 'static,
 ) -> Answer<T> {
     Answer::Later(Box::pin(async move {
@@ -239,16 +239,23 @@ impl MediaDrive {
         })
     }
 
-    fn take_of(&self, handle: HandleId) -> Result<Arc<TakeHandle>, DriveError> {
-        match self.handles.shown(handle)? {
-            Shown::Take(take) => Ok(take),
-            _ => Err(DriveError::ReadOnly),
+    /// The file of a handle in `record/` or in `import/`.
+    fn written_file(&self, handle: HandleId) -> Option<Arc<File>> {
+        match self.handles.shown(handle) {
+            Ok(Shown::Take(take)) => Some(Arc::clone(take.file())),
+            Ok(Shown::Dropped(dropped)) => Some(Arc::clone(dropped.file())),
+            _ => None,
         }
     }
 
+    /// The file of a handle that is open for writing, in `record/` or in `import/`.
     fn writer_of(&self, handle: HandleId) -> Result<Arc<File>, DriveError> {
-        let take = self.take_of(handle)?;
-        take.writer().map(Arc::clone).ok_or(DriveError::ReadOnly)
+        let writer = match self.handles.shown(handle)? {
+            Shown::Take(take) => take.writer().map(Arc::clone),
+            Shown::Dropped(dropped) => dropped.writes().then(|| Arc::clone(dropped.file())),
+            _ => None,
+        };
+        writer.ok_or(DriveError::ReadOnly)
     }
 
     pub(super) fn write_take(&self, handle: HandleId, offset: u64, data: Bytes) -> Answer<u32> {
@@ -266,11 +273,10 @@ impl MediaDrive {
 
     pub(super) fn sync_take(&self, handle: HandleId, data_only: bool) -> Answer<()> {
         // Nothing else is ever written.
-        let Ok(take) = self.take_of(handle) else {
+        let Some(file) = self.written_file(handle) else {
             return Answer::Now(Ok(()));
         };
         later(move || {
-            let file = take.file();
             let synced = if data_only {
                 file.sync_data()
             } else {
@@ -308,7 +314,7 @@ impl MediaDrive {
             let row = self.reader()?.item(item).map_err(failed)?;
             let row = row.ok_or(DriveError::Stale)?;
             // The permissions and the owner are the drive's to choose; what asks for those it has is content.
-            if change.owner
+            if self.changes_owner(&change)
                 || change
                     .permissions
                     .is_some_and(|asked| asked & 0o777 != 0o644)
@@ -338,6 +344,12 @@ impl MediaDrive {
             };
             Ok((changed, Duration::ZERO))
         })
+    }
+
+    /// All of the drive belongs to whom the daemon works for.
+    pub(super) fn changes_owner(&self, change: &AttributeChange) -> bool {
+        change.uid.is_some_and(|uid| uid != self.owner.uid)
+            || change.gid.is_some_and(|gid| gid != self.owner.gid)
     }
 
     fn writer_for_change(
@@ -425,7 +437,7 @@ fn take_by_id(reader: &Reader, text: &str) -> Result<Option<TakeRow>, DriveError
     reader.take(item.row).map_err(failed)
 }
 
-fn changed_at(found: &Metadata) -> SystemTime {
+pub(super) fn changed_at(found: &Metadata) -> SystemTime {
     use std::os::unix::fs::MetadataExt as _;
     let nanoseconds = found
         .ctime()
@@ -434,7 +446,7 @@ fn changed_at(found: &Metadata) -> SystemTime {
     Nanoseconds(nanoseconds).into()
 }
 
-fn apply(file: &File, change: AttributeChange) -> io::Result<Metadata> {
+pub(super) fn apply(file: &File, change: AttributeChange) -> io::Result<Metadata> {
     if let Some(size) = change.size {
         file.set_len(size)?;
     }

@@ -7,6 +7,7 @@
 mod support;
 
 mod cleaning;
+mod dropping;
 mod finalising;
 mod fsx;
 mod killed;

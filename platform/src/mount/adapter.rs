@@ -122,6 +122,7 @@ pub(super) fn finish_open(
     // close its file well after the daemon has died. Pages of mappings are written back when those end.
     let flags = FopenFlags::FOPEN_NOFLUSH;
     match &opened.content {
+        Content::Written => reply.opened(handle, FopenFlags::FOPEN_DIRECT_IO),
         Content::Direct { again } => {
             let flags = flags | FopenFlags::FOPEN_DIRECT_IO;
             let kept = if *again {

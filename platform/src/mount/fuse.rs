@@ -286,12 +286,17 @@ impl Filesystem for Adapter {
     // What was written is in its file.
     fn flush(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
+        let by = requester(req);
+        let _ = self.ask(|drive| {
+            drive.closed(HandleId(fh.0), &by);
+            Ok(())
+        });
         reply.ok();
     }
 
@@ -347,7 +352,8 @@ impl Filesystem for Adapter {
             modified: mtime.map(writing::new_time),
             // Higher bits are those of the kind of file.
             permissions: mode.map(|mode| (mode & 0o7777) as u16),
-            owner: uid.is_some() || gid.is_some(),
+            uid,
+            gid,
         };
         let (node, handle) = (NodeId(ino.0), fh.map(|fh| HandleId(fh.0)));
         let by = requester(req);
@@ -375,20 +381,34 @@ impl Filesystem for Adapter {
         &self,
         req: &Request,
         parent: INodeNo,
-        _name: &OsStr,
-        _mode: u32,
-        _umask: u32,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
         reply: ReplyEntry,
     ) {
-        reply.error(self.refusal(parent, req));
+        if name.len() > LONGEST_NAME {
+            return reply.error(errno::of(DriveError::NameTooLong));
+        }
+        let (by, permissions) = (requester(req), writing::permissions(mode, umask));
+        match self.ask(|drive| drive.make_folder(NodeId(parent.0), name, permissions, &by)) {
+            Ok(entry) => {
+                let (attr, attribute_ttl) = entry_attr(&entry);
+                reply.entry_with_ttls(&attribute_ttl, &entry.entry_ttl, &attr, Generation(0));
+            }
+            Err(error) => reply.error(errno::of(error)),
+        }
     }
 
-    fn unlink(&self, req: &Request, parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refusal(parent, req));
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let by = requester(req);
+        let removed = self.ask(|drive| drive.remove(NodeId(parent.0), name, false, &by));
+        writing::finish(removed, reply);
     }
 
-    fn rmdir(&self, req: &Request, parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refusal(parent, req));
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let by = requester(req);
+        let removed = self.ask(|drive| drive.remove(NodeId(parent.0), name, true, &by));
+        writing::finish(removed, reply);
     }
 
     fn symlink(
@@ -406,13 +426,21 @@ impl Filesystem for Adapter {
         &self,
         req: &Request,
         parent: INodeNo,
-        _name: &OsStr,
-        _newparent: INodeNo,
-        _newname: &OsStr,
-        _flags: RenameFlags,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refusal(parent, req));
+        let Some(replacing) = writing::replacing(flags) else {
+            return reply.error(errno::of(DriveError::Invalid));
+        };
+        if newname.len() > LONGEST_NAME {
+            return reply.error(errno::of(DriveError::NameTooLong));
+        }
+        let (by, from, to) = (requester(req), NodeId(parent.0), NodeId(newparent.0));
+        let renamed = self.ask(|drive| drive.rename((from, name), (to, newname), replacing, &by));
+        writing::finish(renamed, reply);
     }
 
     fn link(
@@ -430,13 +458,25 @@ impl Filesystem for Adapter {
         &self,
         req: &Request,
         parent: INodeNo,
-        _name: &OsStr,
-        _mode: u32,
-        _umask: u32,
-        _flags: i32,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
         reply: ReplyCreate,
     ) {
-        reply.error(self.refusal(parent, req));
+        if name.len() > LONGEST_NAME {
+            return reply.error(errno::of(DriveError::NameTooLong));
+        }
+        let (by, making) = (requester(req), writing::making(mode, umask, flags));
+        match self.ask(|drive| drive.create(NodeId(parent.0), name, making, &by)) {
+            Ok((entry, opened)) => {
+                let (attr, ttl) = entry_attr(&entry);
+                let handle = FileHandle(opened.handle.0);
+                let direct = FopenFlags::FOPEN_DIRECT_IO;
+                reply.created(&ttl, &attr, Generation(0), handle, direct);
+            }
+            Err(error) => reply.error(errno::of(error)),
+        }
     }
 
     fn write(
@@ -470,11 +510,11 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refusal(ino, req));
+        reply.error(self.no_xattr(ino, req));
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refusal(ino, req));
+        reply.error(self.no_xattr(ino, req));
     }
 
     fn fallocate(

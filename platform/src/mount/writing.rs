@@ -1,10 +1,12 @@
 //! What the adapter needs for writing: the kernel's times and modes as the drive knows them, and replies without content.
 
-use fuser::{INodeNo, ReplyEmpty, Request, TimeOrNow};
+use fuser::{Errno, INodeNo, RenameFlags, ReplyEmpty, Request, TimeOrNow};
 
 use super::adapter::{Adapter, requester};
 use super::errno;
-use crate::drive::{Allocation, Answer, DriveError, Fill, NewTime, NodeId};
+use crate::drive::{
+    Allocation, Answer, DriveError, Fill, Making, NewTime, NodeId, OpenMode, Replacing,
+};
 
 impl Adapter {
     /// May this requester change the content of this node?
@@ -12,6 +14,16 @@ impl Adapter {
         let by = requester(req);
         self.ask(|drive| Ok(drive.may_write(NodeId(node.0), &by)))
             .unwrap_or(false)
+    }
+
+    /// What who would set an attribute is answered with: programs that copy do without where they hear that there are
+    /// none.
+    pub(super) fn no_xattr(&self, node: INodeNo, req: &Request) -> Errno {
+        if self.may_write(node, req) {
+            errno::of(DriveError::NotSupported)
+        } else {
+            self.refusal(node, req)
+        }
     }
 
     /// Goes on with an answer now, or when it comes.
@@ -40,6 +52,39 @@ pub(super) fn new_time(time: TimeOrNow) -> NewTime {
     match time {
         TimeOrNow::Now => NewTime::Now,
         TimeOrNow::SpecificTime(time) => NewTime::At(time),
+    }
+}
+
+/// The permissions of what is made.
+pub(super) fn permissions(mode: u32, umask: u32) -> u16 {
+    // Higher bits are those of the kind of file.
+    (mode & !umask & 0o7777) as u16
+}
+
+/// What a `create` asks for.
+pub(super) fn making(mode: u32, umask: u32, flags: i32) -> Making {
+    let access = flags & libc::O_ACCMODE;
+    Making {
+        permissions: permissions(mode, umask),
+        mode: OpenMode {
+            read: access != libc::O_WRONLY,
+            write: access != libc::O_RDONLY,
+            truncate: flags & libc::O_TRUNC != 0,
+            traceless: false,
+        },
+        exclusive: flags & libc::O_EXCL != 0,
+    }
+}
+
+/// What a rename may do; `None` where the drive has no word for it.
+pub(super) fn replacing(flags: RenameFlags) -> Option<Replacing> {
+    match flags {
+        _ if flags.is_empty() => Some(Replacing::Replace),
+        #[cfg(target_os = "linux")]
+        RenameFlags::RENAME_NOREPLACE => Some(Replacing::Keep),
+        #[cfg(target_os = "linux")]
+        RenameFlags::RENAME_EXCHANGE => Some(Replacing::Exchange),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod copy;
 mod drive;
+mod dropped;
 mod gather;
 mod record;
 mod relink;
@@ -35,6 +36,7 @@ use record::{Prepared, prepare_reference, record};
 use sources::Sources;
 use there::CopierThere;
 
+pub(crate) use dropped::Dropped;
 pub use relink::{Compared, RelinkError};
 pub use search::{Found, Rank, SearchReport};
 pub use take::TakeError;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{
-    BaseRow, CatalogError, Durability, Evidence, ItemRow, Observation, Observed, PlaceKind,
-    ProbeRecord, TakeRow, Writer,
+    BaseNo, BaseRow, CatalogError, Durability, Evidence, ItemRow, Observation, Observed, PlaceKind,
+    PlaceNo, ProbeRecord, TakeRow, Writer,
 };
 use crate::library::disk::{LocalFolder, LocalRoot, evidence_of};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
@@ -97,19 +97,35 @@ pub enum TakeError {
     Catalog(#[from] CatalogError),
 }
 
-/// A take whose file is whole.
-struct Whole {
+/// A file that is whole.
+pub(super) struct Whole {
     file: File,
     evidence: Evidence,
-    record: ProbeRecord,
+    pub(super) record: ProbeRecord,
     hash: Option<ObjectHash>,
 }
 
-/// Where a take is to stay.
-struct Goal {
-    base: BaseRow,
+/// A file that is about to get a name in a library or project, and an item.
+pub(super) struct Entering<'a> {
+    /// The item's name, for people.
+    pub(super) name: &'a str,
+    /// The name that it is to have on disk, if that is free.
+    pub(super) wanted: OsString,
+    /// Notes where the file, of this inode, is about to go.
+    pub(super) before: &'a dyn Fn(&mut Writer, &Path, u64) -> Result<(), CatalogError>,
+    /// It is at this place.
+    pub(super) enter: &'a Enter<'a>,
+}
+
+/// Enters a file that is at a place; with its hash, where that is known.
+pub(super) type Enter<'a> =
+    dyn Fn(&mut Writer, PlaceNo, Option<ObjectHash>) -> Result<(), CatalogError> + 'a;
+
+/// Where a file is to stay.
+pub(super) struct Goal {
+    pub(super) base: BaseRow,
     /// The library of copies, which was not known before.
-    is_new: bool,
+    pub(super) is_new: bool,
     root: LocalRoot,
     folder: LocalFolder,
     /// Below the base.
@@ -168,18 +184,26 @@ impl Library {
         }
         let _busy = engine.busy();
         let (mut whole, notes) = complete(&now, &path, &failed)?;
-        let goal = goal(engine, take)?;
+        let below = take.base.map_or("", |_| MEDIA_FOLDER);
+        let goal = goal(engine, take.base, Path::new(below))?;
         if goal.is_new {
             self.scan(&Which::One(goal.base.row));
         }
-        self.move_there(&now, &path, &mut whole, &goal, &failed)?;
+        let entering = Entering {
+            name: &now.name,
+            wanted: shown_name(&now.name).into(),
+            before: &|writer, target, inode| writer.set_take_target(now.row, Some((target, inode))),
+            enter: &|writer, place, hash| writer.finalise_take(now.row, place, hash),
+        };
+        self.move_there(&entering, &path, &mut whole, &goal, &failed)?;
         drop(seal);
         Ok(notes)
     }
 
-    fn move_there<F: FnOnce(io::Error) -> TakeError>(
+    /// Moves the file at `path` to where it stays, and enters it.
+    pub(super) fn move_there<F: FnOnce(io::Error) -> TakeError>(
         &self,
-        item: &ItemRow,
+        entering: &Entering<'_>,
         path: &Path,
         whole: &mut Whole,
         goal: &Goal,
@@ -202,19 +226,19 @@ impl Library {
             name: own.to_owned(),
             is_copy: false,
         };
-        let wanted = OsString::from(shown_name(&item.name));
         for n in 1..=u32::MAX {
-            let name = numbered(&wanted, n);
+            let name = numbered(&entering.wanted, n);
             if matches!(goal.folder.look(&name), Ok(Some(_))) {
                 continue;
             }
             let target = goal.base.path.join(&goal.path).join(&name);
+            let inode = whole.evidence.inode;
             engine.write(Durability::Full, |writer| {
-                writer.set_take_target(item.row, Some((&target, whole.evidence.inode)))
+                (entering.before)(writer, &target, inode)
             })?;
             let mut named = false;
             let entered = engine.write(Durability::Full, |writer| {
-                enter(writer, item, whole, goal, &moved, &name, &mut named)
+                enter(writer, entering, whole, goal, &moved, &name, &mut named)
             });
             let refused = match entered {
                 Ok(None) => {
@@ -252,7 +276,7 @@ fn complete<F: FnOnce(io::Error) -> TakeError>(
     path: &Path,
     failed: &impl Fn(&'static str) -> F,
 ) -> Result<(Whole, Vec<String>), TakeError> {
-    let mut file = takes::open_file(path, true).map_err(failed("opening it"))?;
+    let file = takes::open_file(path, true).map_err(failed("opening it"))?;
     let length = file.metadata().map_err(failed("looking at it"))?.len();
     if length == 0 {
         return Err(TakeError::Empty {
@@ -260,11 +284,23 @@ fn complete<F: FnOnce(io::Error) -> TakeError>(
         });
     }
     let notes = takes::repair::repair(&file).map_err(failed("putting its header right"))?;
+    let whole = read_whole(file, &item.name, item.name.as_bytes(), path, failed)?;
+    Ok((whole, notes))
+}
+
+/// Brings a file to the disk, and reads what it is.
+pub(super) fn read_whole<F: FnOnce(io::Error) -> TakeError>(
+    mut file: File,
+    name: &str,
+    own_name: &[u8],
+    path: &Path,
+    failed: &impl Fn(&'static str) -> F,
+) -> Result<Whole, TakeError> {
     file.sync_all().map_err(failed("bringing it to the disk"))?;
-    let own_name = item.name.as_bytes();
+    let length = file.metadata().map_err(failed("looking at it"))?.len();
     let mut record = read_facts(&mut file, own_name).map_err(failed("reading it"))?;
     let not_media = |reason: &str| TakeError::NotMedia {
-        name: item.name.clone(),
+        name: name.to_owned(),
         reason: reason.to_owned(),
         path: path.to_owned(),
     };
@@ -281,24 +317,28 @@ fn complete<F: FnOnce(io::Error) -> TakeError>(
         whole_capsule(&mut record, &mut file);
     }
     let evidence = evidence_of(&file).map_err(failed("looking at it"))?;
-    let whole = Whole {
+    Ok(Whole {
         file,
         evidence,
         record,
         hash,
-    };
-    Ok((whole, notes))
+    })
 }
 
-fn goal(engine: &Engine, take: &TakeRow) -> Result<Goal, TakeError> {
-    let (base, path, is_new) = match take.base {
+/// The folder `below` of a project, or of the library of copies where there is none; made where it is not there.
+pub(super) fn goal(
+    engine: &Engine,
+    project: Option<BaseNo>,
+    below: &Path,
+) -> Result<Goal, TakeError> {
+    let (base, is_new) = match project {
         Some(base) => {
             let row = engine.catalog.reader()?.base(base)?;
             let unknown = CatalogError::Unknown {
                 what: "project",
                 number: base.0,
             };
-            (row.ok_or(unknown)?, PathBuf::from(MEDIA_FOLDER), false)
+            (row.ok_or(unknown)?, false)
         }
         None => {
             let path = engine.copies();
@@ -312,7 +352,7 @@ fn goal(engine: &Engine, take: &TakeRow) -> Result<Goal, TakeError> {
             let base = engine.write(Durability::Full, |writer| {
                 writer.add_library(COPIES_NAME, &path)
             })?;
-            (base, PathBuf::new(), is_new)
+            (base, is_new)
         }
     };
     let failed = |source| LibraryError::Folder {
@@ -323,7 +363,7 @@ fn goal(engine: &Engine, take: &TakeRow) -> Result<Goal, TakeError> {
     let mut folder = root
         .folder(Path::new(""))
         .map_err(|_| failed(io::ErrorKind::NotFound.into()))?;
-    for part in &path {
+    for part in below {
         folder = folder.make_folder(part).map_err(failed)?;
     }
     Ok(Goal {
@@ -331,7 +371,7 @@ fn goal(engine: &Engine, take: &TakeRow) -> Result<Goal, TakeError> {
         is_new,
         root,
         folder,
-        path,
+        path: below.components().collect(),
     })
 }
 
@@ -348,7 +388,7 @@ impl Moved {
 /// Names the file and writes what follows; gives why it did not get the name, if so.
 fn enter(
     writer: &mut Writer,
-    item: &ItemRow,
+    entering: &Entering<'_>,
     whole: &Whole,
     goal: &Goal,
     moved: &Moved,
@@ -377,7 +417,7 @@ fn enter(
         Ok(seen.evidence)
     };
     let evidence = look().map_err(|source| CatalogError::File {
-        name: item.name.clone(),
+        name: entering.name.to_owned(),
         source,
     })?;
     let seen = Observation {
@@ -395,7 +435,7 @@ fn enter(
         .place(place)?
         .map_or(0, |row| row.generation);
     writer.record_content(place, generation, &whole.record)?;
-    writer.finalise_take(item.row, place, whole.hash)?;
+    (entering.enter)(writer, place, whole.hash)?;
     Ok(None)
 }
 

@@ -1,0 +1,374 @@
+//! `import/`: the drop box. Files and folders are made, written, renamed and removed there as anywhere, and become items
+//! when they are whole. Nothing of it is kept by the kernel, as files leave it by themselves.
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mediafs_platform::drive::{
+    Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, HandleId, Listed,
+    Making, NodeId, NodeKind, OpenMode, Opened, Replacing, Requester,
+};
+use mediafs_platform::process::is_dying;
+use rustix::fs::RenameFlags;
+
+use super::MediaDrive;
+use super::handles::Shown;
+use super::list::{FIXED, Sink, cursor, resume};
+use super::node::{Door, Node};
+use super::takes::{apply, changed_at, later, of_storage};
+use crate::library::drop_box::{BoxHandle, DropBox, inside};
+
+impl MediaDrive {
+    fn drop_box(&self) -> Result<&Arc<DropBox>, DriveError> {
+        self.drop_box.get().ok_or(DriveError::ReadOnly)
+    }
+
+    /// The path of a folder of the drop box, below its top.
+    fn box_folder(&self, node: Node) -> Result<PathBuf, DriveError> {
+        match node {
+            Node::DropBox => Ok(PathBuf::new()),
+            Node::Dropped(number) => self.box_path(number),
+            _ => Err(DriveError::ReadOnly),
+        }
+    }
+
+    fn box_path(&self, number: u32) -> Result<PathBuf, DriveError> {
+        self.drop_box()?.path_of(number).ok_or(DriveError::Stale)
+    }
+
+    pub(super) fn look_up_dropped(
+        &self,
+        folder: Node,
+        door: Door,
+        name: &OsStr,
+    ) -> Result<Entry, DriveError> {
+        let drop_box = self.drop_box().map_err(|_| DriveError::NotFound)?;
+        let path = inside(&self.box_folder(folder)?, name);
+        let found = self.box_found(&drop_box.absolute(&path))?;
+        let number = drop_box.number(&path, true);
+        Ok(self.box_entry(number, &found, door))
+    }
+
+    fn box_found(&self, path: &Path) -> Result<Metadata, DriveError> {
+        let found = path.symlink_metadata().map_err(|error| named(&error))?;
+        // Nothing else can be made here.
+        if found.is_file() || found.is_dir() {
+            Ok(found)
+        } else {
+            Err(DriveError::NotFound)
+        }
+    }
+
+    fn box_entry(&self, number: u32, found: &Metadata, door: Door) -> Entry {
+        let node = Node::Dropped(number).id(door);
+        Entry {
+            node,
+            attributes: self.box_attributes_as(node, found),
+            entry_ttl: Duration::ZERO,
+            attribute_ttl: Duration::ZERO,
+        }
+    }
+
+    fn box_attributes_as(&self, node: NodeId, found: &Metadata) -> Attributes {
+        let modified = found.modified().unwrap_or(self.started);
+        Attributes {
+            inode: node.0,
+            kind: if found.is_dir() {
+                NodeKind::Folder
+            } else {
+                NodeKind::File
+            },
+            size: if found.is_dir() { 0 } else { found.len() },
+            modified,
+            changed: changed_at(found),
+            born: found.created().unwrap_or(modified),
+            permissions: u16::try_from(found.permissions().mode() & 0o777).unwrap_or(0o644),
+            uid: self.owner.uid,
+            gid: self.owner.gid,
+        }
+    }
+
+    pub(super) fn dropped_attributes(
+        &self,
+        number: u32,
+        door: Door,
+    ) -> Result<Attributes, DriveError> {
+        let drop_box = self.drop_box()?;
+        let node = Node::Dropped(number).id(door);
+        // What is open may have no name any more, or have become an item.
+        if let Some(file) = drop_box.opened(number) {
+            let found = file.metadata().map_err(|error| of_storage(&error))?;
+            return Ok(self.box_attributes_as(node, &found));
+        }
+        let found = self.box_found(&drop_box.absolute(&self.box_path(number)?));
+        found
+            .map(|found| self.box_attributes_as(node, &found))
+            .map_err(|error| match error {
+                DriveError::NotFound => DriveError::Stale,
+                other => other,
+            })
+    }
+
+    pub(super) fn list_drop_box(
+        &self,
+        folder: Node,
+        door: Door,
+        after: Cursor,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), DriveError> {
+        let (Ok(drop_box), Some(behind)) = (self.drop_box(), resume(after, FIXED)) else {
+            return Ok(());
+        };
+        let path = self.box_folder(folder)?;
+        let entries = std::fs::read_dir(drop_box.absolute(&path)).map_err(|e| named(&e))?;
+        let mut listed = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            let kind = match () {
+                () if kind.is_dir() => NodeKind::Folder,
+                () if kind.is_file() => NodeKind::File,
+                () => continue,
+            };
+            let name = entry.file_name();
+            let number = drop_box.number(&inside(&path, &name), false);
+            listed.push((number, name, kind));
+        }
+        // Numbers only grow, so that a listing goes on where it was, whatever came and went.
+        listed.sort_unstable_by_key(|(number, ..)| *number);
+        for (number, name, kind) in listed {
+            let entry = Listed {
+                name,
+                cursor: cursor(FIXED, number),
+                inode: Node::Dropped(number).id(door).0,
+                kind,
+                entry: None,
+            };
+            if number > behind && !sink(entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_dropped(&self, number: u32, door: Door, mode: OpenMode) -> Answer<Opened> {
+        Answer::Now(self.drop_box().and_then(|drop_box| {
+            let write = mode.write || mode.truncate;
+            let handle = BoxHandle::open(drop_box, number, write, mode.truncate)
+                .map_err(|error| stale_if_gone(&error))?;
+            self.opened_dropped(number, door, handle)
+        }))
+    }
+
+    fn opened_dropped(
+        &self,
+        number: u32,
+        door: Door,
+        handle: BoxHandle,
+    ) -> Result<Opened, DriveError> {
+        let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
+        if found.is_dir() {
+            return Err(DriveError::IsFolder);
+        }
+        let node = Node::Dropped(number).id(door);
+        let attributes = self.box_attributes_as(node, &found);
+        Ok(Opened {
+            handle: self
+                .handles
+                .open(node, attributes, Shown::Dropped(Arc::new(handle))),
+            content: Content::Written,
+        })
+    }
+
+    pub(super) fn create_dropped(
+        &self,
+        folder: Node,
+        door: Door,
+        name: &OsStr,
+        making: Making,
+    ) -> Result<(Entry, Opened), DriveError> {
+        let drop_box = self.drop_box()?;
+        let path = inside(&self.box_folder(folder)?, name);
+        let made = BoxHandle::create(drop_box, &path, making.permissions, making.exclusive);
+        let (number, handle) = made.map_err(|error| named(&error))?;
+        let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
+        let entry = self.box_entry(number, &found, door);
+        Ok((entry, self.opened_dropped(number, door, handle)?))
+    }
+
+    pub(super) fn make_dropped_folder(
+        &self,
+        folder: Node,
+        door: Door,
+        name: &OsStr,
+        permissions: u16,
+    ) -> Result<Entry, DriveError> {
+        let drop_box = self.drop_box()?;
+        let path = inside(&self.box_folder(folder)?, name);
+        let absolute = drop_box.absolute(&path);
+        std::fs::create_dir(&absolute).map_err(|error| named(&error))?;
+        let mode = std::fs::Permissions::from_mode(u32::from(permissions) & 0o777 | 0o700);
+        std::fs::set_permissions(&absolute, mode).map_err(|error| of_storage(&error))?;
+        let found = self.box_found(&absolute)?;
+        Ok(self.box_entry(drop_box.number(&path, true), &found, door))
+    }
+
+    pub(super) fn remove_dropped(
+        &self,
+        parent: Node,
+        name: &OsStr,
+        folder: bool,
+    ) -> Result<(), DriveError> {
+        let drop_box = self.drop_box()?;
+        let path = inside(&self.box_folder(parent)?, name);
+        let absolute = drop_box.absolute(&path);
+        let removed = if folder {
+            std::fs::remove_dir(&absolute)
+        } else {
+            std::fs::remove_file(&absolute)
+        };
+        removed.map_err(|error| named(&error))?;
+        drop_box.removed(&path);
+        Ok(())
+    }
+
+    pub(super) fn rename_dropped(
+        &self,
+        from: (Node, &OsStr),
+        to: (Node, &OsStr),
+        replacing: Replacing,
+    ) -> Result<(), DriveError> {
+        let is_inside = |node| matches!(node, Node::DropBox | Node::Dropped(_));
+        if !is_inside(from.0) {
+            return Err(DriveError::ReadOnly);
+        }
+        if !is_inside(to.0) {
+            return Err(DriveError::Elsewhere);
+        }
+        let drop_box = self.drop_box()?;
+        let old = inside(&self.box_folder(from.0)?, from.1);
+        let new = inside(&self.box_folder(to.0)?, to.1);
+        let flags = match replacing {
+            Replacing::Replace => RenameFlags::empty(),
+            Replacing::Keep => RenameFlags::NOREPLACE,
+            Replacing::Exchange => RenameFlags::EXCHANGE,
+        };
+        let here = rustix::fs::CWD;
+        rustix::fs::renameat_with(
+            here,
+            drop_box.absolute(&old),
+            here,
+            drop_box.absolute(&new),
+            flags,
+        )
+        .map_err(|error| named(&error.into()))?;
+        if replacing == Replacing::Exchange {
+            drop_box.exchanged(&old, &new);
+        } else if old != new {
+            drop_box.renamed(&old, &new);
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_dropped(
+        &self,
+        number: u32,
+        door: Door,
+        handle: Option<HandleId>,
+        change: AttributeChange,
+    ) -> Answer<(Attributes, Duration)> {
+        let begun = || {
+            if self.changes_owner(&change) {
+                return Err(DriveError::NotPermitted);
+            }
+            let drop_box = self.drop_box()?;
+            let open = handle.and_then(|handle| match self.handles.shown(handle) {
+                Ok(Shown::Dropped(open)) if open.writes() => Some(open),
+                _ => None,
+            });
+            let handle = match open {
+                Some(open) => open,
+                // Folders, and what only has other times or permissions, are not open for writing.
+                None => Arc::new(
+                    BoxHandle::open(drop_box, number, change.size.is_some(), false)
+                        .map_err(|error| stale_if_gone(&error))?,
+                ),
+            };
+            let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
+            let node = Node::Dropped(number).id(door);
+            Ok((handle, self.box_attributes_as(node, &found)))
+        };
+        let (handle, before) = match begun() {
+            Ok(begun) => begun,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        later(move || {
+            let file = handle.file();
+            if let Some(permissions) = change.permissions {
+                let mode = u32::from(permissions) & 0o777 | 0o600;
+                file.set_permissions(std::fs::Permissions::from_mode(mode))
+                    .map_err(|error| of_storage(&error))?;
+            }
+            let found = apply(file, change).map_err(|error| of_storage(&error))?;
+            let after = Attributes {
+                size: if found.is_dir() { 0 } else { found.len() },
+                modified: found.modified().unwrap_or(before.modified),
+                changed: changed_at(&found),
+                permissions: u16::try_from(found.mode() & 0o777).unwrap_or(before.permissions),
+                ..before
+            };
+            Ok((after, Duration::ZERO))
+        })
+    }
+
+    /// A program closes a file that it may have written to. Whether it does so because a signal ends it is told by that
+    /// signal, which is still pending then. (Not by what `/proc/TID/stat` says: a program that is being started holds what
+    /// the system takes to read that, while it closes the files that are not to be left open in it, and waits for us.)
+    pub(super) fn closed_dropped(&self, handle: HandleId, by: &Requester) {
+        if let Ok(Shown::Dropped(handle)) = self.handles.shown(handle)
+            && handle.writes()
+            && by.thread.is_some_and(is_dying)
+        {
+            handle.cut_off();
+        }
+    }
+
+    pub(super) fn parent_of_dropped(&self, number: u32) -> Result<Node, DriveError> {
+        let path = self.box_path(number)?;
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                Ok(Node::Dropped(self.drop_box()?.number(parent, false)))
+            }
+            _ => Ok(Node::DropBox),
+        }
+    }
+}
+
+/// What is said of a name.
+fn named(error: &io::Error) -> DriveError {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => DriveError::NotFound,
+        Some(Errno::EXIST) => DriveError::AlreadyExists,
+        Some(Errno::NOTEMPTY) => DriveError::NotEmpty,
+        Some(Errno::NOTDIR) => DriveError::NotFolder,
+        Some(Errno::ISDIR) => DriveError::IsFolder,
+        Some(Errno::BUSY) => DriveError::Busy,
+        Some(Errno::NAMETOOLONG) => DriveError::NameTooLong,
+        _ => of_storage(error),
+    }
+}
+
+/// What is said of a node that was looked up a moment ago.
+fn stale_if_gone(error: &io::Error) -> DriveError {
+    match named(error) {
+        DriveError::NotFound => DriveError::Stale,
+        other => other,
+    }
+}

@@ -1,0 +1,212 @@
+//! The drop box: what programs put into `import/` becomes items when it is whole, and stays there when it is not.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::scene::Scene;
+use crate::support::sounds::wav;
+use crate::support::{program, show, succeed, wait_until};
+
+const SOON: Duration = Duration::from_secs(15);
+
+fn items(scene: &Scene) -> Vec<String> {
+    let mut names: Vec<String> = scene
+        .home
+        .items()
+        .iter()
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_is_copied_there_becomes_a_sound() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let source = scene.home.path("pack");
+    fs::create_dir_all(source.join("Drums/808")).unwrap();
+    let sounds = [
+        ("Kick.wav", 1),
+        ("Drums/Snare.wav", 2),
+        ("Drums/808/Hat.wav", 3),
+    ];
+    for (name, seed) in sounds {
+        fs::write(source.join(name), wav(3000, seed)).unwrap();
+    }
+    fs::write(source.join("Drums/notes.txt"), "no sound").unwrap();
+    // As shells, file managers and sync programs do it.
+    for (command, arguments) in [
+        ("cp", vec!["-a", "Kick.wav", "Drums"]),
+        ("rsync", vec!["-a", "Kick.wav"]),
+    ] {
+        let arguments = arguments.iter().map(|name| {
+            let path = source.join(name);
+            if name.starts_with('-') {
+                (*name).into()
+            } else {
+                path
+            }
+        });
+        succeed(command, arguments.chain([import.clone()]));
+    }
+    wait_until(SOON, "three sounds, one of them twice", || {
+        items(&scene).len() >= 3
+    });
+    let item = scene.home.item("Drums/808/Hat.wav");
+    assert_eq!(item["origin"], "imported");
+    assert_eq!(fs::read(Scene::resolved(&item)).unwrap(), wav(3000, 3));
+    let on_drive = scene.home.on_drive(item["path"].as_str().unwrap());
+    assert_eq!(fs::read(on_drive).unwrap(), wav(3000, 3));
+    wait_until(SOON, "the drop box to have but the text", || {
+        !import.join("Kick.wav").exists() && !import.join("Drums/808/Hat.wav").exists()
+    });
+    assert_eq!(
+        fs::read(import.join("Drums/notes.txt")).unwrap(),
+        b"no sound"
+    );
+    wait_until(SOON, "a warning of it", || {
+        scene
+            .home
+            .run(["warnings"])
+            .contains("import/Drums/notes.txt was not imported")
+    });
+    fs::remove_file(import.join("Drums/notes.txt")).unwrap();
+    wait_until(SOON, "no warning", || {
+        scene.home.run(["warnings"]).contains("all is well")
+    });
+}
+
+#[test]
+fn what_is_still_written_or_named_for_a_moment_waits() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let sound = wav(20_000, 4);
+    let mut slow = File::create(import.join("slow.wav")).unwrap();
+    slow.write_all(&sound[..1000]).unwrap();
+    for name in [".slow.wav.AbC123", "slow.wav.part", "x.crdownload"] {
+        fs::write(import.join(name), &sound).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(items(&scene).is_empty());
+    slow.write_all(&sound[1000..]).unwrap();
+    drop(slow);
+    fs::rename(import.join("x.crdownload"), import.join("x.wav")).unwrap();
+    wait_until(SOON, "both", || items(&scene) == ["slow.wav", "x.wav"]);
+    let left: Vec<_> = fs::read_dir(&import)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn what_is_not_whole_stays_and_is_told() {
+    let scene = Scene::new();
+    let drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let sound = wav(20_000, 5);
+    // The beginning of a file alone.
+    fs::write(import.join("short.wav"), &sound[..sound.len() - 4000]).unwrap();
+    // Its writer is killed: what it wrote looks whole.
+    let mut killed = Command::new("python3")
+        .args(["-c", "import sys, time\nf = open(sys.argv[1], 'wb', 0)\nf.write(sys.stdin.buffer.read())\nprint('there', flush=True)\ntime.sleep(60)"])
+        .arg(import.join("killed.wav"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    killed.stdin.take().unwrap().write_all(&sound).unwrap();
+    std::io::Read::read_exact(&mut killed.stdout.take().unwrap(), &mut [0; 5]).unwrap();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let told = |name: &str| {
+        let incomplete = format!("import/{name} is incomplete");
+        scene.home.run(["warnings"]).contains(&incomplete)
+    };
+    wait_until(SOON, "both to be told", || {
+        told("short.wav") && told("killed.wav")
+    });
+    // The daemon dies while one is written.
+    let mut open = File::create(import.join("open.wav")).unwrap();
+    open.write_all(&sound).unwrap();
+    drive.kill();
+    drop(open);
+    let _drive = scene.mount(&[]);
+    wait_until(SOON, "all to be told", || {
+        ["short.wav", "killed.wav", "open.wav"]
+            .iter()
+            .all(|name| told(name))
+    });
+    assert!(items(&scene).is_empty());
+    for name in ["short.wav", "killed.wav", "open.wav"] {
+        fs::write(import.join(name), &sound).unwrap();
+    }
+    wait_until(SOON, "all", || items(&scene).len() == 3);
+    wait_until(SOON, "no warning", || {
+        scene.home.run(["warnings"]).contains("all is well")
+    });
+}
+
+#[test]
+fn it_is_a_folder_as_others() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let script = r"
+import os, sys
+os.chdir(sys.argv[1])
+def fails(errno, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == errno, (call, arguments, error)
+    else:
+        assert False, (call, arguments)
+import errno
+os.mkdir('a'); os.mkdir('a/b')
+open('a/x.part', 'w').write('one')
+open('y.part', 'w').write('two')
+fails(errno.EEXIST, os.mkdir, 'a')
+fails(errno.ENOTEMPTY, os.rmdir, 'a')
+fails(errno.ENOTDIR, os.rmdir, 'y.part')
+fails(errno.ENOENT, os.unlink, 'nothing')
+fails(errno.EEXIST, os.open, 'y.part', os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+fails(errno.ENAMETOOLONG, os.mkdir, 'n' * 256)
+os.rename('y.part', 'a/x.part')
+assert open('a/x.part').read() == 'two'
+os.rename('a', 'c')
+assert open('c/x.part').read() == 'two' and os.listdir('c/b') == []
+fails(errno.EXDEV, os.rename, 'c', '../record/c')
+fails(errno.EROFS, os.rename, '../README.txt', 'readme')
+fails(errno.EROFS, os.symlink, 'c', 'link')
+f = open('c/gone.part', 'w+'); f.write('still'); f.flush()
+os.unlink('c/gone.part')
+f.seek(0)
+assert f.read() == 'still' and os.fstat(f.fileno()).st_size == 5
+fd = os.open('c/x.part', os.O_RDWR)
+os.ftruncate(fd, 1); os.pwrite(fd, b'z', 4)
+assert os.pread(fd, 9, 0) == b't\0\0\0z'
+os.utime('c/x.part', (5, 7)); assert os.stat('c/x.part').st_mtime == 7
+os.chmod('c/x.part', 0o600)
+for n in range(1500): open(f'c/b/{n}.part', 'w').close()
+assert len(os.listdir('c/b')) == 1500
+import shutil
+shutil.rmtree('c')
+assert os.listdir('.') == []
+";
+    let output = program(
+        "python3",
+        ["-c".as_ref(), script.as_ref(), import.as_os_str()],
+    );
+    assert!(output.status.success(), "{}", show(&output));
+    let elsewhere = File::create(scene.home.on_drive("by-id").join("x.wav"));
+    let error = elsewhere.unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::ROFS));
+}
