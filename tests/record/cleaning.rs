@@ -53,7 +53,7 @@ fn what_was_given_up_long_ago_goes_to_the_trash() {
     let connection = rusqlite::Connection::open(scene.home.home().join("catalog.db")).unwrap();
     connection
         .execute(
-            "INSERT INTO usage SELECT number, 'song', 'clip', 'c1' FROM item WHERE media_id = ?1",
+            "INSERT INTO usage (item, project, role, target) SELECT number, 'song', 'clip', 'c1' FROM item WHERE media_id = ?1",
             [&used.id],
         )
         .unwrap();
