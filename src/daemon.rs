@@ -281,12 +281,13 @@ pub fn run(
     }
     let registering = Arc::new(library_at(Some(mounted.path().to_owned())));
     let warnings = folders::register(options, &registering, &service, &outside);
+    // Whoever sees `ready` finds them; there are never more than a few.
+    service.recover_all_takes();
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
     away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
-    service.recover_all_takes();
     let outcome = match begun {
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),

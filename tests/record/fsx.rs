@@ -21,7 +21,7 @@ fn fsx_finds_nothing() {
     for mode in MODES {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
-        let number = std::env::var("MEDIAFS_FSX_OPERATIONS").unwrap_or_else(|_| "1500".to_owned());
+        let number = std::env::var("MEDIAFS_FSX_OPERATIONS").unwrap_or_else(|_| "1000".to_owned());
         std::thread::scope(|scope| {
             for more in [1, 2] {
                 let take = scene.reserve("fsx");

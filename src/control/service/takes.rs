@@ -316,7 +316,7 @@ impl Service {
         Ok(told)
     }
 
-    /// At the start of a daemon, when its library runs: takes of the home and of open projects.
+    /// At the start of a daemon, when its projects are open: takes of the home and of open projects.
     pub(crate) fn recover_all_takes(&self) {
         let recovered = || -> Result<(), RpcError> {
             self.recovered_takes(None)?;
