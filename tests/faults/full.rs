@@ -55,21 +55,31 @@ fn a_full_disk_is_heard_by_no_player_and_an_error_for_copiers() {
     home.wait_for_items(sounds.len() + 1);
     for (class, sound) in &sounds {
         for how in [How::Read, How::MapPrivate] {
-            let control = Control::start();
             let path = in_root("cloud", format!("{class:?}.wav"));
-            let seen = class
-                .uses(how, &home.mount_point(), path)
-                .chunk(32 << 10)
-                .length(1 << 20)
-                .see(sound.truth());
-            let late = control.stop();
+            let uses = || {
+                let control = Control::start();
+                let seen = class
+                    .uses(how, &home.mount_point(), &path)
+                    .chunk(32 << 10)
+                    .length(1 << 20)
+                    .see(sound.truth());
+                (seen, control.stop())
+            };
+            let (mut seen, mut late) = uses();
+            // What came too late for a player is silence until it is opened again.
+            let mut opens = 1;
+            while *class == Class::Player && seen.outcome == Outcome::Silence && opens < 20 {
+                assert!(seen.longest() <= PLAYER_BOUND + late, "{seen:?}, {late:?}");
+                std::thread::sleep(Duration::from_millis(100));
+                (seen, late) = uses();
+                opens += 1;
+            }
             eprintln!(
-                "{class:?} {how:?}: {:?}, {:?}",
+                "{class:?} {how:?}: {:?}, {:?}, {opens} opens",
                 seen.outcome,
                 seen.longest()
             );
             match class {
-                // A player's first read may have been late.
                 Class::Player => {
                     let heard = matches!(seen.content, Content::Bytes | Content::Mixed);
                     assert!(heard, "{how:?} {:?}", seen.outcome);
