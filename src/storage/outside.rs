@@ -27,7 +27,7 @@ impl std::fmt::Debug for Outside {
 
 impl Outside {
     /// Of this process. `courier_program` is what couriers are, this program where it is `None`; `clouds` are folders that
-    /// the user has named. Nothing is looked at before it is needed, or [`Outside::watch`] is called.
+    /// the user has named. Nothing is looked at before it is needed, or it is told to watch.
     #[must_use]
     pub fn new(
         catalog: Arc<Catalog>,

@@ -35,19 +35,26 @@ fn what_was_given_up_long_ago_goes_to_the_trash() {
     let scene = Scene::new();
     let drive = scene.mount(&[]);
     let sound = wav(300, 1);
-    let names = ["old", "young", "used", "pending", "named"];
+    let names = ["old", "young", "used", "pending", "named", "tagged"];
     let takes = names.map(|name| scene.reserve_with(&["--name", name].map(AsRef::as_ref)));
     for take in &takes {
         std::fs::write(&take.file, &sound).unwrap();
     }
-    let [old, young, used, pending, named] = &takes;
-    for take in [old, young, used, named] {
+    let [old, young, used, pending, named, tagged] = &takes;
+    scene.home.run(["tag", &tagged.id, "Lead"]);
+    for take in [old, young, used, named, tagged] {
         scene.home.run(["abandon", &take.id]);
     }
     let draft = scene.project().join("media.draft.json");
     std::fs::write(&draft, format!("{{\"pads\": [\"{}\"]}}", named.id)).unwrap();
     drive.stop();
-    for (take, days) in [(old, 31), (young, 29), (used, 31), (named, 31)] {
+    for (take, days) in [
+        (old, 31),
+        (young, 29),
+        (used, 31),
+        (named, 31),
+        (tagged, 31),
+    ] {
         age(&scene, take, days);
     }
     let connection = rusqlite::Connection::open(scene.home.home().join("catalog.db")).unwrap();
@@ -69,12 +76,12 @@ fn what_was_given_up_long_ago_goes_to_the_trash() {
     let cleaned = cleanup(&scene, &[]);
     assert_eq!(of(&cleaned, old), Some(true));
     assert_eq!(
-        (of(&cleaned, used), of(&cleaned, named)),
-        (Some(false), Some(false))
+        [used, named, tagged].map(|take| of(&cleaned, take)),
+        [Some(false); 3]
     );
     assert_eq!((of(&cleaned, young), of(&cleaned, pending)), (None, None));
     assert!(!old.staging.exists());
-    for kept in [young, used, pending, named] {
+    for kept in [young, used, pending, named, tagged] {
         assert_eq!(std::fs::read(&kept.staging).unwrap(), sound);
     }
     // It can be taken back from there.

@@ -123,6 +123,24 @@ impl Reader {
         )
     }
 
+    /// The newest operation that changed an item.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn last_operation_on(&self, item: ItemNo) -> Result<Option<OperationRow>> {
+        self.db().one(
+            "looking for an item in history",
+            concat!(
+                "SELECT ",
+                operation_columns!(),
+                " FROM operation o WHERE o.number = \
+                 (SELECT max(operation) FROM operation_step WHERE item = ?1)"
+            ),
+            [item.0],
+            operation_row,
+        )
+    }
+
     /// Operations with numbers below `before` (0: all), the newest first; of one project, or all.
     ///
     /// # Errors

@@ -83,6 +83,9 @@ pub(crate) fn named_by(reader: &Reader, item: &ItemRow) -> Result<Option<String>
     if let Some(usage) = reader.usages(item.row)?.first() {
         return Ok(Some(format!("the project {} uses it", usage.project)));
     }
+    if let Some(operation) = reader.last_operation_on(item.row)? {
+        return Ok(Some(format!("history names it: {}", operation.summary)));
+    }
     for base in reader.bases()? {
         let may_name = base.kind == BaseKind::Project
             && item.project.is_none_or(|project| project == base.row);
