@@ -187,7 +187,7 @@ fn tags_names_and_removal_last() {
         "{tags:?}"
     );
     assert_eq!(
-        home.json(["ls", "bright", "closed"])
+        home.json(["search", "bright", "closed"])
             .as_array()
             .unwrap()
             .len(),

@@ -75,6 +75,7 @@ enum Command {
     Import(import::Arguments),
     Scan(scan::Arguments),
     ForgetLibrary(forget_library::Arguments),
+    #[command(visible_alias = "search")]
     Ls(ls::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
