@@ -51,7 +51,7 @@ pub use history::{
     Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
 };
 pub use pins::{ANALYSIS, USER};
-pub use projects::{Adopted, At, Draft, Hold, Label, ProjectState};
+pub use projects::{Adopted, At, Draft, DraftRow, Hold, Label, ProjectState};
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,
@@ -61,6 +61,7 @@ pub use rows::{
 };
 pub use sources::{AtHand, HasObject};
 pub use takes::{NewTake, TakeRow};
+pub(crate) use usages::LONGEST as LONGEST_USAGE;
 pub use usages::{UsageFolderRow, UsageRow};
 pub use writer::Writer;
 

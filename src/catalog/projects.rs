@@ -73,6 +73,21 @@ pub struct Draft {
     pub items: String,
 }
 
+/// A draft without its state, which may be long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DraftRow {
+    /// Names it in its project.
+    pub name: String,
+    /// When it was kept.
+    pub at: Nanoseconds,
+    /// The revision that it was made upon.
+    pub revision: Option<String>,
+    /// Length of the state, in bytes.
+    pub bytes: u64,
+    /// The items that were pending then, as JSON.
+    pub items: String,
+}
+
 /// Where the bytes of an item of a manifest are to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum At {
@@ -187,11 +202,32 @@ impl Reader {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn drafts(&self, project: BaseNo) -> Result<Vec<Draft>> {
+    pub fn drafts(&self, project: BaseNo) -> Result<Vec<DraftRow>> {
         self.db().many(
             "listing the drafts of a project",
-            "SELECT name, at, revision, state, items FROM draft WHERE base = ?1 ORDER BY name",
+            "SELECT name, at, revision, octet_length(state), items FROM draft WHERE base = ?1 ORDER BY name",
             [project.0],
+            |row| {
+                Ok(DraftRow {
+                    name: row.get(0)?,
+                    at: Nanoseconds(row.get(1)?),
+                    revision: row.get(2)?,
+                    bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+                    items: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// One draft, with its state.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn draft(&self, project: BaseNo, name: &str) -> Result<Option<Draft>> {
+        self.db().one(
+            "reading a draft",
+            "SELECT name, at, revision, state, items FROM draft WHERE base = ?1 AND name = ?2",
+            (project.0, name),
             |row| {
                 Ok(Draft {
                     name: row.get(0)?,

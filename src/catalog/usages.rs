@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::model::{ProjectId, Usage, UsageRole};
 
 /// Longest project, role or target, in bytes.
-const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 
 /// A folder that shows who uses what.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::fields::{Bounded, Fields, Kept, Known, List, Raw};
+use crate::catalog::LONGEST_USAGE;
 use crate::model::{
     Confidence, Format, Kind, Lifecycle, MediaId, ObjectHash, Origin, ProjectId, Storage,
     TagSource, UsageRole,
@@ -169,9 +170,26 @@ pub struct Value {
 #[serde(rename_all = "camelCase")]
 pub struct Use {
     /// As what.
+    #[serde(deserialize_with = "role")]
     pub role: UsageRole,
     /// The host's name for the place.
+    #[serde(deserialize_with = "word")]
     pub target: String,
+}
+
+/// What the catalog does not take is no usage that is known here, and kept as it is.
+fn word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if (1..=LONGEST_USAGE).contains(&text.len()) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not 1 to 1,024 bytes long"))
+    }
+}
+
+fn role<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<UsageRole, D::Error> {
+    use serde::de::IntoDeserializer as _;
+    UsageRole::deserialize(word(deserializer)?.into_deserializer())
 }
 
 /// What an analysis made.

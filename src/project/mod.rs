@@ -274,7 +274,7 @@ struct Prepared {
 /// What a manifest and its copies say.
 struct Read {
     document: Document,
-    /// Hash of the text of the manifest itself.
+    /// Hash of the text that it was read from, without what the copies say.
     hash: ObjectHash,
     instead_of: Option<String>,
     copies: Vec<Merged>,
@@ -283,6 +283,8 @@ struct Read {
 impl Prepared {
     fn open(self, library: &Library, wish: &Wish) -> Result<Opening, ProjectError> {
         let shelf = Shelf::new(library, &self.folder);
+        // A save in between would be undone by what is recorded here.
+        let one_at_a_time = SAVING.lock();
         let read = self.read(&shelf, wish)?;
         let base = self.register(library, wish.focused)?;
         let before = library.catalog().reader()?.project_state(base.row)?;
@@ -314,6 +316,7 @@ impl Prepared {
             save::write(library, &base, &shelf, Some(read.document), None)?;
             set_aside(&shelf, &mut merged);
         }
+        drop(one_at_a_time);
         let not_followed = follow(library, &applied.follow);
         library.scan(&Which::One(base.row));
         let mut opening = opened(library, base.row, false)?;
@@ -345,18 +348,21 @@ impl Prepared {
             text,
             instead_of,
         } = found;
-        let hash = hash_of(&text);
-        let before = || -> Result<Option<Document>, ProjectError> {
+        let mut hash = hash_of(&text);
+        let before = || -> Result<Option<(Document, Vec<u8>)>, ProjectError> {
             let previous = shelf.parsed(PREVIOUS).map_err(failed)?;
-            Ok(previous.and_then(Result::ok).map(|(document, _)| document))
+            Ok(previous.and_then(Result::ok))
         };
         if wish.previous {
-            document = before()?.ok_or_else(|| ProjectError::Revision {
+            let text;
+            (document, text) = before()?.ok_or_else(|| ProjectError::Revision {
                 path: shelf.folder.clone(),
                 wanted: "the previous one".to_owned(),
                 found: document.revision.clone(),
                 previous: None,
             })?;
+            // The present one stays unknown: the next save takes over what only that has.
+            hash = hash_of(&text);
         }
         if let Some(wanted) = &wish.revision
             && document.revision.as_ref() != Some(wanted)
@@ -365,7 +371,7 @@ impl Prepared {
                 path: shelf.folder.clone(),
                 wanted: wanted.clone(),
                 found: document.revision,
-                previous: before()?.and_then(|previous| previous.revision),
+                previous: before()?.and_then(|(previous, _)| previous.revision),
             });
         }
         let names = shelf.names().map_err(failed)?;
@@ -506,14 +512,16 @@ pub fn load(
         path: PathBuf::from("the document"),
         fault,
     };
-    let document = Document::parse(text).map_err(fault)?;
+    let mut document = Document::parse(text).map_err(fault)?;
     let absolute = std::path::absolute(path).map_err(failed)?;
     if library.untrusted(&absolute).is_none() {
         std::fs::create_dir_all(&absolute).map_err(failed)?;
     }
     let folder = resolved(library, &absolute)?;
     let shelf = Shelf::new(library, &folder);
+    let one_at_a_time = SAVING.lock();
     let there = shelf.manifest().map_err(failed)?;
+    let mut is_damaged = false;
     match there {
         Some(Ok(found)) if found.document.project_id != document.project_id => {
             return Err(ProjectError::Target {
@@ -525,13 +533,16 @@ pub fn load(
             let path = folder.join(MANIFEST);
             return Err(ManifestError::Fault { path, fault }.into());
         }
-        _ => {}
+        Some(Ok(found)) => {
+            // Another machine may have written it, with more in it than the host's document has.
+            document.absorb(&found.document);
+            is_damaged = found.instead_of.is_some();
+        }
+        None => {}
     }
-    {
-        let _one_at_a_time = SAVING.lock();
-        let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
-        shelf.write(&text, false).map_err(failed)?;
-    }
+    let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+    shelf.write(&text, is_damaged).map_err(failed)?;
+    drop(one_at_a_time);
     let wish = Wish {
         focused,
         ..Wish::default()

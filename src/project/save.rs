@@ -8,6 +8,9 @@ use super::{ManifestError, ProjectError, SAVING, apply, gather, hash_of};
 use crate::catalog::{BaseRow, Durability};
 use crate::library::Library;
 
+/// How often it is begun anew where somebody else writes the manifest at the same time.
+const TRIES: u32 = 5;
+
 /// What a save wrote.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Saved {
@@ -45,10 +48,12 @@ pub fn save(library: &Library, base: &BaseRow, host: &Revision) -> Result<Saved,
         return Err(ProjectError::Away { path });
     }
     let shelf = Shelf::new(library, &base.path);
+    let _one_at_a_time = SAVING.lock();
     write(library, base, &shelf, None, Some(host))
 }
 
-/// `before`: what the manifest says, with more than it has; else it is read. Without `host` the revision stays.
+/// `before`: what the manifest says, with more than it has; else it is read. Without `host` the revision stays. For who
+/// holds [`SAVING`].
 pub(super) fn write(
     library: &Library,
     base: &BaseRow,
@@ -56,7 +61,33 @@ pub(super) fn write(
     before: Option<Document>,
     host: Option<&Revision>,
 ) -> Result<Saved, ProjectError> {
-    let _one_at_a_time = SAVING.lock();
+    let mut taken_over = Vec::new();
+    for _ in 0..TRIES {
+        let before = before.clone();
+        if let Some(saved) = write_once(library, base, shelf, before, host, &mut taken_over)? {
+            return Ok(Saved {
+                taken_over,
+                ..saved
+            });
+        }
+    }
+    Err(ManifestError::Io {
+        path: shelf.folder.join(MANIFEST),
+        doing: "written",
+        source: io::Error::other("somebody else writes it all the time; try again"),
+    }
+    .into())
+}
+
+/// `None` if somebody else wrote the manifest meanwhile: a sync client, say.
+fn write_once(
+    library: &Library,
+    base: &BaseRow,
+    shelf: &Shelf<'_>,
+    mut before: Option<Document>,
+    host: Option<&Revision>,
+    taken_over: &mut Vec<String>,
+) -> Result<Option<Saved>, ProjectError> {
     let path = shelf.folder.join(MANIFEST);
     let failed = |doing| {
         let path = path.clone();
@@ -80,10 +111,8 @@ pub(super) fn write(
         }
     };
     let present = present.ok().flatten();
-    let mut taken_over = Vec::new();
     if let Some(found) = &present
         && !is_damaged
-        && before.is_none()
     {
         if Some(&found.document.project_id) != base.project.as_ref() {
             return Err(ProjectError::Target {
@@ -94,8 +123,11 @@ pub(super) fn write(
         if !state.knows(hash_of(&found.text)) {
             let applied = apply::apply(library, base, &found.document)?;
             library.look_at_told(&applied.told)?;
-            taken_over = applied.added;
+            taken_over.extend(applied.added);
             taken_over.extend(applied.changed);
+            if let Some(before) = &mut before {
+                before.absorb(&found.document);
+            }
         }
     }
     let id = base.project.clone().unwrap_or_default();
@@ -123,6 +155,10 @@ pub(super) fn write(
     }
     let written = is_damaged || text_before.as_ref() != Some(&text);
     if written {
+        let now = shelf.read(MANIFEST.as_ref()).map_err(failed("read"))?;
+        if !is_damaged && now != text_before {
+            return Ok(None);
+        }
         shelf.write(&text, is_damaged).map_err(failed("written"))?;
         state.previous = text_before.as_deref().map(hash_of);
     }
@@ -132,13 +168,13 @@ pub(super) fn write(
     catalog.write(Durability::Full, |writer| {
         writer.set_project_state(base.row, &state)
     })?;
-    Ok(Saved {
+    Ok(Some(Saved {
         revision: document.revision.clone(),
         items: document.items.len(),
         bytes: text.len(),
         written,
-        taken_over,
-    })
+        taken_over: Vec::new(),
+    }))
 }
 
 /// The manifest as it would be saved now, for hosts that keep it in a document of their own.

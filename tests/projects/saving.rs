@@ -205,6 +205,78 @@ fn a_revision_is_the_one_that_is_wanted_or_both_are_told() {
 }
 
 #[test]
+fn nothing_that_another_machine_wrote_is_written_over() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    one.save(&base, "r1");
+    let two = Machine::new(&at.join("other home"));
+    let theirs = two.open(&song).base;
+    let old = project::export(&two.library, &theirs)
+        .unwrap()
+        .text()
+        .unwrap();
+    put(&at.join("kick.wav"), &wav(1, 50));
+    let kick = one.import(Some(&base), &at.join("kick.wav"), ImportMode::Copy, None);
+    one.save(&base, "r2");
+    let has_kick = || manifest(&song).contains(kick.as_str());
+    // It goes back to the previous one, and saves upon that: twice, as the first save keeps the one before it.
+    let previous = Wish {
+        revision: Some("r1".to_owned()),
+        previous: true,
+        ..Wish::default()
+    };
+    two.try_open(&song, &previous).unwrap();
+    for revision in ["r3", "r4"] {
+        two.save(&theirs, revision);
+        assert!(has_kick(), "{}", manifest(&song));
+    }
+    // A host's own document is older than what is there.
+    let three = Machine::new(&at.join("third home"));
+    project::load(&three.library, &song, &old, true).unwrap();
+    assert!(has_kick(), "{}", manifest(&song));
+    // What is damaged does not take the place of the one before it.
+    std::fs::write(song.join("media.json"), "{").unwrap();
+    project::load(&three.library, &song, &old, true).unwrap();
+    assert!(has_kick(), "{}", manifest(&song));
+}
+
+#[test]
+fn odd_usages_are_no_obstacle_and_stay() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    put(&at.join("kick.wav"), &wav(1, 50));
+    let kick = one.import(Some(&base), &at.join("kick.wav"), ImportMode::Copy, None);
+    one.save(&base, "r1");
+    let mut text: serde_json::Value = serde_json::from_str(&manifest(&song)).unwrap();
+    let usages = serde_json::json!([
+        {"role": "clip", "target": ""},
+        {"role": "", "target": "c1"},
+        {"role": "clip", "target": "x".repeat(2000)},
+        {"role": "clip", "target": "c2"},
+    ]);
+    text["items"][0]["usages"] = usages.clone();
+    std::fs::write(song.join("media.json"), text.to_string()).unwrap();
+    let two = Machine::new(&at.join("other home"));
+    let opened = two.open(&song);
+    let used = two.whole(&opened.base, &kick).usages;
+    assert_eq!(used.len(), 1, "{used:?}");
+    two.save(&opened.base, "r2");
+    let saved: serde_json::Value = serde_json::from_str(&manifest(&song)).unwrap();
+    let mut kept = saved["items"][0]["usages"].as_array().unwrap().clone();
+    let mut all = usages.as_array().unwrap().clone();
+    for list in [&mut kept, &mut all] {
+        list.sort_by_key(ToString::to_string);
+    }
+    assert_eq!(kept, all);
+}
+
+#[test]
 fn a_copy_of_the_folder_at_any_moment_opens() {
     let place = folder();
     let at = place.path();
@@ -270,15 +342,15 @@ fn drafts_survive_and_are_forgotten_on_wish() {
     let drafts = one.reader().drafts(base.row).unwrap();
     let told: Vec<_> = drafts
         .iter()
-        .map(|d| (d.name.as_str(), d.state.as_str(), d.revision.as_deref()))
+        .map(|d| (d.name.as_str(), d.bytes, d.revision.as_deref()))
         .collect();
-    assert_eq!(
-        told,
-        [
-            ("pads", "{\"a\":2}", Some("r1")),
-            ("work", "[]", Some("r1"))
-        ]
-    );
+    assert_eq!(told, [("pads", 7, Some("r1")), ("work", 2, Some("r1"))]);
+    let state = |name: &str| {
+        let draft = one.reader().draft(base.row, name).unwrap();
+        draft.map(|draft| draft.state)
+    };
+    assert_eq!(state("pads").as_deref(), Some("{\"a\":2}"));
+    assert_eq!(state("pad"), None);
     let gone = one
         .catalog
         .write(Durability::Full, |w| w.remove_draft(base.row, "pads"))

@@ -10,7 +10,9 @@ use mediafs_cache::ObjectId;
 
 use super::Service;
 use super::import::watched;
-use crate::catalog::{BaseKind, BaseRow, CatalogError, Draft, Durability, Hold, ItemRow, Reader};
+use crate::catalog::{
+    BaseKind, BaseRow, CatalogError, Draft, DraftRow, Durability, Hold, ItemRow, Reader,
+};
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
 use crate::control::{Caller, Reason, RpcError, WirePath};
@@ -406,16 +408,12 @@ impl Service {
             revision: params.revision.clone(),
         };
         let draft = project::save_draft(&self.catalog, &base, new)?;
-        Ok(draft_info(&draft))
+        Ok(info_of(&draft))
     }
 
     fn find_draft(&self, params: &DraftWhich) -> Result<(BaseRow, Draft), RpcError> {
         let base = self.project(&params.project)?;
-        let drafts = self.catalog.reader()?.drafts(base.row)?;
-        let mut drafts = drafts
-            .into_iter()
-            .filter(|draft| draft.name == params.draft);
-        match drafts.next() {
+        match self.catalog.reader()?.draft(base.row, &params.draft)? {
             Some(draft) => Ok((base, draft)),
             None => Err(RpcError::new(
                 Reason::NotFound,
@@ -429,7 +427,7 @@ impl Service {
         let (_, draft) = self.find_draft(params)?;
         let state = serde_json::from_str(&draft.state).unwrap_or(serde_json::Value::Null);
         Ok(DraftState {
-            info: draft_info(&draft),
+            info: info_of(&draft),
             state,
         })
     }
@@ -441,7 +439,7 @@ impl Service {
                 writer.remove_draft(base.row, &draft.name)?;
                 Ok(())
             })?;
-        Ok(draft_info(&draft))
+        Ok(info_of(&draft))
     }
 
     pub(super) fn project_use(&self, params: &ProjectUseParams) -> Result<MediaItem, RpcError> {
@@ -502,14 +500,24 @@ fn held(hold: Hold) -> HeldEntry {
     }
 }
 
-fn draft_info(draft: &Draft) -> DraftInfo {
+fn info_of(draft: &Draft) -> DraftInfo {
+    draft_info(&DraftRow {
+        name: draft.name.clone(),
+        at: draft.at,
+        revision: draft.revision.clone(),
+        bytes: count(draft.state.len()),
+        items: draft.items.clone(),
+    })
+}
+
+fn draft_info(draft: &DraftRow) -> DraftInfo {
     let at = SystemTime::from(draft.at).duration_since(SystemTime::UNIX_EPOCH);
     DraftInfo {
         draft: draft.name.clone(),
         at: at.unwrap_or_default().as_secs(),
         revision: draft.revision.clone(),
         pending: serde_json::from_str(&draft.items).unwrap_or_default(),
-        bytes: count(draft.state.len()),
+        bytes: draft.bytes,
     }
 }
 
