@@ -12,6 +12,14 @@ use std::os::fd::AsRawFd as _;
 /// Where the file system has no leases, or the file belongs to somebody else.
 #[cfg(target_os = "linux")]
 pub fn has_writers(file: &File) -> io::Result<bool> {
+    // Whoever opens the file meanwhile makes the system signal us, which would end this process.
+    static QUIET: std::sync::Once = std::sync::Once::new();
+    QUIET.call_once(|| {
+        // SAFETY: the signal has no handler here, and to ignore it is one of the two dispositions that need none.
+        unsafe {
+            libc::signal(libc::SIGIO, libc::SIG_IGN);
+        }
+    });
     let lease = |kind: libc::c_int| {
         // SAFETY: the descriptor is open as long as `file`, and the command takes a number.
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) } {

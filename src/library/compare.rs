@@ -16,6 +16,7 @@ use super::rearranged::Replaced;
 use super::residency::Residency;
 use super::sweep::{Next, Sweep, below};
 use super::vanish::Vanished;
+use crate::project::takes::FOLDER_OF_TAKES;
 
 /// What a folder's list says, beside what is as it was.
 #[derive(Default)]
@@ -41,7 +42,8 @@ impl Sweep<'_> {
         let mut difference = Difference::default();
         for (name, entry) in entries {
             // Copies under way become files of the library when they are whole.
-            if name.as_encoded_bytes().starts_with(TEMPORARY) {
+            // So do takes, when they are final.
+            if name.as_encoded_bytes().starts_with(TEMPORARY) || name == FOLDER_OF_TAKES {
                 continue;
             }
             let seen = match entry {

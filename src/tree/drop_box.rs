@@ -227,6 +227,9 @@ impl MediaDrive {
     ) -> Result<(), DriveError> {
         let drop_box = self.drop_box()?;
         let path = inside(&self.box_folder(parent)?, name);
+        if drop_box.is_sealed(&path) {
+            return Err(DriveError::Busy);
+        }
         let absolute = drop_box.absolute(&path);
         let removed = if folder {
             std::fs::remove_dir(&absolute)
@@ -254,6 +257,9 @@ impl MediaDrive {
         let drop_box = self.drop_box()?;
         let old = inside(&self.box_folder(from.0)?, from.1);
         let new = inside(&self.box_folder(to.0)?, to.1);
+        if drop_box.is_sealed(&old) || drop_box.is_sealed(&new) {
+            return Err(DriveError::Busy);
+        }
         let flags = match replacing {
             Replacing::Replace => RenameFlags::empty(),
             Replacing::Keep => RenameFlags::NOREPLACE,

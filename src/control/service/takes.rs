@@ -143,7 +143,9 @@ impl Service {
     fn find_take(&self, which: &Which) -> Result<(ItemRow, Option<TakeRow>), RpcError> {
         let reader = self.catalog.reader()?;
         let mut item = self.find(&reader, which)?;
-        if item.is_final() {
+        // One that was made final, and is asked for again, stands for itself; so does what is named by its path.
+        let by_id = which.media_id.is_some();
+        if item.is_final() && by_id && reader.take(item.row)?.is_none() {
             let others = reader.items_with_id(&item.media_id)?;
             let unfinished = others.into_iter().find(|other| !other.is_final());
             item = unfinished.unwrap_or(item);

@@ -263,6 +263,20 @@ impl DropBox {
         true
     }
 
+    /// Whether this, or something in it, becomes a sound just now: then it keeps its name.
+    pub(crate) fn is_sealed(&self, path: &Path) -> bool {
+        let table = self.table.lock();
+        let mut sealed = table
+            .sealed
+            .iter()
+            .filter_map(|number| table.nodes.get(number));
+        sealed.any(|node| {
+            node.path
+                .as_ref()
+                .is_some_and(|sealed| sealed.starts_with(path))
+        })
+    }
+
     /// A file was dealt with: it is gone from here, or stays until it is touched again.
     pub(crate) fn settled(&self, path: &Path, gone: bool) {
         let mut table = self.table.lock();
@@ -408,9 +422,12 @@ mod tests {
         std::thread::sleep(QUIET);
         let due = there.quiet();
         assert!(due[0].cut_off);
-        assert!(there.seal(path));
+        assert!(!there.is_sealed(path) && there.seal(path));
+        assert!(there.is_sealed(path) && there.is_sealed(Path::new("")));
+        assert!(!there.is_sealed(Path::new("x.wa")));
         assert!(BoxHandle::open(&there, there.number(path, true), true, false).is_err());
         there.settled(path, false);
+        assert!(!there.is_sealed(path));
         assert!(there.quiet().is_empty());
     }
 

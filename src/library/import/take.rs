@@ -191,7 +191,7 @@ impl Library {
         }
         let entering = Entering {
             name: &now.name,
-            wanted: shown_name(&now.name).into(),
+            wanted: own_name(&shown_name(&now.name)).into(),
             before: &|writer, target, inode| writer.set_take_target(now.row, Some((target, inode))),
             enter: &|writer, place, hash| writer.finalise_take(now.row, place, hash),
         };
@@ -376,12 +376,36 @@ pub(super) fn goal(
 }
 
 impl Moved {
+    /// The file of this name is the one that was read, as it was then.
+    fn is_still(&self, read: &Evidence) -> bool {
+        let what = |evidence: &Evidence| {
+            let Evidence {
+                device,
+                inode,
+                size,
+                modified,
+                ..
+            } = *evidence;
+            (device, inode, size, modified)
+        };
+        let found = self.from.look(&self.name);
+        found.is_ok_and(|found| found.is_some_and(|now| what(&now.evidence) == what(read)))
+    }
+
     fn give_name(&self, goal: &Goal, name: &OsStr) -> io::Result<()> {
         self.from.move_file(&self.name, &goal.folder, name)
     }
 
     fn take_back(&self, goal: &Goal, name: &OsStr) -> io::Result<()> {
         goal.folder.move_file(name, &self.from, &self.name)
+    }
+}
+
+/// A name that is not one of those of our temporary files, which are removed.
+fn own_name(name: &str) -> String {
+    match name.as_bytes().starts_with(TEMPORARY) {
+        true => format!("_{name}"),
+        false => name.to_owned(),
     }
 }
 
@@ -405,6 +429,10 @@ fn enter(
         && !writer.reader().items_of(row.row)?.is_empty()
     {
         return Ok(Some(io::ErrorKind::AlreadyExists.into()));
+    }
+    if !moved.is_copy && !moved.is_still(&whole.evidence) {
+        let why = "another file has taken its place meanwhile";
+        return Ok(Some(io::Error::other(why)));
     }
     if let Err(error) = moved.give_name(goal, name) {
         return Ok(Some(error));

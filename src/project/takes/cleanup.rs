@@ -66,11 +66,18 @@ pub(crate) fn cleanup(
     Ok(cleaned)
 }
 
+/// Its folder is there, and it is not.
+fn is_gone(file: &Path) -> bool {
+    let found = file.symlink_metadata();
+    let is_absent = found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    is_absent && file.parent().is_some_and(Path::is_dir)
+}
+
 fn remove(catalog: &Catalog, take: &TakeRow, file: &Path) -> Result<(), String> {
     match trash::delete(file) {
         Ok(()) => {}
         // Nothing is left to be moved.
-        Err(_) if file.symlink_metadata().is_err() => {}
+        Err(_) if is_gone(file) => {}
         Err(error) => return Err(format!("it cannot be moved to the trash: {error}")),
     }
     catalog
@@ -99,15 +106,14 @@ pub(crate) fn named_by(reader: &Reader, item: &ItemRow) -> Result<Option<String>
         if may_name {
             let id = item.media_id.key();
             let names_it = |text: &str| text.to_lowercase().contains(&id);
-            let drafts = reader.drafts(base.row)?;
-            if let Some(draft) = drafts
-                .iter()
-                .find(|draft| names_it(&draft.items) || names_it(&draft.state))
-            {
-                return Ok(Some(format!(
-                    "the draft {:?} of the project {} names it",
-                    draft.name, base.name
-                )));
+            for draft in reader.drafts(base.row)? {
+                let state = reader.draft(base.row, &draft.name)?;
+                if names_it(&draft.items) || state.is_some_and(|draft| names_it(&draft.state)) {
+                    return Ok(Some(format!(
+                        "the draft {:?} of the project {} names it",
+                        draft.name, base.name
+                    )));
+                }
             }
         }
         if may_name && let Some(file) = names(&base, item.media_id.as_str()) {
@@ -121,7 +127,7 @@ pub(crate) fn named_by(reader: &Reader, item: &ItemRow) -> Result<Option<String>
 fn names(base: &BaseRow, id: &str) -> Option<PathBuf> {
     let entries = match std::fs::read_dir(&base.path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        // It may be elsewhere now, or on a disk that is not there yet.
         Err(_) => return Some(base.path.clone()),
     };
     for entry in entries.flatten() {

@@ -24,6 +24,7 @@ pub(crate) use cleanup::{DAYS, cleanup};
 pub(crate) use open::{NotOpened, TakeHandle, Takes, is_written};
 pub(crate) use recover::{Recovered, begin, recover, undo_moves};
 pub(crate) use reserve::{ReserveError, Wanted, now, reserve, room_for_takes, usual_rate};
+pub(crate) use staging::IN_PROJECT as FOLDER_OF_TAKES;
 
 impl Takes {
     /// The file of a take; `None` where its project is not on trusted storage any more.

@@ -118,10 +118,11 @@ impl Takes {
         write: bool,
     ) -> Result<TakeHandle, NotOpened> {
         // Before it is known whether anybody may: a take that is being sealed is asked of under the lock below.
+        if write && self.table.lock().sealed.contains(&item) {
+            return Err(NotOpened::Sealed);
+        }
         let writer = match write {
-            true => Some(Arc::new(
-                staging::open(path, true).map_err(NotOpened::Failed)?,
-            )),
+            true => Some(Arc::new(open_to_write(path).map_err(NotOpened::Failed)?)),
             false => None,
         };
         let mut table = self.table.lock();
@@ -197,6 +198,21 @@ impl Takes {
                     return Ok(Some(seal));
                 }
             }
+        }
+    }
+}
+
+/// Opens a take's file for writing. Whoever asks for its writers holds a lease on it for some microseconds.
+fn open_to_write(path: &Path) -> io::Result<File> {
+    const TRIES: u32 = 20;
+    let mut tries = 0;
+    loop {
+        match staging::open(path, true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            opened => return opened,
         }
     }
 }

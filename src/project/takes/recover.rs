@@ -39,10 +39,12 @@ pub(crate) fn undo_moves(catalog: &Catalog, takes: &Takes) -> Result<(), Catalog
         if let Some((target, inode)) = &take.target
             && reader.item(take.item)?.is_some_and(|item| !item.is_final())
         {
-            if let Some(path) = takes.path_of(&reader, &take)? {
-                put_back(&path, target, *inode);
+            // Where a disk is not there yet, or may not be written to, the next look tries again.
+            if let Some(path) = takes.path_of(&reader, &take)?
+                && is_back(&path, target, *inode)
+            {
+                moved.push(take.item);
             }
-            moved.push(take.item);
         }
     }
     drop(reader);
@@ -66,19 +68,25 @@ pub(crate) fn begin(catalog: &Catalog) -> Result<(), CatalogError> {
     })
 }
 
-fn put_back(staging: &Path, target: &Path, inode: u64) {
+/// Puts a take's file back; whether it is there then.
+fn is_back(staging: &Path, target: &Path, inode: u64) -> bool {
     use std::os::unix::fs::MetadataExt as _;
+    if staging.symlink_metadata().is_ok() {
+        return true;
+    }
     let is_it = std::fs::symlink_metadata(target)
         .is_ok_and(|found| found.is_file() && found.ino() == inode);
-    if !is_it || staging.symlink_metadata().is_ok() {
-        return;
+    if !is_it {
+        return false;
     }
     match std::fs::rename(target, staging) {
         Ok(()) => {
-            tracing::info!(file = %staging.display(), "a take that was not final yet is back")
+            tracing::info!(file = %staging.display(), "a take that was not final yet is back");
+            true
         }
         Err(error) => {
             tracing::error!(file = %target.display(), %error, "a take could not be put back");
+            false
         }
     }
 }
@@ -90,6 +98,7 @@ pub(crate) fn recover(
     takes: &Takes,
     base: Option<&BaseRow>,
 ) -> Result<Vec<Recovered>, CatalogError> {
+    undo_moves(catalog, takes)?;
     if base.is_none_or(|base| base.source.is_none()) {
         adopt(catalog, takes, base)?;
     }
@@ -155,10 +164,17 @@ fn adopt(catalog: &Catalog, takes: &Takes, base: Option<&BaseRow>) -> Result<(),
             continue;
         }
         let adopted = catalog.write(Durability::Full, |writer| {
-            adopt_file(writer, base, file, &id, name)
+            // It was reserved, or made final, since the folder was read.
+            let mut takes = writer.reader().list_takes(0, u32::MAX)?.into_iter();
+            let is_known = takes.any(|take| take.base == base_number && take.file == *file);
+            if is_known || folder.join(file).symlink_metadata().is_err() {
+                return Ok(false);
+            }
+            adopt_file(writer, base, file, &id, name).map(|()| true)
         });
         match adopted {
-            Ok(()) => tracing::info!(file, "a take that no row told of was found"),
+            Ok(true) => tracing::info!(file, "a take that no row told of was found"),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(file, error = one_line(&error), "a take cannot be taken in");
             }

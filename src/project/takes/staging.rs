@@ -16,7 +16,7 @@ use crate::catalog::{BaseRow, CatalogError, Reader, TakeRow};
 use crate::model::{MediaId, shown_name, split_extension};
 
 /// In a project's folder.
-const IN_PROJECT: &str = ".mediafs-takes";
+pub(crate) const IN_PROJECT: &str = ".mediafs-takes";
 /// In the home.
 const IN_HOME: &str = "Takes";
 /// Longest name behind the id, in bytes: with the longest id and a number it fits everywhere.
