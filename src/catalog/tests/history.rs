@@ -119,3 +119,52 @@ fn a_failed_operation_leaves_nothing() {
     bench.write(|w| w.rename(item, "c.wav"));
     assert!(bench.reader().operations(0, None, 10).unwrap().is_empty());
 }
+
+#[test]
+fn what_was_done_to_a_sound_that_came_back_stands_in_the_way_of_its_removal() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    let back = revert(&bench, removed).unwrap().operations[0].row;
+    let usage = crate::model::Usage {
+        project: "song".to_owned(),
+        role: crate::model::UsageRole::Track,
+        target: "Drums".to_owned(),
+    };
+    let used = operate(&bench, "usages", |w| w.add_usage(item, &usage));
+    let Err(RevertError::Conflict(conflicts)) = revert(&bench, back) else {
+        panic!("the usage is lost");
+    };
+    assert_eq!(conflicts[0].by.as_ref().unwrap().row, used);
+    assert_eq!(bench.item(item).name, "a.wav");
+    revert(&bench, used).unwrap();
+    revert(&bench, back).unwrap();
+    assert!(bench.reader().item(item).unwrap().is_none());
+}
+
+#[test]
+fn what_was_undone_and_done_again_does_not_stand_in_the_way() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    operate(&bench, "rename", |w| w.rename(item, "b.wav"));
+    operate(&bench, "rename", |w| w.rename(item, "c.wav"));
+    operate(&bench, "remove", |w| w.remove(item));
+    let go = |which: ToRevert| {
+        bench
+            .catalog
+            .write(Durability::Full, |w| {
+                w.revert(&which, &OperationDraft::default())
+            })
+            .unwrap()
+    };
+    for _ in 0..3 {
+        for _ in 0..3 {
+            go(ToRevert::Last(None));
+        }
+        assert_eq!(bench.item(item).name, "a.wav");
+        for _ in 0..3 {
+            go(ToRevert::Again(None));
+        }
+        assert!(bench.reader().item(item).unwrap().is_none());
+    }
+}
