@@ -537,8 +537,8 @@ impl Writer {
                 hash.is_some(),
             ],
         )?;
-        if place.is_none() || record.bytes.recorded.is_some() {
-            self.set_recorded(item, record.bytes.recorded.as_deref())?;
+        if let Some(recorded) = record.bytes.to_record(place.as_ref()) {
+            self.set_recorded(item, recorded)?;
         }
         self.restore_labels(item, record)?;
         if let Some(place) = &place {
@@ -610,7 +610,7 @@ impl Writer {
         Ok(())
     }
 
-    fn set_recorded(&mut self, item: ItemNo, recorded: Option<&str>) -> Result<()> {
+    fn set_recorded(&mut self, item: ItemNo, recorded: &str) -> Result<()> {
         self.run(
             "recording where an item is",
             "UPDATE item SET recorded = ?2 WHERE number = ?1",
@@ -654,8 +654,8 @@ impl Writer {
             }
         }
         let left = self.point_to(item, &place)?;
-        if bytes.recorded.is_some() {
-            self.set_recorded(item, bytes.recorded.as_deref())?;
+        if let Some(recorded) = bytes.to_record(Some(&place)) {
+            self.set_recorded(item, recorded)?;
         }
         Ok(left)
     }

@@ -168,3 +168,41 @@ fn what_was_undone_and_done_again_does_not_stand_in_the_way() {
         assert!(bench.reader().item(item).unwrap().is_none());
     }
 }
+
+#[test]
+fn where_a_sound_was_is_known_when_it_comes_back_after_its_name_was_taken() {
+    let bench = Bench::new();
+    let storage = |item: ItemNo| {
+        let item = bench.reader().media_item(item).unwrap().unwrap();
+        item.storage
+    };
+    let take_name = |of: PlaceNo, name: &str, size: u64| {
+        bench.gone(of);
+        let other = place_of(bench.see("other.wav", evidence(size)));
+        bench.write(|w| w.move_place(other, bench.top(), OsStr::new(name), &evidence(size)));
+        assert_eq!(bench.place(of).folder, None);
+    };
+    // One that was removed.
+    let (place, item) = bench.sound("a.wav", evidence(1));
+    let was = storage(item);
+    assert_eq!(bench.reader().recorded_storage(item).unwrap(), None);
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    take_name(place, "a.wav", 2);
+    revert(&bench, removed).unwrap();
+    assert!(bench.reader().recorded_storage(item).unwrap().is_some());
+    assert_eq!(storage(item), was);
+    // One that was pointed elsewhere.
+    let (place, item) = bench.sound("b.wav", evidence(3));
+    let (there, _) = bench.sound("c.wav", evidence(4));
+    let was = storage(item);
+    let relinked = operate(&bench, "relink", |w| w.relink(item, there));
+    take_name(place, "b.wav", 5);
+    revert(&bench, relinked).unwrap();
+    assert!(bench.reader().recorded_storage(item).unwrap().is_some());
+    assert_eq!(storage(item), was);
+    // What has its name still needs no record.
+    let (_, item) = bench.sound("d.wav", evidence(6));
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    revert(&bench, removed).unwrap();
+    assert_eq!(bench.reader().recorded_storage(item).unwrap(), None);
+}
