@@ -69,6 +69,32 @@ fn history_is_bounded_by_operations_and_by_steps() {
 }
 
 #[test]
+fn a_long_operation_looks_for_old_ones_once() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let fill = |from: u32, to: u32| {
+        bench.write(|w| {
+            w.run(
+                "filling history",
+                "WITH RECURSIVE n (number) AS (SELECT ?1 UNION ALL SELECT number + 1 FROM n WHERE number < ?2) \
+                 INSERT INTO operation (number, kind, summary, at, project, applied) \
+                 SELECT number, 'rename', '', 0, 0, number FROM n",
+                (from, to),
+            )
+        })
+    };
+    fill(1, 63);
+    let mut draft = OperationDraft::new("rename", "rename");
+    bench.write(|w| w.operate(&mut draft, |w| w.rename(item, "b.wav")));
+    let long = draft.recorded.clone().unwrap().row;
+    assert_eq!(long, OperationNo(64));
+    fill(65, 65 + u32::try_from(MOST_OPERATIONS).unwrap());
+    bench.write(|w| w.operate(&mut draft, |w| w.rename(item, "c.wav")));
+    assert!(bench.reader().operation(long).unwrap().is_some());
+    assert!(bench.reader().operation(OperationNo(1)).unwrap().is_some());
+}
+
+#[test]
 fn what_a_look_at_a_folder_made_meanwhile_gives_way() {
     let bench = Bench::new();
     let (left, item) = bench.sound("a.wav", evidence(1));
