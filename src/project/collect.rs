@@ -211,8 +211,15 @@ impl Collecting<'_> {
     /// The item's bytes are in the new project's folder from now on, if they are anywhere at hand.
     fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
         let reader = self.library.catalog().reader()?;
-        let scope = (!item.of_library).then_some(self.base.row);
-        let Some(row) = reader.item_in_scope(&item.media_id, scope)? else {
+        // Where this machine's library has it not, the library's was adopted by the project.
+        let mut found = reader.item_in_scope(&item.media_id, Some(self.base.row))?;
+        if found.is_none() && item.of_library {
+            found = reader.item_in_scope(&item.media_id, None)?;
+        }
+        let Some(row) = found else {
+            let why = "it is no sound that is known on this machine".to_owned();
+            self.left
+                .push((item.media_id.clone(), item.name.clone(), why));
             return Ok(());
         };
         let file = match self.library.open_recorded(&row)? {
@@ -446,4 +453,94 @@ fn numbered(name: &OsStr, number: usize) -> OsString {
         bytes.extend_from_slice(extension.as_bytes());
     }
     OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::catalog::{Catalog, Durability};
+    use crate::library::{ImportMode, ImportOptions, LibraryConfig, Which};
+    use crate::model::{Usage, UsageRole};
+    use crate::project::{new, save};
+
+    fn library(home: &Path, samples: &Path) -> Library {
+        std::fs::create_dir_all(home).unwrap();
+        let config = LibraryConfig {
+            hash: false,
+            ..LibraryConfig::default()
+        };
+        let library = Library::open(Catalog::open(home).unwrap(), home, config);
+        library.add_root(samples).unwrap();
+        let never = AtomicBool::new(false);
+        library
+            .scan_now(&Which::All, &Progress::default(), &never)
+            .unwrap();
+        library
+    }
+
+    fn wav() -> Vec<u8> {
+        let mut file = b"RIFF\x88\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+        file.extend_from_slice(&44_100_u32.to_le_bytes());
+        file.extend_from_slice(&88_200_u32.to_le_bytes());
+        file.extend_from_slice(b"\x02\0\x10\0data\x64\0\0\0");
+        file.resize(144, 1);
+        file
+    }
+
+    #[test]
+    fn what_was_the_librarys_where_it_was_made_is_copied_or_told() {
+        let place = tempfile::Builder::new()
+            .prefix("mediafs-collect-")
+            .tempdir()
+            .unwrap();
+        let at = place.path();
+        let (samples, song) = (at.join("Samples"), at.join("Song"));
+        std::fs::create_dir(&samples).unwrap();
+        for name in ["kick.wav", "gone.wav"] {
+            std::fs::write(samples.join(name), wav()).unwrap();
+        }
+        let one = library(&at.join("home"), &samples);
+        let base = new(&one, &song, true).unwrap().base;
+        let usage = Usage {
+            project: base.project.clone().unwrap().0,
+            role: UsageRole::Track,
+            target: "Drums".to_owned(),
+        };
+        let (progress, never) = (Progress::default(), AtomicBool::new(false));
+        let options = ImportOptions {
+            project: None,
+            mode: ImportMode::Reference,
+            id: None,
+            name: None,
+        };
+        for name in ["kick.wav", "gone.wav"] {
+            let files = [samples.join(name)];
+            let done = one.import(&files, &options, &progress, &never).unwrap();
+            let id = done[0].media_id.clone().unwrap();
+            let reader = one.catalog().reader().unwrap();
+            let item = reader.item_in_scope(&id, None).unwrap().unwrap().row;
+            one.catalog()
+                .write(Durability::Full, |writer| writer.add_usage(item, &usage))
+                .unwrap();
+        }
+        save(&one, &base, &Revision::default()).unwrap();
+        drop(one);
+        std::fs::remove_file(samples.join("gone.wav")).unwrap();
+        // Another machine, whose library gave the same file another id.
+        let two = library(&at.join("other home"), &samples);
+        let base = open_as(&two, &song, &Wish::default()).unwrap().base;
+        let wish = SaveAs {
+            to: at.join("Collected"),
+            name: None,
+            collect: true,
+            host: Revision::default(),
+            focused: false,
+        };
+        let done = save_as(&two, &base, &wish, &|_| None, &progress, &never).unwrap();
+        assert_eq!(done.copied, 1);
+        let left: Vec<&str> = done.left.iter().map(|left| left.1.as_str()).collect();
+        assert_eq!(left, ["gone.wav"]);
+    }
 }

@@ -57,6 +57,8 @@ struct World {
     ids: Vec<String>,
     /// Of each operation: what it changed, before and after. Of a revert what that changed.
     done: BTreeMap<u64, Diff>,
+    /// Those of them that are reverts.
+    turns: BTreeSet<u64>,
     /// Items that are not there, as they were when they went: so they come back.
     gone: BTreeMap<String, Cells>,
     conflicts: usize,
@@ -85,6 +87,7 @@ impl World {
             files,
             ids,
             done: BTreeMap::new(),
+            turns: BTreeSet::new(),
             gone: BTreeMap::new(),
             conflicts: 0,
             reverts: 0,
@@ -227,11 +230,38 @@ impl World {
     /// Gives whether it was reverted.
     fn revert(&mut self, operation: u64) -> bool {
         let before = self.cells();
+        let stands = self.stands_in_the_way_of(operation);
         let answer = self
             .desk
             .call("history.revert", json!({"operation": operation}));
         let expected = self.done.get(&operation).cloned();
-        self.settle(before, Some(answer), expected)
+        let reverted = self.settle(before, Some(answer), expected);
+        assert!(
+            !(reverted && stands),
+            "{operation} took a whole item back that something was done to since"
+        );
+        reverted
+    }
+
+    /// A revert is to be reverted that made an item come, or go, and something else that was done to it since is in effect.
+    /// Where bytes are is left out: that changes by what is done to others too.
+    fn stands_in_the_way_of(&self, operation: u64) -> bool {
+        let Some(diff) = self.done.get(&operation) else {
+            return false;
+        };
+        let whole: BTreeSet<&str> = diff
+            .keys()
+            .filter_map(|cell| cell.strip_suffix(" there"))
+            .collect();
+        if whole.is_empty() || !self.turns.contains(&operation) {
+            return false;
+        }
+        let since = self.in_effect().into_iter().filter(|n| *n > operation);
+        let mut cells = since.filter_map(|n| self.done.get(&n)).flat_map(Diff::keys);
+        cells.any(|cell| {
+            cell.split_once(' ')
+                .is_some_and(|(id, cell)| whole.contains(id) && cell != "bytes")
+        })
     }
 
     fn settle(&mut self, before: Cells, answer: Option<Value>, reverted: Option<Diff>) -> bool {
@@ -266,7 +296,9 @@ impl World {
         let operations = answer["operations"].as_array().unwrap();
         // Of a group nobody knows which part changed what; its parts are not reverted one by one.
         if let [one] = operations.as_slice() {
-            self.done.insert(one["id"].as_u64().unwrap(), changed);
+            let number = one["id"].as_u64().unwrap();
+            self.done.insert(number, changed);
+            self.turns.insert(number);
         }
         true
     }

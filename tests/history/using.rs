@@ -112,3 +112,49 @@ fn what_is_used_is_not_removed_without_a_word() {
     );
     desk.call("media.remove", json!({"mediaId": id}));
 }
+
+#[test]
+fn a_copy_of_a_project_keeps_its_own_usages_and_history() {
+    let desk = Desk::new();
+    let song = desk.folder.path().join("Song");
+    let made = desk.call("project.new", json!({"path": song, "focused": true}));
+    let project = made["projectId"].clone();
+    let sound = desk.sound("kick.wav", 50, 1);
+    let import = json!({"paths": [sound], "mode": "copy", "project": song});
+    let kick = desk.call("media.import", import)["items"][0]["mediaId"].clone();
+    desk.call("project.save", json!({"path": song}));
+    // A backup, say: the same ids, open beside it.
+    let copy = desk.folder.path().join("Copy");
+    std::fs::create_dir_all(copy.join("Media")).unwrap();
+    std::fs::copy(song.join("media.json"), copy.join("media.json")).unwrap();
+    for entry in std::fs::read_dir(song.join("Media")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.join("Media").join(entry.file_name())).unwrap();
+    }
+    let focus = |path: &std::path::Path| {
+        desk.call("project.open", json!({"path": path, "focused": true}));
+    };
+    let count = || {
+        let page = desk.call("usages.list", json!({"project": project}));
+        page["usages"].as_array().unwrap().len()
+    };
+    let params = json!({"usages": [
+        {"mediaId": kick, "project": project, "role": "track", "target": "Drums"},
+    ]});
+    desk.call("usages.add", params.clone());
+    focus(&copy);
+    desk.call("usages.add", params);
+    assert_eq!(count(), 2);
+    let none = json!({"project": project, "usages": []});
+    assert_eq!(desk.call("usages.set", none.clone())["removed"], 1);
+    assert_eq!(count(), 1);
+    // What is undone is that of the one that the host works in.
+    desk.call("history.undo", json!({"project": project}));
+    assert_eq!(count(), 2);
+    focus(&song);
+    desk.call("history.undo", json!({"project": project}));
+    assert_eq!(count(), 1);
+    focus(&copy);
+    assert_eq!(desk.call("usages.set", none)["removed"], 1);
+    assert_eq!(count(), 0);
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::convert::Coded;
 use crate::catalog::error::Result;
 use crate::catalog::reader::Reader;
-use crate::catalog::rows::{BaseNo, ItemNo, PlaceNo};
+use crate::catalog::rows::{BaseNo, ItemNo, PlaceNo, PlaceRow};
 use crate::catalog::writer::Writer;
 
 /// One thing of an item that can change by itself.
@@ -70,6 +70,18 @@ pub(in crate::catalog) struct Bytes {
     /// In hexadecimal digits.
     pub(super) blake3: Option<String>,
     pub(super) recorded: Option<String>,
+    /// Its storage by the place's name then, as JSON: the place may lose its name to another file.
+    #[serde(default)]
+    pub(super) storage: Option<String>,
+}
+
+impl Bytes {
+    /// What is to be recorded of where the item is, now that it is at this place again.
+    pub(super) fn to_record(&self, place: Option<&PlaceRow>) -> Option<&str> {
+        let is_named = place.is_some_and(|place| place.folder.is_some());
+        let storage = self.storage.as_deref().filter(|_| !is_named);
+        self.recorded.as_deref().or(storage)
+    }
 }
 
 /// A whole item.
@@ -186,7 +198,7 @@ impl Reader {
     }
 
     fn bytes_of_item(&self, item: ItemNo) -> Result<Option<Bytes>> {
-        self.db().one(
+        let found = self.db().one(
             "reading where an item's bytes are",
             "SELECT coalesce(i.home, i.place), i.kind, i.size, i.modified, i.recorded, c.blake3 \
              FROM item i LEFT JOIN content c ON c.place = i.place WHERE i.number = ?1",
@@ -198,11 +210,24 @@ impl Reader {
                     size: crate::catalog::convert::unsigned(row, 2)?,
                     modified: row.get(3)?,
                     recorded: row.get(4)?,
+                    storage: None,
                     blake3: crate::catalog::convert::hash_column(row, 5)?
                         .map(|hash| hash.to_string()),
                 })
             },
-        )
+        )?;
+        let Some(mut bytes) = found else {
+            return Ok(None);
+        };
+        if bytes.recorded.is_none()
+            && let Some(place) = bytes.place
+            && let Some(place) = self.place(PlaceNo(place))?
+            && let Some(row) = self.item(item)?
+            && let Some((storage, _)) = self.storage_of(&row, &place)?
+        {
+            bytes.storage = serde_json::to_string(&storage).ok();
+        }
+        Ok(Some(bytes))
     }
 
     fn record(&self, item: ItemNo) -> Result<Option<Record>> {

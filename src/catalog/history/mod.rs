@@ -369,6 +369,7 @@ impl Writer {
             (1, Some(project)) => project,
             _ => None,
         };
+        let is_new = draft.recorded.is_none();
         let operation = match &draft.recorded {
             Some(recorded) => recorded.row,
             None => self.insert_operation(draft, project, None)?,
@@ -406,7 +407,8 @@ impl Writer {
         }
         draft.recorded = self.reader().operation(operation)?;
         self.durable = true;
-        if operation.0 % LOOK_EVERY == 0 {
+        // Once, and not in each further transaction of a long import.
+        if is_new && operation.0 % LOOK_EVERY == 0 {
             self.let_go(MOST_OPERATIONS, MOST_STEPS)?;
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Reverting operations: in any order, or not at all, with what stands in the way.
 //!
 //! An operation can be reverted when each of its cells holds what the operation put there, and no later operation in effect
-//! has touched it. A revert can be reverted in its turn while every cell still holds what the revert put there.
+//! has touched it. A revert can be reverted in its turn while every cell still holds what the revert put there, and nothing
+//! that came into effect since has touched it.
 
 use std::collections::HashSet;
 
@@ -277,8 +278,8 @@ impl Writer {
     fn in_the_way(&self, root: &OperationRow, step: &Step, way: Way) -> Result<Option<Conflict>> {
         let present = self.present(step.item, &step.cell)?;
         let (expected, _) = step.ends(way);
-        let later = self.later(root, step)?;
-        let stacked = way == Way::Undo && later.is_some();
+        let later = self.later(root, step, way)?;
+        let stacked = later.is_some();
         let item = self.reader().item(step.item)?;
         let of_item = !matches!(step.cell, Cell::Exists | Cell::Library(_));
         let is_there = item.is_some() || !of_item;
@@ -305,25 +306,45 @@ impl Writer {
         }))
     }
 
-    /// The last operation in effect, applied after this one, that has touched the same.
-    fn later(&self, root: &OperationRow, step: &Step) -> Result<Option<OperationRow>> {
+    /// The last operation in effect, applied after this one was put into its present state, that has touched the same.
+    fn later(&self, root: &OperationRow, step: &Step, way: Way) -> Result<Option<OperationRow>> {
+        let since = match way {
+            Way::Undo => root.applied,
+            Way::Redo => root.reverted.unwrap_or(root.applied),
+        };
         let found = self.reader().db().many(
             "looking for what stands in the way",
             "SELECT o.number, s.cell FROM operation_step s JOIN operation o ON o.number = s.operation \
              WHERE s.item = ?1 AND o.root IS NULL AND o.reverted IS NULL AND o.applied > ?2 AND o.number <> ?3 \
              ORDER BY o.applied DESC",
-            (step.item.0, root.applied.0, root.row.0),
+            (step.item.0, since.0, root.row.0),
             |row| Ok((OperationNo(row.get(0)?), row.get::<_, String>(1)?)),
         )?;
-        let overlapping = found.into_iter().find(|(_, cell)| {
-            Cell::from_text(cell).is_some_and(|cell| {
+        for (number, cell) in found {
+            let overlaps = Cell::from_text(&cell).is_some_and(|cell| {
                 cell.overlaps(&step.cell) && (step.item.0 != 0 || cell == step.cell)
-            })
-        });
-        match overlapping {
-            Some((number, _)) => self.reader().operation(number),
-            None => Ok(None),
+            });
+            // What was undone too since, and done again before this one, is where it was when this one was undone.
+            if overlaps && !(way == Way::Redo && self.was_in_effect(number, since)?) {
+                return self.reader().operation(number);
+            }
         }
+        Ok(None)
+    }
+
+    /// Whether an operation was in effect when another one was recorded.
+    fn was_in_effect(&self, operation: OperationNo, then: OperationNo) -> Result<bool> {
+        if operation >= then {
+            return Ok(false);
+        }
+        // The operation itself is in effect until it is reverted, and each turn changes that.
+        let turns: Option<u32> = self.reader().db().one(
+            "looking for what stands in the way",
+            "SELECT count(*) FROM operation WHERE root = ?1 AND number < ?2",
+            (operation.0, then.0),
+            |row| row.get(0),
+        )?;
+        Ok(turns.unwrap_or(0).is_multiple_of(2))
     }
 
     /// An item is about to go: what it is now is what comes back.
@@ -516,8 +537,8 @@ impl Writer {
                 hash.is_some(),
             ],
         )?;
-        if place.is_none() || record.bytes.recorded.is_some() {
-            self.set_recorded(item, record.bytes.recorded.as_deref())?;
+        if let Some(recorded) = record.bytes.to_record(place.as_ref()) {
+            self.set_recorded(item, recorded)?;
         }
         self.restore_labels(item, record)?;
         if let Some(place) = &place {
@@ -589,7 +610,7 @@ impl Writer {
         Ok(())
     }
 
-    fn set_recorded(&mut self, item: ItemNo, recorded: Option<&str>) -> Result<()> {
+    fn set_recorded(&mut self, item: ItemNo, recorded: &str) -> Result<()> {
         self.run(
             "recording where an item is",
             "UPDATE item SET recorded = ?2 WHERE number = ?1",
@@ -633,8 +654,8 @@ impl Writer {
             }
         }
         let left = self.point_to(item, &place)?;
-        if bytes.recorded.is_some() {
-            self.set_recorded(item, bytes.recorded.as_deref())?;
+        if let Some(recorded) = bytes.to_record(Some(&place)) {
+            self.set_recorded(item, recorded)?;
         }
         Ok(left)
     }

@@ -69,6 +69,32 @@ fn history_is_bounded_by_operations_and_by_steps() {
 }
 
 #[test]
+fn a_long_operation_looks_for_old_ones_once() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let fill = |from: u32, to: u32| {
+        bench.write(|w| {
+            w.run(
+                "filling history",
+                "WITH RECURSIVE n (number) AS (SELECT ?1 UNION ALL SELECT number + 1 FROM n WHERE number < ?2) \
+                 INSERT INTO operation (number, kind, summary, at, project, applied) \
+                 SELECT number, 'rename', '', 0, 0, number FROM n",
+                (from, to),
+            )
+        })
+    };
+    fill(1, 63);
+    let mut draft = OperationDraft::new("rename", "rename");
+    bench.write(|w| w.operate(&mut draft, |w| w.rename(item, "b.wav")));
+    let long = draft.recorded.clone().unwrap().row;
+    assert_eq!(long, OperationNo(64));
+    fill(65, 65 + u32::try_from(MOST_OPERATIONS).unwrap());
+    bench.write(|w| w.operate(&mut draft, |w| w.rename(item, "c.wav")));
+    assert!(bench.reader().operation(long).unwrap().is_some());
+    assert!(bench.reader().operation(OperationNo(1)).unwrap().is_some());
+}
+
+#[test]
 fn what_a_look_at_a_folder_made_meanwhile_gives_way() {
     let bench = Bench::new();
     let (left, item) = bench.sound("a.wav", evidence(1));
@@ -118,4 +144,91 @@ fn a_failed_operation_leaves_nothing() {
     // Nor does what is written afterwards belong to it.
     bench.write(|w| w.rename(item, "c.wav"));
     assert!(bench.reader().operations(0, None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn what_was_done_to_a_sound_that_came_back_stands_in_the_way_of_its_removal() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    let back = revert(&bench, removed).unwrap().operations[0].row;
+    let usage = crate::model::Usage {
+        project: "song".to_owned(),
+        role: crate::model::UsageRole::Track,
+        target: "Drums".to_owned(),
+    };
+    let used = operate(&bench, "usages", |w| w.add_usage(item, &usage));
+    let Err(RevertError::Conflict(conflicts)) = revert(&bench, back) else {
+        panic!("the usage is lost");
+    };
+    assert_eq!(conflicts[0].by.as_ref().unwrap().row, used);
+    assert_eq!(bench.item(item).name, "a.wav");
+    revert(&bench, used).unwrap();
+    revert(&bench, back).unwrap();
+    assert!(bench.reader().item(item).unwrap().is_none());
+}
+
+#[test]
+fn what_was_undone_and_done_again_does_not_stand_in_the_way() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    operate(&bench, "rename", |w| w.rename(item, "b.wav"));
+    operate(&bench, "rename", |w| w.rename(item, "c.wav"));
+    operate(&bench, "remove", |w| w.remove(item));
+    let go = |which: ToRevert| {
+        bench
+            .catalog
+            .write(Durability::Full, |w| {
+                w.revert(&which, &OperationDraft::default())
+            })
+            .unwrap()
+    };
+    for _ in 0..3 {
+        for _ in 0..3 {
+            go(ToRevert::Last(None));
+        }
+        assert_eq!(bench.item(item).name, "a.wav");
+        for _ in 0..3 {
+            go(ToRevert::Again(None));
+        }
+        assert!(bench.reader().item(item).unwrap().is_none());
+    }
+}
+
+#[test]
+fn where_a_sound_was_is_known_when_it_comes_back_after_its_name_was_taken() {
+    let bench = Bench::new();
+    let storage = |item: ItemNo| {
+        let item = bench.reader().media_item(item).unwrap().unwrap();
+        item.storage
+    };
+    let take_name = |of: PlaceNo, name: &str, size: u64| {
+        bench.gone(of);
+        let other = place_of(bench.see("other.wav", evidence(size)));
+        bench.write(|w| w.move_place(other, bench.top(), OsStr::new(name), &evidence(size)));
+        assert_eq!(bench.place(of).folder, None);
+    };
+    // One that was removed.
+    let (place, item) = bench.sound("a.wav", evidence(1));
+    let was = storage(item);
+    assert_eq!(bench.reader().recorded_storage(item).unwrap(), None);
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    take_name(place, "a.wav", 2);
+    revert(&bench, removed).unwrap();
+    assert!(bench.reader().recorded_storage(item).unwrap().is_some());
+    assert_eq!(storage(item), was);
+    // One that was pointed elsewhere.
+    let (place, item) = bench.sound("b.wav", evidence(3));
+    let (there, _) = bench.sound("c.wav", evidence(4));
+    let was = storage(item);
+    let relinked = operate(&bench, "relink", |w| w.relink(item, there));
+    take_name(place, "b.wav", 5);
+    revert(&bench, relinked).unwrap();
+    assert!(bench.reader().recorded_storage(item).unwrap().is_some());
+    assert_eq!(storage(item), was);
+    // What has its name still needs no record.
+    let (_, item) = bench.sound("d.wav", evidence(6));
+    let removed = operate(&bench, "remove", |w| w.remove(item));
+    revert(&bench, removed).unwrap();
+    assert_eq!(bench.reader().recorded_storage(item).unwrap(), None);
 }

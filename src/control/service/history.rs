@@ -2,8 +2,8 @@
 
 use super::Service;
 use crate::catalog::{
-    BaseKind, BaseNo, Conflict, Durability, OperationDraft, OperationNo, OperationRow, Reader,
-    RevertError, Reverted, ToRevert,
+    BaseKind, BaseNo, BaseRow, Conflict, Durability, OperationDraft, OperationNo, OperationRow,
+    Reader, RevertError, Reverted, ToRevert,
 };
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
@@ -178,16 +178,21 @@ impl Service {
     }
 }
 
-/// A project by its id.
-pub(super) fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<BaseNo>, RpcError> {
+/// The project that is meant by an id. Copies of a folder share theirs: the focused one, else an open one.
+pub(super) fn meant_by(reader: &Reader, id: &str) -> Result<Option<BaseRow>, RpcError> {
+    let of_id = reader.bases()?.into_iter().filter(|base| {
+        base.kind == BaseKind::Project
+            && base.project.as_ref().is_some_and(|project| project.0 == id)
+    });
+    Ok(of_id.max_by_key(|base| (base.focused, base.active)))
+}
+
+/// As [`meant_by`], where one is named; it must be there.
+fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<BaseNo>, RpcError> {
     let Some(id) = id else {
         return Ok(None);
     };
-    let bases = reader.bases()?;
-    let found = bases
-        .into_iter()
-        .find(|base| base.project.as_ref().is_some_and(|project| project.0 == id));
-    match found {
+    match meant_by(reader, id)? {
         Some(base) => Ok(Some(base.row)),
         None => Err(RpcError::new(
             Reason::NotFound,

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use mediafs_cache::ObjectId;
 
 use super::Service;
+use super::history::meant_by;
 use super::import::watched;
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Draft, DraftRow, Durability, Hold, ItemRow, Reader,
@@ -39,12 +40,7 @@ impl Service {
                 .base_at(&path.0)?
                 .filter(|base| base.kind == BaseKind::Project)
         } else if let Some(id) = &which.project_id {
-            let of_id = projects
-                .iter()
-                .filter(|base| base.project.as_ref() == Some(id));
-            of_id
-                .max_by_key(|base| (base.focused, base.active))
-                .cloned()
+            meant_by(&self.catalog.reader()?, &id.0)?
         } else if let Some(name) = &which.project_name {
             let reader = self.catalog.reader()?;
             reader.base_named(BaseKind::Project, name)?

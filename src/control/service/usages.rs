@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Service;
-use super::history::{draft, recorded};
+use super::history::{draft, meant_by, recorded};
 use crate::catalog::{Durability, ItemNo, Reader, UsageRow, Writer};
 use crate::control::methods::*;
 use crate::control::{Reason, RpcError};
@@ -97,6 +97,8 @@ impl Service {
                 add.push((item, usage));
             }
         }
+        // A copy of the project's folder has the same id, and usages of its own.
+        let meant = meant_by(&reader, &params.project)?.map(|base| base.row);
         let mut remove = Vec::new();
         let mut after: Option<UsageRow> = None;
         loop {
@@ -116,7 +118,11 @@ impl Service {
                     row.usage.role.as_str().to_owned(),
                     row.usage.target.clone(),
                 );
-                if row.usage.role != UsageRole::Observed && !wanted.contains(&one) {
+                if row.usage.role == UsageRole::Observed || wanted.contains(&one) {
+                    continue;
+                }
+                let scope = reader.item(row.item)?.and_then(|item| item.project);
+                if meant.is_none() || scope.is_none() || scope == meant {
                     remove.push((row.item, row.usage));
                 }
             }
