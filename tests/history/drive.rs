@@ -376,10 +376,11 @@ fn an_analysis_by_whom_was_given_silence_is_refused() {
     let sound = home.on_drive(item["path"].as_str().unwrap());
     // It says that it has read, and stays to be known.
     let script =
-        "cat \"$1\" > /dev/null; exec 3< \"$1\"; head -c 100 <&3 > /dev/null; echo read; sleep 30";
+        "cat \"$1\" > /dev/null; exec 3< \"$1\"; head -c 100 <&3 > /dev/null; echo read; read end";
     let mut player = home
         .command(["run", "--as", "player", "sh", "-c", script, "sh"])
         .arg(&sound)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -396,8 +397,8 @@ fn an_analysis_by_whom_was_given_silence_is_refused() {
         .flat_map(|silence| silence["processes"].as_array().unwrap())
         .map(|heard| heard["process"]["pid"].as_u64().unwrap())
         .collect();
-    let _ = player.kill();
-    let _ = player.wait();
+    drop(player.stdin.take());
+    player.wait().unwrap();
     assert!(!heard.is_empty(), "{line:?} {silences}");
     let put = |process: u64| {
         let params = json!({
