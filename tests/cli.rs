@@ -451,8 +451,15 @@ fn an_interrupted_import_loses_nothing() {
             .unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         let pid = rustix::process::Pid::from_child(&import);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-        interrupted |= !import.wait().unwrap().success();
+        // Whoever starts tests in the background has the signal ignored, until the command has its own handler.
+        let ended = loop {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            if let Some(ended) = import.try_wait().unwrap() {
+                break ended;
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        };
+        interrupted |= !ended.success();
     }
     assert!(
         interrupted,
