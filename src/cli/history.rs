@@ -2,9 +2,10 @@
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
+use crate::control::BlockingClient;
 use crate::control::methods::{
     HistoryList, HistoryListParams, HistoryPage, HistoryRedo, HistoryRevert, HistoryRevertParams,
-    HistoryUndo, HistoryUndoParams, Intent, OperationInfo, RevertAnswer, RevertOutcome,
+    HistoryUndo, HistoryUndoParams, Intent, Method, OperationInfo, RevertAnswer, RevertOutcome,
 };
 
 /// List what was done, the newest first
@@ -122,9 +123,32 @@ pub(super) fn run_undo(arguments: &UndoArguments, context: &Context) -> Result<D
         project: arguments.project.clone(),
         who,
     };
+    let answers = step::<HistoryUndo>(&mut client, &params, arguments.steps)?;
+    tell(answers, arguments.report)
+}
+
+pub(super) fn run_redo(arguments: &RedoArguments, context: &Context) -> Result<Done, CliError> {
+    let params = HistoryUndoParams {
+        project: arguments.project.clone(),
+        who: by_hand().who,
+    };
+    let steps = arguments.steps;
+    let answers = step::<HistoryRedo>(&mut context.client()?, &params, steps)?;
+    tell(answers, arguments.report)
+}
+
+/// So many steps, one after the other, up to one that is not done.
+fn step<M>(
+    client: &mut BlockingClient,
+    params: &HistoryUndoParams,
+    steps: u32,
+) -> Result<Vec<RevertAnswer>, CliError>
+where
+    M: Method<Params = HistoryUndoParams, Answer = RevertAnswer>,
+{
     let mut answers = Vec::new();
-    for _ in 0..arguments.steps {
-        match client.call::<HistoryUndo>(&params) {
+    for _ in 0..steps {
+        match client.call::<M>(params) {
             Ok(answer) => {
                 let goes_on = answer.outcome == RevertOutcome::Reverted;
                 answers.push(answer);
@@ -137,30 +161,7 @@ pub(super) fn run_undo(arguments: &UndoArguments, context: &Context) -> Result<D
             Err(_) => break,
         }
     }
-    tell(answers, arguments.report)
-}
-
-pub(super) fn run_redo(arguments: &RedoArguments, context: &Context) -> Result<Done, CliError> {
-    let mut client = context.client()?;
-    let params = HistoryUndoParams {
-        project: arguments.project.clone(),
-        who: by_hand().who,
-    };
-    let mut answers = Vec::new();
-    for _ in 0..arguments.steps {
-        match client.call::<HistoryRedo>(&params) {
-            Ok(answer) => {
-                let goes_on = answer.outcome == RevertOutcome::Reverted;
-                answers.push(answer);
-                if !goes_on {
-                    break;
-                }
-            }
-            Err(error) if answers.is_empty() => return Err(error.into()),
-            Err(_) => break,
-        }
-    }
-    tell(answers, arguments.report)
+    Ok(answers)
 }
 
 fn tell(answers: Vec<RevertAnswer>, report: Report) -> Result<Done, CliError> {

@@ -98,6 +98,22 @@ pub(super) struct Copier<'e> {
     pub(super) is_new: bool,
 }
 
+/// The library that copies are in which belong to no project, made where it is not there; and whether nobody knew it yet.
+pub(super) fn library_of_copies(engine: &Engine) -> Result<(BaseRow, bool), LibraryError> {
+    let path = engine.copies();
+    let failed = |source| LibraryError::Folder {
+        path: path.clone(),
+        source,
+    };
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    let bases = engine.catalog.reader()?.bases()?;
+    let is_new = !bases.iter().any(|base| base.path == path && base.active);
+    let base = engine.write(Durability::Full, |writer| {
+        writer.add_library(COPIES_NAME, &path)
+    })?;
+    Ok((base, is_new))
+}
+
 impl<'e> Copier<'e> {
     pub(super) fn new(
         engine: &'e Engine,
@@ -108,17 +124,7 @@ impl<'e> Copier<'e> {
         let (base, top, is_new) = match project {
             Some(base) => (base.clone(), PathBuf::from(MEDIA_FOLDER), false),
             None => {
-                let path = engine.copies();
-                let failed = |source| LibraryError::Folder {
-                    path: path.clone(),
-                    source,
-                };
-                std::fs::create_dir_all(&path).map_err(failed)?;
-                let bases = engine.catalog.reader()?.bases()?;
-                let is_new = !bases.iter().any(|base| base.path == path && base.active);
-                let base = engine.write(Durability::Full, |writer| {
-                    writer.add_library(COPIES_NAME, &path)
-                })?;
+                let (base, is_new) = library_of_copies(engine)?;
                 (base, PathBuf::new(), is_new)
             }
         };

@@ -25,7 +25,7 @@ use crate::library::probing::read_facts;
 use crate::model::{ObjectHash, shown_name};
 use crate::project::takes::{self, Takes};
 
-use super::copy::{COPIES_NAME, numbered, whole_capsule};
+use super::copy::{library_of_copies, numbered, whole_capsule};
 
 /// How long writers that were just closed may take to be gone.
 const WRITERS_GO: Duration = Duration::from_secs(2);
@@ -340,20 +340,7 @@ pub(super) fn goal(
             };
             (row.ok_or(unknown)?, false)
         }
-        None => {
-            let path = engine.copies();
-            let failed = |source| LibraryError::Folder {
-                path: path.clone(),
-                source,
-            };
-            std::fs::create_dir_all(&path).map_err(failed)?;
-            let bases = engine.catalog.reader()?.bases()?;
-            let is_new = !bases.iter().any(|base| base.path == path && base.active);
-            let base = engine.write(Durability::Full, |writer| {
-                writer.add_library(COPIES_NAME, &path)
-            })?;
-            (base, is_new)
-        }
+        None => library_of_copies(engine)?,
     };
     let failed = |source| LibraryError::Folder {
         path: base.path.clone(),
