@@ -16,7 +16,7 @@ mod stand_ins;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
@@ -57,6 +57,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// After this long the process ends, whatever still hangs.
 const LONGEST_STOP: Duration = Duration::from_secs(15);
 
+/// How long `ready` may wait for the cache to be opened.
+const CACHE_BEFORE_READY: Duration = Duration::from_millis(500);
 /// How long requests may still be answered when all else has ended.
 const REQUESTS_END: Duration = Duration::from_secs(1);
 
@@ -259,7 +261,7 @@ pub fn run(
     service.set_away(&away);
     drive.record(Arc::clone(service.takes()));
     take_dropped(home, &service, &drive);
-    open_cache(&cache, &away);
+    let cache_opened = open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     if let Some(daemon) = service.daemon() {
@@ -283,6 +285,8 @@ pub fn run(
     let warnings = folders::register(options, &registering, &service, &outside);
     // Whoever sees `ready` finds them; there are never more than a few.
     service.recover_all_takes();
+    // Whoever sees `ready` hears what is in the cache. One on a disk that hangs, or that can't be opened, keeps nobody.
+    let _ = cache_opened.recv_timeout(CACHE_BEFORE_READY);
     // Nobody who reads it may be left; the drive is there all the same.
     let _ = ready(mounted.path(), &warnings);
 
@@ -441,21 +445,27 @@ fn begin_library(
     Ok(())
 }
 
-/// Opens the cache while the drive is mounted: what is on no source that is there is looked for in it.
-fn open_cache(cache: &LazyStore, away: &Arc<Away>) {
+/// Opens the cache while the drive is mounted: what is on no source that is there is looked for in it. The answer ends
+/// when that is over, well or not.
+fn open_cache(cache: &LazyStore, away: &Arc<Away>) -> mpsc::Receiver<()> {
     let (cache, away) = (cache.clone(), Arc::downgrade(away));
+    let (over, opened) = mpsc::channel();
     let opening = std::thread::Builder::new()
         .name("mediafs-cache".to_owned())
-        .spawn(move || match (cache.get(), away.upgrade()) {
-            (Err(error), _) => {
-                tracing::error!(error = one_line(&error), "the cache cannot be used");
+        .spawn(move || {
+            let _over: mpsc::Sender<()> = over;
+            match (cache.get(), away.upgrade()) {
+                (Err(error), _) => {
+                    tracing::error!(error = one_line(&error), "the cache cannot be used");
+                }
+                (Ok(_), Some(away)) => away.cache_is_open(),
+                (Ok(_), None) => {}
             }
-            (Ok(_), Some(away)) => away.cache_is_open(),
-            (Ok(_), None) => {}
         });
     if let Err(error) = opening {
         tracing::error!(%error, "the cache is opened when something is brought");
     }
+    opened
 }
 
 async fn wait_for_end(

@@ -90,10 +90,11 @@ pub(super) fn wait(client: &mut Client, items: &mut [HydrateItem]) -> Result<boo
                 if now.is_none() {
                     item.reason = Some("nobody knows any more what became of it".to_owned());
                 }
-                item.at_hand |= now.as_ref().is_some_and(|n| n.state == TaskState::Done);
                 item.task = now;
             }
             let Some(task) = &item.task else { continue };
+            // Also one that was over when the answer came that named it.
+            item.at_hand |= task.state == TaskState::Done;
             done += task.bytes;
             total += task.total.unwrap_or(0);
             left += u64::from(!is_over(task));

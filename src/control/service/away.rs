@@ -379,12 +379,14 @@ pub(super) fn done_for(
     item: &ItemRow,
     task: Option<crate::hydrate::TaskId>,
 ) -> Result<HydrateItem, RpcError> {
+    // The task first: one that is done has brought the item, so the item is looked at after it.
+    let task = task.and_then(|task| away.state_of(task));
     let now = reader.item(item.row)?.unwrap_or_else(|| item.clone());
     Ok(HydrateItem {
         media_id: now.media_id.clone(),
         name: now.name.clone(),
         at_hand: now.playable == Playable::Bytes,
-        task: task.and_then(|task| away.state_of(task)),
+        task,
         reason: obstacle(reader, &now)?,
         pinned: !reader.pins_of(now.row)?.is_empty(),
     })
