@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs::File;
 use std::hash::Hash;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -357,7 +356,7 @@ fn hash_place(
 
 /// BLAKE3 of all that `file` holds from where it stands; `None` when `stop` said so.
 pub(super) fn hash_of(
-    file: &mut File,
+    file: &mut impl Read,
     mut stop: impl FnMut() -> bool,
 ) -> std::io::Result<Option<ObjectHash>> {
     const FIRST: usize = 16 * 1024;

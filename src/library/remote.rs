@@ -313,6 +313,12 @@ impl RemoteFolder {
         }
     }
 
+    /// In bytes, as the list says.
+    pub(super) fn size(&self, name: &OsStr) -> Option<u64> {
+        let known = self.entries.get(name)?.as_ref().ok()?;
+        Some(known.seen.evidence.size)
+    }
+
     pub(super) fn is_online_only(&self, name: &OsStr) -> bool {
         matches!(self.entries.get(name), Some(Ok(known)) if known.online_only)
     }

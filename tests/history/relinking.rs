@@ -107,7 +107,7 @@ fn a_search_can_be_for_some_items_and_tells_where_it_did_not_look() {
     desk.sound("pack/snare.wav", 200, 2);
     let folder = desk.folder.path().join("sounds/pack");
     let nowhere = desk.folder.path().join("nowhere");
-    // Nobody would call this a local disk.
+    // Nobody would call this a local disk, and there is no courier here.
     let untrusted = "/sys/class";
     let answer = desk.call(
         "media.relinkSearch",
@@ -115,7 +115,10 @@ fn a_search_can_be_for_some_items_and_tells_where_it_did_not_look() {
     );
     assert_eq!(answer["refused"][1]["path"], json!(untrusted), "{answer}");
     let reason = answer["refused"][1]["reason"].as_str().unwrap();
-    assert!(reason.contains("trusted local storage"), "{reason}");
+    assert!(
+        reason.contains("the process that reads its storage"),
+        "{reason}"
+    );
     assert_eq!(found(&answer, &one)["outcome"], "relinked");
     assert_eq!(answer["refused"][0]["path"], json!(nowhere), "{answer}");
     assert_eq!(desk.get(&other)["availability"], "missing");

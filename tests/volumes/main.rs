@@ -15,3 +15,4 @@ mod dead;
 mod ejecting;
 mod odd;
 mod projects;
+mod relinking;

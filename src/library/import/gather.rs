@@ -31,6 +31,7 @@ impl Task {
 }
 
 /// A file to import.
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     /// Absolute, without links.
     pub(super) source: PathBuf,
@@ -38,6 +39,8 @@ pub(super) struct Source {
     pub(super) below: PathBuf,
     /// It was named itself, not found in a folder: nothing about it is passed over in silence.
     pub(super) named: bool,
+    /// In bytes, where a courier's list of its folder told it.
+    pub(super) size: Option<u64>,
     /// How it is read.
     pub(super) through: Through,
 }
@@ -129,6 +132,7 @@ fn gather_all(
                     source: real,
                     below: PathBuf::new(),
                     named: true,
+                    size: None,
                     through: Through::Here,
                 }));
             }
@@ -213,6 +217,7 @@ fn folder(
                         source: path,
                         below: crate::library::sweep::below(&own_name, &relative),
                         named: false,
+                        size: None,
                         through: Through::Here,
                     }));
                 }

@@ -84,25 +84,34 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// Reads what a file is, and what the disk says of it.
+pub(super) fn read_facts_of(
+    engine: &Engine,
+    file: &Source,
+    cancel: &AtomicBool,
+) -> Result<(Evidence, ProbeRecord), Outcome> {
+    match &file.through {
+        Through::Here => {
+            let (opened, evidence, record) = read_source(engine, file)?;
+            if evidence_of(&opened).ok() != Some(evidence) {
+                return Err(Outcome::Failed(CHANGED.to_owned()));
+            }
+            Ok((evidence, record))
+        }
+        Through::Courier(source) => {
+            let (evidence, record) = remote::read_reference(engine, &file.source, source, cancel)?;
+            Ok((evidence, media(record, file.named)?))
+        }
+    }
+}
+
 /// Reads a file that stays where it is.
 pub(super) fn prepare_reference(
     engine: &Engine,
     file: &Source,
     cancel: &AtomicBool,
 ) -> Result<Prepared, Outcome> {
-    let (evidence, record) = match &file.through {
-        Through::Here => {
-            let (opened, evidence, record) = read_source(engine, file)?;
-            if evidence_of(&opened).ok() != Some(evidence) {
-                return Err(Outcome::Failed(CHANGED.to_owned()));
-            }
-            (evidence, record)
-        }
-        Through::Courier(source) => {
-            let (evidence, record) = remote::read_reference(engine, &file.source, source, cancel)?;
-            (evidence, media(record, file.named)?)
-        }
-    };
+    let (evidence, record) = read_facts_of(engine, file, cancel)?;
     let failed = |error: CatalogError| Outcome::Failed(error.to_string());
     let reader = engine.catalog.reader().map_err(failed)?;
     let bases: Vec<BaseRow> = reader.bases().map_err(failed)?;

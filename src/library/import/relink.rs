@@ -4,6 +4,7 @@
 //! channels. Anything else would be another sound under an id that projects rely on.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::catalog::{
     BaseKind, CatalogError, Durability, ItemNo, ItemRow, OperationDraft, PlaceNo, ProbeRecord,
@@ -11,11 +12,14 @@ use crate::catalog::{
 use crate::library::identity::hash_of;
 use crate::library::owner::Library;
 use crate::model::{Format, Kind, ObjectHash};
+use crate::storage::{Kind as FileKind, SourceKey};
 
 use super::Outcome;
+use super::copy::Reading;
 use super::drive::item_on_drive;
 use super::gather::{Source, Through};
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
+use super::remote::{Resolved, resolve};
 
 /// Why an item was not relinked. It is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +72,9 @@ impl Library {
         path: &Path,
         draft: &mut OperationDraft,
     ) -> Result<(), RelinkError> {
-        let prepared = self.prepare_target(path)?;
+        let (file, prepared) = self.prepare_target(path)?;
         let row = self.item_there(item)?;
-        if let Some(difference) = self.difference(&row, &prepared)? {
+        if let Some(difference) = self.difference(&row, &file, &prepared)? {
             return Err(RelinkError::OtherSound {
                 path: path.to_owned(),
                 name: row.name,
@@ -90,7 +94,7 @@ impl Library {
         path: &Path,
         draft: &mut OperationDraft,
     ) -> Result<(), RelinkError> {
-        let prepared = self.prepare_target(path)?;
+        let (_, prepared) = self.prepare_target(path)?;
         self.point(item, path, &prepared, draft)
     }
 
@@ -99,7 +103,7 @@ impl Library {
     /// # Errors
     /// [`RelinkError`], where it can't become any item's.
     pub fn look_at(&self, path: &Path) -> Result<Compared, RelinkError> {
-        let prepared = self.prepare_target(path)?;
+        let (file, prepared) = self.prepare_target(path)?;
         let unusable = |reason: &str| RelinkError::Unusable {
             path: path.to_owned(),
             reason: reason.to_owned(),
@@ -108,7 +112,7 @@ impl Library {
             return Err(unusable("it is no media file"));
         };
         let blake3 = self
-            .hash_of_file(&prepared.source)
+            .hash_of_file(&file, &self.engine.stopping)
             .ok_or_else(|| unusable("it cannot be read whole"))?;
         Ok(Compared {
             kind: kind.clone(),
@@ -126,25 +130,19 @@ impl Library {
         })
     }
 
-    /// The hash of a file on trusted storage.
-    pub(super) fn hash_of_file(&self, path: &Path) -> Option<ObjectHash> {
-        let (parent, name) = path.parent().zip(path.file_name())?;
-        let root = self.engine.root_here(parent).ok()?;
-        let (mut file, _) = root.file(Path::new(name)).ok()?;
-        hash_of(&mut file, || self.engine.stopping()).ok().flatten()
+    /// The hash of a file, if all of it can be read and is the same from the start to the end.
+    pub(super) fn hash_of_file(&self, file: &Source, cancel: &AtomicBool) -> Option<ObjectHash> {
+        let (mut reading, evidence) = Reading::open(&self.engine, file, cancel).ok()?;
+        let is_cancelled = || cancel.load(Ordering::Relaxed);
+        let hash = hash_of(&mut reading, is_cancelled).ok().flatten()?;
+        reading.is_unchanged(&evidence).then_some(hash)
     }
 
-    fn prepare_target(&self, path: &Path) -> Result<Prepared, RelinkError> {
+    fn prepare_target(&self, path: &Path) -> Result<(Source, Prepared), RelinkError> {
         let engine = &*self.engine;
         let unusable = |reason: String| RelinkError::Unusable {
             path: path.to_owned(),
             reason,
-        };
-        let trusted = |path: &Path| match engine.untrusted(path) {
-            Some(reason) => Err(unusable(format!(
-                "it is {reason}; a sound can be pointed to a file on trusted local storage only"
-            ))),
-            None => Ok(()),
         };
         let absolute = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
         if item_on_drive(engine, &absolute)?.is_some() {
@@ -152,20 +150,46 @@ impl Library {
                 "it is on the drive itself; name the file on disk".to_owned(),
             ));
         }
-        trusted(&absolute)?;
-        let source =
-            std::fs::canonicalize(&absolute).map_err(|error| unusable(error.to_string()))?;
-        trusted(&source)?;
-        let source = Source {
+        let (source, through) = self.followed(&absolute).map_err(unusable)?;
+        let file = Source {
             source,
             below: PathBuf::new(),
             named: true,
-            through: Through::Here,
+            size: None,
+            through,
         };
-        prepare_reference(engine, &source, &engine.stopping).map_err(|outcome| match outcome {
-            Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
-            Outcome::Imported | Outcome::Already => unusable("it cannot be read".to_owned()),
-        })
+        let prepared =
+            prepare_reference(engine, &file, &engine.stopping).map_err(
+                |outcome| match outcome {
+                    Outcome::Failed(reason) | Outcome::Skipped(reason) => unusable(reason),
+                    Outcome::Imported | Outcome::Already => {
+                        unusable("it cannot be read".to_owned())
+                    }
+                },
+            )?;
+        Ok((file, prepared))
+    }
+
+    /// Where a path leads and who reads it there; nothing on storage that is not trusted is touched but by couriers.
+    fn followed(&self, absolute: &Path) -> Result<(PathBuf, Through), String> {
+        let engine = &*self.engine;
+        let there = |named: &Path, source: &SourceKey| {
+            let resolved = resolve(engine, named, source, &engine.stopping);
+            let Resolved { path, kind, source } =
+                resolved.map_err(|why| why.unwrap_or_else(|| "the daemon is ending".to_owned()))?;
+            match kind {
+                FileKind::File => Ok((path, Through::Courier(source))),
+                _ => Err("it is no file".to_owned()),
+            }
+        };
+        if let Some(untrusted) = engine.untrusted_now(absolute) {
+            return there(absolute, &untrusted.source);
+        }
+        let real = std::fs::canonicalize(absolute).map_err(|error| error.to_string())?;
+        match engine.untrusted_now(&real) {
+            Some(untrusted) => there(&real, &untrusted.source),
+            None => Ok((real, Through::Here)),
+        }
     }
 
     fn point(
@@ -203,6 +227,7 @@ impl Library {
         }
         if prepared.base.kind == BaseKind::Computer
             && let Some(parent) = relative.parent()
+            && engine.untrusted_file(&prepared.source).is_none()
         {
             engine.watch(prepared.base.row, &prepared.base.path.join(parent));
         }
@@ -217,7 +242,12 @@ impl Library {
     }
 
     /// What makes the file another sound than the item; `None` if it is the same.
-    fn difference(&self, item: &ItemRow, new: &Prepared) -> Result<Option<String>, CatalogError> {
+    fn difference(
+        &self,
+        item: &ItemRow,
+        file: &Source,
+        new: &Prepared,
+    ) -> Result<Option<String>, CatalogError> {
         let ProbeRecord::Media {
             kind,
             format,
@@ -250,7 +280,7 @@ impl Library {
             return Ok(None);
         }
         if let Some(hash) = reader.blake3(item.row)?
-            && self.hash_of_file(&new.source) == Some(hash)
+            && self.hash_of_file(file, &self.engine.stopping) == Some(hash)
         {
             return Ok(None);
         }

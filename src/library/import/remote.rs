@@ -22,10 +22,42 @@ const ONLINE_ONLY: &str =
 fn trouble(path: &Path, error: &CourierError) -> String {
     match error {
         CourierError::Silent | CourierError::Suspended(_) => format!(
-            "{error}: {}; import again when it does",
+            "{error}: {}; try again when it does",
             path.parent().unwrap_or(path).display()
         ),
         other => other.to_string(),
+    }
+}
+
+/// Where a path leads, and what is there.
+pub(super) struct Resolved {
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    /// Who reads it: a link may have led to another source.
+    pub(super) source: SourceKey,
+}
+
+/// Has a path on storage that is not trusted followed. `Err(None)` when it was cancelled, else with the reason.
+pub(super) fn resolve(
+    engine: &Engine,
+    named: &Path,
+    source: &SourceKey,
+    cancel: &AtomicBool,
+) -> Result<Resolved, Option<String>> {
+    let asked = engine
+        .couriers
+        .ask(source, &Question::Resolve(named.into()), cancel);
+    match asked {
+        Ok((Reply::Resolved { path, kind }, _)) => {
+            let path = PathBuf::from(path);
+            let source = engine.source(&path).unwrap_or_else(|| source.clone());
+            Ok(Resolved { path, kind, source })
+        }
+        Ok((Reply::NotFound, _)) => Err(Some("there is no such file or folder".to_owned())),
+        Ok((Reply::Failed(why), _)) => Err(Some(why)),
+        Ok(_) => Err(Some(CourierError::Ended.to_string())),
+        Err(CourierError::Cancelled) => Err(None),
+        Err(error) => Err(Some(trouble(named, &error))),
     }
 }
 
@@ -40,27 +72,23 @@ pub(super) fn gather(
     tasks: &mut Vec<Task>,
 ) {
     let mut fail = |why: String| tasks.push(Task::Answered(Imported::failed(named, why)));
-    let asked = engine
-        .couriers
-        .ask(source, &Question::Resolve(named.into()), cancel);
-    let (real, kind) = match asked {
-        Ok((Reply::Resolved { path, kind }, _)) => (PathBuf::from(path), kind),
-        Ok((Reply::NotFound, _)) => return fail("there is no such file or folder".to_owned()),
-        Ok((Reply::Failed(why), _)) => return fail(why),
-        Ok(_) => return fail(CourierError::Ended.to_string()),
-        Err(CourierError::Cancelled) => return,
-        Err(error) => return fail(trouble(named, &error)),
+    let resolved = match resolve(engine, named, source, cancel) {
+        Ok(resolved) => resolved,
+        Err(Some(why)) => return fail(why),
+        Err(None) => return,
     };
-    // A link may have led elsewhere.
-    let elsewhere = engine.source(&real);
-    let source = elsewhere.as_ref().unwrap_or(source);
+    let Resolved {
+        path: real,
+        kind,
+        source,
+    } = resolved;
     match kind {
         Kind::Folder if options.is_for_one() => fail(
             "an id or a name is for one file, but this is a folder; import the file itself"
                 .to_owned(),
         ),
         Kind::Folder if !options.becomes_root() => {
-            folder(engine, source, &real, progress, cancel, tasks);
+            folder(engine, &source, &real, progress, cancel, tasks);
         }
         Kind::Folder => tasks.push(Task::Root(real)),
         Kind::File => {
@@ -69,7 +97,8 @@ pub(super) fn gather(
                 source: real,
                 below: PathBuf::new(),
                 named: true,
-                through: Through::Courier(source.clone()),
+                size: None,
+                through: Through::Courier(source),
             }));
         }
         Kind::Link | Kind::Other(_) => fail("neither a file nor a folder".to_owned()),
@@ -102,7 +131,7 @@ fn folder(
             Err(reason) => {
                 let why = if root.is_lost() {
                     format!(
-                        "{}: {}; import again when it does",
+                        "{}: {}; try again when it does",
                         no_folder_words(&reason),
                         absolute.display()
                     )
@@ -129,6 +158,7 @@ fn folder(
                         source: path,
                         below: below(&own_name, &relative),
                         named: false,
+                        size: listed.size(&name),
                         through: Through::Courier(source.clone()),
                     }));
                 }

@@ -1,8 +1,8 @@
 //! Relink by search: the files of items are looked for in folders, as they may be under other names or at other places.
 //!
 //! In this order: the same bytes (only files of the same size are hashed); the same frames, rate, channels and name; the
-//! name alone, which is only told. Of several files of one rank with other bytes nobody guesses. Folders on storage that is
-//! not trusted are refused, as an item can't be pointed to a file there.
+//! name alone, which is only told. Of several files of one rank with other bytes nobody guesses. Files on storage that is
+//! not trusted are read by its courier; those whose bytes are with a cloud provider only are passed over, not downloaded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use crate::library::owner::Library;
 use crate::library::progress::{Phase, Progress};
 use crate::model::{ObjectHash, compared, display_name};
 
-use super::copy::read_source;
-use super::gather::{Source, Task, gather};
+use super::gather::{Source, Task, Through, gather};
+use super::record::read_facts_of;
 use super::relink::facts;
 use super::{ImportMode, ImportOptions, Outcome};
 
@@ -54,7 +54,7 @@ pub struct Found {
 pub struct SearchReport {
     /// In the order of the items.
     pub found: Vec<Found>,
-    /// Folders that were not looked into, with the reason.
+    /// Folders that were not looked into, and files that may be some item's and could not be read, with the reason.
     pub refused: Vec<(PathBuf, String)>,
     /// Files that were looked at.
     pub files: u64,
@@ -69,7 +69,7 @@ struct Sought {
     names: BTreeSet<Vec<u8>>,
     /// Where it is now.
     own: Option<PathBuf>,
-    hits: BTreeMap<Rank, BTreeSet<PathBuf>>,
+    hits: BTreeMap<Rank, BTreeMap<PathBuf, Source>>,
 }
 
 /// The form in which names of files are compared.
@@ -112,7 +112,12 @@ impl Library {
                 break;
             }
             report.files += 1;
-            self.judge(&file, &mut sought, &by_size, &by_name, &mut hashes);
+            let judged = self.judge(&file, &mut sought, &by_size, &by_name, &mut hashes, cancel);
+            if let Err(reason) = judged
+                && !cancel.load(Ordering::Relaxed)
+            {
+                report.refused.push((file.source, reason));
+            }
             progress.add_done(0);
         }
         for one in sought {
@@ -121,10 +126,10 @@ impl Library {
             };
             let mut contents = BTreeSet::new();
             if rank == Rank::Facts && paths.len() > 1 {
-                for path in &paths {
+                for (path, file) in &paths {
                     let hash = hashes
                         .entry(path.clone())
-                        .or_insert_with(|| self.hash_of_file(path));
+                        .or_insert_with(|| self.hash_of_file(file, cancel));
                     contents.insert(hash.map(|hash| hash.0));
                 }
             }
@@ -133,7 +138,7 @@ impl Library {
                 rank,
                 // What could not be hashed is nobody's twin.
                 is_ambiguous: contents.len() > 1 || contents.contains(&None),
-                paths: paths.into_iter().take(MOST_TOLD).collect(),
+                paths: paths.into_keys().take(MOST_TOLD).collect(),
             });
         }
         progress.enter(Phase::Idle);
@@ -147,33 +152,13 @@ impl Library {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Vec<Source>, LibraryError> {
-        let engine = &*self.engine;
-        let mut trusted = Vec::new();
-        for folder in folders {
-            let real = std::fs::canonicalize(folder);
-            let untrusted = engine.untrusted_now(folder).or_else(|| {
-                let real = real.as_ref().ok()?;
-                engine.untrusted_now(real)
-            });
-            match (untrusted, real) {
-                (Some(untrusted), _) => {
-                    let reason = format!(
-                        "it is {}; a sound can be pointed to a file on trusted local storage only",
-                        untrusted.reason
-                    );
-                    report.refused.push((folder.clone(), reason));
-                }
-                (None, Err(error)) => report.refused.push((folder.clone(), error.to_string())),
-                (None, Ok(real)) => trusted.push(real),
-            }
-        }
         // So that folders are gone through, and do not become roots.
         let options = ImportOptions {
             mode: ImportMode::Copy,
             ..ImportOptions::default()
         };
         let mut files = Vec::new();
-        for task in gather(engine, &trusted, &options, progress, cancel)? {
+        for task in gather(&self.engine, folders, &options, progress, cancel)? {
             match task {
                 Task::File(file) => files.push(file),
                 Task::Answered(answer) => {
@@ -187,7 +172,7 @@ impl Library {
         Ok(files)
     }
 
-    /// Sets a file beside the items that it may be.
+    /// Sets a file beside the items that it may be; says why one that may be some item's could not be read.
     fn judge(
         &self,
         file: &Source,
@@ -195,32 +180,38 @@ impl Library {
         by_size: &HashMap<u64, Vec<usize>>,
         by_name: &HashMap<Vec<u8>, Vec<usize>>,
         hashes: &mut HashMap<PathBuf, Option<ObjectHash>>,
-    ) {
+        cancel: &AtomicBool,
+    ) -> Result<(), String> {
         let Some(name) = file.source.file_name() else {
-            return;
+            return Ok(());
         };
         let name = folded(&display_name(name.as_encoded_bytes()));
-        let Ok(found) = std::fs::symlink_metadata(&file.source) else {
-            return;
+        let size = match file.through {
+            Through::Here => std::fs::symlink_metadata(&file.source)
+                .ok()
+                .map(|found| found.len()),
+            Through::Courier(_) => file.size,
         };
-        let same_size = by_size.get(&found.len()).map_or(&[][..], Vec::as_slice);
+        let same_size = size.and_then(|size| by_size.get(&size));
+        let same_size = same_size.map_or(&[][..], Vec::as_slice);
         let same_name = by_name.get(&name).map_or(&[][..], Vec::as_slice);
         let maybe: BTreeSet<usize> = same_size.iter().chain(same_name).copied().collect();
         if maybe.is_empty() {
-            return;
+            return Ok(());
         }
-        let Ok((
-            _,
-            evidence,
-            ProbeRecord::Media {
-                kind,
-                format,
-                fingerprint,
-                ..
-            },
-        )) = read_source(&self.engine, file)
+        let (evidence, record) = match read_facts_of(&self.engine, file, cancel) {
+            Ok(read) => read,
+            Err(Outcome::Failed(reason)) => return Err(reason),
+            Err(_) => return Ok(()),
+        };
+        let ProbeRecord::Media {
+            kind,
+            format,
+            fingerprint,
+            ..
+        } = record
         else {
-            return;
+            return Ok(());
         };
         for at in maybe {
             let Some(one) = sought.get_mut(at) else {
@@ -235,7 +226,7 @@ impl Library {
                 Some(hash) if one.item.size == evidence.size => {
                     let own = hashes
                         .entry(file.source.clone())
-                        .or_insert_with(|| self.hash_of_file(&file.source));
+                        .or_insert_with(|| self.hash_of_file(file, cancel));
                     *own == Some(hash)
                 }
                 Some(_) => false,
@@ -253,8 +244,9 @@ impl Library {
             one.hits
                 .entry(rank)
                 .or_default()
-                .insert(file.source.clone());
+                .insert(file.source.clone(), file.clone());
         }
+        Ok(())
     }
 }
 
