@@ -25,12 +25,15 @@ const HELD_UP: Duration = Duration::from_millis(150);
 /// A disk that was let go answers within this.
 const GOES_ON: Duration = Duration::from_secs(30);
 
+/// Does it, and tells how that ended.
+type Doing = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
+
 /// What a program does, and whether it has to wait for the disk for that.
 struct Deed {
     name: &'static str,
     waits: bool,
     /// Gets all ready for it, and gives what does it.
-    prepare: fn(&Place) -> Box<dyn FnOnce() -> std::io::Result<()> + Send>,
+    prepare: fn(&Place) -> Doing,
 }
 
 /// Where one program works.
