@@ -297,6 +297,7 @@ impl World {
         ) {
             Answer::Now(result) => result,
             Answer::Later(answer) => self.runtime.block_on(answer),
+            Answer::Work(work) => work(),
         }
     }
 

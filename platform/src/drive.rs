@@ -18,6 +18,9 @@ use bytes::Bytes;
 /// A future that can be handed to the runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Work that a thread may be held up in.
+pub type Work<T> = Box<dyn FnOnce() -> Result<T, DriveError> + Send>;
+
 /// The number of a node. What a node shows never changes: other content is another node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u64);
@@ -248,6 +251,15 @@ pub enum Answer<T> {
     Now(Result<T, DriveError>),
     /// To be waited for: replied from the runtime.
     Later(BoxFuture<'static, Result<T, DriveError>>),
+    /// To be asked of a disk that may take its time: done on a thread that waits for nothing else, and replied from there.
+    Work(Work<T>),
+}
+
+impl<T> Answer<T> {
+    /// An answer that a disk gives.
+    pub fn work(work: impl FnOnce() -> Result<T, DriveError> + Send + 'static) -> Self {
+        Self::Work(Box::new(work))
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Answer<T> {
@@ -255,6 +267,7 @@ impl<T: fmt::Debug> fmt::Debug for Answer<T> {
         match self {
             Self::Now(result) => f.debug_tuple("Now").field(result).finish(),
             Self::Later(_) => f.write_str("Later"),
+            Self::Work(_) => f.write_str("Work"),
         }
     }
 }
@@ -349,9 +362,9 @@ pub trait Invalidate: Send + Sync {
     fn listing(&self, folder: NodeId);
 }
 
-/// What a mounted drive answers. No method blocks. Namespace calls answer from memory or the catalog,
-/// always at once; only `open`, `read`, and what writes (`write`, `set_attributes` of a file that is written, `allocate`,
-/// `sync`) may be [`Answer::Later`].
+/// What a mounted drive answers. No method blocks. What only looks (`lookup`, `attributes`, `list`) answers from memory or
+/// the catalog, always at once; `open`, `read` and what changes something give an [`Answer`]. Until that is there, the
+/// kernel keeps other changes in the same folder, and whoever would look a name up there for the first time, waiting.
 pub trait Drive: Send + Sync + 'static {
     /// The drive is mounted; `kernel` takes its invalidations from now on.
     fn mounted(&self, kernel: Arc<dyn Invalidate>);
@@ -445,9 +458,9 @@ pub trait Drive: Send + Sync + 'static {
         name: &OsStr,
         making: Making,
         by: &Requester,
-    ) -> Result<(Entry, Opened), DriveError> {
+    ) -> Answer<(Entry, Opened)> {
         let _ = (name, making);
-        Err(self.refuse_change(parent, by))
+        Answer::Now(Err(self.refuse_change(parent, by)))
     }
 
     /// Makes a folder. Counts a look-up of its node.
@@ -457,21 +470,15 @@ pub trait Drive: Send + Sync + 'static {
         name: &OsStr,
         permissions: u16,
         by: &Requester,
-    ) -> Result<Entry, DriveError> {
+    ) -> Answer<Entry> {
         let _ = (name, permissions);
-        Err(self.refuse_change(parent, by))
+        Answer::Now(Err(self.refuse_change(parent, by)))
     }
 
     /// Removes a file, or an empty folder.
-    fn remove(
-        &self,
-        parent: NodeId,
-        name: &OsStr,
-        folder: bool,
-        by: &Requester,
-    ) -> Result<(), DriveError> {
+    fn remove(&self, parent: NodeId, name: &OsStr, folder: bool, by: &Requester) -> Answer<()> {
         let _ = (name, folder);
-        Err(self.refuse_change(parent, by))
+        Answer::Now(Err(self.refuse_change(parent, by)))
     }
 
     /// Gives something another name, or another folder.
@@ -481,13 +488,13 @@ pub trait Drive: Send + Sync + 'static {
         to: (NodeId, &OsStr),
         replacing: Replacing,
         by: &Requester,
-    ) -> Result<(), DriveError> {
+    ) -> Answer<()> {
         let _ = (to, replacing);
-        Err(self.refuse_change(from.0, by))
+        Answer::Now(Err(self.refuse_change(from.0, by)))
     }
 
-    /// The handle is closed for good.
-    fn release(&self, handle: HandleId);
+    /// The handle is closed for good. Nobody waits for the answer.
+    fn release(&self, handle: HandleId) -> Answer<()>;
 
     /// Room for `statfs`.
     fn room(&self) -> Room;

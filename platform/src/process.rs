@@ -97,6 +97,20 @@ pub fn is_dying(thread: u32) -> bool {
     system::is_dying(thread)
 }
 
+/// Is this thread, which waits until it is told that a file is closed, closing it because a signal ends its program?
+///
+/// Asked before it is answered, as it may be gone right after. A program that ends closes its files when its memory is
+/// gone. By then the signal that ended it is pending no more, and what the system notes of a single thread misleads: where
+/// a program of several threads ends by itself, all but one are ended by a signal. The status with which the program ends
+/// tells. It is in `/proc/TID/stat`, which must not be read while a program starts another in its place, as reading waits
+/// for that, and that for the answer; such a program has memory, so it is not read of one that has.
+///
+/// A program whose privileges are hidden from this one (it has file capabilities, say) seems to end by itself.
+#[must_use]
+pub fn is_being_killed(thread: u32) -> bool {
+    system::is_being_killed(thread)
+}
+
 /// Remembers processes by thread, so that a request costs one small read of `/proc` instead of four.
 pub struct Processes {
     known: parking_lot::Mutex<lru::LruCache<u32, Known>>,
@@ -187,12 +201,21 @@ mod system {
         arguments: u64,
     }
 
+    #[cfg_attr(test, derive(Clone))]
     struct Stat {
         name: Vec<u8>,
         parent: u32,
         started: u64,
         code: u64,
         arguments: u64,
+        /// As `wait` gives it; 0 while it runs, and where it is hidden.
+        ends_with: u64,
+    }
+
+    impl Stat {
+        fn ended_by_signal(&self) -> bool {
+            self.ends_with & 0x7f != 0
+        }
     }
 
     fn read(path: &str) -> std::io::Result<Vec<u8>> {
@@ -216,6 +239,7 @@ mod system {
             started: field(22)?,
             code: field(26).unwrap_or(0),
             arguments: field(48).unwrap_or(0),
+            ends_with: field(52).unwrap_or(0),
         })
     }
 
@@ -279,12 +303,27 @@ mod system {
     pub(super) fn is_dying(thread: u32) -> bool {
         match read(&format!("/proc/{thread}/status")) {
             Ok(status) => wants_to_die(&status),
-            // ESRCH: it went while we read. Anything else is no reason to give up on a reader.
-            Err(error) => {
-                error.kind() == std::io::ErrorKind::NotFound
-                    || error.raw_os_error() == Some(libc::ESRCH)
-            }
+            Err(error) => is_gone(&error),
         }
+    }
+
+    pub(super) fn is_being_killed(thread: u32) -> bool {
+        let status = match read(&format!("/proc/{thread}/status")) {
+            Ok(status) => status,
+            Err(error) => return is_gone(&error),
+        };
+        if status_value(&status, "VmSize").is_some() {
+            return wants_to_die(&status);
+        }
+        match read(&format!("/proc/{thread}/stat")) {
+            Ok(stat) => parse_stat(&stat).is_none_or(|stat| stat.ended_by_signal()),
+            Err(error) => is_gone(&error),
+        }
+    }
+
+    /// Went while we read. Anything else is no reason to believe that.
+    fn is_gone(error: &std::io::Error) -> bool {
+        error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
     }
 
     fn wants_to_die(status: &[u8]) -> bool {
@@ -326,6 +365,14 @@ mod system {
                 (stat.parent, stat.started, stat.code, stat.arguments),
                 (7, 22, 26, 48)
             );
+            assert!(stat.ended_by_signal());
+            for (ends_with, by_signal) in [(0, false), (256, false), (6, true), (0x8b, true)] {
+                let stat = Stat {
+                    ends_with,
+                    ..stat.clone()
+                };
+                assert_eq!(stat.ended_by_signal(), by_signal, "{ends_with}");
+            }
             for broken in [
                 "",
                 "12",
@@ -390,6 +437,10 @@ mod system {
     }
 
     pub(super) fn is_dying(_thread: u32) -> bool {
+        false
+    }
+
+    pub(super) fn is_being_killed(_thread: u32) -> bool {
         false
     }
 }
@@ -486,6 +537,7 @@ mod tests {
             "a thread that is gone waits for nothing"
         );
         assert!(!is_dying(this_thread()));
+        assert!(!is_being_killed(this_thread()));
     }
 
     #[test]

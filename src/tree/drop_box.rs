@@ -1,10 +1,11 @@
 //! `import/`: the drop box. Files and folders are made, written, renamed and removed there as anywhere, and become items
-//! when they are whole. Nothing of it is kept by the kernel, as files leave it by themselves.
+//! when they are whole. Nothing of it is kept by the kernel, as files leave it by themselves. Its disk may take its time with
+//! whatever changes something there, so none of that is done on the threads that answer the kernel.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +14,15 @@ use mediafs_platform::drive::{
     Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, HandleId, Listed,
     Making, NodeId, NodeKind, OpenMode, Opened, Replacing, Requester,
 };
-use mediafs_platform::process::is_dying;
+use mediafs_platform::process::is_being_killed;
 use rustix::fs::RenameFlags;
 
 use super::MediaDrive;
 use super::handles::Shown;
 use super::list::{FIXED, Sink, cursor, resume};
 use super::node::{Door, Node};
-use super::takes::{apply, changed_at, later, of_storage};
-use crate::library::drop_box::{BoxHandle, DropBox, inside};
+use super::takes::{apply, changed_at, of_storage};
+use crate::library::drop_box::{At, BoxHandle, Cut, DropBox, inside};
 
 impl MediaDrive {
     fn drop_box(&self) -> Result<&Arc<DropBox>, DriveError> {
@@ -33,6 +34,15 @@ impl MediaDrive {
         match node {
             Node::DropBox => Ok(PathBuf::new()),
             Node::Dropped(number) => self.box_path(number),
+            _ => Err(DriveError::ReadOnly),
+        }
+    }
+
+    /// The same as the number of the folder; `None` is the top.
+    fn box_number(node: Node) -> Result<Option<u32>, DriveError> {
+        match node {
+            Node::DropBox => Ok(None),
+            Node::Dropped(number) => Ok(Some(number)),
             _ => Err(DriveError::ReadOnly),
         }
     }
@@ -158,12 +168,12 @@ impl MediaDrive {
     }
 
     pub(super) fn open_dropped(&self, number: u32, door: Door, mode: OpenMode) -> Answer<Opened> {
-        Answer::Now(self.drop_box().and_then(|drop_box| {
+        self.work(move |drive| {
             let write = mode.write || mode.truncate;
-            let handle = BoxHandle::open(drop_box, number, write, mode.truncate)
+            let handle = BoxHandle::open(drive.drop_box()?, number, write, mode.truncate)
                 .map_err(|error| stale_if_gone(&error))?;
-            self.opened_dropped(number, door, handle)
-        }))
+            drive.opened_dropped(number, door, handle)
+        })
     }
 
     fn opened_dropped(
@@ -192,14 +202,20 @@ impl MediaDrive {
         door: Door,
         name: &OsStr,
         making: Making,
-    ) -> Result<(Entry, Opened), DriveError> {
-        let drop_box = self.drop_box()?;
-        let path = inside(&self.box_folder(folder)?, name);
-        let made = BoxHandle::create(drop_box, &path, making.permissions, making.exclusive);
-        let (number, handle) = made.map_err(|error| named(&error))?;
-        let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
-        let entry = self.box_entry(number, &found, door);
-        Ok((entry, self.opened_dropped(number, door, handle)?))
+    ) -> Answer<(Entry, Opened)> {
+        self.box_change(folder, name, move |drive, at| {
+            let Making {
+                permissions,
+                mode,
+                exclusive,
+            } = making;
+            let drop_box = drive.drop_box()?;
+            let made = BoxHandle::create(drop_box, at, permissions, exclusive, mode.truncate);
+            let (number, handle) = made.map_err(|error| named(&error))?;
+            let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
+            let entry = drive.box_entry(number, &found, door);
+            Ok((entry, drive.opened_dropped(number, door, handle)?))
+        })
     }
 
     pub(super) fn make_dropped_folder(
@@ -208,37 +224,40 @@ impl MediaDrive {
         door: Door,
         name: &OsStr,
         permissions: u16,
-    ) -> Result<Entry, DriveError> {
-        let drop_box = self.drop_box()?;
-        let path = inside(&self.box_folder(folder)?, name);
-        let absolute = drop_box.absolute(&path);
-        std::fs::create_dir(&absolute).map_err(|error| named(&error))?;
-        let mode = std::fs::Permissions::from_mode(u32::from(permissions) & 0o777 | 0o700);
-        std::fs::set_permissions(&absolute, mode).map_err(|error| of_storage(&error))?;
-        let found = self.box_found(&absolute)?;
-        Ok(self.box_entry(drop_box.number(&path, true), &found, door))
+    ) -> Answer<Entry> {
+        self.box_change(folder, name, move |drive, at| {
+            let made = drive.drop_box()?.make_folder(at, permissions);
+            let (number, found) = made.map_err(|error| named(&error))?;
+            Ok(drive.box_entry(number, &found, door))
+        })
     }
 
-    pub(super) fn remove_dropped(
+    pub(super) fn remove_dropped(&self, parent: Node, name: &OsStr, folder: bool) -> Answer<()> {
+        self.box_change(parent, name, move |drive, at| {
+            let removed = drive.drop_box()?.remove(at, folder);
+            removed.map_err(|error| named(&error))
+        })
+    }
+
+    /// Changes something at a name.
+    fn box_change<T>(
         &self,
-        parent: Node,
+        folder: Node,
         name: &OsStr,
-        folder: bool,
-    ) -> Result<(), DriveError> {
-        let drop_box = self.drop_box()?;
-        let path = inside(&self.box_folder(parent)?, name);
-        if drop_box.is_sealed(&path) {
-            return Err(DriveError::Busy);
-        }
-        let absolute = drop_box.absolute(&path);
-        let removed = if folder {
-            std::fs::remove_dir(&absolute)
-        } else {
-            std::fs::remove_file(&absolute)
+        change: impl FnOnce(&Self, At<'_>) -> Result<T, DriveError> + Send + 'static,
+    ) -> Answer<T> {
+        let folder = match Self::box_number(folder) {
+            Ok(folder) => folder,
+            Err(error) => return Answer::Now(Err(error)),
         };
-        removed.map_err(|error| named(&error))?;
-        drop_box.removed(&path);
-        Ok(())
+        let name = name.to_owned();
+        self.work(move |drive| {
+            let at = At {
+                folder,
+                name: &name,
+            };
+            change(drive, at)
+        })
     }
 
     pub(super) fn rename_dropped(
@@ -246,40 +265,26 @@ impl MediaDrive {
         from: (Node, &OsStr),
         to: (Node, &OsStr),
         replacing: Replacing,
-    ) -> Result<(), DriveError> {
-        let is_inside = |node| matches!(node, Node::DropBox | Node::Dropped(_));
-        if !is_inside(from.0) {
-            return Err(DriveError::ReadOnly);
-        }
-        if !is_inside(to.0) {
-            return Err(DriveError::Elsewhere);
-        }
-        let drop_box = self.drop_box()?;
-        let old = inside(&self.box_folder(from.0)?, from.1);
-        let new = inside(&self.box_folder(to.0)?, to.1);
-        if drop_box.is_sealed(&old) || drop_box.is_sealed(&new) {
-            return Err(DriveError::Busy);
-        }
-        let flags = match replacing {
+    ) -> Answer<()> {
+        let to_folder = match (Self::box_number(from.0), Self::box_number(to.0)) {
+            (Err(error), _) => return Answer::Now(Err(error)),
+            (Ok(_), Err(_)) => return Answer::Now(Err(DriveError::Elsewhere)),
+            (Ok(_), Ok(folder)) => folder,
+        };
+        let how = match replacing {
             Replacing::Replace => RenameFlags::empty(),
             Replacing::Keep => RenameFlags::NOREPLACE,
             Replacing::Exchange => RenameFlags::EXCHANGE,
         };
-        let here = rustix::fs::CWD;
-        rustix::fs::renameat_with(
-            here,
-            drop_box.absolute(&old),
-            here,
-            drop_box.absolute(&new),
-            flags,
-        )
-        .map_err(|error| named(&error.into()))?;
-        if replacing == Replacing::Exchange {
-            drop_box.exchanged(&old, &new);
-        } else if old != new {
-            drop_box.renamed(&old, &new);
-        }
-        Ok(())
+        let new = to.1.to_owned();
+        self.box_change(from.0, from.1, move |drive, at| {
+            let to = At {
+                folder: to_folder,
+                name: &new,
+            };
+            let renamed = drive.drop_box()?.rename(at, to, how);
+            renamed.map_err(|error| named(&error))
+        })
     }
 
     pub(super) fn change_dropped(
@@ -289,59 +294,49 @@ impl MediaDrive {
         handle: Option<HandleId>,
         change: AttributeChange,
     ) -> Answer<(Attributes, Duration)> {
-        let begun = || {
-            if self.changes_owner(&change) {
-                return Err(DriveError::NotPermitted);
-            }
-            let drop_box = self.drop_box()?;
-            let open = handle.and_then(|handle| match self.handles.shown(handle) {
-                Ok(Shown::Dropped(open)) if open.writes() => Some(open),
-                _ => None,
-            });
-            let handle = match open {
-                Some(open) => open,
+        if self.changes_owner(&change) {
+            return Answer::Now(Err(DriveError::NotPermitted));
+        }
+        let open = handle.and_then(|handle| match self.handles.shown(handle) {
+            Ok(Shown::Dropped(open)) if open.writes() => Some(open),
+            _ => None,
+        });
+        self.work(move |drive| {
+            let mut change = change;
+            let for_this;
+            let file = match &open {
+                Some(open) if change.size == Some(0) => {
+                    open.empty().map_err(|error| of_storage(&error))?;
+                    change.size = None;
+                    open.file()
+                }
+                Some(open) => open.file(),
                 // Folders, and what only has other times or permissions, are not open for writing.
-                None => Arc::new(
-                    BoxHandle::open(drop_box, number, change.size.is_some(), false)
-                        .map_err(|error| stale_if_gone(&error))?,
-                ),
+                None => {
+                    let write = change.size.is_some();
+                    for_this = BoxHandle::open(drive.drop_box()?, number, write, false)
+                        .map_err(|error| stale_if_gone(&error))?;
+                    for_this.file()
+                }
             };
-            let found = handle.file().metadata().map_err(|e| of_storage(&e))?;
-            let node = Node::Dropped(number).id(door);
-            Ok((handle, self.box_attributes_as(node, &found)))
-        };
-        let (handle, before) = match begun() {
-            Ok(begun) => begun,
-            Err(error) => return Answer::Now(Err(error)),
-        };
-        later(move || {
-            let file = handle.file();
             if let Some(permissions) = change.permissions {
                 let mode = u32::from(permissions) & 0o777 | 0o600;
                 file.set_permissions(std::fs::Permissions::from_mode(mode))
                     .map_err(|error| of_storage(&error))?;
             }
             let found = apply(file, change).map_err(|error| of_storage(&error))?;
-            let after = Attributes {
-                size: if found.is_dir() { 0 } else { found.len() },
-                modified: found.modified().unwrap_or(before.modified),
-                changed: changed_at(&found),
-                permissions: u16::try_from(found.mode() & 0o777).unwrap_or(before.permissions),
-                ..before
-            };
-            Ok((after, Duration::ZERO))
+            let node = Node::Dropped(number).id(door);
+            Ok((drive.box_attributes_as(node, &found), Duration::ZERO))
         })
     }
 
-    /// A program closes a file that it may have written to. Whether it does so because a signal ends it is told by that
-    /// signal, which is still pending then. (Not by what `/proc/TID/stat` says: a program that is being started holds what
-    /// the system takes to read that, while it closes the files that are not to be left open in it, and waits for us.)
+    /// A program closes a file that it may have written to.
     pub(super) fn closed_dropped(&self, handle: HandleId, by: &Requester) {
         if let Ok(Shown::Dropped(handle)) = self.handles.shown(handle)
             && handle.writes()
-            && by.thread.is_some_and(is_dying)
+            && by.thread.is_some_and(is_being_killed)
         {
-            handle.cut_off();
+            handle.cut(Cut::Ended);
         }
     }
 
@@ -367,6 +362,7 @@ fn named(error: &io::Error) -> DriveError {
         Some(Errno::ISDIR) => DriveError::IsFolder,
         Some(Errno::BUSY) => DriveError::Busy,
         Some(Errno::NAMETOOLONG) => DriveError::NameTooLong,
+        Some(Errno::STALE) => DriveError::Stale,
         _ => of_storage(error),
     }
 }

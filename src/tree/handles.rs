@@ -98,16 +98,15 @@ impl Handles {
         }
     }
 
-    pub(super) fn close(&self, handle: HandleId) {
+    /// Forgets a handle; gives what it showed.
+    pub(super) fn close(&self, handle: HandleId) -> Option<Shown> {
         let closed = {
             let mut shard = self.shard(handle).write();
             let closed = shard.remove(&handle);
             shrink_sparse(&mut shard);
             closed
         };
-        let Some(closed) = closed else {
-            return;
-        };
+        let closed = closed?;
         let mut nodes = self.nodes.lock();
         if let Some((handles, _)) = nodes.get_mut(&closed.node) {
             *handles -= 1;
@@ -116,6 +115,7 @@ impl Handles {
                 shrink_sparse(&mut nodes);
             }
         }
+        Some(closed.shown)
     }
 
     /// What the node was when it was opened, while a handle of it is open.

@@ -32,7 +32,7 @@ mod xattr;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ use tracing::warn;
 
 pub use self::bringing::{Bringing, OnBrake, OpenCached};
 use self::class::{Class, Requesters};
-use self::handles::Handles;
+use self::handles::{Handles, Shown};
 use self::known::{KnownTable, Subject};
 use self::node::{Door, Node};
 pub use self::silenced::{Heard, Listener, Silence};
@@ -85,6 +85,8 @@ pub struct Owner {
 
 /// The media drive.
 pub struct MediaDrive {
+    /// For work that is done after the call that asks for it.
+    this: Weak<Self>,
     catalog: Arc<Catalog>,
     requesters: Arc<Requesters>,
     reconcile: Arc<dyn Reconcile>,
@@ -120,7 +122,8 @@ impl MediaDrive {
         owner: Owner,
         home: PathBuf,
     ) -> Arc<Self> {
-        let drive = Arc::new(Self {
+        let drive = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             catalog: Arc::clone(&catalog),
             requesters,
             reconcile,
@@ -173,6 +176,17 @@ impl MediaDrive {
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
         (self.handles.len(), self.known.len())
+    }
+
+    /// An answer for which a disk is asked that may take its time.
+    fn work<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, DriveError> + Send + 'static,
+    ) -> Answer<T> {
+        match self.this.upgrade() {
+            Some(drive) => Answer::work(move || work(&drive)),
+            None => Answer::Now(Err(DriveError::Io)),
+        }
     }
 
     fn reader(&self) -> Result<Reader, DriveError> {
@@ -407,9 +421,11 @@ impl Drive for MediaDrive {
         name: &OsStr,
         making: Making,
         _by: &Requester,
-    ) -> Result<(Entry, Opened), DriveError> {
-        let (node, door) = decode(parent)?;
-        self.create_dropped(node, door, name, making)
+    ) -> Answer<(Entry, Opened)> {
+        match decode(parent) {
+            Ok((node, door)) => self.create_dropped(node, door, name, making),
+            Err(error) => Answer::Now(Err(error)),
+        }
     }
 
     fn make_folder(
@@ -418,20 +434,18 @@ impl Drive for MediaDrive {
         name: &OsStr,
         permissions: u16,
         _by: &Requester,
-    ) -> Result<Entry, DriveError> {
-        let (node, door) = decode(parent)?;
-        self.make_dropped_folder(node, door, name, permissions)
+    ) -> Answer<Entry> {
+        match decode(parent) {
+            Ok((node, door)) => self.make_dropped_folder(node, door, name, permissions),
+            Err(error) => Answer::Now(Err(error)),
+        }
     }
 
-    fn remove(
-        &self,
-        parent: NodeId,
-        name: &OsStr,
-        folder: bool,
-        _by: &Requester,
-    ) -> Result<(), DriveError> {
-        let (node, _) = decode(parent)?;
-        self.remove_dropped(node, name, folder)
+    fn remove(&self, parent: NodeId, name: &OsStr, folder: bool, _by: &Requester) -> Answer<()> {
+        match decode(parent) {
+            Ok((node, _)) => self.remove_dropped(node, name, folder),
+            Err(error) => Answer::Now(Err(error)),
+        }
     }
 
     fn rename(
@@ -440,9 +454,13 @@ impl Drive for MediaDrive {
         to: (NodeId, &OsStr),
         replacing: Replacing,
         _by: &Requester,
-    ) -> Result<(), DriveError> {
-        let ((old, _), (new, _)) = (decode(from.0)?, decode(to.0)?);
-        self.rename_dropped((old, from.1), (new, to.1), replacing)
+    ) -> Answer<()> {
+        match (decode(from.0), decode(to.0)) {
+            (Ok((old, _)), Ok((new, _))) => {
+                self.rename_dropped((old, from.1), (new, to.1), replacing)
+            }
+            (Err(error), _) | (_, Err(error)) => Answer::Now(Err(error)),
+        }
     }
 
     fn write(&self, handle: HandleId, offset: u64, data: Bytes, _by: &Requester) -> Answer<u32> {
@@ -479,8 +497,15 @@ impl Drive for MediaDrive {
         self.sync_take(handle, data_only)
     }
 
-    fn release(&self, handle: HandleId) {
-        self.handles.close(handle);
+    fn release(&self, handle: HandleId) -> Answer<()> {
+        match self.handles.close(handle) {
+            // A file that was written to is noted as whole, or goes for good if it has no name any more.
+            Some(written @ (Shown::Take(_) | Shown::Dropped(_))) => Answer::work(move || {
+                drop(written);
+                Ok(())
+            }),
+            _ => Answer::Now(Ok(())),
+        }
     }
 
     fn room(&self) -> Room {

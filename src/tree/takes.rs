@@ -27,6 +27,7 @@ use super::list::{FIXED, Sink, cursor, resume};
 use super::node::{Door, Face, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{ItemNo, ItemRow, Nanoseconds, Reader, TakeRow};
+use crate::library::drop_box::Cut;
 use crate::model::{MediaId, shown_name};
 use crate::project::takes::{NotOpened, TakeHandle};
 
@@ -61,17 +62,6 @@ pub(super) fn of_storage(error: &io::Error) -> DriveError {
         Some(Errno::FBIG) => DriveError::TooLarge,
         _ => DriveError::Io,
     }
-}
-
-/// Disks are written to elsewhere than on the threads that answer the kernel: one that is slow holds up nobody else.
-pub(super) fn later<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DriveError> + Send + 'static,
-) -> Answer<T> {
-    Answer::Later(Box::pin(async move {
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or(Err(DriveError::Io))
-    }))
 }
 
 impl MediaDrive {
@@ -198,7 +188,12 @@ impl MediaDrive {
         door: Door,
         mode: OpenMode,
     ) -> Answer<Opened> {
-        Answer::Now(self.open_take_now(item, writable, door, mode))
+        // A disk may take its time until it has emptied a file, or says who else writes to it.
+        if mode.write || mode.truncate {
+            self.work(move |drive| drive.open_take_now(item, writable, door, mode))
+        } else {
+            Answer::Now(self.open_take_now(item, writable, door, mode))
+        }
     }
 
     fn open_take_now(
@@ -250,39 +245,38 @@ impl MediaDrive {
 
     /// The file of a handle that is open for writing, in `record/` or in `import/`.
     fn writer_of(&self, handle: HandleId) -> Result<Arc<File>, DriveError> {
-        let writer = match self.handles.shown(handle)? {
-            Shown::Take(take) => take.writer().map(Arc::clone),
-            Shown::Dropped(dropped) => dropped.writes().then(|| Arc::clone(dropped.file())),
-            _ => None,
-        };
-        writer.ok_or(DriveError::ReadOnly)
+        written_by(&self.handles.shown(handle)?)
     }
 
     pub(super) fn write_take(&self, handle: HandleId, offset: u64, data: Bytes) -> Answer<u32> {
-        let writer = match self.writer_of(handle) {
+        let shown = match self.handles.shown(handle) {
+            Ok(shown) => shown,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        let writer = match written_by(&shown) {
             Ok(writer) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
-        later(move || {
-            writer
-                .write_all_at(&data, offset)
-                .map_err(|error| of_storage(&error))?;
+        Answer::work(move || {
+            let written = writer.write_all_at(&data, offset);
+            whole_or_cut(&shown, written.map_err(|error| of_storage(&error)))?;
             u32::try_from(data.len()).map_err(|_| DriveError::Invalid)
         })
     }
 
     pub(super) fn sync_take(&self, handle: HandleId, data_only: bool) -> Answer<()> {
         // Nothing else is ever written.
-        let Some(file) = self.written_file(handle) else {
+        let (Ok(shown), Some(file)) = (self.handles.shown(handle), self.written_file(handle))
+        else {
             return Answer::Now(Ok(()));
         };
-        later(move || {
+        Answer::work(move || {
             let synced = if data_only {
                 file.sync_data()
             } else {
                 file.sync_all()
             };
-            synced.map_err(|error| of_storage(&error))
+            whole_or_cut(&shown, synced.map_err(|error| of_storage(&error)))
         })
     }
 
@@ -297,7 +291,7 @@ impl MediaDrive {
             Fill::Zeros => FallocateFlags::ZERO_RANGE,
         };
         flags.set(FallocateFlags::KEEP_SIZE, allocation.keep_size);
-        later(move || {
+        Answer::work(move || {
             rustix::fs::fallocate(&*writer, flags, allocation.offset, allocation.length)
                 .map_err(|error| of_storage(&error.into()))
         })
@@ -310,38 +304,25 @@ impl MediaDrive {
         handle: Option<HandleId>,
         change: AttributeChange,
     ) -> Answer<(Attributes, Duration)> {
-        let begun = || {
-            let row = self.reader()?.item(item).map_err(failed)?;
+        // The permissions and the owner are the drive's to choose; what asks for those it has is content.
+        if self.changes_owner(&change)
+            || change
+                .permissions
+                .is_some_and(|asked| asked & 0o777 != 0o644)
+        {
+            return Answer::Now(Err(DriveError::NotPermitted));
+        }
+        let open = handle.and_then(|handle| self.writer_of(handle).ok());
+        self.work(move |drive| {
+            let row = drive.reader()?.item(item).map_err(failed)?;
             let row = row.ok_or(DriveError::Stale)?;
-            // The permissions and the owner are the drive's to choose; what asks for those it has is content.
-            if self.changes_owner(&change)
-                || change
-                    .permissions
-                    .is_some_and(|asked| asked & 0o777 != 0o644)
-            {
-                return Err(DriveError::NotPermitted);
-            }
-            let open = handle.and_then(|handle| self.writer_of(handle).ok());
-            let writer = self.writer_for_change(&row, open)?;
-            Ok((row, writer))
-        };
-        let (row, writer) = match begun() {
-            Ok(begun) => begun,
-            Err(error) => return Answer::Now(Err(error)),
-        };
-        let attributes = self.attributes_as(&row, None, true, door);
-        later(move || {
+            let writer = drive.writer_for_change(&row, open)?;
             let file = match &writer {
                 Writing::Open(file) => file,
                 Writing::ForThis(take) => take.writer().ok_or(DriveError::ReadOnly)?,
             };
             let found = apply(file, change).map_err(|error| of_storage(&error))?;
-            let changed = Attributes {
-                size: found.len(),
-                modified: found.modified().unwrap_or(attributes.modified),
-                changed: changed_at(&found),
-                ..attributes
-            };
+            let changed = drive.attributes_as(&row, Some(&found), true, door);
             Ok((changed, Duration::ZERO))
         })
     }
@@ -408,6 +389,27 @@ impl MediaDrive {
             }
         }
     }
+}
+
+/// A file of the drop box that the disk did not take all of is not whole, whether its program tells anybody or not.
+fn whole_or_cut(shown: &Shown, done: Result<(), DriveError>) -> Result<(), DriveError> {
+    if let (Err(error), Shown::Dropped(dropped)) = (&done, shown) {
+        dropped.cut(match error {
+            DriveError::NoSpace => Cut::NoSpace,
+            _ => Cut::Failed,
+        });
+    }
+    done
+}
+
+/// What a handle in `record/` or in `import/` writes to.
+fn written_by(shown: &Shown) -> Result<Arc<File>, DriveError> {
+    let writer = match shown {
+        Shown::Take(take) => take.writer().map(Arc::clone),
+        Shown::Dropped(dropped) => dropped.writes().then(|| Arc::clone(dropped.file())),
+        _ => None,
+    };
+    writer.ok_or(DriveError::ReadOnly)
 }
 
 /// Through what a take is changed.

@@ -319,7 +319,7 @@ fn a_source_that_hangs_holds_up_no_other() {
             let answer = world.drive.read(handle.handle, 0, 100, &handle.by);
             match answer {
                 Answer::Later(later) => world.runtime.spawn(later),
-                Answer::Now(now) => panic!("{now:?}"),
+                other => panic!("{other:?}"),
             }
         })
         .collect();

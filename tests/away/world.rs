@@ -517,6 +517,7 @@ impl World {
         match answer {
             Answer::Now(result) => result,
             Answer::Later(later) => self.runtime.block_on(later),
+            Answer::Work(work) => work(),
         }
     }
 

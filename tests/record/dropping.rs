@@ -154,6 +154,143 @@ fn what_is_not_whole_stays_and_is_told() {
     });
 }
 
+/// Writes a whole sound to a file, and ends as it is told without closing it.
+const ENDING: &str = r"
+import ctypes, os, signal, sys, threading, time
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+os.write(fd, sys.stdin.buffer.read())
+how, threads = sys.argv[2], sys.argv[3]
+if threads == 'threads':
+    for _ in range(8):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+if how == 'exit':
+    os._exit(0)
+elif how == 'exit elsewhere':
+    threading.Thread(target=os._exit, args=(0,)).start()
+    time.sleep(60)
+elif how == 'end':
+    sys.exit(0)
+elif how == 'exec':
+    os.execvp('true', ['true'])
+elif how == 'segv':
+    ctypes.string_at(0)
+elif how == 'abrt':
+    os.abort()
+else:
+    number = getattr(signal, how)
+    if how != 'SIGKILL':
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+";
+
+#[test]
+fn what_a_signal_ended_is_incomplete_and_what_just_ended_is_whole() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let sound = wav(3000, 6);
+    let mut killed = Vec::new();
+    let mut whole = Vec::new();
+    for threads in ["alone", "threads"] {
+        for (how, by_signal) in [
+            ("exit", false),
+            ("exit elsewhere", false),
+            ("end", false),
+            ("exec", false),
+            ("segv", true),
+            ("abrt", true),
+            ("SIGKILL", true),
+            ("SIGTERM", true),
+            ("SIGPIPE", true),
+            ("SIGQUIT", true),
+        ] {
+            let name = format!("{how} {threads}.wav");
+            let mut child = Command::new("python3")
+                .args(["-c", ENDING])
+                .args([
+                    import.join(&name).as_os_str(),
+                    how.as_ref(),
+                    threads.as_ref(),
+                ])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(&sound).unwrap();
+            let status = child.wait().unwrap();
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(signal.is_some(), by_signal, "{name}: {status}");
+            if by_signal { &mut killed } else { &mut whole }.push(name);
+        }
+    }
+    whole.sort_unstable();
+    wait_until(SOON, "all that was written to its end", || {
+        items(&scene).len() >= whole.len()
+    });
+    wait_until(SOON, "all that was not to be told", || {
+        let warnings = scene.home.run(["warnings"]);
+        let told = |name: &String| warnings.contains(&format!("import/{name} is incomplete"));
+        killed.iter().all(told)
+    });
+    assert_eq!(items(&scene), whole);
+    for name in &killed {
+        assert_eq!(fs::read(import.join(name)).unwrap(), sound, "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_to_who_writes_and_makes_no_sound() {
+    let scene = Scene::new();
+    let at = scene.home.home().join("Import");
+    fs::create_dir_all(&at).unwrap();
+    let disk = crate::room::Disk::on(&at, "4m");
+    let drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    // Without a length of its own: each beginning of it is a sound.
+    let mut sound = wav(2_000_000, 7);
+    sound[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    sound[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(sound.len() > 6 << 20);
+    fs::write(import.join("fits.wav"), &sound[..100_000]).unwrap();
+    wait_until(SOON, "what has room", || items(&scene) == ["fits.wav"]);
+    let error = fs::write(import.join("large.wav"), &sound).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NOSPC));
+    let told = |why: &str| {
+        let incomplete = format!("import/large.wav is incomplete: {why}");
+        scene.home.run(["warnings"]).contains(&incomplete)
+    };
+    wait_until(SOON, "it to be told", || told("there was no space left"));
+    // It is all there that there was room for, and stays so.
+    let left = fs::read(import.join("large.wav")).unwrap();
+    assert!(left.len() > 3 << 20, "{}", left.len());
+    assert!(sound.starts_with(&left));
+    // Somebody puts a little more behind it, elsewhere there is room now; it still has a gap.
+    let mut more = File::options()
+        .append(true)
+        .open(import.join("large.wav"))
+        .unwrap();
+    disk.grow("16m");
+    more.write_all(&sound[sound.len() - 40_000..]).unwrap();
+    drop(more);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(items(&scene), ["fits.wav"]);
+    drive.stop();
+    let _drive = scene.mount(&[]);
+    wait_until(SOON, "it to be told again", || told(""));
+    assert_eq!(items(&scene), ["fits.wav"]);
+    fs::write(import.join("large.wav"), &sound).unwrap();
+    wait_until(SOON, "all of it", || {
+        items(&scene) == ["fits.wav", "large.wav"]
+    });
+    let all = scene.home.items();
+    let item = all.iter().find(|item| item["name"] == "large.wav");
+    assert_eq!(fs::read(Scene::resolved(item.unwrap())).unwrap(), sound);
+    wait_until(SOON, "no warning", || {
+        scene.home.run(["warnings"]).contains("all is well")
+    });
+}
+
 #[test]
 fn it_is_a_folder_as_others() {
     let scene = Scene::new();

@@ -15,4 +15,5 @@ mod recovering;
 mod room;
 mod rules;
 mod scene;
+mod stalled;
 mod writers;

@@ -12,21 +12,28 @@ use crate::support::sounds::wav;
 use crate::support::{succeed, wait_until};
 
 /// A small disk of memory, for a project.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     fn new(at: &Path) -> Self {
         std::fs::create_dir(at).unwrap();
-        let path: &OsStr = at.as_ref();
-        succeed(
-            "mount",
-            ["-t", "tmpfs", "-o", "size=160m", "none"]
-                .map(OsStr::new)
-                .iter()
-                .copied()
-                .chain([path]),
-        );
+        Self::on(at, "160m")
+    }
+
+    /// Over a folder that is there.
+    pub(crate) fn on(at: &Path, size: &str) -> Self {
+        Self::mount(at, &format!("size={size}"));
         Self(at.to_owned())
+    }
+
+    /// It has more room from now on.
+    pub(crate) fn grow(&self, size: &str) {
+        Self::mount(&self.0, &format!("remount,size={size}"));
+    }
+
+    fn mount(at: &Path, options: &str) {
+        let words = ["-t", "tmpfs", "-o", options, "none"].map(OsStr::new);
+        succeed("mount", words.into_iter().chain([at.as_os_str()]));
     }
 }
 

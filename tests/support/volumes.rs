@@ -349,6 +349,16 @@ impl Volume {
         self.disk().inject(fault.on(&[Op::Read, Op::Write]))
     }
 
+    /// Whoever changes something on it waits until what this gives is dropped; reading goes on.
+    pub fn freeze(&mut self) -> Frozen {
+        let at = self.mounts.last().expect("mounted").clone();
+        // Whatever becomes of the test: what is frozen can't be unmounted, and who writes to it can't be killed.
+        let janitor = self.janitor.as_mut().expect("until dropped");
+        janitor.at_end(["fsfreeze".as_ref(), "-u".as_ref(), at.as_os_str()]);
+        done("fsfreeze", ["-f".as_ref(), at.as_os_str()]);
+        Frozen(at)
+    }
+
     /// The disk is well again. A file system that met an error may have made itself read-only, or shut down.
     pub fn heal(&self) {
         self.disk().heal();
@@ -368,6 +378,15 @@ impl Volume {
     pub fn pull(&mut self) {
         self.fail();
         self.detach();
+    }
+}
+
+/// A file system that takes no change while this lives.
+pub struct Frozen(PathBuf);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        run("fsfreeze", ["-u".as_ref(), self.0.as_os_str()]);
     }
 }
 

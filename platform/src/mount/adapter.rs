@@ -1,6 +1,7 @@
 //! How the adapter asks the drive and how answers go back to the kernel.
 //!
-//! `Now` is answered on the dispatch thread and `Later` on the runtime, so that no request waits for another.
+//! `Now` is answered on the dispatch thread, `Later` on the runtime and `Work` by [`Workers`], so that no request waits for
+//! another.
 //! A panic of the drive is an I/O error of one request.
 
 use std::ffi::OsStr;
@@ -12,12 +13,19 @@ use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use bytes::Bytes;
-use fuser::{Errno, FileHandle, FopenFlags, INodeNo, ReplyData, ReplyOpen, ReplyXattr, Request};
+use fuser::{
+    Errno, FileHandle, FopenFlags, Generation, INodeNo, ReplyData, ReplyEntry, ReplyOpen,
+    ReplyXattr, Request,
+};
 use tokio::sync::watch;
 
+use super::attr::entry_attr;
 use super::errno;
 use super::open_files::{OpenFiles, Served};
-use crate::drive::{Answer, BoxFuture, Content, Drive, DriveError, NodeId, Opened, Requester};
+use super::workers::Workers;
+use crate::drive::{
+    Answer, BoxFuture, Content, Drive, DriveError, Entry, NodeId, Opened, Requester,
+};
 
 /// The longest name the kernel and the programs above it take.
 pub(super) const LONGEST_NAME: usize = 255;
@@ -33,6 +41,7 @@ pub(super) struct Agreed {
 pub(super) struct Adapter {
     pub(super) drive: Arc<dyn Drive>,
     pub(super) runtime: tokio::runtime::Handle,
+    pub(super) workers: Workers,
     pub(super) open_files: Arc<OpenFiles>,
     pub(super) agreed: Arc<Agreed>,
     pub(super) ask_for_passthrough: bool,
@@ -68,8 +77,21 @@ impl Adapter {
         errno::of(error.unwrap_or_else(|error| error))
     }
 
+    /// Goes on with an answer now, or when it comes.
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        answer: Answer<T>,
+        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
+    ) {
+        match answer {
+            Answer::Now(result) => finish(result),
+            Answer::Later(answer) => self.later(answer, finish),
+            Answer::Work(work) => self.workers.work(work, finish),
+        }
+    }
+
     /// Waits on the runtime, at most until the mount ends, then goes on with `finish`.
-    pub(super) fn later<T: Send + 'static>(
+    fn later<T: Send + 'static>(
         &self,
         answer: BoxFuture<'static, Result<T, DriveError>>,
         finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
@@ -103,6 +125,17 @@ pub(super) fn requester(req: &Request) -> Requester {
         thread: (req.pid() != 0).then_some(req.pid()),
         uid: req.uid(),
         gid: req.gid(),
+    }
+}
+
+/// Replies with what a name leads to.
+pub(super) fn finish_entry(entry: Result<Entry, DriveError>, reply: ReplyEntry) {
+    match entry {
+        Ok(entry) => {
+            let (attr, attribute_ttl) = entry_attr(&entry);
+            reply.entry_with_ttls(&attribute_ttl, &entry.entry_ttl, &attr, Generation(0));
+        }
+        Err(error) => reply.error(errno::of(error)),
     }
 }
 

@@ -24,11 +24,12 @@ use fuser::{
 };
 
 use super::adapter::{
-    Adapter, LONGEST_NAME, finish_open, finish_read, finish_xattr, requester, xattr_is_kept,
+    Adapter, LONGEST_NAME, finish_entry, finish_open, finish_read, finish_xattr, requester,
+    xattr_is_kept,
 };
 use super::attr::{entry_attr, file_attr};
 use super::{errno, writing};
-use crate::drive::{Answer, AttributeChange, DriveError, HandleId, NodeId, OpenMode};
+use crate::drive::{AttributeChange, DriveError, HandleId, NodeId, OpenMode};
 
 /// Readahead and RELEASE are background requests; with few of them allowed at a time, waiting reads of one
 /// file would hold up those of another.
@@ -92,13 +93,10 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let by = requester(req);
-        match self.ask(|drive| drive.lookup(NodeId(parent.0), name, &by)) {
-            Ok(entry) => {
-                let (attr, attribute_ttl) = entry_attr(&entry);
-                reply.entry_with_ttls(&attribute_ttl, &entry.entry_ttl, &attr, Generation(0));
-            }
-            Err(error) => reply.error(errno::of(error)),
-        }
+        finish_entry(
+            self.ask(|drive| drive.lookup(NodeId(parent.0), name, &by)),
+            reply,
+        );
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
@@ -138,15 +136,11 @@ impl Filesystem for Adapter {
         }
         let node = NodeId(ino.0);
         let by = requester(req);
-        match self.ask_answer(|drive| drive.open(node, mode, &by)) {
-            Answer::Now(opened) => finish_open(&self.open_files, node, opened, reply),
-            Answer::Later(answer) => {
-                let files = Arc::clone(&self.open_files);
-                self.later(answer, move |opened| {
-                    finish_open(&files, node, opened, reply)
-                });
-            }
-        }
+        let files = Arc::clone(&self.open_files);
+        let opened = self.ask_answer(|drive| drive.open(node, mode, &by));
+        self.finish(opened, move |opened| {
+            finish_open(&files, node, opened, reply)
+        });
     }
 
     fn read(
@@ -161,12 +155,8 @@ impl Filesystem for Adapter {
         reply: ReplyData,
     ) {
         let by = requester(req);
-        match self.ask_answer(|drive| drive.read(HandleId(fh.0), offset, size, &by)) {
-            Answer::Now(bytes) => finish_read(bytes, size, reply),
-            Answer::Later(answer) => {
-                self.later(answer, move |bytes| finish_read(bytes, size, reply))
-            }
-        }
+        let bytes = self.ask_answer(|drive| drive.read(HandleId(fh.0), offset, size, &by));
+        self.finish(bytes, move |bytes| finish_read(bytes, size, reply));
     }
 
     fn release(
@@ -181,10 +171,9 @@ impl Filesystem for Adapter {
     ) {
         let handle = HandleId(fh.0);
         self.open_files.release(handle);
-        let _ = self.ask(|drive| {
-            drive.release(handle);
-            Ok(())
-        });
+        // Replied at once: the kernel allows but so many releases at a time, together with its readahead.
+        let closed = self.ask_answer(|drive| drive.release(handle));
+        self.finish(closed, drop);
         reply.ok();
     }
 
@@ -390,25 +379,21 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let (by, permissions) = (requester(req), writing::permissions(mode, umask));
-        match self.ask(|drive| drive.make_folder(NodeId(parent.0), name, permissions, &by)) {
-            Ok(entry) => {
-                let (attr, attribute_ttl) = entry_attr(&entry);
-                reply.entry_with_ttls(&attribute_ttl, &entry.entry_ttl, &attr, Generation(0));
-            }
-            Err(error) => reply.error(errno::of(error)),
-        }
+        let made =
+            self.ask_answer(|drive| drive.make_folder(NodeId(parent.0), name, permissions, &by));
+        self.finish(made, |made| finish_entry(made, reply));
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let by = requester(req);
-        let removed = self.ask(|drive| drive.remove(NodeId(parent.0), name, false, &by));
-        writing::finish(removed, reply);
+        let removed = self.ask_answer(|drive| drive.remove(NodeId(parent.0), name, false, &by));
+        self.finish(removed, |done| writing::finish(done, reply));
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let by = requester(req);
-        let removed = self.ask(|drive| drive.remove(NodeId(parent.0), name, true, &by));
-        writing::finish(removed, reply);
+        let removed = self.ask_answer(|drive| drive.remove(NodeId(parent.0), name, true, &by));
+        self.finish(removed, |done| writing::finish(done, reply));
     }
 
     fn symlink(
@@ -439,8 +424,9 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let (by, from, to) = (requester(req), NodeId(parent.0), NodeId(newparent.0));
-        let renamed = self.ask(|drive| drive.rename((from, name), (to, newname), replacing, &by));
-        writing::finish(renamed, reply);
+        let renamed =
+            self.ask_answer(|drive| drive.rename((from, name), (to, newname), replacing, &by));
+        self.finish(renamed, |done| writing::finish(done, reply));
     }
 
     fn link(
@@ -468,7 +454,8 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let (by, making) = (requester(req), writing::making(mode, umask, flags));
-        match self.ask(|drive| drive.create(NodeId(parent.0), name, making, &by)) {
+        let created = self.ask_answer(|drive| drive.create(NodeId(parent.0), name, making, &by));
+        self.finish(created, |created| match created {
             Ok((entry, opened)) => {
                 let (attr, ttl) = entry_attr(&entry);
                 let handle = FileHandle(opened.handle.0);
@@ -476,7 +463,7 @@ impl Filesystem for Adapter {
                 reply.created(&ttl, &attr, Generation(0), handle, direct);
             }
             Err(error) => reply.error(errno::of(error)),
-        }
+        });
     }
 
     fn write(

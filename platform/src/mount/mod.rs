@@ -20,6 +20,7 @@ mod open_files;
 mod point;
 mod readdir;
 mod registering;
+mod workers;
 mod writing;
 
 use std::io;

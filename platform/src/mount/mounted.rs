@@ -15,6 +15,7 @@ use super::attach::{Detach, detach};
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
+use super::workers::Workers;
 use super::{MountError, MountOptions, Passthrough, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
@@ -108,6 +109,11 @@ pub fn mount(
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
     let (ending, watch_ending) = watch::channel(false);
+    let workers =
+        Workers::new(&runtime, watch_ending.clone()).map_err(|source| MountError::Start {
+            path: point.path.clone(),
+            source,
+        })?;
 
     let mut config = Config::default();
     config.acl = if options.allow_other {
@@ -124,6 +130,7 @@ pub fn mount(
     let (session, device) = open_session(&point, options, config, |device| Adapter {
         drive: Arc::clone(&drive),
         runtime,
+        workers,
         open_files: Arc::clone(&open_files),
         agreed: Arc::clone(&agreed),
         ask_for_passthrough: options.passthrough,

@@ -4,9 +4,7 @@ use fuser::{Errno, INodeNo, RenameFlags, ReplyEmpty, Request, TimeOrNow};
 
 use super::adapter::{Adapter, requester};
 use super::errno;
-use crate::drive::{
-    Allocation, Answer, DriveError, Fill, Making, NewTime, NodeId, OpenMode, Replacing,
-};
+use crate::drive::{Allocation, DriveError, Fill, Making, NewTime, NodeId, OpenMode, Replacing};
 
 impl Adapter {
     /// May this requester change the content of this node?
@@ -23,18 +21,6 @@ impl Adapter {
             errno::of(DriveError::NotSupported)
         } else {
             self.refusal(node, req)
-        }
-    }
-
-    /// Goes on with an answer now, or when it comes.
-    pub(super) fn finish<T: Send + 'static>(
-        &self,
-        answer: Answer<T>,
-        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
-    ) {
-        match answer {
-            Answer::Now(result) => finish(result),
-            Answer::Later(answer) => self.later(answer, finish),
         }
     }
 }

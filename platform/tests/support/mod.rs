@@ -391,9 +391,10 @@ impl Drive for MemoryDrive {
         }
     }
 
-    fn release(&self, handle: HandleId) {
+    fn release(&self, handle: HandleId) -> Answer<()> {
         Self::seen(&self.counts.releases);
         self.state.lock().handles.remove(&handle);
+        Answer::Now(Ok(()))
     }
 
     fn room(&self) -> Room {

@@ -1,7 +1,9 @@
 //! Takes what is put into the drop box into the library, and tells of what stays there.
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,13 +32,18 @@ impl Service {
         let service = Arc::downgrade(self);
         std::thread::Builder::new()
             .name("mediafs-import".to_owned())
-            .spawn(move || keep(&service, &drop_box))?;
+            .spawn(move || {
+                // It is begun again: what is dropped later is not to lie there without a word.
+                while catch_unwind(AssertUnwindSafe(|| keep(&service, &drop_box))).is_err() {
+                    tracing::error!("what looks after the drop box panicked, and begins again");
+                }
+            })?;
         Ok(())
     }
 }
 
 fn keep(service: &Weak<Service>, drop_box: &DropBox) {
-    let mut stays: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut stays = Stays::default();
     let mut folders = Instant::now();
     loop {
         std::thread::sleep(LOOK_EVERY);
@@ -44,37 +51,67 @@ fn keep(service: &Weak<Service>, drop_box: &DropBox) {
         let Some(service) = service.upgrade() else {
             return;
         };
-        let quiet = drop_box.quiet();
-        let had = stays.len();
-        stays.retain(|path, _| drop_box.absolute(path).exists());
-        let mut is_news = stays.len() != had;
-        for file in quiet {
+        let is_news = stays.look(drop_box, |path| {
             let library = service.library.lock().clone();
-            let Some(library) = library else { break };
-            let shown = path_text(&file.path);
-            let why = match library.import_dropped(drop_box, &file) {
-                Dropped::Later => continue,
-                Dropped::Imported(media_id) => {
-                    tracing::info!(file = shown, %media_id, "taken from the drop box");
-                    is_news |= stays.remove(&file.path).is_some();
-                    continue;
-                }
-                Dropped::Incomplete(why) => format!("import/{shown} is incomplete: {why}"),
-                Dropped::Refused(error) => {
-                    format!("import/{shown} was not imported: {}", one_line(&error))
-                }
-            };
-            is_news = true;
-            stays.insert(file.path, why);
-        }
+            library.map_or(Dropped::Later, |library| {
+                library.import_dropped(drop_box, path)
+            })
+        });
         if is_news {
-            tell(&service, &stays);
+            tell(&service, &stays.0);
         }
         if folders.elapsed() >= FOLDERS_EVERY {
             folders = Instant::now();
             drop_box.remove_empty_folders();
         }
     }
+}
+
+/// What stays in the drop box, and why.
+#[derive(Default)]
+struct Stays(BTreeMap<PathBuf, String>);
+
+impl Stays {
+    /// Has `import` make items of what is due. Tells whether other files stay now, or for other reasons.
+    fn look(&mut self, drop_box: &DropBox, mut import: impl FnMut(&Path) -> Dropped) -> bool {
+        let had = self.0.len();
+        self.0.retain(|path, _| drop_box.absolute(path).exists());
+        let mut is_news = self.0.len() != had;
+        for path in drop_box.quiet() {
+            let shown = path_text(&path);
+            // A file that something here can't cope with is one that stays; the others are not to wait for it for ever.
+            let outcome = catch_unwind(AssertUnwindSafe(|| import(&path)));
+            let why = match outcome {
+                Ok(Dropped::Later) => continue,
+                Ok(Dropped::Imported(media_id)) => {
+                    tracing::info!(file = shown, %media_id, "taken from the drop box");
+                    is_news |= self.0.remove(&path).is_some();
+                    continue;
+                }
+                Ok(Dropped::CutOff(why)) => format!("import/{shown} is incomplete: {why}"),
+                Ok(Dropped::Incomplete(why)) => format!("import/{shown} is incomplete: {why}"),
+                Ok(Dropped::Refused(error)) => {
+                    format!("import/{shown} was not imported: {}", one_line(&error))
+                }
+                Err(panic) => {
+                    let panic = message_of(&*panic);
+                    tracing::error!(file = shown, panic, "a file of the drop box led to a panic");
+                    format!("import/{shown} was not imported: mediafs failed on it ({panic})")
+                }
+            };
+            is_news = true;
+            self.0.insert(path, why);
+        }
+        is_news
+    }
+}
+
+/// What a panic says.
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
 }
 
 fn tell(service: &Service, stays: &BTreeMap<PathBuf, String>) {
@@ -92,4 +129,53 @@ fn tell(service: &Service, stays: &BTreeMap<PathBuf, String>) {
         now.push(Warning::new("import.more", Severity::Warning, text));
     }
     service.warnings.replace(AREA, now);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::library::drop_box::At;
+
+    #[test]
+    fn a_file_that_leads_to_a_panic_stays_and_the_others_go_on() {
+        let home = tempfile::tempdir().unwrap();
+        let drop_box = DropBox::open(home.path()).unwrap();
+        for name in ["a.wav", "bad.wav", "z.wav"] {
+            std::fs::write(drop_box.absolute(Path::new(name)), "x").unwrap();
+        }
+        let drop_box = DropBox::open(home.path()).unwrap();
+        let mut stays = Stays::default();
+        let mut seen = Vec::new();
+        let look = |stays: &mut Stays, seen: &mut Vec<String>| {
+            stays.look(&drop_box, |path| {
+                // As the library does it.
+                let Some(seal) = drop_box.seal(path) else {
+                    return Dropped::Later;
+                };
+                seen.push(path_text(path));
+                assert_ne!(path, Path::new("bad.wav"), "a trap");
+                seal.gone();
+                Dropped::Later
+            })
+        };
+        assert!(!look(&mut stays, &mut seen));
+        std::thread::sleep(Duration::from_millis(1100));
+        assert!(look(&mut stays, &mut seen));
+        seen.sort_unstable();
+        assert_eq!(seen, ["a.wav", "bad.wav", "z.wav"]);
+        let why = &stays.0[Path::new("bad.wav")];
+        assert!(why.contains("import/bad.wav was not imported"), "{why}");
+        assert!(why.contains("a trap"), "{why}");
+        // It is not tried again and again, but it is when it is another file.
+        assert!(!look(&mut stays, &mut seen));
+        assert_eq!(seen.len(), 3);
+        let at = |name: &'static str| At {
+            folder: None,
+            name: name.as_ref(),
+        };
+        drop_box.remove(at("bad.wav"), false).unwrap();
+        assert!(look(&mut stays, &mut seen), "it is told that it is gone");
+        assert!(stays.0.is_empty());
+    }
 }

@@ -4,19 +4,22 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
 
-use super::{DropBox, Dropped, WRITING};
+use super::{At, Cut, DropBox, WRITING};
 
-/// An open file.
+/// An open file. Opening and closing it may take as long as the disk likes.
 pub(crate) struct BoxHandle {
     drop_box: Arc<DropBox>,
     number: u32,
     file: Arc<File>,
     writes: bool,
-    cut_off: AtomicBool,
+    /// Which content of the file this handle writes: what becomes of one that was begun anew since is not its business.
+    content: AtomicU64,
 }
 
 impl BoxHandle {
@@ -27,30 +30,43 @@ impl BoxHandle {
         write: bool,
         truncate: bool,
     ) -> io::Result<Self> {
-        let path = drop_box
-            .path_of(number)
-            .ok_or(io::ErrorKind::NotFound)
-            .map_err(io::Error::from)?;
-        let mut flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
-        flags.set(OFlags::TRUNC, write && truncate);
-        let absolute = drop_box.absolute(&path);
-        Self::opened(drop_box, number, &absolute, flags, Mode::empty(), write)
+        let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+        let this = {
+            let _still = drop_box.changing.read();
+            let path = drop_box.path_of(number).ok_or(Errno::STALE)?;
+            Self::opened(drop_box, number, &path, access, Mode::empty(), write)?
+        };
+        if write && truncate {
+            this.empty()?;
+        }
+        Ok(this)
     }
 
-    /// Makes a file, and opens it for writing.
+    /// Makes a file, and opens it for writing. Counts a look-up of it.
     pub(crate) fn create(
         drop_box: &Arc<DropBox>,
-        path: &Path,
+        at: At<'_>,
         permissions: u16,
         exclusive: bool,
+        truncate: bool,
     ) -> io::Result<(u32, Self)> {
         let mut flags = OFlags::RDWR | OFlags::CREATE;
         flags.set(OFlags::EXCL, exclusive);
         let mode = Mode::from_raw_mode(u32::from(permissions) & 0o777 | 0o600);
-        let number = drop_box.number(path, true);
-        let absolute = drop_box.absolute(path);
-        match Self::opened(drop_box, number, &absolute, flags, mode, true) {
-            Ok(handle) => Ok((number, handle)),
+        let still = drop_box.changing.read();
+        let path = drop_box.place(at)?;
+        let number = drop_box.number(&path, true);
+        let opened = Self::opened(drop_box, number, &path, flags, mode, true);
+        drop(still);
+        let emptied = opened.and_then(|this| {
+            // Somebody else may have made it since it was looked up.
+            if truncate {
+                this.empty()?;
+            }
+            Ok(this)
+        });
+        match emptied {
+            Ok(this) => Ok((number, this)),
             Err(error) => {
                 drop_box.forget(number, 1);
                 Err(error)
@@ -58,6 +74,7 @@ impl BoxHandle {
         }
     }
 
+    /// Nothing gets or loses a name, nor is sealed, meanwhile.
     fn opened(
         drop_box: &Arc<DropBox>,
         number: u32,
@@ -66,28 +83,36 @@ impl BoxHandle {
         mode: Mode,
         writes: bool,
     ) -> io::Result<Self> {
-        let mut table = drop_box.table.lock();
-        if writes && table.sealed.contains(&number) {
-            return Err(rustix::io::Errno::BUSY.into());
+        if writes && drop_box.table.lock().sealed.contains(&number) {
+            return Err(Errno::BUSY.into());
         }
         let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags | safe, mode)?);
+        let file = File::from(rustix::fs::open(
+            drop_box.absolute(path),
+            flags | safe,
+            mode,
+        )?);
+        let noting = writes.then(|| noting(drop_box, number)).flatten();
+        let noted = noting.as_ref().map(|noting| noting.lock());
         if writes {
             // Where there are no such attributes, one that is cut off by a crash is known by its container only.
             let _ = rustix::fs::fsetxattr(&file, WRITING, b"1", XattrFlags::empty());
         }
         let file = Arc::new(file);
-        if let Some(node) = table.nodes.get_mut(&number) {
+        let mut content = 0;
+        if let Some(node) = drop_box.table.lock().nodes.get_mut(&number) {
             node.handles += 1;
             node.writers += usize::from(writes);
             node.file = Arc::downgrade(&file);
+            content = node.content;
         }
+        drop(noted);
         Ok(Self {
             drop_box: Arc::clone(drop_box),
             number,
             file,
             writes,
-            cut_off: AtomicBool::new(false),
+            content: AtomicU64::new(content),
         })
     }
 
@@ -101,34 +126,69 @@ impl BoxHandle {
         self.writes
     }
 
-    /// The program that writes was killed.
-    pub(crate) fn cut_off(&self) {
-        self.cut_off.store(true, Ordering::Relaxed);
+    /// Begins the file anew.
+    pub(crate) fn empty(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() > 0 {
+            self.file.set_len(0)?;
+        }
+        let mut table = self.drop_box.table.lock();
+        if let Some(node) = table.nodes.get_mut(&self.number) {
+            node.content += 1;
+            self.content.store(node.content, Ordering::Relaxed);
+            if let Some(path) = node.path.clone() {
+                table.begin(&path);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is written here does not come to its end.
+    pub(crate) fn cut(&self, why: Cut) {
+        let mut table = self.drop_box.table.lock();
+        let content = self.content.load(Ordering::Relaxed);
+        let node = table.nodes.get(&self.number);
+        let path = node
+            .filter(|node| node.content == content)
+            .and_then(|node| node.path.clone());
+        if let Some(path) = path {
+            table.touch(&path, Some(why));
+        }
     }
 }
 
 impl Drop for BoxHandle {
     fn drop(&mut self) {
-        let mut table = self.drop_box.table.lock();
-        let cut_off = self.cut_off.load(Ordering::Relaxed);
-        let mut path = None;
-        if let Some(Dropped {
-            path: now,
-            handles,
-            writers,
-            ..
-        }) = table.nodes.get_mut(&self.number)
+        // Nobody begins to write between the look at who does and what is noted on the file.
+        let noting = self.writes.then(|| noting(&self.drop_box, self.number));
+        let noting = noting.flatten();
+        let noted = noting.as_ref().map(|noting| noting.lock());
+        let mut is_whole = false;
         {
-            *handles -= 1;
-            *writers -= usize::from(self.writes);
-            if self.writes && *writers == 0 && !cut_off {
-                let _ = rustix::fs::fremovexattr(&*self.file, WRITING);
+            let mut table = self.drop_box.table.lock();
+            let mut path = None;
+            if let Some(node) = table.nodes.get_mut(&self.number) {
+                node.handles -= 1;
+                node.writers -= usize::from(self.writes);
+                is_whole = self.writes && node.writers == 0;
+                path = node.path.clone().filter(|_| self.writes);
             }
-            path = now.clone().filter(|_| self.writes);
+            if let Some(path) = path {
+                table.touch(&path, None);
+                is_whole &= table.touched.get(&path).is_some_and(|t| t.cut.is_none());
+            }
+            table.drop_unused(self.number);
         }
-        if let Some(path) = path {
-            self.drop_box.touch(&mut table, &path, cut_off);
+        if is_whole {
+            let _ = rustix::fs::fremovexattr(&*self.file, WRITING);
         }
-        table.drop_unused(self.number);
+        drop(noted);
     }
+}
+
+fn noting(drop_box: &DropBox, number: u32) -> Option<Arc<Mutex<()>>> {
+    let table = drop_box.table.lock();
+    table
+        .nodes
+        .get(&number)
+        .map(|node| Arc::clone(&node.noting))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::catalog::{NewItem, ProbeRecord, Writer};
 use crate::library::disk::LocalRoot;
-use crate::library::drop_box::{DropBox, Quiet};
+use crate::library::drop_box::{Cut, DropBox};
 use crate::library::owner::{Library, Which};
 use crate::model::{MediaId, Origin, display_name};
 
@@ -19,7 +19,9 @@ const SHORT: &str = "more bytes than there are";
 pub(crate) enum Dropped {
     /// It is an item.
     Imported(MediaId),
-    /// Its end is missing: it stays where it is.
+    /// It was not written to its end: it stays where it is.
+    CutOff(Cut),
+    /// Its end is missing, as it says itself: it stays where it is.
     Incomplete(String),
     /// It stays where it is.
     Refused(TakeError),
@@ -28,30 +30,24 @@ pub(crate) enum Dropped {
 }
 
 impl Library {
-    /// Makes an item of a file of the drop box that was not touched for a while.
-    pub(crate) fn import_dropped(&self, drop_box: &DropBox, quiet: &Quiet) -> Dropped {
-        if !drop_box.seal(&quiet.path) {
+    /// Makes an item of a file of the drop box, if it is still due.
+    pub(crate) fn import_dropped(&self, drop_box: &DropBox, path: &Path) -> Dropped {
+        // What was looked at a moment ago may be written anew by now.
+        let Some(seal) = drop_box.seal(path) else {
             return Dropped::Later;
-        }
-        let outcome = self.take_dropped(drop_box, quiet);
-        let is_gone = match &outcome {
-            Dropped::Imported(_) => true,
-            _ => !drop_box.absolute(&quiet.path).exists(),
         };
-        drop_box.settled(&quiet.path, is_gone);
-        outcome
-    }
-
-    fn take_dropped(&self, drop_box: &DropBox, quiet: &Quiet) -> Dropped {
-        let cut_off = "the program that wrote it was ended before it had done so";
-        if quiet.cut_off {
-            return Dropped::Incomplete(cut_off.to_owned());
+        if let Some(cut) = seal.cut() {
+            return Dropped::CutOff(cut);
         }
-        match self.enter_dropped(drop_box, &quiet.path) {
+        let outcome = match self.enter_dropped(drop_box, path) {
             Ok(outcome) => outcome,
             Err(TakeError::Gone { .. }) => Dropped::Later,
             Err(error) => Dropped::Refused(error),
+        };
+        if matches!(outcome, Dropped::Imported(_)) || !drop_box.absolute(path).exists() {
+            seal.gone();
         }
+        outcome
     }
 
     fn enter_dropped(&self, drop_box: &DropBox, below: &Path) -> Result<Dropped, TakeError> {

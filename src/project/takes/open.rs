@@ -125,18 +125,20 @@ impl Takes {
             true => Some(Arc::new(open_to_write(path).map_err(NotOpened::Failed)?)),
             false => None,
         };
+        // Outside the lock, which others take who are not to wait for the disk.
+        let file = match self.opened(item) {
+            Some(file) => file,
+            None => Arc::new(staging::open(path, false).map_err(NotOpened::Failed)?),
+        };
         let mut table = self.table.lock();
         if write && table.sealed.contains(&item) {
             return Err(NotOpened::Sealed);
         }
-        let open = match table.open.entry(item) {
-            std::collections::hash_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::hash_map::Entry::Vacant(none) => none.insert(Open {
-                file: Arc::new(staging::open(path, false).map_err(NotOpened::Failed)?),
-                handles: 0,
-                writers: 0,
-            }),
-        };
+        let open = table.open.entry(item).or_insert_with(|| Open {
+            file: Arc::clone(&file),
+            handles: 0,
+            writers: 0,
+        });
         open.handles += 1;
         open.writers += usize::from(write);
         Ok(TakeHandle {

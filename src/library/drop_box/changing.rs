@@ -1,0 +1,148 @@
+//! Giving and taking names. The disk is asked first, then the table follows.
+
+use std::ffi::OsStr;
+use std::fs::{Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
+use super::{DropBox, Table};
+
+/// A name in a folder of the drop box.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// The number of the folder; `None` at the top.
+    pub(crate) folder: Option<u32>,
+    /// The name in it.
+    pub(crate) name: &'a OsStr,
+}
+
+impl DropBox {
+    /// The path that a name has, below the top.
+    pub(super) fn place(&self, at: At<'_>) -> io::Result<PathBuf> {
+        let folder = match at.folder {
+            Some(number) => self.path_of(number).ok_or(Errno::STALE)?,
+            None => PathBuf::new(),
+        };
+        Ok(inside(&folder, at.name))
+    }
+
+    /// Makes a folder. Counts a look-up of it.
+    pub(crate) fn make_folder(&self, at: At<'_>, permissions: u16) -> io::Result<(u32, Metadata)> {
+        let _still = self.changing.read();
+        let path = self.place(at)?;
+        let absolute = self.absolute(&path);
+        std::fs::create_dir(&absolute)?;
+        let mode = Permissions::from_mode(u32::from(permissions) & 0o777 | 0o700);
+        std::fs::set_permissions(&absolute, mode)?;
+        let found = absolute.symlink_metadata()?;
+        Ok((self.number(&path, true), found))
+    }
+
+    /// Removes a file, or an empty folder.
+    pub(crate) fn remove(&self, at: At<'_>, folder: bool) -> io::Result<()> {
+        let _alone = self.changing.write();
+        let path = self.place(at)?;
+        self.not_sealed(&path)?;
+        let absolute = self.absolute(&path);
+        if folder {
+            std::fs::remove_dir(&absolute)?;
+        } else {
+            std::fs::remove_file(&absolute)?;
+        }
+        let mut table = self.table.lock();
+        table.touched.remove(&path);
+        table.unname(&path);
+        Ok(())
+    }
+
+    /// Gives something another name, with everything below it.
+    pub(crate) fn rename(&self, from: At<'_>, to: At<'_>, how: RenameFlags) -> io::Result<()> {
+        let _alone = self.changing.write();
+        let (old, new) = (self.place(from)?, self.place(to)?);
+        self.not_sealed(&old)?;
+        self.not_sealed(&new)?;
+        rustix::fs::renameat_with(CWD, self.absolute(&old), CWD, self.absolute(&new), how)?;
+        let is_file = |path: &Path| self.absolute(path).is_file();
+        if how.contains(RenameFlags::EXCHANGE) {
+            let (old_is_file, new_is_file) = (is_file(&old), is_file(&new));
+            let mut table = self.table.lock();
+            let aside = Path::new("\u{0}exchanged");
+            table.renamed(&old, aside, false);
+            table.renamed(&new, &old, old_is_file);
+            table.renamed(aside, &new, new_is_file);
+        } else if old != new {
+            let new_is_file = is_file(&new);
+            self.table.lock().renamed(&old, &new, new_is_file);
+        }
+        Ok(())
+    }
+
+    /// What becomes a sound just now keeps its name, and so does all it is in.
+    fn not_sealed(&self, path: &Path) -> io::Result<()> {
+        let table = self.table.lock();
+        let is_below = |number: &u32| {
+            let sealed = table.nodes.get(number).and_then(|node| node.path.as_ref());
+            sealed.is_some_and(|sealed| sealed.starts_with(path))
+        };
+        if table.sealed.iter().any(is_below) {
+            return Err(Errno::BUSY.into());
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// Something has another name, with everything below it; what had that name is gone.
+    pub(super) fn renamed(&mut self, from: &Path, to: &Path, is_file: bool) {
+        self.touched.remove(to);
+        self.unname(to);
+        let below = |path: &Path| path.strip_prefix(from).ok().map(|rest| joined(to, rest));
+        let moved: Vec<(PathBuf, u32)> = self
+            .numbers
+            .iter()
+            .filter(|(path, _)| path.starts_with(from))
+            .map(|(path, number)| (path.clone(), *number))
+            .collect();
+        for (old, number) in moved {
+            let Some(new) = below(&old) else { continue };
+            self.numbers.remove(&old);
+            self.numbers.insert(new.clone(), number);
+            if let Some(node) = self.nodes.get_mut(&number) {
+                node.path = Some(new);
+            }
+        }
+        let touched: Vec<PathBuf> = self
+            .touched
+            .keys()
+            .filter(|path| path.starts_with(from))
+            .cloned()
+            .collect();
+        for old in touched {
+            if let (Some(state), Some(new)) = (self.touched.remove(&old), below(&old)) {
+                self.touch(&new, state.cut);
+            }
+        }
+        // One that had been dealt with may be another thing under its new name.
+        if is_file && !self.touched.contains_key(to) {
+            self.touch(to, None);
+        }
+    }
+}
+
+/// The path with nothing behind it, where nothing is to be.
+fn joined(to: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() {
+        to.to_owned()
+    } else {
+        to.join(rest)
+    }
+}
+
+/// The name of something in a folder of the drop box.
+pub(crate) fn inside(folder: &Path, name: &OsStr) -> PathBuf {
+    folder.join(name)
+}
