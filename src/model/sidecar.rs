@@ -171,7 +171,10 @@ mod tests {
         assert_eq!(stem.beside(b"take").as_deref(), Some(&b"take.asd"[..]));
         assert_eq!(whole.beside(&[b'x'; 250]), None);
         for (name, found) in [
-            (&b"kick.wav.ASD"[..], Some(SidecarName::behind_name(b".ASD"))),
+            (
+                &b"kick.wav.ASD"[..],
+                Some(SidecarName::behind_name(b".ASD")),
+            ),
             (b"kick.pkf", Some(SidecarName::behind_stem(b".pkf"))),
             (b"kick.wav.txt", None),
             (b"kick.wav", None),

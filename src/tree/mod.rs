@@ -22,6 +22,9 @@ mod list;
 mod lookup;
 mod open;
 mod readme;
+mod refused;
+mod sidecar_files;
+mod sidecars;
 mod silenced;
 mod source;
 mod stream;
@@ -29,6 +32,7 @@ mod takes;
 mod used;
 mod xattr;
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -40,6 +44,7 @@ use mediafs_platform::drive::{
     Allocation, Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, HandleId,
     Invalidate, Listed, Making, NodeId, OpenMode, Opened, Replacing, Requester, Room,
 };
+use parking_lot::Mutex;
 use tracing::warn;
 
 pub use self::bringing::{Bringing, OnBrake, OpenCached};
@@ -47,10 +52,14 @@ use self::class::{Class, Requesters};
 use self::handles::Handles;
 use self::known::{KnownTable, Subject};
 use self::node::{Door, Node};
+pub(crate) use self::refused::OnRefused;
+use self::refused::Refused;
+use self::sidecars::View;
 pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
-use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
+use crate::catalog::{BaseNo, Catalog, CatalogError, Change, PlaceNo, Reader};
 use crate::library::drop_box::DropBox;
+use crate::library::sidecars::Sidecars;
 use crate::project::takes::Takes;
 
 /// How long the kernel may keep what only changes by a change that is pushed to it.
@@ -102,6 +111,11 @@ pub struct MediaDrive {
     takes: OnceLock<Arc<Takes>>,
     /// What is in `import/`; without it there is nothing.
     drop_box: OnceLock<Arc<DropBox>>,
+    /// What programs wrote beside sounds; without it nothing is written there.
+    sidecars: OnceLock<Arc<Sidecars>>,
+    /// The folders in it of projects.
+    scopes: Mutex<HashMap<BaseNo, Arc<str>>>,
+    refused: Refused,
     kernel: OnceLock<Arc<dyn Invalidate>>,
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
@@ -134,6 +148,9 @@ impl MediaDrive {
             bringing: OnceLock::new(),
             takes: OnceLock::new(),
             drop_box: OnceLock::new(),
+            sidecars: OnceLock::new(),
+            scopes: Mutex::default(),
+            refused: Refused::default(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
@@ -160,6 +177,16 @@ impl MediaDrive {
     /// From now on files are taken in `import/`. Only the first call counts.
     pub(crate) fn take_dropped(&self, drop_box: Arc<DropBox>) {
         let _ = self.drop_box.set(drop_box);
+    }
+
+    /// From now on sidecars are written beside sounds. Only the first call counts.
+    pub(crate) fn keep_sidecars(&self, sidecars: Arc<Sidecars>) {
+        let _ = self.sidecars.set(sidecars);
+    }
+
+    /// Who would write into a sound is told from now on. Only the first call counts.
+    pub(crate) fn tell_of_refused(&self, told: OnRefused) {
+        self.refused.tell(told);
     }
 
     /// Which sounds whom was given silence of, the longest silence first.
@@ -269,6 +296,7 @@ impl MediaDrive {
                 Change::Source { row, state } => self.source_changed(*row, *state),
                 Change::Base { row } => {
                     self.roots.forget(*row);
+                    self.scopes.lock().remove(row);
                     if let Ok(Some(base)) =
                         self.catalog.reader().and_then(|reader| reader.base(*row))
                     {
@@ -320,6 +348,11 @@ impl Drive for MediaDrive {
                     drop_box.forget(number, count);
                 }
             }
+            Some((Node::Sidecar(number), _)) => {
+                if let Some(sidecars) = self.sidecars.get() {
+                    sidecars.forget(number, count);
+                }
+            }
             Some((Node::Item { item, .. } | Node::Take { item, .. }, _)) => {
                 self.known.forget(Subject::Item(item.0), node, count)
             }
@@ -364,7 +397,7 @@ impl Drive for MediaDrive {
 
     fn open(&self, node: NodeId, mode: OpenMode, by: &Requester) -> Answer<Opened> {
         if (mode.write || mode.truncate) && !self.may_write(node, by) {
-            return Answer::Now(Err(DriveError::ReadOnly));
+            return Answer::Now(Err(self.refuse_write(node, by)));
         }
         self.reconcile.in_use();
         match decode(node) {
@@ -393,7 +426,16 @@ impl Drive for MediaDrive {
         match decode(node) {
             Ok((Node::Take { writable, .. }, _)) => writable && self.takes.get().is_some(),
             Ok((Node::DropBox | Node::Dropped(_), _)) => self.drop_box.get().is_some(),
+            Ok((Node::Sidecar(_), _)) => self.sidecars.get().is_some(),
+            Ok((Node::Place { place, generation }, _)) => self.may_take_over(place, generation),
             _ => false,
+        }
+    }
+
+    fn refuse_write(&self, node: NodeId, by: &Requester) -> DriveError {
+        match decode(node) {
+            Ok((Node::Item { item, .. }, _)) => self.refuse_into(item, by),
+            _ => DriveError::ReadOnly,
         }
     }
 
@@ -406,10 +448,13 @@ impl Drive for MediaDrive {
         parent: NodeId,
         name: &OsStr,
         making: Making,
-        _by: &Requester,
+        by: &Requester,
     ) -> Result<(Entry, Opened), DriveError> {
         let (node, door) = decode(parent)?;
-        self.create_dropped(node, door, name, making)
+        match View::of(node) {
+            Some(view) => self.create_sidecar(view, door, name, making, by),
+            None => self.create_dropped(node, door, name, making),
+        }
     }
 
     fn make_folder(
@@ -428,10 +473,13 @@ impl Drive for MediaDrive {
         parent: NodeId,
         name: &OsStr,
         folder: bool,
-        _by: &Requester,
+        by: &Requester,
     ) -> Result<(), DriveError> {
         let (node, _) = decode(parent)?;
-        self.remove_dropped(node, name, folder)
+        match View::of(node) {
+            Some(view) if !folder => self.remove_sidecar(view, name, by),
+            _ => self.remove_dropped(node, name, folder),
+        }
     }
 
     fn rename(
@@ -439,9 +487,12 @@ impl Drive for MediaDrive {
         from: (NodeId, &OsStr),
         to: (NodeId, &OsStr),
         replacing: Replacing,
-        _by: &Requester,
+        by: &Requester,
     ) -> Result<(), DriveError> {
         let ((old, _), (new, _)) = (decode(from.0)?, decode(to.0)?);
+        if let (Some(old), Some(new)) = (View::of(old), View::of(new)) {
+            return self.rename_sidecar((old, from.1), (new, to.1), replacing, by);
+        }
         self.rename_dropped((old, from.1), (new, to.1), replacing)
     }
 
@@ -466,6 +517,8 @@ impl Drive for MediaDrive {
                 door,
             )) => self.change_take(item, door, handle, change),
             Ok((Node::Dropped(number), door)) => self.change_dropped(number, door, handle, change),
+            Ok((Node::Sidecar(number), door)) => self.change_sidecar(number, door, handle, change),
+            Ok((Node::Place { place, generation }, _)) => self.take_over_place(place, generation),
             Ok(_) => Answer::Now(Err(DriveError::ReadOnly)),
             Err(error) => Answer::Now(Err(error)),
         }

@@ -27,6 +27,7 @@ use super::list::{FIXED, Sink, cursor, resume};
 use super::node::{Door, Face, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{ItemNo, ItemRow, Nanoseconds, Reader, TakeRow};
+use crate::library::sidecars::MOST_BYTES;
 use crate::model::{MediaId, shown_name};
 use crate::project::takes::{NotOpened, TakeHandle};
 
@@ -248,11 +249,16 @@ impl MediaDrive {
         }
     }
 
-    /// The file of a handle that is open for writing, in `record/` or in `import/`.
-    fn writer_of(&self, handle: HandleId) -> Result<Arc<File>, DriveError> {
+    /// The file of a handle that is open for writing, and how long it may become.
+    fn writer_of(&self, handle: HandleId) -> Result<(Arc<File>, u64), DriveError> {
         let writer = match self.handles.shown(handle)? {
-            Shown::Take(take) => take.writer().map(Arc::clone),
-            Shown::Dropped(dropped) => dropped.writes().then(|| Arc::clone(dropped.file())),
+            Shown::Take(take) => take.writer().map(|file| (Arc::clone(file), u64::MAX)),
+            Shown::Dropped(dropped) => dropped
+                .writes()
+                .then(|| (Arc::clone(dropped.file()), u64::MAX)),
+            Shown::Sidecar(sidecar) => sidecar
+                .writes()
+                .then(|| (Arc::clone(sidecar.file()), MOST_BYTES)),
             _ => None,
         };
         writer.ok_or(DriveError::ReadOnly)
@@ -260,7 +266,10 @@ impl MediaDrive {
 
     pub(super) fn write_take(&self, handle: HandleId, offset: u64, data: Bytes) -> Answer<u32> {
         let writer = match self.writer_of(handle) {
-            Ok(writer) => writer,
+            Ok((_, most)) if end_of(offset, data.len() as u64) > most => {
+                return Answer::Now(Err(DriveError::TooLarge));
+            }
+            Ok((writer, _)) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
         later(move || {
@@ -272,6 +281,9 @@ impl MediaDrive {
     }
 
     pub(super) fn sync_take(&self, handle: HandleId, data_only: bool) -> Answer<()> {
+        if let Ok(Shown::Sidecar(sidecar)) = self.handles.shown(handle) {
+            return later(move || sidecar.sync().map_err(|error| of_storage(&error)));
+        }
         // Nothing else is ever written.
         let Some(file) = self.written_file(handle) else {
             return Answer::Now(Ok(()));
@@ -288,7 +300,10 @@ impl MediaDrive {
 
     pub(super) fn allocate_take(&self, handle: HandleId, allocation: Allocation) -> Answer<()> {
         let writer = match self.writer_of(handle) {
-            Ok(writer) => writer,
+            Ok((_, most)) if end_of(allocation.offset, allocation.length) > most => {
+                return Answer::Now(Err(DriveError::TooLarge));
+            }
+            Ok((writer, _)) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
         let mut flags = match allocation.fill {
@@ -322,6 +337,7 @@ impl MediaDrive {
                 return Err(DriveError::NotPermitted);
             }
             let open = handle.and_then(|handle| self.writer_of(handle).ok());
+            let open = open.map(|(file, _)| file);
             let writer = self.writer_for_change(&row, open)?;
             Ok((row, writer))
         };
@@ -408,6 +424,10 @@ impl MediaDrive {
             }
         }
     }
+}
+
+fn end_of(offset: u64, length: u64) -> u64 {
+    offset.saturating_add(length)
 }
 
 /// Through what a take is changed.

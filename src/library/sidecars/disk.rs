@@ -50,7 +50,15 @@ fn parsed(name: &[u8]) -> Option<(SidecarName, bool)> {
         _ => return None,
     };
     let suffix = suffix.into();
-    (!<[u8]>::is_empty(suffix)).then(|| (SidecarName { behind, suffix: suffix.into() }, hidden))
+    (!<[u8]>::is_empty(suffix)).then(|| {
+        (
+            SidecarName {
+                behind,
+                suffix: suffix.into(),
+            },
+            hidden,
+        )
+    })
 }
 
 impl Folder {
@@ -154,7 +162,11 @@ impl Folder {
             return Err(Errno::FBIG.into());
         }
         self.make()?;
-        let temporary = format!("{}{}", char::from(UNFINISHED), uuid::Uuid::now_v7().simple());
+        let temporary = format!(
+            "{}{}",
+            char::from(UNFINISHED),
+            uuid::Uuid::now_v7().simple()
+        );
         let temporary = self.path.join(temporary);
         let copied = self.copy_to(&temporary, file, &from);
         if copied.is_err() {

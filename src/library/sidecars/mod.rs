@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use crate::model::{Behind, MediaId, ProjectId, SidecarName, safe_name};
 
 use disk::Folder;
-pub(crate) use disk::{Kept, kept_of};
+pub(crate) use disk::kept_of;
 pub(crate) use handle::SidecarHandle;
 
 /// The folder in the home.

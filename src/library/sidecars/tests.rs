@@ -47,9 +47,16 @@ fn what_was_written_is_there_when_it_is_opened_again() {
         let from = (&kick, &temporary);
         let keep = sidecars.rename(from, (&kick, &peaks()), false, false);
         assert_eq!(keep.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        sidecars.rename(from, (&kick, &peaks()), true, false).unwrap();
+        sidecars
+            .rename(from, (&kick, &peaks()), true, false)
+            .unwrap();
         assert_eq!(bytes(&sidecars, &kick, &temporary), None);
-        write(&sidecars, &snare, &SidecarName::behind_stem(b".asd"), b"warp");
+        write(
+            &sidecars,
+            &snare,
+            &SidecarName::behind_stem(b".asd"),
+            b"warp",
+        );
     }
     let sidecars = Sidecars::open(home.path().to_owned()).unwrap();
     // Whether or not all was read by now.
@@ -112,7 +119,10 @@ fn a_node_lives_as_long_as_its_name_its_look_ups_and_its_handles() {
     sidecars.looked_up(number);
     sidecars.remove(&kick, &peaks(), false).unwrap();
     handle.file().write_all_at(b"gone", 0).unwrap();
-    assert_eq!(sidecars.opened(number).unwrap().metadata().unwrap().len(), 4);
+    assert_eq!(
+        sidecars.opened(number).unwrap().metadata().unwrap().len(),
+        4
+    );
     assert!(sidecars.path_of(number).is_none());
     handle.sync().unwrap();
     drop(handle);
