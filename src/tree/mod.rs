@@ -30,6 +30,7 @@ mod source;
 mod stream;
 mod takes;
 mod used;
+mod view;
 mod xattr;
 
 use std::collections::HashMap;
@@ -54,9 +55,9 @@ use self::known::{KnownTable, Subject};
 use self::node::{Door, Node};
 pub(crate) use self::refused::OnRefused;
 use self::refused::Refused;
-use self::sidecars::View;
 pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
+use self::view::View;
 use crate::catalog::{BaseNo, Catalog, CatalogError, Change, PlaceNo, Reader};
 use crate::library::drop_box::DropBox;
 use crate::library::sidecars::Sidecars;
@@ -490,8 +491,14 @@ impl Drive for MediaDrive {
         by: &Requester,
     ) -> Result<(), DriveError> {
         let ((old, _), (new, _)) = (decode(from.0)?, decode(to.0)?);
-        if let (Some(old), Some(new)) = (View::of(old), View::of(new)) {
-            return self.rename_sidecar((old, from.1), (new, to.1), replacing, by);
+        match (View::of(old), View::of(new), new) {
+            (Some(old), Some(new), _) => {
+                return self.rename_sidecar((old, from.1), (new, to.1), replacing, by);
+            }
+            (Some(old), None, Node::DropBox | Node::Dropped(_)) => {
+                return Err(self.refuse_to_move(old, from.1, by));
+            }
+            _ => {}
         }
         self.rename_dropped((old, from.1), (new, to.1), replacing)
     }

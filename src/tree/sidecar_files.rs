@@ -19,9 +19,10 @@ use super::drop_box::{named, stale_if_gone};
 use super::handles::Shown;
 use super::known::Subject;
 use super::node::{Door, Node, generation_bits};
-use super::sidecars::{Beside, Owner, Taken, View};
+use super::sidecars::{Beside, Owner, Taken};
 use super::source::Source;
 use super::takes::{apply, later, of_storage};
+use super::view::View;
 use crate::catalog::{PlaceNo, PlaceRow, Reader};
 use crate::library::sidecars::{MOST_BYTES, SidecarHandle};
 use crate::model::is_sidecar;
@@ -216,6 +217,17 @@ impl MediaDrive {
             told();
         }
         Ok(())
+    }
+
+    /// What who would move a sidecar into the drop box is answered with: programs copy it then.
+    pub(super) fn refuse_to_move(&self, view: View, name: &OsStr, by: &Requester) -> DriveError {
+        let found = self
+            .reader()
+            .and_then(|reader| self.present(&reader, view, name, by));
+        match found {
+            Ok(_) => DriveError::Elsewhere,
+            Err(error) => error,
+        }
     }
 
     /// Copies a sidecar from beside its sound's file into the home: what opens that file is done here, the copying by what
