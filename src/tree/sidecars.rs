@@ -24,6 +24,9 @@ use crate::catalog::{FolderNo, ItemRow, PlaceRow, Reader};
 use crate::library::sidecars::{ItemKey, Sidecars, State, scope_folder};
 use crate::model::{Behind, SidecarName, begins_as_sidecar, is_sidecar};
 
+/// How often a name is looked up that leads elsewhere each time.
+const TRIES: usize = 8;
+
 /// What a sidecar's name leads to.
 pub(super) enum Beside {
     /// One that a program wrote.
@@ -179,13 +182,20 @@ impl MediaDrive {
     ) -> Result<Entry, DriveError> {
         let view = View::of(parent).ok_or(DriveError::NotFound)?;
         let reader = self.reader()?;
-        match self.beside(&reader, view, name)? {
-            Some(Beside::Kept { number, .. }) => self.sidecar_entry(number, door),
-            Some(Beside::Disk { place, .. }) => {
-                Ok(self.answer_place(&place, door, parent.id(door), name))
+        for _ in 0..TRIES {
+            match self.beside(&reader, view, name)? {
+                Some(Beside::Kept { number, .. }) => match self.sidecar_entry(number, door) {
+                    // Another one got its name just now.
+                    Err(DriveError::NotFound) => {}
+                    answer => return answer,
+                },
+                Some(Beside::Disk { place, .. }) => {
+                    return Ok(self.answer_place(&place, door, parent.id(door), name));
+                }
+                None => return Err(DriveError::NotFound),
             }
-            None => Err(DriveError::NotFound),
         }
+        Err(DriveError::NotFound)
     }
 
     /// Whether a file that lies in a folder of the library is hidden there: a program has written, or removed, this
@@ -221,10 +231,14 @@ impl MediaDrive {
 
     pub(super) fn sidecar_entry(&self, number: u32, door: Door) -> Result<Entry, DriveError> {
         let sidecars = self.sidecars()?;
-        let path = sidecars.path_of(number).ok_or(DriveError::NotFound)?;
-        let found = path
-            .symlink_metadata()
-            .map_err(|e| super::drop_box::named(&e))?;
+        let found = match sidecars.opened(number) {
+            Some(file) => file.metadata(),
+            None => sidecars
+                .path_of(number)
+                .ok_or(DriveError::NotFound)?
+                .symlink_metadata(),
+        };
+        let found = found.map_err(|error| super::drop_box::named(&error))?;
         sidecars.looked_up(number);
         Ok(self.sidecar_entry_as(number, door, &found))
     }

@@ -26,12 +26,25 @@ impl SidecarHandle {
         write: bool,
         truncate: bool,
     ) -> io::Result<Self> {
-        let path = sidecars.path_of(number).ok_or(Errno::NOENT)?;
+        let (gone, path) = {
+            let table = sidecars.table.lock();
+            let node = table.nodes.get(&number).ok_or(Errno::NOENT)?;
+            let name = node.name.as_ref();
+            let path = name.map(|(key, name)| sidecars.folder(key).path(name));
+            (node.gone.clone(), path)
+        };
+        if let Some(gone) = gone {
+            if write && truncate {
+                gone.set_len(0)?;
+            }
+            return Ok(Self::of(sidecars, number, gone, write));
+        }
+        let path = path.ok_or(Errno::NOENT)?;
         let mut flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
         flags.set(OFlags::TRUNC, write && truncate);
         let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(path, flags | safe, Mode::empty())?);
-        Ok(Self::of(sidecars, number, file, write))
+        Ok(Self::of(sidecars, number, Arc::new(file), write))
     }
 
     /// Makes a sidecar, or opens the one that is there; for writing. Gives the number of its node.
@@ -53,11 +66,10 @@ impl SidecarHandle {
         sidecars.room_for_one(key)?;
         let file = sidecars.folder(key).create(name, permissions)?;
         let number = sidecars.table.lock().add(key, name);
-        Ok((number, Self::of(sidecars, number, file, true)))
+        Ok((number, Self::of(sidecars, number, Arc::new(file), true)))
     }
 
-    fn of(sidecars: &Arc<Sidecars>, number: u32, file: File, writes: bool) -> Self {
-        let file = Arc::new(file);
+    fn of(sidecars: &Arc<Sidecars>, number: u32, file: Arc<File>, writes: bool) -> Self {
         if let Some(node) = sidecars.table.lock().nodes.get_mut(&number) {
             node.handles += 1;
             node.file = Arc::downgrade(&file);

@@ -13,10 +13,10 @@
 mod disk;
 mod handle;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ const FOLDER: &str = "Sidecars";
 pub(crate) const MOST_BYTES: u64 = 16 << 20;
 /// Sidecars of an item.
 pub(crate) const MOST: usize = 64;
+/// Files without a name that are kept open for who has looked them up and may open them yet.
+const MOST_GONE: usize = 64;
 
 /// Of which item: the path of its folder.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -89,6 +91,8 @@ struct Table {
     items: HashMap<ItemKey, Item>,
     /// How many sidecars have this suffix, behind names and behind stems.
     suffixes: [HashMap<Box<[u8]>, usize>; 2],
+    /// Nodes that lost their names, the last one last.
+    gone: VecDeque<u32>,
     /// All that is on disk is in the table.
     complete: bool,
 }
@@ -107,6 +111,8 @@ struct Node {
     handles: usize,
     /// While a handle is open.
     file: Weak<File>,
+    /// From just before it loses its name, so that who has looked it up opens it, and nothing else.
+    gone: Option<Arc<File>>,
 }
 
 fn place_of(behind: Behind) -> usize {
@@ -125,6 +131,7 @@ impl Table {
             lookups: 0,
             handles: 0,
             file: Weak::new(),
+            gone: None,
         };
         self.nodes.insert(number, node);
         self.give_name(number, key, name);
@@ -156,6 +163,18 @@ impl Table {
             node.name = None;
         }
         Some(number)
+    }
+
+    /// A node lost its name for good.
+    fn lost(&mut self, number: u32) {
+        self.gone.push_back(number);
+        if self.gone.len() > MOST_GONE
+            && let Some(oldest) = self.gone.pop_front()
+            && let Some(node) = self.nodes.get_mut(&oldest)
+        {
+            node.gone = None;
+        }
+        self.drop_unused(number);
     }
 
     fn drop_unused(&mut self, number: u32) {
@@ -254,7 +273,27 @@ impl Sidecars {
 
     /// A file that is open, whether or not it has a name.
     pub(crate) fn opened(&self, number: u32) -> Option<Arc<File>> {
-        self.table.lock().nodes.get(&number)?.file.upgrade()
+        let table = self.table.lock();
+        let node = table.nodes.get(&number)?;
+        node.gone.clone().or_else(|| node.file.upgrade())
+    }
+
+    /// A sidecar is about to lose its name: it is kept open. (Where too many files are open it is not, and who has looked
+    /// it up looks once more.)
+    fn keep_open(&self, state: State, path: &Path) {
+        let State::Kept(number) = state else { return };
+        let file = File::options().read(true).write(true).open(path);
+        if let Some(node) = self.table.lock().nodes.get_mut(&number) {
+            node.gone = file.ok().map(Arc::new);
+        }
+    }
+
+    fn keeps_its_name(&self, state: State) {
+        if let State::Kept(number) = state
+            && let Some(node) = self.table.lock().nodes.get_mut(&number)
+        {
+            node.gone = None;
+        }
     }
 
     /// A look-up of the node was answered.
@@ -322,11 +361,13 @@ impl Sidecars {
         if target == State::Hidden {
             new.show(to.1)?;
         }
-        rustix::fs::rename(old.path(from.1), new.path(to.1))?;
+        let path = new.path(to.1);
+        self.keep_open(target, &path);
+        rustix::fs::rename(old.path(from.1), path).inspect_err(|_| self.keeps_its_name(target))?;
         {
             let mut table = self.table.lock();
             if let Some(replaced) = table.take_name(to.0, to.1) {
-                table.drop_unused(replaced);
+                table.lost(replaced);
             }
             if let Some(number) = table.take_name(from.0, from.1) {
                 table.give_name(number, to.0, to.1);
@@ -346,7 +387,8 @@ impl Sidecars {
     /// Removes a sidecar. `hide`: there is one beside the item's file, which is hidden from now on.
     pub(crate) fn remove(&self, key: &ItemKey, name: &SidecarName, hide: bool) -> io::Result<()> {
         let _changing = self.changing.lock();
-        let is_kept = matches!(self.state(key, name), State::Kept(_));
+        let state = self.state(key, name);
+        let is_kept = matches!(state, State::Kept(_));
         if !is_kept && !hide {
             return Err(Errno::NOENT.into());
         }
@@ -357,10 +399,12 @@ impl Sidecars {
             folder.hide(name)?;
         }
         if is_kept {
-            rustix::fs::unlink(folder.path(name))?;
+            let path = folder.path(name);
+            self.keep_open(state, &path);
+            rustix::fs::unlink(path).inspect_err(|_| self.keeps_its_name(state))?;
             let mut table = self.table.lock();
             if let Some(number) = table.take_name(key, name) {
-                table.drop_unused(number);
+                table.lost(number);
             }
         }
         if hide {
