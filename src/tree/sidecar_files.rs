@@ -130,6 +130,8 @@ impl MediaDrive {
             Some(found) => Ok(found),
             // Nothing can be made under this name, whether or not it is there.
             None if self.owner_of(reader, view, name)?.is_none() => Err(DriveError::ReadOnly),
+            // One that can't be read from here, so that it is left alone: a link, or on storage that is not trusted.
+            None if self.is_shown_as_it_is(reader, view, name)? => Err(DriveError::ReadOnly),
             None => Err(DriveError::NotFound),
         }
     }

@@ -217,6 +217,20 @@ impl MediaDrive {
         }
     }
 
+    /// A library shows a file of this name that is neither an item nor hidden.
+    pub(super) fn is_shown_as_it_is(
+        &self,
+        reader: &Reader,
+        view: View,
+        name: &OsStr,
+    ) -> Result<bool, DriveError> {
+        let View::Folder(folder) = view else {
+            return Ok(false);
+        };
+        let child = reader.child_place(folder, name).map_err(failed)?;
+        Ok(child.is_some_and(|(place, _)| place.present) && !self.is_hidden(reader, view, name)?)
+    }
+
     fn is_hidden(&self, reader: &Reader, view: View, name: &OsStr) -> Result<bool, DriveError> {
         let Some(sidecars) = self.sidecars.get() else {
             return Ok(false);

@@ -137,6 +137,21 @@ fn one_that_is_removed_stays_away() {
 }
 
 #[test]
+fn what_is_no_file_is_left_alone() {
+    let scene = Scene::new();
+    let disk = scene.home.library().join("Drums");
+    std::os::unix::fs::symlink("snare.wav", disk.join("kick.wav.gpk")).unwrap();
+    let mounted = scene.mounted(&[]);
+    let (drums, id) = (scene.drums(), scene.id("kick.wav"));
+    assert_eq!(names(&scene.by_id(&id)), ["kick.wav"]);
+    fails(fs::remove_file(drums.join("kick.wav.gpk")), Errno::ROFS);
+    fails(fs::write(drums.join("kick.wav.gpk"), "x"), Errno::ROFS);
+    assert!(drums.join("kick.wav.gpk").is_symlink());
+    assert_eq!(names(&drums), ["kick.wav", "kick.wav.gpk", "snare.wav"]);
+    mounted.stop();
+}
+
+#[test]
 fn a_projects_are_shown_too() {
     let scene = Scene::new();
     let mounted = scene.mounted(&[]);

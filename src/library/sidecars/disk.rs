@@ -49,16 +49,8 @@ fn parsed(name: &[u8]) -> Option<(SidecarName, bool)> {
         b'y' => (Behind::Stem, true),
         _ => return None,
     };
-    let suffix = suffix.into();
-    (!<[u8]>::is_empty(suffix)).then(|| {
-        (
-            SidecarName {
-                behind,
-                suffix: suffix.into(),
-            },
-            hidden,
-        )
-    })
+    let suffix: Box<[u8]> = suffix.into();
+    (!suffix.is_empty()).then_some((SidecarName { behind, suffix }, hidden))
 }
 
 impl Folder {
