@@ -13,6 +13,7 @@ mod log;
 mod observing;
 mod obstacle;
 mod stand_ins;
+mod written;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use crate::control::service::{DaemonSide, LazyStore};
 use crate::control::{Handler, Service, connections};
 use crate::home::{Home, HomeError, HomeLock, Purpose};
 use crate::library::drop_box::DropBox;
+use crate::library::sidecars::Sidecars;
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
 use crate::project::takes;
@@ -261,6 +263,8 @@ pub fn run(
     service.set_away(&away);
     drive.record(Arc::clone(service.takes()));
     take_dropped(home, &service, &drive);
+    keep_sidecars(home, &service, &drive);
+    written::begin(&catalog, &service, &drive).map_err(system("starting threads"))?;
     let cache_opened = open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
@@ -313,6 +317,18 @@ fn take_dropped(home: &Home, service: &Arc<Service>, drive: &MediaDrive) {
         let text = format!("nothing can be put into import/: {error}");
         tracing::error!(%error, "there is no drop box");
         service.warn(text);
+    }
+}
+
+/// What programs write beside sounds is kept.
+fn keep_sidecars(home: &Home, service: &Arc<Service>, drive: &MediaDrive) {
+    match Sidecars::open(crate::home::real(home.data())) {
+        Ok(sidecars) => drive.keep_sidecars(sidecars),
+        Err(error) => {
+            let text = format!("nothing can be written beside sounds: {error}");
+            tracing::error!(%error, "there are no sidecars");
+            service.warn(text);
+        }
     }
 }
 

@@ -415,6 +415,12 @@ pub trait Drive: Send + Sync + 'static {
         false
     }
 
+    /// What who would write into a node that may not be written to is answered with: as [`Drive::refuse_change`], of the
+    /// content itself.
+    fn refuse_write(&self, node: NodeId, by: &Requester) -> DriveError {
+        self.refuse_change(node, by)
+    }
+
     /// Writes `data` at `offset`; gives how many bytes were written.
     fn write(&self, handle: HandleId, offset: u64, data: Bytes, by: &Requester) -> Answer<u32> {
         let _ = (handle, offset, data, by);

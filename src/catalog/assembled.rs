@@ -96,6 +96,7 @@ impl Reader {
             alternatives,
             resolved_path,
             candidates: Vec::new(),
+            sidecars: Vec::new(),
             format: facts.format,
             size: item.size,
             modified_nanoseconds: item.modified.0,

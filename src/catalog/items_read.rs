@@ -230,6 +230,43 @@ impl Reader {
         self.one_as_it_is(found)
     }
 
+    /// Names ever shown in a project's section that begin with `stem` and a dot (as in [`Reader::shown`]), with the items
+    /// they belong to.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn shown_of_stem(
+        &self,
+        project: BaseNo,
+        section: Section,
+        stem: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, ItemRow)>> {
+        let stem = folded(stem);
+        let found = self.db().many(
+            "looking for a project's items",
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                ", s.name FROM shown s JOIN item i ON i.number = s.item \
+                 WHERE s.project = ?1 AND s.section = ?2 AND s.key >= ?3 AND s.key < ?4 ORDER BY s.key LIMIT ?5"
+            ),
+            (
+                project.0,
+                section.code(),
+                format!("{stem}."),
+                // The character behind the dot.
+                format!("{stem}/"),
+                limit,
+            ),
+            |row| Ok((row.get(ITEM_WIDTH)?, item_row_at(row, 0)?)),
+        )?;
+        found
+            .into_iter()
+            .map(|(name, item)| Ok((name, self.as_it_is(item)?)))
+            .collect()
+    }
+
     /// Present shown names of a section: (number for `after`, safe name, item), in order of the numbers.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod alternatives;
 mod analyses;
 mod assembled;
 mod bases;
+mod beside;
 mod capsules;
 mod convert;
 mod db;

@@ -188,6 +188,44 @@ impl Reader {
             .collect()
     }
 
+    /// Present places of a folder whose names begin with `stem` and a dot, in order of their names; `item` as in
+    /// [`Reader::child_place`].
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn places_of_stem(
+        &self,
+        folder: FolderNo,
+        stem: &[u8],
+        limit: u32,
+    ) -> Result<Vec<(PlaceRow, Option<ItemRow>)>> {
+        let stem = compared(stem);
+        let found = self.db().many(
+            "looking for files",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                ", ",
+                item_columns!(),
+                " FROM place p ",
+                item_at_place!(),
+                " WHERE p.folder = ?1 AND p.key >= ?2 AND p.key < ?3 AND p.present = 1 ORDER BY p.key LIMIT ?4"
+            ),
+            (
+                folder.0,
+                [&stem[..], b"."].concat(),
+                // The byte behind the dot.
+                [&stem[..], b"/"].concat(),
+                limit,
+            ),
+            place_with_item,
+        )?;
+        found
+            .into_iter()
+            .map(|found| self.place_as_it_is(found))
+            .collect()
+    }
+
     /// Every place of one folder, present or gone, for the scanner to compare with the disk.
     ///
     /// # Errors

@@ -177,6 +177,34 @@ impl Reader {
         self.one_as_it_is(found)
     }
 
+    /// Names in a folder that begin with `stem` and a dot (as in [`Reader::used`]), with their items.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn used_of_stem(
+        &self,
+        folder: UsageFolderNo,
+        stem: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, ItemRow)>> {
+        let stem = folded(stem);
+        let found = self.db().many(
+            "looking for used items",
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                ", n.name FROM usage_name n JOIN item i ON i.number = n.item \
+                 WHERE n.folder = ?1 AND n.key >= ?2 AND n.key < ?3 ORDER BY n.key LIMIT ?4"
+            ),
+            (folder.0, format!("{stem}."), format!("{stem}/"), limit),
+            |row| Ok((row.get(ITEM_WIDTH)?, item_row(row)?)),
+        )?;
+        found
+            .into_iter()
+            .map(|(name, item)| Ok((name, self.as_it_is(item)?)))
+            .collect()
+    }
+
     /// What a folder shows, with numbers above `after`: number, name, item.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::output::{self, Out, plain};
 use super::{CliError, Context, Done, Report};
 use crate::control::methods::MediaGet;
-use crate::model::{Lifecycle, MediaItem, Scope, Storage, TagSource};
+use crate::model::{Lifecycle, MediaItem, Scope, SidecarKept, Storage, TagSource};
 
 /// Show everything known of one sound
 #[derive(clap::Args)]
@@ -120,6 +120,17 @@ fn facts(item: &MediaItem) -> Vec<(&'static str, String)> {
                 plain(usage.role.as_str()),
                 plain(&usage.target)
             ),
+        ));
+    }
+    for sidecar in &item.sidecars {
+        let kept = match sidecar.kept {
+            SidecarKept::Home => "",
+            SidecarKept::Disk => ", beside the file",
+        };
+        let size = output::size(sidecar.size);
+        facts.push((
+            "sidecar",
+            format!("{} ({size}{kept})", plain(&sidecar.name)),
         ));
     }
     facts.extend(item.notes.iter().map(|note| ("note", plain(note))));

@@ -22,6 +22,7 @@ mod ready;
 mod relink;
 mod resolve;
 mod session;
+mod sidecars;
 mod stand_ins;
 mod takes;
 mod translate;

@@ -62,6 +62,8 @@ mod residency;
 mod roots;
 #[cfg(target_os = "linux")]
 mod scan;
+#[cfg(target_os = "linux")]
+pub(crate) mod sidecars;
 mod suggest;
 #[cfg(target_os = "linux")]
 mod sweep;

@@ -176,6 +176,9 @@ pub struct MediaItem {
     pub attributes: Vec<Attribute>,
     /// Who uses it.
     pub usages: Vec<Usage>,
+    /// Of one that is asked for by itself: what programs wrote beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<super::Sidecar>,
     /// Relative to the mount: `by-id/<mediaId>/<name>`.
     pub path: String,
 }

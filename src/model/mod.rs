@@ -9,6 +9,7 @@ mod id;
 mod item;
 mod name;
 mod path_text;
+mod sidecar;
 mod source;
 mod status;
 mod tag;
@@ -21,6 +22,9 @@ pub use name::{
     compared, display_name, name_bytes, safe_name, shown_name, split_extension, unsafe_name,
 };
 pub use path_text::{NoPath, path_from_text, path_text};
+pub use sidecar::{
+    Behind, Sidecar, SidecarKept, SidecarName, begins_as_sidecar, is_sidecar, stem_of,
+};
 pub use source::{SourceKind, SourceNo, SourceState};
 pub use status::{Availability, Playable, Status};
 pub use tag::{Attribute, Confidence, Tag, TagSource};

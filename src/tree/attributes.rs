@@ -236,6 +236,9 @@ impl MediaDrive {
             Node::Dropped(number) => self
                 .dropped_attributes(number, door)
                 .map(|kept| (kept, Duration::ZERO)),
+            Node::Sidecar(number) => self
+                .sidecar_attributes(number, door)
+                .map(|kept| (kept, Duration::ZERO)),
             Node::Take { item, writable } => self
                 .take_attributes(item, writable, door)
                 .map(|kept| (kept, Duration::ZERO)),

@@ -352,7 +352,7 @@ impl MediaDrive {
 }
 
 /// What is said of a name.
-fn named(error: &io::Error) -> DriveError {
+pub(super) fn named(error: &io::Error) -> DriveError {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => DriveError::NotFound,
@@ -368,7 +368,7 @@ fn named(error: &io::Error) -> DriveError {
 }
 
 /// What is said of a node that was looked up a moment ago.
-fn stale_if_gone(error: &io::Error) -> DriveError {
+pub(super) fn stale_if_gone(error: &io::Error) -> DriveError {
     match named(error) {
         DriveError::NotFound => DriveError::Stale,
         other => other,

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use super::bringing::{StreamHandle, WaitingHandle};
 use crate::catalog::ItemNo;
 use crate::library::drop_box::BoxHandle;
+use crate::library::sidecars::SidecarHandle;
 use crate::project::takes::TakeHandle;
 use crate::silence::Placeholder;
 
@@ -35,6 +36,8 @@ pub(super) enum Shown {
     Take(Arc<TakeHandle>),
     /// A file of the drop box.
     Dropped(Arc<BoxHandle>),
+    /// A sidecar.
+    Sidecar(Arc<SidecarHandle>),
     /// A text that the drive itself wrote.
     Text(&'static str),
 }
@@ -160,6 +163,9 @@ impl Shown {
             }
             Shown::Dropped(dropped) => {
                 read_file(dropped.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
+            }
+            Shown::Sidecar(sidecar) => {
+                read_file(sidecar.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?
             }
             Shown::Object(object) => {
                 read_file(object.file(), &mut buffer, offset).map_err(|_| DriveError::Io)?

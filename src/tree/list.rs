@@ -8,10 +8,12 @@ use mediafs_platform::drive::{Cursor, DriveError, Listed, NodeKind};
 use super::attributes::{at_hand, item_node};
 use super::known::Subject;
 use super::node::{Door, Face, Node, Uses};
+use super::sidecars::{AT, Listing};
 use super::takes::take_listed;
+use super::view::View;
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
-use crate::model::shown_name;
+use crate::model::{is_sidecar, shown_name};
 
 /// Rows read at first: what a kernel's buffer of 32 KiB holds of entries with names of usual length. More would be read
 /// in vain at each of its requests.
@@ -19,10 +21,13 @@ pub(super) const FIRST_PAGE: u32 = 192;
 /// Rows read from then on: names may be short, or the buffer larger.
 pub(super) const NEXT_PAGE: u32 = 64;
 
-/// A cursor is the sort of the row in its upper half, the row in its lower.
+/// A cursor is the row in its lower half, and above it the sort of the row, and which of the sidecars of the item there
+/// it is behind.
 const FOLDERS: u64 = 1;
 const PLACES: u64 = 2;
 pub(super) const FIXED: u64 = 3;
+/// The bits that the sort has; above them is where in an item's sidecars the cursor is.
+const SORT: u64 = 3;
 
 pub(super) fn cursor(sort: u64, row: u32) -> Cursor {
     Cursor(sort << 32 | u64::from(row))
@@ -30,10 +35,39 @@ pub(super) fn cursor(sort: u64, row: u32) -> Cursor {
 
 /// The row to go on behind, for rows of `sort`; `None` if the listing is past them.
 pub(super) fn resume(after: Cursor, sort: u64) -> Option<u32> {
-    match (after.0 >> 32).cmp(&sort) {
+    match (after.0 >> 32 & SORT).cmp(&sort) {
         std::cmp::Ordering::Less => Some(0),
         std::cmp::Ordering::Equal => u32::try_from(after.0 & 0xFFFF_FFFF).ok(),
         std::cmp::Ordering::Greater => None,
+    }
+}
+
+/// The sidecar to go on behind, of the item in the cursor's row; 0: behind the item.
+fn resume_beside(after: Cursor) -> u32 {
+    u32::try_from(after.0 >> AT).unwrap_or(u32::MAX)
+}
+
+/// Where a listing goes on that shows sidecars behind their items.
+pub(super) struct Resumed {
+    /// Rows above this one are read.
+    pub(super) behind: u32,
+    /// The item of this row was given, and its sidecars up to that one.
+    within: Option<(u32, u32)>,
+}
+
+impl Resumed {
+    /// Behind `row`, or in its sidecars; 0: at the beginning.
+    pub(super) fn at(row: u32, after: Cursor) -> Self {
+        Self {
+            behind: row.saturating_sub(1),
+            within: (row > 0).then(|| (row, resume_beside(after))),
+        }
+    }
+
+    /// Behind which sidecar of the item in this row; `None`: with the item itself.
+    fn beside(&self, row: u32) -> Option<u32> {
+        self.within
+            .and_then(|(at, beside)| (at == row).then_some(beside))
     }
 }
 
@@ -103,10 +137,12 @@ impl MediaDrive {
                     .item(item)
                     .map_err(failed)?
                     .ok_or(DriveError::NotFound)?;
-                if resume(after, FIXED) == Some(0) {
-                    let name = OsString::from(shown_name(&row.name));
-                    self.give_item(&row, name, cursor(FIXED, 1), node, asked, sink);
-                }
+                let Some(at) = resume(after, FIXED) else {
+                    return Ok(());
+                };
+                let resumed = Resumed::at(at, after);
+                let name = OsString::from(shown_name(&row.name));
+                self.give_whole(&row, name, (FIXED, 1), node, &resumed, asked, sink)?;
                 Ok(())
             }
             Node::Section(project, section) => {
@@ -119,6 +155,7 @@ impl MediaDrive {
             Node::DropBox | Node::Dropped(_) => self.list_drop_box(node, door, after, sink),
             Node::ReadMe
             | Node::Take { .. }
+            | Node::Sidecar(_)
             | Node::Item { .. }
             | Node::Place { .. }
             | Node::Link { .. } => Err(DriveError::NotFolder),
@@ -226,9 +263,11 @@ impl MediaDrive {
         asked: Asked,
         sink: &mut Sink<'_>,
     ) -> Result<(), DriveError> {
-        let Some(mut behind) = resume(after, FIXED) else {
+        let Some(behind) = resume(after, FIXED) else {
             return Ok(());
         };
+        let resumed = Resumed::at(behind, after);
+        let mut behind = resumed.behind;
         let mut rows = FIRST_PAGE;
         loop {
             let page = self
@@ -242,7 +281,8 @@ impl MediaDrive {
             behind = *last;
             for (row, name, item) in page {
                 let parent = Node::Section(project, section);
-                if !self.give_item(&item, name.into(), cursor(FIXED, row), parent, asked, sink) {
+                let name = name.into();
+                if !self.give_whole(&item, name, (FIXED, row), parent, &resumed, asked, sink)? {
                     return Ok(());
                 }
             }
@@ -278,19 +318,25 @@ impl MediaDrive {
             }
             behind = page.last().map(|child| child.row.0);
         }
-        let mut behind = resume(after, PLACES);
+        let resumed = resume(after, PLACES).map(|row| Resumed::at(row, after));
+        let mut behind = resumed.as_ref().map(|resumed| resumed.behind);
         let mut rows = FIRST_PAGE;
         while let Some(row) = behind {
             let page = reader.list_places(folder, row, rows).map_err(failed)?;
             rows = NEXT_PAGE;
             behind = page.last().map(|(place, _)| place.row.0);
             for (place, item) in page {
-                let at = cursor(PLACES, place.row.0);
+                let at = place.row.0;
+                let Some(resumed) = &resumed else { break };
                 let taken = match item {
                     Some(item) => {
-                        self.give_item(&item, place.name, at, Node::Folder(folder), asked, sink)
+                        let parent = Node::Folder(folder);
+                        let at = (PLACES, at);
+                        self.give_whole(&item, place.name, at, parent, resumed, asked, sink)?
                     }
-                    None => self.give_place(place, at, folder, asked, sink),
+                    None if resumed.beside(at).is_some() => true,
+                    None if self.is_masked(&reader, folder, &place)? => true,
+                    None => self.give_place(place, cursor(PLACES, at), folder, asked, sink),
                 };
                 if !taken {
                     return Ok(());
@@ -300,8 +346,37 @@ impl MediaDrive {
         Ok(())
     }
 
+    /// Gives an item to the listing, and its sidecars.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn give_whole(
+        &self,
+        item: &ItemRow,
+        name: OsString,
+        (sort, row): (u64, u32),
+        parent: Node,
+        resumed: &Resumed,
+        asked: Asked,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, DriveError> {
+        let at = cursor(sort, row);
+        let after = resumed.beside(row);
+        if after.is_none() && !self.give_item(item, name.clone(), at, parent, asked, sink) {
+            return Ok(false);
+        }
+        let Some(view) = View::of(parent) else {
+            return Ok(true);
+        };
+        let listing = Listing {
+            view,
+            door: asked.door,
+            at,
+            after: after.unwrap_or(0),
+        };
+        self.give_beside(item, &name, &listing, sink)
+    }
+
     /// Gives an item to the listing, with its entry where that is the same for every requester.
-    pub(super) fn give_item(
+    fn give_item(
         &self,
         item: &ItemRow,
         name: OsString,
@@ -335,7 +410,9 @@ impl MediaDrive {
     ) -> bool {
         let attributes = self.place_attributes(&place, asked.door);
         let listed = Listed {
-            entry: asked.entries.then(|| self.place_entry(&place, asked.door)),
+            // A sidecar's name leads elsewhere once a program writes to it.
+            entry: (asked.entries && !is_sidecar(place.name.as_encoded_bytes()))
+                .then(|| self.place_entry(&place, asked.door)),
             name: place.name,
             cursor: at,
             inode: attributes.inode,

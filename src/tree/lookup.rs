@@ -1,6 +1,7 @@
 //! What a name in a folder leads to.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use mediafs_platform::drive::{DriveError, Entry, NodeId, Requester};
 
@@ -9,7 +10,7 @@ use super::known::Subject;
 use super::node::{Door, Node, Uses};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemNo, ItemRow, PlaceRow, Reader, Section};
-use crate::model::{MediaId, compared, shown_name, split_extension};
+use crate::model::{MediaId, compared, is_sidecar, shown_name, split_extension};
 
 /// Extensions that a host may put behind the name of a sound it knows under another.
 const MEDIA_EXTENSIONS: [&str; 30] = [
@@ -72,7 +73,7 @@ impl MediaDrive {
                     .map_err(failed)?
                     .ok_or(DriveError::NotFound)?;
                 if !has_name(&reader, &row, name)? {
-                    return Err(DriveError::NotFound);
+                    return self.look_up_beside(parent, door, name);
                 }
                 Ok(self.answer_item(&row, door, parent_id, name, by, true))
             }
@@ -87,19 +88,18 @@ impl MediaDrive {
             }
             Node::Project(project) => self.look_up_section(project, door, name),
             Node::Section(project, section) => {
-                let shown = name.to_str().ok_or(DriveError::NotFound)?;
-                let row = self
-                    .reader()?
-                    .shown(project, section, shown)
-                    .map_err(failed)?
-                    .ok_or(DriveError::NotFound)?;
-                Ok(self.answer_item(&row, door, parent_id, name, by, false))
+                let shown = |text| self.reader()?.shown(project, section, text).map_err(failed);
+                match name.to_str().map(shown).transpose()?.flatten() {
+                    Some(row) => Ok(self.answer_item(&row, door, parent_id, name, by, false)),
+                    None => self.look_up_beside(parent, door, name),
+                }
             }
             Node::Uses(project, uses) => self.look_up_uses(project, uses, door, name),
-            Node::UsageFolder(folder) => {
-                let item = self.used_item(folder, name)?;
-                Ok(self.answer_item(&item, door, parent_id, name, by, false))
-            }
+            Node::UsageFolder(folder) => match self.used_item(folder, name) {
+                Ok(item) => Ok(self.answer_item(&item, door, parent_id, name, by, false)),
+                Err(DriveError::NotFound) => self.look_up_beside(parent, door, name),
+                Err(error) => Err(error),
+            },
             Node::Library => {
                 let name = name.to_str().ok_or(DriveError::NotFound)?;
                 let reader = self.reader()?;
@@ -118,6 +118,7 @@ impl MediaDrive {
             Node::DropBox | Node::Dropped(_) => self.look_up_dropped(parent, door, name),
             Node::ReadMe
             | Node::Take { .. }
+            | Node::Sidecar(_)
             | Node::Item { .. }
             | Node::Place { .. }
             | Node::Link { .. } => Err(DriveError::NotFolder),
@@ -209,16 +210,18 @@ impl MediaDrive {
             .filter(|(place, _)| place.present)
         {
             let parent = Node::Folder(folder).id(door);
-            return Ok(match item {
-                Some(item) => self.answer_item(&item, door, parent, name, by, false),
-                None => self.answer_place(&place, door, parent, name),
-            });
+            return match item {
+                Some(item) => Ok(self.answer_item(&item, door, parent, name, by, false)),
+                None if self.is_masked(&reader, folder, &place)? => {
+                    self.look_up_beside(Node::Folder(folder), door, name)
+                }
+                None => Ok(self.answer_place(&place, door, parent, name)),
+            };
         }
-        let child = reader
-            .child_folder(folder, name)
-            .map_err(failed)?
-            .ok_or(DriveError::NotFound)?;
-        Ok(self.library_folder_entry(&child, door))
+        match reader.child_folder(folder, name).map_err(failed)? {
+            Some(child) => Ok(self.library_folder_entry(&child, door)),
+            None => self.look_up_beside(Node::Folder(folder), door, name),
+        }
     }
 
     /// Answers with the face that the requester gets, and remembers the name for when the content is swapped.
@@ -243,12 +246,22 @@ impl MediaDrive {
         entry
     }
 
-    fn answer_place(&self, place: &PlaceRow, door: Door, parent: NodeId, name: &OsStr) -> Entry {
+    pub(super) fn answer_place(
+        &self,
+        place: &PlaceRow,
+        door: Door,
+        parent: NodeId,
+        name: &OsStr,
+    ) -> Entry {
         debug_assert_eq!(
             place_node(place).id(door).0,
             self.place_attributes(place, door).inode
         );
-        let entry = self.place_entry(place, door);
+        let mut entry = self.place_entry(place, door);
+        if is_sidecar(place.name.as_encoded_bytes()) {
+            // It leads elsewhere once a program writes to it.
+            entry.entry_ttl = Duration::ZERO;
+        }
         self.known
             .answered(Subject::Place(place.row.0), entry.node, parent, name);
         entry
@@ -293,15 +306,17 @@ impl MediaDrive {
                 row.parent.map_or(Node::Library, Node::Folder)
             }
             Node::Dropped(number) => self.parent_of_dropped(number)?,
-            Node::Take { .. } | Node::Item { .. } | Node::Place { .. } | Node::Link { .. } => {
-                return Err(DriveError::NotFolder);
-            }
+            Node::Take { .. }
+            | Node::Sidecar(_)
+            | Node::Item { .. }
+            | Node::Place { .. }
+            | Node::Link { .. } => return Err(DriveError::NotFolder),
         };
         Ok(parent.id(door))
     }
 }
 
-fn is_media_extension(extension: &str) -> bool {
+pub(super) fn is_media_extension(extension: &str) -> bool {
     MEDIA_EXTENSIONS
         .iter()
         .any(|known| known.eq_ignore_ascii_case(extension))
@@ -317,7 +332,7 @@ fn has_extension(reader: &Reader, item: &ItemRow, extension: &str) -> Result<boo
 }
 
 /// The form in which names inside an item's folder are compared: they lead to one thing only, so case does not matter.
-fn folded(name: &str) -> Vec<u8> {
+pub(super) fn folded(name: &str) -> Vec<u8> {
     compared(name.to_lowercase().as_bytes())
 }
 

@@ -22,13 +22,18 @@ mod list;
 mod lookup;
 mod open;
 mod readme;
+mod refused;
+mod sidecar_files;
+mod sidecars;
 mod silenced;
 mod source;
 mod stream;
 mod takes;
 mod used;
+mod view;
 mod xattr;
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -40,6 +45,7 @@ use mediafs_platform::drive::{
     Allocation, Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, HandleId,
     Invalidate, Listed, Making, NodeId, OpenMode, Opened, Replacing, Requester, Room,
 };
+use parking_lot::Mutex;
 use tracing::warn;
 
 pub use self::bringing::{Bringing, OnBrake, OpenCached};
@@ -47,10 +53,14 @@ use self::class::{Class, Requesters};
 use self::handles::{Handles, Shown};
 use self::known::{KnownTable, Subject};
 use self::node::{Door, Node};
+pub(crate) use self::refused::OnRefused;
+use self::refused::Refused;
 pub use self::silenced::{Heard, Listener, Silence};
 use self::source::Roots;
-use crate::catalog::{Catalog, CatalogError, Change, PlaceNo, Reader};
+use self::view::View;
+use crate::catalog::{BaseNo, Catalog, CatalogError, Change, PlaceNo, Reader};
 use crate::library::drop_box::DropBox;
+use crate::library::sidecars::Sidecars;
 use crate::project::takes::Takes;
 
 /// How long the kernel may keep what only changes by a change that is pushed to it.
@@ -104,6 +114,11 @@ pub struct MediaDrive {
     takes: OnceLock<Arc<Takes>>,
     /// What is in `import/`; without it there is nothing.
     drop_box: OnceLock<Arc<DropBox>>,
+    /// What programs wrote beside sounds; without it nothing is written there.
+    sidecars: OnceLock<Arc<Sidecars>>,
+    /// The folders in it of projects.
+    scopes: Mutex<HashMap<BaseNo, Arc<str>>>,
+    refused: Refused,
     kernel: OnceLock<Arc<dyn Invalidate>>,
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
@@ -137,6 +152,9 @@ impl MediaDrive {
             bringing: OnceLock::new(),
             takes: OnceLock::new(),
             drop_box: OnceLock::new(),
+            sidecars: OnceLock::new(),
+            scopes: Mutex::default(),
+            refused: Refused::default(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
             doors_used: AtomicU8::new(1),
@@ -163,6 +181,16 @@ impl MediaDrive {
     /// From now on files are taken in `import/`. Only the first call counts.
     pub(crate) fn take_dropped(&self, drop_box: Arc<DropBox>) {
         let _ = self.drop_box.set(drop_box);
+    }
+
+    /// From now on sidecars are written beside sounds. Only the first call counts.
+    pub(crate) fn keep_sidecars(&self, sidecars: Arc<Sidecars>) {
+        let _ = self.sidecars.set(sidecars);
+    }
+
+    /// Who would write into a sound is told from now on. Only the first call counts.
+    pub(crate) fn tell_of_refused(&self, told: OnRefused) {
+        self.refused.tell(told);
     }
 
     /// Which sounds whom was given silence of, the longest silence first.
@@ -283,6 +311,7 @@ impl MediaDrive {
                 Change::Source { row, state } => self.source_changed(*row, *state),
                 Change::Base { row } => {
                     self.roots.forget(*row);
+                    self.scopes.lock().remove(row);
                     if let Ok(Some(base)) =
                         self.catalog.reader().and_then(|reader| reader.base(*row))
                     {
@@ -334,6 +363,11 @@ impl Drive for MediaDrive {
                     drop_box.forget(number, count);
                 }
             }
+            Some((Node::Sidecar(number), _)) => {
+                if let Some(sidecars) = self.sidecars.get() {
+                    sidecars.forget(number, count);
+                }
+            }
             Some((Node::Item { item, .. } | Node::Take { item, .. }, _)) => {
                 self.known.forget(Subject::Item(item.0), node, count)
             }
@@ -378,7 +412,7 @@ impl Drive for MediaDrive {
 
     fn open(&self, node: NodeId, mode: OpenMode, by: &Requester) -> Answer<Opened> {
         if (mode.write || mode.truncate) && !self.may_write(node, by) {
-            return Answer::Now(Err(DriveError::ReadOnly));
+            return Answer::Now(Err(self.refuse_write(node, by)));
         }
         self.reconcile.in_use();
         match decode(node) {
@@ -407,7 +441,16 @@ impl Drive for MediaDrive {
         match decode(node) {
             Ok((Node::Take { writable, .. }, _)) => writable && self.takes.get().is_some(),
             Ok((Node::DropBox | Node::Dropped(_), _)) => self.drop_box.get().is_some(),
+            Ok((Node::Sidecar(_), _)) => self.sidecars.get().is_some(),
+            Ok((Node::Place { place, generation }, _)) => self.may_take_over(place, generation),
             _ => false,
+        }
+    }
+
+    fn refuse_write(&self, node: NodeId, by: &Requester) -> DriveError {
+        match decode(node) {
+            Ok((Node::Item { item, .. }, _)) => self.refuse_into(item, by),
+            _ => DriveError::ReadOnly,
         }
     }
 
@@ -420,11 +463,15 @@ impl Drive for MediaDrive {
         parent: NodeId,
         name: &OsStr,
         making: Making,
-        _by: &Requester,
+        by: &Requester,
     ) -> Answer<(Entry, Opened)> {
-        match decode(parent) {
-            Ok((node, door)) => self.create_dropped(node, door, name, making),
-            Err(error) => Answer::Now(Err(error)),
+        let (node, door) = match decode(parent) {
+            Ok(decoded) => decoded,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        match View::of(node) {
+            Some(view) => self.create_sidecar(view, door, name, making, by),
+            None => self.create_dropped(node, door, name, making),
         }
     }
 
@@ -441,10 +488,14 @@ impl Drive for MediaDrive {
         }
     }
 
-    fn remove(&self, parent: NodeId, name: &OsStr, folder: bool, _by: &Requester) -> Answer<()> {
-        match decode(parent) {
-            Ok((node, _)) => self.remove_dropped(node, name, folder),
-            Err(error) => Answer::Now(Err(error)),
+    fn remove(&self, parent: NodeId, name: &OsStr, folder: bool, by: &Requester) -> Answer<()> {
+        let node = match decode(parent) {
+            Ok((node, _)) => node,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        match View::of(node) {
+            Some(view) if !folder => self.remove_sidecar(view, name, by),
+            _ => self.remove_dropped(node, name, folder),
         }
     }
 
@@ -453,13 +504,20 @@ impl Drive for MediaDrive {
         from: (NodeId, &OsStr),
         to: (NodeId, &OsStr),
         replacing: Replacing,
-        _by: &Requester,
+        by: &Requester,
     ) -> Answer<()> {
-        match (decode(from.0), decode(to.0)) {
-            (Ok((old, _)), Ok((new, _))) => {
-                self.rename_dropped((old, from.1), (new, to.1), replacing)
+        let (old, new) = match (decode(from.0), decode(to.0)) {
+            (Ok((old, _)), Ok((new, _))) => (old, new),
+            (Err(error), _) | (_, Err(error)) => return Answer::Now(Err(error)),
+        };
+        match (View::of(old), View::of(new), new) {
+            (Some(old), Some(new), _) => {
+                self.rename_sidecar((old, from.1), (new, to.1), replacing, by)
             }
-            (Err(error), _) | (_, Err(error)) => Answer::Now(Err(error)),
+            (Some(old), None, Node::DropBox | Node::Dropped(_)) => {
+                Answer::Now(Err(self.refuse_to_move(old, from.1, by)))
+            }
+            _ => self.rename_dropped((old, from.1), (new, to.1), replacing),
         }
     }
 
@@ -484,6 +542,8 @@ impl Drive for MediaDrive {
                 door,
             )) => self.change_take(item, door, handle, change),
             Ok((Node::Dropped(number), door)) => self.change_dropped(number, door, handle, change),
+            Ok((Node::Sidecar(number), door)) => self.change_sidecar(number, door, handle, change),
+            Ok((Node::Place { place, generation }, _)) => self.take_over_place(place, generation),
             Ok(_) => Answer::Now(Err(DriveError::ReadOnly)),
             Err(error) => Answer::Now(Err(error)),
         }

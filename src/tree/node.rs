@@ -176,6 +176,8 @@ pub enum Node {
     DropBox,
     /// A file or folder in `import/`, by a number that the drop box gave it.
     Dropped(u32),
+    /// A sidecar that a program wrote, by a number that the store of them gave it.
+    Sidecar(u32),
     /// The file of a take that is not final yet.
     Take {
         /// Which.
@@ -260,6 +262,7 @@ impl Node {
             Self::Record => (0, 0, 0, 0, RECORD),
             Self::DropBox => (0, 0, 0, 0, DROP_BOX),
             Self::Dropped(number) => (11, 0, 0, 0, u64::from(number)),
+            Self::Sidecar(number) => (14, 0, 0, 0, u64::from(number)),
             Self::Take { item, writable } => (10, u64::from(writable), 0, 0, u64::from(item.0)),
             Self::ItemFolder(item) => (1, 0, 0, 0, u64::from(item.0)),
             Self::Project(base) => (2, 0, 0, 0, u64::from(base.0)),
@@ -336,6 +339,7 @@ impl Node {
             (12, _) => Self::Uses(BaseNo(row), Uses::from_code(face)),
             (13, _) => Self::UsageFolder(UsageFolderNo(row)),
             (11, _) => Self::Dropped(row),
+            (14, _) => Self::Sidecar(row),
             _ => return None,
         };
         Some((node, door))
@@ -357,7 +361,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_and_nodes_are_one_to_one(
-            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..13,
+            row in any::<u32>(), generation in any::<u16>(), epoch in 0u8..128, face in 0u64..4, door in 0usize..5, sort in 0usize..14,
         ) {
             let node = match sort {
                 0 => Node::ItemFolder(ItemNo(row)),
@@ -369,6 +373,7 @@ mod tests {
                 6 => Node::Item { item: ItemNo(row), generation, face: Face::from_code(face), epoch },
                 7 => Node::Place { place: PlaceNo(row), generation },
                 11 => Node::Dropped(row),
+                12 => Node::Sidecar(row),
                 8 => Node::Take { item: ItemNo(row), writable: face & 1 == 1 },
                 10 => Node::Uses(BaseNo(row), Uses::from_code(face)),
                 9 => Node::UsageFolder(UsageFolderNo(row)),

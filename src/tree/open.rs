@@ -42,6 +42,9 @@ impl MediaDrive {
             } => self.open_bytes(node.id(door), generation, Subject::Item(item.0), || {
                 self.item_source(item, generation)
             }),
+            Node::Place { place, generation } if mode.write || mode.truncate => {
+                self.take_over_place(place, generation)
+            }
             Node::Place { place, generation } => {
                 self.open_place(node.id(door), door, place, generation, mode, by)
             }
@@ -65,6 +68,7 @@ impl MediaDrive {
             } => Answer::Now(self.open_stream(node.id(door), door, item, generation, epoch, by)),
             Node::Take { item, writable } => self.open_take(item, writable, door, mode),
             Node::Dropped(number) => self.open_dropped(number, door, mode),
+            Node::Sidecar(number) => self.open_sidecar(number, door, mode),
             Node::Link { .. } => Answer::Now(Err(DriveError::Invalid)),
             _ => Answer::Now(Err(DriveError::IsFolder)),
         }

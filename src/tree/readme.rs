@@ -11,5 +11,5 @@ record/    takes that are being recorded; import/ takes in what you put there
 
 A copy made from library/ or projects/ is the true file or an error, never silence.
 Through by-id/ a player hears silence while a sound is away, and the sound when it is back.
-Nothing else is written here; the files themselves stay where they are.
+Programs may write peaks and markers beside a sound; the sounds themselves stay as they are.
 ";

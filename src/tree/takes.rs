@@ -28,6 +28,7 @@ use super::node::{Door, Face, Node};
 use super::{MediaDrive, failed};
 use crate::catalog::{ItemNo, ItemRow, Nanoseconds, Reader, TakeRow};
 use crate::library::drop_box::Cut;
+use crate::library::sidecars::MOST_BYTES;
 use crate::model::{MediaId, shown_name};
 use crate::project::takes::{NotOpened, TakeHandle};
 
@@ -243,8 +244,8 @@ impl MediaDrive {
         }
     }
 
-    /// The file of a handle that is open for writing, in `record/` or in `import/`.
-    fn writer_of(&self, handle: HandleId) -> Result<Arc<File>, DriveError> {
+    /// The file of a handle that is open for writing, and how long it may become.
+    fn writer_of(&self, handle: HandleId) -> Result<(Arc<File>, u64), DriveError> {
         written_by(&self.handles.shown(handle)?)
     }
 
@@ -254,7 +255,10 @@ impl MediaDrive {
             Err(error) => return Answer::Now(Err(error)),
         };
         let writer = match written_by(&shown) {
-            Ok(writer) => writer,
+            Ok((_, most)) if end_of(offset, data.len() as u64) > most => {
+                return Answer::Now(Err(DriveError::TooLarge));
+            }
+            Ok((writer, _)) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
         Answer::work(move || {
@@ -265,6 +269,9 @@ impl MediaDrive {
     }
 
     pub(super) fn sync_take(&self, handle: HandleId, data_only: bool) -> Answer<()> {
+        if let Ok(Shown::Sidecar(sidecar)) = self.handles.shown(handle) {
+            return Answer::work(move || sidecar.sync().map_err(|error| of_storage(&error)));
+        }
         // Nothing else is ever written.
         let (Ok(shown), Some(file)) = (self.handles.shown(handle), self.written_file(handle))
         else {
@@ -282,7 +289,10 @@ impl MediaDrive {
 
     pub(super) fn allocate_take(&self, handle: HandleId, allocation: Allocation) -> Answer<()> {
         let writer = match self.writer_of(handle) {
-            Ok(writer) => writer,
+            Ok((_, most)) if end_of(allocation.offset, allocation.length) > most => {
+                return Answer::Now(Err(DriveError::TooLarge));
+            }
+            Ok((writer, _)) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
         let mut flags = match allocation.fill {
@@ -316,6 +326,7 @@ impl MediaDrive {
         self.work(move |drive| {
             let row = drive.reader()?.item(item).map_err(failed)?;
             let row = row.ok_or(DriveError::Stale)?;
+            let open = open.map(|(file, _)| file);
             let writer = drive.writer_for_change(&row, open)?;
             let file = match &writer {
                 Writing::Open(file) => file,
@@ -402,14 +413,20 @@ fn whole_or_cut(shown: &Shown, done: Result<(), DriveError>) -> Result<(), Drive
     done
 }
 
-/// What a handle in `record/` or in `import/` writes to.
-fn written_by(shown: &Shown) -> Result<Arc<File>, DriveError> {
-    let writer = match shown {
-        Shown::Take(take) => take.writer().map(Arc::clone),
-        Shown::Dropped(dropped) => dropped.writes().then(|| Arc::clone(dropped.file())),
-        _ => None,
+/// What a handle in `record/` or in `import/`, or of a sidecar, writes to, and how long it may become.
+fn written_by(shown: &Shown) -> Result<(Arc<File>, u64), DriveError> {
+    let (writer, most) = match shown {
+        Shown::Take(take) => (take.writer(), u64::MAX),
+        Shown::Dropped(dropped) => (dropped.writes().then(|| dropped.file()), u64::MAX),
+        Shown::Sidecar(sidecar) => (sidecar.writes().then(|| sidecar.file()), MOST_BYTES),
+        _ => (None, 0),
     };
-    writer.ok_or(DriveError::ReadOnly)
+    let writer = writer.ok_or(DriveError::ReadOnly)?;
+    Ok((Arc::clone(writer), most))
+}
+
+fn end_of(offset: u64, length: u64) -> u64 {
+    offset.saturating_add(length)
 }
 
 /// Through what a take is changed.

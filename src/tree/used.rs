@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 
 use mediafs_platform::drive::{Cursor, DriveError, Entry};
 
-use super::list::{Asked, FIRST_PAGE, FIXED, NEXT_PAGE, Sink, cursor, folder_listed, resume};
+use super::list::{Asked, FIRST_PAGE, FIXED, NEXT_PAGE, Resumed, Sink, folder_listed, resume};
 use super::node::{Door, Node, Uses};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, ItemRow, Reader, UsageFolderNo};
@@ -99,9 +99,11 @@ impl MediaDrive {
         asked: Asked,
         sink: &mut Sink<'_>,
     ) -> Result<(), DriveError> {
-        let Some(mut behind) = resume(after, FIXED) else {
+        let Some(behind) = resume(after, FIXED) else {
             return Ok(());
         };
+        let resumed = Resumed::at(behind, after);
+        let mut behind = resumed.behind;
         let mut rows = FIRST_PAGE;
         loop {
             let page = self
@@ -115,7 +117,8 @@ impl MediaDrive {
             behind = *last;
             for (row, name, item) in page {
                 let parent = Node::UsageFolder(folder);
-                if !self.give_item(&item, name.into(), cursor(FIXED, row), parent, asked, sink) {
+                let name = name.into();
+                if !self.give_whole(&item, name, (FIXED, row), parent, &resumed, asked, sink)? {
                     return Ok(());
                 }
             }

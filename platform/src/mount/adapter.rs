@@ -90,6 +90,13 @@ impl Adapter {
         }
     }
 
+    /// What a call that would write into `node` is answered with.
+    pub(super) fn refusal_to_write(&self, node: INodeNo, req: &Request) -> Errno {
+        let by = requester(req);
+        let error = self.ask(|drive| Ok(drive.refuse_write(NodeId(node.0), &by)));
+        errno::of(error.unwrap_or_else(|error| error))
+    }
+
     /// Waits on the runtime, at most until the mount ends, then goes on with `finish`.
     fn later<T: Send + 'static>(
         &self,

@@ -132,7 +132,7 @@ impl Filesystem for Adapter {
             traceless: false,
         };
         if (mode.write || mode.truncate) && !self.may_write(ino, req) {
-            return reply.error(self.refusal(ino, req));
+            return reply.error(self.refusal_to_write(ino, req));
         }
         let node = NodeId(ino.0);
         let by = requester(req);
@@ -333,7 +333,10 @@ impl Filesystem for Adapter {
         reply: ReplyAttr,
     ) {
         if !self.may_write(ino, req) {
-            return reply.error(self.refusal(ino, req));
+            return reply.error(match size {
+                Some(_) => self.refusal_to_write(ino, req),
+                None => self.refusal(ino, req),
+            });
         }
         let change = AttributeChange {
             size,

@@ -13,6 +13,7 @@ impl Service {
         let item = self.find(&reader, which)?;
         let mut whole = whole(&reader, item.row)?;
         whole.candidates = reader.candidates(&item)?;
+        whole.sidecars = self.sidecars_of(&reader, &item)?;
         if !item.is_final() {
             self.show_take(&reader, &item, &mut whole)?;
         }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::model::{Container, Format, Kind};
+use crate::model::{Container, Format, Kind, is_sidecar};
 use crate::silence::{Capsule, placeholder, whole_file_capsule};
 
 mod aac;
@@ -94,13 +94,17 @@ const READ_WHOLE: u64 = 8 * 1024 * 1024;
 /// macOS keeps what another file system has no place for in `._` files; they bear the name of the real file.
 const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
 
-/// What the bytes of `source` are. `name` is the file's name; it decides nothing but whether bytes that are
-/// no media were promised to be, and is compared with what was found.
+/// What the bytes of `source` are. `name` is the file's name; it decides nothing but whether it is a sidecar, which is
+/// never media, and whether bytes that are no media were promised to be, and is compared with what was found.
 ///
 /// # Errors
 /// [`ProbeError::NotMedia`] for what is no media and does not promise to be; [`ProbeError::Damaged`] for what
 /// promises to be, by its name or first bytes, but can't be read; [`ProbeError::Io`] where reading failed.
 pub fn probe(source: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> {
+    // Such files are for the programs that write them, whatever is in them.
+    if is_sidecar(name) {
+        return Err(ProbeError::NotMedia);
+    }
     let extension = name
         .iter()
         .rposition(|byte| *byte == b'.')
