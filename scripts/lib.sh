@@ -23,7 +23,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_helper=(libcap2-bin)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs
+    python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs strace
     xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
     ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm

@@ -11,6 +11,7 @@ mod dropping;
 mod finalising;
 mod fsx;
 mod killed;
+mod moving;
 mod recovering;
 mod room;
 mod rules;

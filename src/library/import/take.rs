@@ -590,3 +590,77 @@ fn copy_whole(whole: &mut Whole, copy: &mut File) -> io::Result<()> {
     whole.hash = first;
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::library::LibraryConfig;
+
+    /// 16 bits, one channel, silence.
+    fn wav(bytes: u32) -> Vec<u8> {
+        let mut file = b"RIFF".to_vec();
+        file.extend((36 + bytes).to_le_bytes());
+        file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data");
+        file.extend(bytes.to_le_bytes());
+        file.resize(file.len() + usize::try_from(bytes).unwrap(), 0);
+        file
+    }
+
+    #[test]
+    fn another_file_does_not_become_the_sound_that_was_read() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let config = LibraryConfig {
+            trusted: mediafs_platform::volume::DeclaredTrusted {
+                paths: vec![home.clone()],
+                devices: Vec::new(),
+            },
+            ..LibraryConfig::default()
+        };
+        let library = Library::open(Catalog::open(&home).unwrap(), &home, config);
+        let path = home.join("take.wav");
+        std::fs::write(&path, wav(100)).unwrap();
+        let failed = |doing| {
+            let path = path.clone();
+            move |source| TakeError::Io {
+                name: "Take".to_owned(),
+                doing,
+                path,
+                source,
+            }
+        };
+        let file = File::open(&path).unwrap();
+        let mut whole = read_whole(file, "Take", b"take.wav", &path, &failed).unwrap();
+        let goal = goal(&library.engine, None, Path::new("")).unwrap();
+        let other = home.join("other");
+        let entered = Cell::new(false);
+        let entering = Entering {
+            name: "Take",
+            wanted: "Take.wav".into(),
+            temporary: "take".to_owned(),
+            before: &|_, _| {
+                std::fs::write(&other, b"another one").unwrap();
+                std::fs::rename(&other, &path).unwrap();
+                Ok(())
+            },
+            enter: &|_, _, _, _| {
+                entered.set(true);
+                Ok(())
+            },
+        };
+        let moved = library.move_there(&entering, &path, &mut whole, &goal, &failed);
+        let why = moved.unwrap_err();
+        assert!(matches!(why, TakeError::Io { .. }), "{why}");
+        assert!(!entered.get());
+        assert_eq!(std::fs::read(&path).unwrap(), b"another one");
+        assert!(!goal.absolute("Take.wav".as_ref()).exists());
+    }
+
+    #[test]
+    fn names_of_temporary_files_are_changed() {
+        assert_eq!(own_name(".mediafs-import-7.wav"), "_.mediafs-import-7.wav");
+        assert_eq!(own_name("Lead.wav"), "Lead.wav");
+    }
+}

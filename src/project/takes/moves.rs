@@ -174,3 +174,75 @@ fn have_same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A noted move of a take in a folder of its own, with nothing of it there yet.
+    fn noted(folder: &Path) -> Move {
+        let id: MediaId = "take-1".parse().unwrap();
+        Move::new(folder.join("first"), folder.join("Lead.wav"), 0, &id)
+    }
+
+    fn at(seconds: u64) -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+    }
+
+    fn put(path: &Path, bytes: &[u8], seconds: u64) -> u64 {
+        std::fs::write(path, bytes).unwrap();
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(at(seconds))
+            .unwrap();
+        path.metadata().unwrap().ino()
+    }
+
+    #[test]
+    fn a_copy_goes_and_what_is_none_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut noted = noted(folder.path());
+        put(&noted.staging, b"sound", 1);
+        // Of a file system that keeps times less exactly: its bytes tell.
+        noted.inode = put(&noted.target, b"sound", 2);
+        assert!(noted.is_undone() && !noted.target.exists());
+        noted.inode = put(&noted.target, b"other", 2);
+        assert!(!noted.is_undone() && noted.target.exists());
+        // Another file than the one that was noted.
+        noted.inode += 1_000_000;
+        put(&noted.target, b"sound", 1);
+        assert!(!noted.is_undone() && noted.target.exists());
+        // Half of it, under the name that only ours have.
+        noted.inode = put(&noted.temporary, b"so", 3);
+        assert!(noted.is_undone() && !noted.temporary.exists());
+        assert_eq!(std::fs::read(&noted.staging).unwrap(), b"sound");
+    }
+
+    #[test]
+    fn the_first_file_goes_only_where_its_copy_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut noted = noted(folder.path());
+        put(&noted.staging, b"sound", 1);
+        assert!(!noted.is_finished() && noted.staging.exists());
+        noted.inode = put(&noted.target, b"other", 2);
+        assert!(!noted.is_finished() && noted.staging.exists());
+        noted.inode = put(&noted.target, b"sound", 2);
+        assert!(noted.is_finished() && !noted.staging.exists() && noted.target.exists());
+        assert!(noted.is_finished());
+        // On a disk that is away it may be there.
+        noted.staging = folder.path().join("away/first");
+        assert!(!noted.is_finished());
+    }
+
+    #[test]
+    fn a_second_name_of_the_same_file_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut noted = noted(folder.path());
+        noted.inode = put(&noted.staging, b"sound", 1);
+        std::fs::hard_link(&noted.staging, &noted.target).unwrap();
+        assert!(noted.is_undone() && noted.staging.exists() && !noted.target.exists());
+    }
+}

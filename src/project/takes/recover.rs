@@ -113,15 +113,7 @@ fn adopt(catalog: &Catalog, takes: &Takes, base: Option<&BaseRow>) -> Result<(),
         if is_empty {
             continue;
         }
-        let adopted = catalog.write(Durability::Full, |writer| {
-            // It was reserved, or made final, since the folder was read.
-            let mut takes = writer.reader().list_takes(0, u32::MAX)?.into_iter();
-            let is_known = takes.any(|take| take.base == base_number && take.file == *file);
-            if is_known || folder.join(file).symlink_metadata().is_err() {
-                return Ok(false);
-            }
-            adopt_file(writer, base, file, &id, name).map(|()| true)
-        });
+        let adopted = adopt_if_unknown(catalog, base, &folder, file, &id, name);
         match adopted {
             Ok(true) => tracing::info!(file, "a take that no row told of was found"),
             Ok(false) => {}
@@ -131,6 +123,26 @@ fn adopt(catalog: &Catalog, takes: &Takes, base: Option<&BaseRow>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether it was: it may have been reserved, or made final, since its folder was read.
+fn adopt_if_unknown(
+    catalog: &Catalog,
+    base: Option<&BaseRow>,
+    folder: &Path,
+    file: &str,
+    id: &MediaId,
+    name: &str,
+) -> Result<bool, CatalogError> {
+    let base_number = base.map(|base| base.row);
+    catalog.write(Durability::Full, |writer| {
+        let mut takes = writer.reader().list_takes(0, u32::MAX)?.into_iter();
+        let is_known = takes.any(|take| take.base == base_number && take.file == *file);
+        if is_known || folder.join(file).symlink_metadata().is_err() {
+            return Ok(false);
+        }
+        adopt_file(writer, base, file, id, name).map(|()| true)
+    })
 }
 
 fn adopt_file(
@@ -167,5 +179,31 @@ fn kind_of(name: &str) -> Kind {
         "mid" | "midi" | "smf" => Kind::Midi,
         "mp4" | "m4v" | "mov" | "mkv" | "webm" | "avi" => Kind::Video,
         _ => Kind::Audio,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_by_the_time_it_would_be_taken_in_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(home.path()).unwrap();
+        let folder = Takes::new(home.path()).folder(None);
+        let id: MediaId = "take-1".parse().unwrap();
+        let adopt =
+            |file: &str| adopt_if_unknown(&catalog, None, &folder, file, &id, "Lead.wav").unwrap();
+        let count = || catalog.reader().unwrap().list_takes(0, 9).unwrap().len();
+        let file = "take-1 Lead.wav";
+        staging::create(&folder, file).unwrap();
+        assert!(adopt(file));
+        // Another request was quicker.
+        assert!(!adopt(file));
+        assert_eq!(count(), 1);
+        // One that has become final is elsewhere.
+        assert!(!adopt("take-1 gone.wav"));
+        assert_eq!(count(), 1);
     }
 }
