@@ -23,7 +23,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_helper=(libcap2-bin)
   packages_demo=(hydrogen-data sox ffmpeg)
   packages_tests=(
-    python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs
+    python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs strace libacl1-dev
     xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
     ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm
@@ -52,9 +52,11 @@ soon() {
   "$@"
 }
 
-# A judge of file systems, of crates.io; where the tests look for it.
-install_fsx() {
+# Judges of file systems, of crates.io; where the tests look for them.
+install_judges() {
   [ -x "$root/target/tools/bin/fsx" ] || cargo install --locked --quiet --root "$root/target/tools" fsx@0.3.2
+  [ -x "$root/target/tools/bin/pjdfstest" ] ||
+    cargo install --locked --quiet --root "$root/target/tools" pjdfstest@0.2.2
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }

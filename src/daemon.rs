@@ -39,7 +39,7 @@ use crate::library::drop_box::DropBox;
 use crate::library::sidecars::Sidecars;
 use crate::library::{Library, LibraryConfig, LibraryError};
 use crate::model::path_text;
-use crate::project::takes;
+use crate::project::takes::{self, Takes};
 use crate::storage::Outside;
 use crate::tree::class::Requesters;
 use crate::tree::{MediaDrive, Owner, Reconcile};
@@ -151,8 +151,9 @@ pub fn service_without_daemon(
         home.data(),
         library_config(config, None, &outside),
     );
+    let may_touch = |folder: &Path| library.untrusted(folder).is_none();
+    takes::settle_moves(&catalog, &Takes::new(home.data()), &may_touch)?;
     let service = Service::of_command(home, lock, config, Arc::clone(&catalog), library);
-    takes::undo_moves(&catalog, service.takes())?;
     Ok(Arc::new(service))
 }
 
@@ -238,7 +239,8 @@ pub fn run(
             shutdown: stop.clone(),
         },
     ));
-    takes::undo_moves(&catalog, service.takes())?;
+    let may_touch = |folder: &Path| unmounted.untrusted(folder).is_none();
+    takes::settle_moves(&catalog, service.takes(), &may_touch)?;
     takes::begin(&catalog)?;
     service.tell_changes().map_err(system("starting threads"))?;
     listen_for_signals(&runtime, &stop)?;

@@ -64,4 +64,35 @@ mod tests {
         drop(File::options().write(true).open(&path).unwrap());
         drop(other);
     }
+
+    /// By default the signal that the system sends to who holds a lease ends a process.
+    #[test]
+    fn whoever_opens_the_file_meanwhile_does_not_end_this_process() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("take");
+        File::create(&path).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let reader = File::open(&path).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    has_writers(&reader).unwrap();
+                }
+            });
+            let begun = std::time::Instant::now();
+            let mut met = 0;
+            while met < 20 && begun.elapsed() < std::time::Duration::from_secs(60) {
+                let opened = File::options()
+                    .write(true)
+                    .custom_flags(libc::O_NONBLOCK)
+                    .open(&path);
+                // The lease was there, so the signal is on its way.
+                met += u32::from(opened.is_err());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(met, 20, "nobody met the lease");
+        });
+    }
 }

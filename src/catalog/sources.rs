@@ -20,7 +20,9 @@ use super::rows::{
     SourceRow,
 };
 use super::writer::Writer;
-use crate::model::{Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState, Status};
+use crate::model::{
+    Availability, ObjectHash, Playable, SourceKind, SourceNo, SourceState, Status, Storage,
+};
 
 /// Tells whether an object is in the cache. Called at look-ups, so it must be quick, and never wait.
 pub type HasObject = Box<dyn Fn(ObjectHash) -> bool + Send + Sync>;
@@ -249,6 +251,11 @@ impl Reader {
         if item.availability == Availability::Local {
             return Ok(None);
         }
+        if let Some(root) = self.library_elsewhere(item)? {
+            return Ok(Some(format!(
+                "it is in the library {root} where its project was saved, and no file with its bytes is here"
+            )));
+        }
         let base = match item.place {
             Some(place) => self.place(place)?.map(|place| place.base),
             None => None,
@@ -264,6 +271,22 @@ impl Reader {
         } else {
             format!("{name} is {}", state.words())
         }))
+    }
+
+    /// The library that a missing item is in where its project was saved, as the manifest tells: none that is here has it.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn library_elsewhere(&self, item: &ItemRow) -> Result<Option<String>> {
+        if item.availability != Availability::Missing {
+            return Ok(None);
+        }
+        let recorded = self.recorded_storage(item.row)?;
+        let storage = recorded.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(match storage {
+            Some(Storage::Reference { root, .. }) => root,
+            _ => None,
+        })
     }
 
     /// An item as it is now: see [`Status::now`].

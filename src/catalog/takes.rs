@@ -27,7 +27,8 @@ pub struct TakeRow {
     pub base: Option<BaseNo>,
     /// The name of its file in the folder for takes.
     pub file: String,
-    /// Where the file, of this inode, was about to be moved when it became final.
+    /// Where the file, or its copy of this inode, was about to be when it became final. Of one that is final: its copy,
+    /// whose first file is still to go.
     pub target: Option<(PathBuf, u64)>,
     /// Bytes a second that were expected.
     pub rate: u64,
@@ -234,7 +235,8 @@ impl Writer {
         Ok(item)
     }
 
-    /// Notes where the file of a take, of this inode, is about to be moved; `None`: it was not.
+    /// Notes where the file of a take, or its copy of this inode, is about to be; `None`: it is where it was first, or
+    /// nothing is left there.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -252,7 +254,8 @@ impl Writer {
         .map(|_| ())
     }
 
-    /// A take is whole, and its bytes are at this place, which was probed as media.
+    /// A take is whole, and its bytes are at this place, which was probed as media. Where that `is_copy`, what was noted of
+    /// it stands until its first file is gone.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
@@ -261,6 +264,7 @@ impl Writer {
         item: ItemNo,
         place: PlaceNo,
         blake3: Option<ObjectHash>,
+        is_copy: bool,
     ) -> Result<()> {
         if let Some(hash) = blake3 {
             self.put_hash(place, hash)?;
@@ -295,9 +299,12 @@ impl Writer {
         )?;
         self.run(
             "making a take final",
-            "UPDATE take SET target = NULL, target_inode = NULL, given_up = NULL, recovered = 0 WHERE item = ?1",
+            "UPDATE take SET given_up = NULL, recovered = 0 WHERE item = ?1",
             [item.0],
         )?;
+        if !is_copy {
+            self.set_take_target(item, None)?;
+        }
         if kind != row.kind
             && let Some(project) = row.project
         {
@@ -373,14 +380,16 @@ impl Writer {
         Ok(pending)
     }
 
-    /// Final takes of one scope (`None`: the library) are in `record/` no more.
+    /// Final takes of one scope (`None`: the library) are in `record/` no more, but for those whose first file is still to
+    /// go: without its row it would seem to be a take that was lost.
     ///
     /// # Errors
     /// When SQLite fails.
     pub fn release_takes(&mut self, scope: Option<BaseNo>) -> Result<()> {
         self.run(
             "taking takes from record/",
-            "DELETE FROM take WHERE item IN (SELECT number FROM item WHERE scope = ?1 AND lifecycle = 1)",
+            "DELETE FROM take WHERE target IS NULL \
+             AND item IN (SELECT number FROM item WHERE scope = ?1 AND lifecycle = 1)",
             [scope.map_or(0, |base| base.0)],
         )
         .map(|_| ())

@@ -60,6 +60,10 @@ use stand_ins::SilenceHashes;
 /// How long a request waits for a library that is just being started.
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What brings sounds that are in a library elsewhere.
+const FROM_ELSEWHERE: &str = "save the project with its sounds where that library is (`mediafs project save-as --collect`), \
+                              or `mediafs relink` it";
+
 /// The area of warnings of what could not be done at the start.
 const START: &str = "start";
 

@@ -209,14 +209,26 @@ impl LocalFolder {
         open_file(&self.fd, Path::new(name))
     }
 
-    /// Makes the folder `name` in it, if it is not there, and opens it.
-    pub(super) fn make_folder(&self, name: &OsStr) -> io::Result<Self> {
+    /// Makes the folder `name` in it, if it is not there, and opens it; one on which another file system is mounted only
+    /// where that `may_cross`.
+    pub(super) fn make_folder(
+        &self,
+        name: &OsStr,
+        may_cross: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => self.sync()?,
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        match self.folder(name, false) {
+        let opened = match self.folder(name, false) {
+            Err(NoFolder::OtherFileSystem) => {
+                may_cross()?;
+                self.folder(name, true)
+            }
+            opened => opened,
+        };
+        match opened {
             Ok(folder) => Ok(folder),
             Err(NoFolder::Failed(error)) => Err(error),
             Err(_) => Err(io::Error::new(

@@ -16,7 +16,7 @@ use crate::catalog::{
 };
 
 use super::apart::Apart;
-use super::disk::{LocalRoot, NoFolder};
+use super::disk::{LocalFolder, LocalRoot, NoFolder};
 use super::folder::Folder;
 use super::owner::LibraryConfig;
 use super::problems::Problems;
@@ -30,7 +30,7 @@ pub(super) const MEDIA_FOLDER: &str = "Media";
 /// Where the user's files that came by copy are, below the home.
 pub(super) const COPIES_FOLDER: &str = "Library";
 /// How the names of copies under way begin.
-pub(super) const TEMPORARY: &[u8] = b".mediafs-import-";
+pub(crate) const TEMPORARY: &[u8] = b".mediafs-import-";
 /// Most changes of one transaction, so that the writer's lock is held for milliseconds only.
 pub(super) const BATCH: usize = 200;
 
@@ -287,6 +287,27 @@ impl Engine {
             Some(_) => Err(super::folder::not_here()),
             None => LocalRoot::open(path),
         }
+    }
+
+    /// The folder `below` of a root at `base`, made part by part where it is not there. Another file system that is mounted
+    /// on the way is entered where it is trusted storage, too.
+    pub(super) fn make_folders(
+        &self,
+        root: &LocalRoot,
+        base: &Path,
+        below: &Path,
+    ) -> std::io::Result<LocalFolder> {
+        let top = root.folder(Path::new(""));
+        let mut folder = top.map_err(|_| std::io::ErrorKind::NotFound)?;
+        let mut path = base.to_owned();
+        for part in below {
+            path.push(part);
+            folder = folder.make_folder(part, || match self.untrusted_now(&path) {
+                Some(_) => Err(super::folder::not_here()),
+                None => Ok(()),
+            })?;
+        }
+        Ok(folder)
     }
 
     /// Notes where the bytes of a place are: what is online only becomes an item by its name, and is not read. Says whether

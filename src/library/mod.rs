@@ -83,6 +83,7 @@ pub use crate::storage::Outside;
 pub use arrived::take_in;
 #[cfg(target_os = "linux")]
 pub use courier::run_courier;
+pub(crate) use engine::TEMPORARY;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
 pub(crate) use import::Dropped;

@@ -97,3 +97,54 @@ fn what_was_given_up_long_ago_goes_to_the_trash() {
     std::fs::remove_file(draft).unwrap();
     assert_eq!(of(&cleanup(&scene, &[]), named), Some(true));
 }
+
+/// A file that is not there may be on a disk that is away; then it is not forgotten.
+#[test]
+fn what_is_on_a_disk_that_is_away_is_kept() {
+    let scene = Scene::new();
+    let drive = scene.mount(&[]);
+    let sound = wav(300, 1);
+    let [away, gone] = ["away", "gone"].map(|name| scene.reserve(name));
+    for take in [&away, &gone] {
+        std::fs::write(&take.file, &sound).unwrap();
+        scene.home.run(["abandon", &take.id]);
+    }
+    drive.stop();
+    for take in [&away, &gone] {
+        age(&scene, take, 31);
+    }
+    let of = |cleaned: &[serde_json::Value], take: &Reserved| {
+        let found = cleaned.iter().find(|found| found["mediaId"] == *take.id);
+        found.map(|found| found["kept"].is_null())
+    };
+    // Its folder for takes alone: a mount of its own, say.
+    let folder = away.staging.parent().unwrap();
+    let aside = scene.home.path("aside");
+    std::fs::rename(folder, &aside).unwrap();
+    let cleaned = cleanup(&scene, &[]);
+    assert_eq!(
+        (of(&cleaned, &away), of(&cleaned, &gone)),
+        (Some(false), Some(false))
+    );
+    // The project with all that names it.
+    std::fs::rename(&aside, folder).unwrap();
+    let song = scene.home.path("aside");
+    std::fs::rename(scene.project(), &song).unwrap();
+    let cleaned = cleanup(&scene, &[]);
+    assert_eq!(
+        (of(&cleaned, &away), of(&cleaned, &gone)),
+        (Some(false), Some(false))
+    );
+    std::fs::rename(&song, scene.project()).unwrap();
+    // It is there, and one of the files is not: there is nothing left to keep.
+    std::fs::remove_file(&gone.staging).unwrap();
+    let cleaned = cleanup(&scene, &[]);
+    assert_eq!(
+        (of(&cleaned, &away), of(&cleaned, &gone)),
+        (Some(true), Some(true))
+    );
+    assert!(scene.takes().is_empty());
+    let trash = scene.home.path("data").join("Trash/files");
+    let file = trash.join(away.staging.file_name().unwrap());
+    assert_eq!(std::fs::read(file).unwrap(), sound);
+}

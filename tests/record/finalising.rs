@@ -162,3 +162,74 @@ fn usages_are_attached() {
     );
     assert_eq!(answer["result"]["usages"][0]["role"], "clip");
 }
+
+/// Temporary files of copies are removed where one is found that nobody holds.
+#[test]
+fn a_take_that_is_named_as_a_temporary_file_stays() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let (sound, name) = (wav(100, 1), ".mediafs-import-1.wav");
+    let take = scene.reserve(name);
+    std::fs::write(&take.file, &sound).unwrap();
+    let item = scene.finalise(&take);
+    assert_eq!(item["name"], name);
+    let source = scene.home.path("Kick.wav");
+    std::fs::write(&source, wav(100, 2)).unwrap();
+    let project = scene.project();
+    scene.home.run([
+        "import".as_ref(),
+        source.as_os_str(),
+        "--project".as_ref(),
+        project.as_os_str(),
+    ]);
+    scene.home.run(["scan"]);
+    assert_eq!(std::fs::read(Scene::resolved(&item)).unwrap(), sound);
+    let by_id = scene.home.on_drive(item["path"].as_str().unwrap());
+    assert_eq!(std::fs::read(by_id).unwrap(), sound);
+}
+
+/// A project may lie within a library.
+#[test]
+fn a_library_has_no_takes_that_are_not_final() {
+    let scene = Scene::new();
+    let song = scene.home.library().join("Song");
+    std::fs::create_dir(&song).unwrap();
+    let library = scene.home.library();
+    let _drive = scene.home.mount_with(&[
+        "--library".as_ref(),
+        library.as_os_str(),
+        "--project".as_ref(),
+        song.as_os_str(),
+    ]);
+    let take = scene.reserve_with(&[
+        "--name".as_ref(),
+        "Lead".as_ref(),
+        "--project".as_ref(),
+        song.as_os_str(),
+    ]);
+    std::fs::write(&take.file, wav(100, 1)).unwrap();
+    let kick = song.join("Kick.wav");
+    std::fs::write(&kick, wav(100, 2)).unwrap();
+    scene.home.run(["scan"]);
+    let mut items = Vec::new();
+    wait_until(Duration::from_secs(30), "what the scan found", || {
+        items = scene.home.items();
+        items.iter().any(|item| item["name"] == "Kick.wav")
+    });
+    assert!(
+        items
+            .iter()
+            .all(|item| item["mediaId"] == *take.id || item["name"] == "Kick.wav"),
+        "{items:#?}"
+    );
+    let shown = scene.home.on_drive("library/library/Song");
+    let names: Vec<_> = std::fs::read_dir(shown)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(names.iter().any(|name| name == "Kick.wav"), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name == ".mediafs-takes"),
+        "{names:?}"
+    );
+}

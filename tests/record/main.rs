@@ -8,9 +8,12 @@ mod support;
 
 mod cleaning;
 mod dropping;
+mod elsewhere;
 mod finalising;
 mod fsx;
 mod killed;
+mod moving;
+mod pjdfstest;
 mod recovering;
 mod room;
 mod rules;

@@ -121,6 +121,39 @@ fn a_move_that_was_not_finished_is_undone() {
     }
 }
 
+/// Where the disk of its project is away, nobody can say yet what became of a move.
+#[test]
+fn a_move_that_was_not_finished_is_undone_when_its_disk_is_back() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = Scene::new();
+    let sound = wav(500, 1);
+    let take = left_behind(&scene, &sound);
+    let media = scene.project().canonicalize().unwrap().join("Media");
+    std::fs::create_dir_all(&media).unwrap();
+    let target = media.join("Lead Vox.wav");
+    let inode = std::fs::metadata(&take.staging).unwrap().ino();
+    catalog(
+        &scene,
+        &format!(
+            "UPDATE take SET target_inode = {inode}, target = CAST('{}' AS BLOB)",
+            target.display()
+        ),
+    );
+    std::fs::rename(&take.staging, &target).unwrap();
+    let away = scene.home.path("away");
+    std::fs::rename(scene.project(), &away).unwrap();
+    // Meanwhile others start and end, with the disk and without.
+    scene.home.mount_with(&[]).stop();
+    assert_eq!(scene.takes().len(), 1);
+    std::fs::rename(&away, scene.project()).unwrap();
+    let _drive = scene.mount(&[]);
+    assert_eq!(std::fs::read(&take.staging).unwrap(), sound);
+    assert!(!target.exists());
+    let item = scene.finalise(&take);
+    assert_eq!(std::fs::read(Scene::resolved(&item)).unwrap(), sound);
+    assert_eq!(scene.home.items().len(), 1);
+}
+
 #[test]
 fn a_take_goes_on_after_a_restart() {
     use std::io::Write as _;

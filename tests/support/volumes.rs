@@ -100,7 +100,7 @@ impl Kind {
     fn bytes(self) -> u64 {
         match self {
             Kind::Xfs => 320 << 20,
-            Kind::Btrfs => 128 << 20,
+            Kind::Btrfs => 256 << 20,
             Kind::Ext4 | Kind::Ntfs | Kind::Vfat => 48 << 20,
         }
     }

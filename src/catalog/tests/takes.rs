@@ -76,7 +76,7 @@ fn a_take_is_given_up_taken_up_again_and_becomes_final() {
         let seen = file(evidence(1000));
         let place = place_of(w.observe(song.top, OsStr::new("Lead.wav"), &seen)?);
         w.record_content(place, 1, &sound_record())?;
-        w.finalise_take(take, place, Some(hash))
+        w.finalise_take(take, place, Some(hash), false)
     });
     let item = bench.item(take);
     assert!(item.is_final() && item.size == 1000 && item.generation == 1);

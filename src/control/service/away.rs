@@ -106,7 +106,8 @@ impl Service {
         let item = self.find(&reader, which)?;
         let whole = reader.assemble(item.clone())?;
         let cause = reader.cause_of(&item)?;
-        let source = match item.place {
+        let is_elsewhere = reader.library_elsewhere(&item)?.is_some();
+        let source = match item.place.filter(|_| !is_elsewhere) {
             Some(place) => reader.place(place)?.and_then(|p| reader.source_of(p.base)),
             None => None,
         };
@@ -139,6 +140,7 @@ impl Service {
                 volume.name,
                 counted(volume.only_there)
             )),
+            (Availability::Missing, _) if is_elsewhere => Some(super::FROM_ELSEWHERE.to_owned()),
             (Availability::Missing, _) => {
                 Some("put the file back, or `mediafs relink` it to another one".to_owned())
             }

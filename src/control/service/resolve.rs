@@ -45,6 +45,9 @@ impl Service {
             let cause = reader.cause_of(&item)?;
             let remedy = match item.availability {
                 Availability::Local => "`mediafs scan` looks at it again",
+                Availability::Missing if reader.library_elsewhere(&item)?.is_some() => {
+                    super::FROM_ELSEWHERE
+                }
                 Availability::Missing => "put the file back, or `mediafs relink` it to another one",
                 _ => "`mediafs hydrate` brings it here once it can be reached",
             };

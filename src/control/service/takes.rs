@@ -1,6 +1,7 @@
 //! Recording: takes are reserved, made final, given up, listed and cleaned up.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -292,7 +293,9 @@ impl Service {
     /// # Errors
     /// When the catalog fails.
     pub(crate) fn recovered_takes(&self, base: Option<&BaseRow>) -> Result<Vec<Take>, RpcError> {
-        let recovered = takes::recover(&self.catalog, &self.takes, base)?;
+        let library = self.library()?;
+        let may_touch = |folder: &Path| library.untrusted(folder).is_none();
+        let recovered = takes::recover(&self.catalog, &self.takes, base, &may_touch)?;
         let reader = self.catalog.reader()?;
         let mut told = Vec::new();
         for Recovered {

@@ -337,13 +337,9 @@ impl<'e> Copier<'e> {
     /// The folder `below` of the copies, made where it is not there; without what a dead import left in it.
     fn folder(&mut self, below: &Path) -> io::Result<(LocalFolder, PathBuf)> {
         let path = self.top.join(below);
-        let mut folder = match self.root.folder(Path::new("")) {
-            Ok(folder) => folder,
-            Err(_) => return Err(io::Error::from(io::ErrorKind::NotFound)),
-        };
-        for part in &path {
-            folder = folder.make_folder(part)?;
-        }
+        let folder = self
+            .engine
+            .make_folders(&self.root, &self.base.path, &path)?;
         if self.cleaned.insert(path.clone()) {
             let _nobody_makes_one = self.engine.temporary.lock();
             for (name, _) in folder.entries()? {
@@ -519,9 +515,13 @@ fn copy_bytes(
 }
 
 /// Gives the copy its source's permissions and time, and brings it to the disk.
-fn finish(copy: &File, evidence: &Evidence) -> io::Result<()> {
+pub(super) fn finish(copy: &File, evidence: &Evidence) -> io::Result<()> {
     let mode = u32::from(evidence.permissions) & 0o777 | 0o600;
-    rustix::fs::fchmod(copy, Mode::from_raw_mode(mode))?;
+    match rustix::fs::fchmod(copy, Mode::from_raw_mode(mode)) {
+        // A file system without permissions.
+        Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::OPNOTSUPP) => {}
+        Err(error) => return Err(error.into()),
+    }
     let modified = evidence.modified.0;
     let times = Timestamps {
         last_access: Timespec {

@@ -89,9 +89,10 @@ impl Library {
         let entering = Entering {
             name: &name,
             wanted: file_name.to_owned(),
+            temporary: format!("dropped-{media_id}.part"),
             // A crash between the two leaves a file in a library, of which a scan makes an item.
-            before: &|_: &mut Writer, _, _| Ok(()),
-            enter: &|writer: &mut Writer, place, blake3| {
+            before: &|_: &mut Writer, _| Ok(()),
+            enter: &|writer: &mut Writer, place, blake3, _| {
                 let item = NewItem {
                     media_id: media_id.clone(),
                     project: None,

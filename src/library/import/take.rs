@@ -3,11 +3,15 @@
 //! Nobody writes to it any more by then (see `project::takes`). It becomes final in one durable transaction, in which the
 //! file gets its name, under the writer's lock: so the watcher never sees a file that is no item yet. Where it is about to
 //! go is on the disk before it goes, so that a crash between the two is undone at the next start. Nothing is copied where
-//! a rename does; where none does, the copy is read again before it counts.
+//! a rename does. Where none does, a copy is made beside the name, brought to the disk and read again before it counts;
+//! the first file stays until the copy is in the catalog, and the note until the first file is gone (see
+//! `project::takes::recover`).
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +29,7 @@ use crate::library::probing::read_facts;
 use crate::model::{ObjectHash, shown_name};
 use crate::project::takes::{self, Takes};
 
-use super::copy::{library_of_copies, numbered, whole_capsule};
+use super::copy::{finish, library_of_copies, numbered, whole_capsule};
 
 /// How long writers that were just closed may take to be gone.
 const WRITERS_GO: Duration = Duration::from_secs(2);
@@ -111,15 +115,17 @@ pub(super) struct Entering<'a> {
     pub(super) name: &'a str,
     /// The name that it is to have on disk, if that is free.
     pub(super) wanted: OsString,
-    /// Notes where the file, of this inode, is about to go.
-    pub(super) before: &'a dyn Fn(&mut Writer, &Path, u64) -> Result<(), CatalogError>,
+    /// What its copy is called until it has its name, behind what all temporary files are called.
+    pub(super) temporary: String,
+    /// Notes where the file, of this inode, is or is about to be; `None`: nowhere but where it was first.
+    pub(super) before: &'a dyn Fn(&mut Writer, Option<(&Path, u64)>) -> Result<(), CatalogError>,
     /// It is at this place.
     pub(super) enter: &'a Enter<'a>,
 }
 
-/// Enters a file that is at a place; with its hash, where that is known.
+/// Enters a file that is at a place; with its hash, where that is known, and whether its first file is still to go.
 pub(super) type Enter<'a> =
-    dyn Fn(&mut Writer, PlaceNo, Option<ObjectHash>) -> Result<(), CatalogError> + 'a;
+    dyn Fn(&mut Writer, PlaceNo, Option<ObjectHash>, bool) -> Result<(), CatalogError> + 'a;
 
 /// Where a file is to stay.
 pub(super) struct Goal {
@@ -132,12 +138,29 @@ pub(super) struct Goal {
     path: PathBuf,
 }
 
-/// The file that gets the name.
+/// A file as it is to get its name.
 struct Moved {
     from: LocalFolder,
     name: OsString,
-    /// It is a copy in the folder of the goal; the take's own file goes when all is well.
-    is_copy: bool,
+    inode: u64,
+}
+
+/// A file on another file system than its goal: the copy beside the goal gets the name. Locked, so that nobody takes it
+/// for one that an import left behind; it goes unless it gets its name.
+struct Copied {
+    moved: Moved,
+    _lock: File,
+    named: Cell<bool>,
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        if !self.named.get()
+            && let Err(error) = self.moved.from.remove(&self.moved.name)
+        {
+            tracing::warn!(%error, "the copy of a take goes at the next start");
+        }
+    }
 }
 
 impl Library {
@@ -192,8 +215,11 @@ impl Library {
         let entering = Entering {
             name: &now.name,
             wanted: own_name(&shown_name(&now.name)).into(),
-            before: &|writer, target, inode| writer.set_take_target(now.row, Some((target, inode))),
-            enter: &|writer, place, hash| writer.finalise_take(now.row, place, hash),
+            temporary: takes::copy_name(&now.media_id),
+            before: &|writer, target| writer.set_take_target(now.row, target),
+            enter: &|writer, place, hash, is_copy| {
+                writer.finalise_take(now.row, place, hash, is_copy)
+            },
         };
         self.move_there(&entering, &path, &mut whole, &goal, &failed)?;
         drop(seal);
@@ -221,31 +247,42 @@ impl Library {
                     .map_err(|_| io::ErrorKind::NotFound.into())
             })
             .map_err(failed(moving))?;
-        let mut moved = Moved {
+        let first = Moved {
             from,
             name: own.to_owned(),
-            is_copy: false,
+            inode: whole.evidence.inode,
         };
-        for n in 1..=u32::MAX {
+        let mut copied: Option<Copied> = None;
+        let note = |target: Option<(&Path, u64)>| {
+            engine.write(Durability::Full, |writer| (entering.before)(writer, target))
+        };
+        let mut n = 1;
+        while n < u32::MAX {
             let name = numbered(&entering.wanted, n);
             if matches!(goal.folder.look(&name), Ok(Some(_))) {
+                n += 1;
                 continue;
             }
-            let target = goal.base.path.join(&goal.path).join(&name);
-            let inode = whole.evidence.inode;
-            engine.write(Durability::Full, |writer| {
-                (entering.before)(writer, &target, inode)
-            })?;
+            let moved = copied.as_ref().map_or(&first, |copied| &copied.moved);
+            note(Some((&goal.absolute(&name), moved.inode)))?;
+            let is_copy = copied.is_some();
             let mut named = false;
             let entered = engine.write(Durability::Full, |writer| {
-                enter(writer, entering, whole, goal, &moved, &name, &mut named)
+                let name = Naming {
+                    moved,
+                    is_copy,
+                    name: &name,
+                };
+                enter(writer, entering, whole, goal, &name, &mut named)
             });
             let refused = match entered {
                 Ok(None) => {
-                    if moved.is_copy
-                        && let Err(error) = std::fs::remove_file(path)
-                    {
-                        tracing::warn!(%error, "the first file of a take that was copied is left");
+                    if let Some(copied) = copied {
+                        copied.named.set(true);
+                        if first.remove_first(whole) {
+                            // Else the next start sees to it.
+                            note(None)?;
+                        }
                     }
                     return Ok(());
                 }
@@ -254,16 +291,22 @@ impl Library {
                     // Undone, so the file goes back, too.
                     if named && let Err(error) = moved.take_back(goal, &name) {
                         tracing::error!(%error, "a take goes back at the next start");
+                        copied.iter().for_each(|copied| copied.named.set(true));
                     }
                     return Err(error.into());
                 }
             };
             match refused.kind() {
-                io::ErrorKind::AlreadyExists => {}
-                io::ErrorKind::CrossesDevices if !moved.is_copy => {
-                    moved = copy_there(engine, whole, goal).map_err(failed("copying it"))?;
+                io::ErrorKind::AlreadyExists => n += 1,
+                io::ErrorKind::CrossesDevices if !is_copy => {
+                    let made = copy_there(engine, entering, whole, goal)?;
+                    copied = Some(made.map_err(failed("copying it"))?);
                 }
-                _ => return Err(failed(moving)(refused)),
+                _ => {
+                    drop(copied);
+                    note(None)?;
+                    return Err(failed(moving)(refused));
+                }
             }
         }
         Err(failed(moving)(io::ErrorKind::AlreadyExists.into()))
@@ -347,12 +390,9 @@ pub(super) fn goal(
         source,
     };
     let root = engine.root_here(&base.path).map_err(failed)?;
-    let mut folder = root
-        .folder(Path::new(""))
-        .map_err(|_| failed(io::ErrorKind::NotFound.into()))?;
-    for part in below {
-        folder = folder.make_folder(part).map_err(failed)?;
-    }
+    let folder = engine
+        .make_folders(&root, &base.path, below)
+        .map_err(failed)?;
     Ok(Goal {
         base,
         is_new,
@@ -360,6 +400,12 @@ pub(super) fn goal(
         folder,
         path: below.components().collect(),
     })
+}
+
+impl Goal {
+    fn absolute(&self, name: &OsStr) -> PathBuf {
+        self.base.path.join(&self.path).join(name)
+    }
 }
 
 impl Moved {
@@ -386,6 +432,27 @@ impl Moved {
     fn take_back(&self, goal: &Goal, name: &OsStr) -> io::Result<()> {
         goal.folder.move_file(name, &self.from, &self.name)
     }
+
+    /// Removes the file that was copied; whether it is gone for good. Another one that has its name by now stays.
+    fn remove_first(&self, whole: &Whole) -> bool {
+        if !self.is_still(&whole.evidence) {
+            return false;
+        }
+        let removed = self.from.remove(&self.name);
+        removed
+            .and_then(|()| self.from.sync())
+            .inspect_err(|error| {
+                tracing::warn!(%error, "the first file of a take that was copied is left");
+            })
+            .is_ok()
+    }
+}
+
+/// What gets which name.
+struct Naming<'a> {
+    moved: &'a Moved,
+    is_copy: bool,
+    name: &'a OsStr,
 }
 
 /// A name that is not one of those of our temporary files, which are removed.
@@ -402,10 +469,14 @@ fn enter(
     entering: &Entering<'_>,
     whole: &Whole,
     goal: &Goal,
-    moved: &Moved,
-    name: &OsStr,
+    naming: &Naming<'_>,
     named: &mut bool,
 ) -> Result<Option<io::Error>, CatalogError> {
+    let Naming {
+        moved,
+        is_copy,
+        name,
+    } = *naming;
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let Some(folder) = Engine::ensure_folder(writer, &goal.root, &goal.base, &goal.path)? else {
         return Ok(Some(gone()));
@@ -417,7 +488,7 @@ fn enter(
     {
         return Ok(Some(io::ErrorKind::AlreadyExists.into()));
     }
-    if !moved.is_copy && !moved.is_still(&whole.evidence) {
+    if !is_copy && !moved.is_still(&whole.evidence) {
         let why = "another file has taken its place meanwhile";
         return Ok(Some(io::Error::other(why)));
     }
@@ -450,45 +521,146 @@ fn enter(
         .place(place)?
         .map_or(0, |row| row.generation);
     writer.record_content(place, generation, &whole.record)?;
-    (entering.enter)(writer, place, whole.hash)?;
+    (entering.enter)(writer, place, whole.hash, is_copy)?;
     Ok(None)
 }
 
-/// Copies a take into the folder of its goal, on another disk, and reads the copy again.
-fn copy_there(engine: &Engine, whole: &mut Whole, goal: &Goal) -> io::Result<Moved> {
-    let _nobody_cleans = engine.temporary.lock();
-    let mut name = OsString::from(OsStr::new(
-        std::str::from_utf8(TEMPORARY).unwrap_or(".mediafs-import-"),
-    ));
-    name.push(format!("take-{}.part", uuid::Uuid::now_v7().simple()));
-    let mut copy = goal.folder.create(&name)?;
-    let copied = (|| {
-        whole.file.seek(SeekFrom::Start(0))?;
-        io::copy(&mut whole.file, &mut copy)?;
-        copy.sync_all()?;
-        let hash = |file: &mut File| {
-            file.seek(SeekFrom::Start(0))?;
-            hash_of(file, || false)
-        };
-        let (first, second) = (hash(&mut whole.file)?, hash(&mut copy)?);
-        if first.is_none() || first != second {
-            return Err(io::Error::other("the copy is not what was copied"));
-        }
-        whole.hash = first;
-        rustix::fs::fchmod(&copy, rustix::fs::Mode::from_raw_mode(0o644))?;
-        goal.root
-            .folder(&goal.path)
-            .map_err(|_| io::ErrorKind::NotFound.into())
-    })();
-    match copied {
-        Ok(from) => Ok(Moved {
-            from,
-            name,
-            is_copy: true,
-        }),
-        Err(error) => {
+/// Copies a file into the folder of its goal, on another file system, and reads the copy again. It is noted as soon as
+/// there is something of it.
+fn copy_there(
+    engine: &Engine,
+    entering: &Entering<'_>,
+    whole: &mut Whole,
+    goal: &Goal,
+) -> Result<io::Result<Copied>, CatalogError> {
+    let mut name = TEMPORARY.to_vec();
+    name.extend_from_slice(entering.temporary.as_bytes());
+    let name = OsString::from_vec(name);
+    let made = || {
+        let _nobody_cleans = engine.temporary.lock();
+        // That of a daemon that has died: whoever else makes one of this name holds its lock.
+        let _ = goal.folder.remove_abandoned(&name);
+        let file = goal.folder.create(&name)?;
+        let from = goal.root.folder(&goal.path);
+        Ok((file, from.map_err(|_| io::ErrorKind::NotFound)?))
+    };
+    let (mut copy, from) = match made() {
+        Ok(made) => made,
+        Err(error) => return Ok(Err(error)),
+    };
+    let lock = copy.try_clone();
+    let inode = evidence_of(&copy).map(|evidence| evidence.inode);
+    let (lock, inode) = match (lock, inode) {
+        (Ok(lock), Ok(inode)) => (lock, inode),
+        (Err(error), _) | (_, Err(error)) => {
             let _ = goal.folder.remove(&name);
-            Err(error)
+            return Ok(Err(error));
         }
+    };
+    let temporary = goal.absolute(&name);
+    let copied = Copied {
+        moved: Moved { from, name, inode },
+        _lock: lock,
+        named: Cell::new(false),
+    };
+    let note = |target: Option<(&Path, u64)>| {
+        engine.write(Durability::Full, |writer| (entering.before)(writer, target))
+    };
+    note(Some((&temporary, inode)))?;
+    if let Err(error) = copy_whole(whole, &mut copy) {
+        drop(copied);
+        note(None)?;
+        return Ok(Err(error));
+    }
+    Ok(Ok(copied))
+}
+
+fn copy_whole(whole: &mut Whole, copy: &mut File) -> io::Result<()> {
+    whole.file.seek(SeekFrom::Start(0))?;
+    io::copy(&mut whole.file, copy)?;
+    finish(copy, &whole.evidence)?;
+    let hash = |file: &mut File| {
+        file.seek(SeekFrom::Start(0))?;
+        hash_of(file, || false)
+    };
+    let (first, second) = (hash(&mut whole.file)?, hash(copy)?);
+    if first.is_none() || first != second {
+        return Err(io::Error::other("the copy is not what was copied"));
+    }
+    whole.hash = first;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::library::LibraryConfig;
+
+    /// 16 bits, one channel, silence.
+    fn wav(bytes: u32) -> Vec<u8> {
+        let mut file = b"RIFF".to_vec();
+        file.extend((36 + bytes).to_le_bytes());
+        file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data");
+        file.extend(bytes.to_le_bytes());
+        file.resize(file.len() + usize::try_from(bytes).unwrap(), 0);
+        file
+    }
+
+    #[test]
+    fn another_file_does_not_become_the_sound_that_was_read() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let config = LibraryConfig {
+            trusted: mediafs_platform::volume::DeclaredTrusted {
+                paths: vec![home.clone()],
+                devices: Vec::new(),
+            },
+            ..LibraryConfig::default()
+        };
+        let library = Library::open(Catalog::open(&home).unwrap(), &home, config);
+        let path = home.join("take.wav");
+        std::fs::write(&path, wav(100)).unwrap();
+        let failed = |doing| {
+            let path = path.clone();
+            move |source| TakeError::Io {
+                name: "Take".to_owned(),
+                doing,
+                path,
+                source,
+            }
+        };
+        let file = File::open(&path).unwrap();
+        let mut whole = read_whole(file, "Take", b"take.wav", &path, &failed).unwrap();
+        let goal = goal(&library.engine, None, Path::new("")).unwrap();
+        let other = home.join("other");
+        let entered = Cell::new(false);
+        let entering = Entering {
+            name: "Take",
+            wanted: "Take.wav".into(),
+            temporary: "take".to_owned(),
+            before: &|_, _| {
+                std::fs::write(&other, b"another one").unwrap();
+                std::fs::rename(&other, &path).unwrap();
+                Ok(())
+            },
+            enter: &|_, _, _, _| {
+                entered.set(true);
+                Ok(())
+            },
+        };
+        let moved = library.move_there(&entering, &path, &mut whole, &goal, &failed);
+        let why = moved.unwrap_err();
+        assert!(matches!(why, TakeError::Io { .. }), "{why}");
+        assert!(!entered.get());
+        assert_eq!(std::fs::read(&path).unwrap(), b"another one");
+        assert!(!goal.absolute("Take.wav".as_ref()).exists());
+    }
+
+    #[test]
+    fn names_of_temporary_files_are_changed() {
+        assert_eq!(own_name(".mediafs-import-7.wav"), "_.mediafs-import-7.wav");
+        assert_eq!(own_name("Lead.wav"), "Lead.wav");
     }
 }

@@ -8,6 +8,7 @@
 //! [`recover`]ed.
 
 mod cleanup;
+mod moves;
 mod open;
 mod recover;
 pub(crate) mod repair;
@@ -21,10 +22,11 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{BaseRow, CatalogError, Reader, TakeRow};
 
 pub(crate) use cleanup::{DAYS, cleanup};
+pub(crate) use moves::settle_moves;
 pub(crate) use open::{NotOpened, TakeHandle, Takes, is_written};
-pub(crate) use recover::{Recovered, begin, recover, undo_moves};
+pub(crate) use recover::{Recovered, begin, recover};
 pub(crate) use reserve::{ReserveError, Wanted, now, reserve, room_for_takes, usual_rate};
-pub(crate) use staging::IN_PROJECT as FOLDER_OF_TAKES;
+pub(crate) use staging::{IN_PROJECT as FOLDER_OF_TAKES, copy_name};
 
 impl Takes {
     /// The file of a take; `None` where its project is not on trusted storage any more.

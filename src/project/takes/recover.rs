@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::moves::settle_moves;
 use super::open::is_written;
 use super::reserve::{now, usual_rate};
 use super::{Takes, staging};
@@ -30,35 +31,6 @@ pub(crate) struct Recovered {
     pub(crate) is_written: bool,
 }
 
-/// Puts files back that were about to become final when whoever moved them died. To be called before anybody looks at the
-/// folders of libraries and projects: there such a file would seem to be a new one.
-pub(crate) fn undo_moves(catalog: &Catalog, takes: &Takes) -> Result<(), CatalogError> {
-    let reader = catalog.reader()?;
-    let mut moved = Vec::new();
-    for take in reader.list_takes(0, u32::MAX)? {
-        if let Some((target, inode)) = &take.target
-            && reader.item(take.item)?.is_some_and(|item| !item.is_final())
-        {
-            // Where a disk is not there yet, or may not be written to, the next look tries again.
-            if let Some(path) = takes.path_of(&reader, &take)?
-                && is_back(&path, target, *inode)
-            {
-                moved.push(take.item);
-            }
-        }
-    }
-    drop(reader);
-    if moved.is_empty() {
-        return Ok(());
-    }
-    catalog.write(Durability::Full, |writer| {
-        for item in &moved {
-            writer.set_take_target(*item, None)?;
-        }
-        Ok(())
-    })
-}
-
 /// At the start of a daemon: takes that are not final are recovered ones, whoever reserved them.
 pub(crate) fn begin(catalog: &Catalog) -> Result<(), CatalogError> {
     catalog.write(Durability::Full, |writer| {
@@ -68,37 +40,15 @@ pub(crate) fn begin(catalog: &Catalog) -> Result<(), CatalogError> {
     })
 }
 
-/// Puts a take's file back; whether it is there then.
-fn is_back(staging: &Path, target: &Path, inode: u64) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    if staging.symlink_metadata().is_ok() {
-        return true;
-    }
-    let is_it = std::fs::symlink_metadata(target)
-        .is_ok_and(|found| found.is_file() && found.ino() == inode);
-    if !is_it {
-        return false;
-    }
-    match std::fs::rename(target, staging) {
-        Ok(()) => {
-            tracing::info!(file = %staging.display(), "a take that was not final yet is back");
-            true
-        }
-        Err(error) => {
-            tracing::error!(file = %target.display(), %error, "a take could not be put back");
-            false
-        }
-    }
-}
-
 /// Takes in files of takes that no row tells of, in the folder of this base (`None`: of the home), and gives the recovered
 /// takes of the base's scope: what `project.open` answers.
 pub(crate) fn recover(
     catalog: &Catalog,
     takes: &Takes,
     base: Option<&BaseRow>,
+    may_touch: &dyn Fn(&Path) -> bool,
 ) -> Result<Vec<Recovered>, CatalogError> {
-    undo_moves(catalog, takes)?;
+    settle_moves(catalog, takes, may_touch)?;
     if base.is_none_or(|base| base.source.is_none()) {
         adopt(catalog, takes, base)?;
     }
@@ -163,15 +113,7 @@ fn adopt(catalog: &Catalog, takes: &Takes, base: Option<&BaseRow>) -> Result<(),
         if is_empty {
             continue;
         }
-        let adopted = catalog.write(Durability::Full, |writer| {
-            // It was reserved, or made final, since the folder was read.
-            let mut takes = writer.reader().list_takes(0, u32::MAX)?.into_iter();
-            let is_known = takes.any(|take| take.base == base_number && take.file == *file);
-            if is_known || folder.join(file).symlink_metadata().is_err() {
-                return Ok(false);
-            }
-            adopt_file(writer, base, file, &id, name).map(|()| true)
-        });
+        let adopted = adopt_if_unknown(catalog, base, &folder, file, &id, name);
         match adopted {
             Ok(true) => tracing::info!(file, "a take that no row told of was found"),
             Ok(false) => {}
@@ -181,6 +123,26 @@ fn adopt(catalog: &Catalog, takes: &Takes, base: Option<&BaseRow>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether it was: it may have been reserved, or made final, since its folder was read.
+fn adopt_if_unknown(
+    catalog: &Catalog,
+    base: Option<&BaseRow>,
+    folder: &Path,
+    file: &str,
+    id: &MediaId,
+    name: &str,
+) -> Result<bool, CatalogError> {
+    let base_number = base.map(|base| base.row);
+    catalog.write(Durability::Full, |writer| {
+        let mut takes = writer.reader().list_takes(0, u32::MAX)?.into_iter();
+        let is_known = takes.any(|take| take.base == base_number && take.file == *file);
+        if is_known || folder.join(file).symlink_metadata().is_err() {
+            return Ok(false);
+        }
+        adopt_file(writer, base, file, id, name).map(|()| true)
+    })
 }
 
 fn adopt_file(
@@ -217,5 +179,31 @@ fn kind_of(name: &str) -> Kind {
         "mid" | "midi" | "smf" => Kind::Midi,
         "mp4" | "m4v" | "mov" | "mkv" | "webm" | "avi" => Kind::Video,
         _ => Kind::Audio,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_by_the_time_it_would_be_taken_in_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(home.path()).unwrap();
+        let folder = Takes::new(home.path()).folder(None);
+        let id: MediaId = "take-1".parse().unwrap();
+        let adopt =
+            |file: &str| adopt_if_unknown(&catalog, None, &folder, file, &id, "Lead.wav").unwrap();
+        let count = || catalog.reader().unwrap().list_takes(0, 9).unwrap().len();
+        let file = "take-1 Lead.wav";
+        staging::create(&folder, file).unwrap();
+        assert!(adopt(file));
+        // Another request was quicker.
+        assert!(!adopt(file));
+        assert_eq!(count(), 1);
+        // One that has become final is elsewhere.
+        assert!(!adopt("take-1 gone.wav"));
+        assert_eq!(count(), 1);
     }
 }

@@ -63,6 +63,11 @@ pub(super) fn file_name(id: &MediaId, name: &str) -> String {
     }
 }
 
+/// What the copy of a take is called until it has its name, behind what all temporary files are called.
+pub(crate) fn copy_name(id: &MediaId) -> String {
+    format!("take-{id}.part")
+}
+
 /// What the name of a file says of the take that it is; `None` where it is none.
 pub(super) fn parse(file: &OsStr) -> Option<(MediaId, &str)> {
     let (id, name) = file.to_str()?.split_once(' ')?;
