@@ -13,8 +13,10 @@ mod bases;
 mod capsules;
 mod convert;
 mod db;
+mod entries;
 mod error;
 mod facts;
+mod given;
 mod history;
 mod items;
 mod items_read;
@@ -47,6 +49,7 @@ use parking_lot::{Mutex, RwLock};
 pub use alternatives::{Likeness, LookAlike};
 pub use error::CatalogError;
 use error::Result;
+pub use given::{GivenFolder, GivenName, NameIn};
 pub use history::{
     Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
 };
@@ -59,6 +62,7 @@ pub use rows::{
     OperationNo, OperationRow, PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
     UsageFolderNo,
 };
+pub use shown::section_of;
 pub use sources::{AtHand, HasObject};
 pub use takes::{NewTake, TakeRow};
 pub(crate) use usages::LONGEST as LONGEST_USAGE;

@@ -69,6 +69,10 @@ impl Fields {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
@@ -219,8 +223,16 @@ impl<T> Default for List<T> {
 impl<T: Known> List<T> {
     /// Takes the list out of the field, if it is one.
     pub(super) fn take(fields: &mut Fields, name: &str) -> Result<Self, String> {
+        Self::take_up_to::<MOST_ENTRIES>(fields, name)
+    }
+
+    /// As [`List::take`], of up to so many entries.
+    pub(super) fn take_up_to<const MOST: usize>(
+        fields: &mut Fields,
+        name: &str,
+    ) -> Result<Self, String> {
         let mut list = Self::default();
-        let Some(Bounded(entries)) = fields.may::<Bounded<MOST_ENTRIES>>(name)? else {
+        let Some(Bounded(entries)) = fields.may::<Bounded<MOST>>(name)? else {
             return Ok(list);
         };
         for raw in entries {

@@ -15,11 +15,13 @@ mod check;
 mod collect;
 mod document;
 mod draft;
+mod entry;
 mod error;
 mod fields;
 pub(crate) mod files;
 mod gather;
 mod merge;
+mod names;
 mod save;
 mod share;
 mod shelf;
@@ -292,6 +294,9 @@ impl Prepared {
         let is_new = !before.knows(read.hash) || wish.previous || !read.copies.is_empty();
         if is_new {
             applied = apply::apply(library, &base, &read.document)?;
+        } else {
+            // An earlier version has taken it in without.
+            entry::keep(library, &base, &read.document)?;
         }
         let state = ProjectState {
             revision: read.document.revision.clone(),
@@ -541,6 +546,12 @@ pub fn load(
         None => {}
     }
     let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+    document
+        .check(&text)
+        .map_err(|reason| ManifestError::NotTheSame {
+            path: folder.join(MANIFEST),
+            reason,
+        })?;
     shelf.write(&text, is_damaged).map_err(failed)?;
     drop(one_at_a_time);
     let wish = Wish {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::ProjectError;
+use super::{ProjectError, entry};
 use crate::catalog::{
     Adopted, At, BaseRow, CatalogError, Durability, ItemNo, ItemRow, Label, Nanoseconds, Writer,
 };
@@ -125,6 +125,15 @@ fn labels(writer: &mut Writer, from: ItemNo, to: ItemNo) -> Result<(), CatalogEr
     }
     for name in writer.reader().names(from)?.iter().skip(1).rev() {
         writer.add_former_name(to, name)?;
+    }
+    // What only the manifest of a project knows goes along, and on to the next project.
+    let scope = |writer: &Writer, item| -> Result<_, CatalogError> {
+        Ok(writer.reader().item(item)?.and_then(|row| row.project))
+    };
+    let (was_in, is_in) = (scope(writer, from)?, scope(writer, to)?);
+    let entry = writer.reader().entry(from, was_in)?;
+    if let Some(entry) = entry.and_then(entry::elsewhere) {
+        writer.keep_entry(to, is_in, Some(&entry))?;
     }
     Ok(())
 }

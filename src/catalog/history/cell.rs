@@ -105,6 +105,9 @@ pub(in crate::catalog) struct Record {
     pub(super) usages: Vec<(String, String, String, i64)>,
     pub(super) pins: Vec<String>,
     pub(super) former: Vec<(String, i64)>,
+    /// What only a project's manifest knew of it: base (0: none) and text.
+    #[serde(default)]
+    pub(super) entries: Vec<(u32, String)>,
 }
 
 /// What a cell holds.
@@ -255,6 +258,7 @@ impl Reader {
                     usages: Vec::new(),
                     pins: Vec::new(),
                     former: Vec::new(),
+                    entries: Vec::new(),
                 })
             },
         )?;
@@ -279,6 +283,12 @@ impl Reader {
         record.former = self.db().many(
             "reading the names of an item",
             "SELECT name, turn FROM former_name WHERE item = ?1 ORDER BY turn",
+            [item.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        record.entries = self.db().many(
+            "reading what only manifests know",
+            "SELECT base, entry FROM entry WHERE item = ?1 ORDER BY base",
             [item.0],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;

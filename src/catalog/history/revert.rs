@@ -560,6 +560,7 @@ impl Writer {
             self.own_names(project, &id, Some(item))?;
             self.show(project, item, &id, &kind, &record.name)?;
         }
+        self.own_used_names(item, &id, project)?;
         self.changes.item(item, &id, true);
         self.tell_twins(&id)?;
         Ok(())
@@ -603,6 +604,10 @@ impl Writer {
                 "INSERT OR IGNORE INTO former_name (item, name, turn) VALUES (?1, ?2, ?3)",
                 (item.0, name, turn),
             )?;
+        }
+        for (base, entry) in &record.entries {
+            let project = (*base != 0).then_some(BaseNo(*base));
+            self.keep_entry(item, project, Some(entry))?;
         }
         for (project, role, target, at) in &record.usages {
             self.put_usage(item, project, role, target, *at)?;
