@@ -27,8 +27,8 @@ pub(super) const VERSION: u64 = 2;
 const SHOWN: &str = "shown";
 const RETIRED: &str = "retired";
 const FOLDERS: &str = "folders";
-/// Longer manifests are not read, in bytes.
-pub(super) const LONGEST: u64 = 64 << 20;
+/// Longer manifests are not read, in bytes: room for as many items as there may be, at a thousand bytes each.
+pub(super) const LONGEST: u64 = 256 << 20;
 /// Objects and lists within one another.
 const DEEPEST: usize = 64;
 /// Most items.
@@ -340,14 +340,11 @@ impl Document {
         if !is_name(&name) {
             return Err(not("its name is not 1 to 1,024 bytes long"));
         }
-        let entries = match fields.get("items") {
-            None => Vec::new(),
-            Some(list) => {
-                let Bounded(entries): Bounded<MOST_ITEMS> =
-                    serde_json::from_str(list).map_err(damaged)?;
-                fields.remove("items");
-                entries
-            }
+        let list = fields.take_raw("items");
+        // Not copied: there may be many.
+        let Bounded(entries): Bounded<MOST_ITEMS, &RawValue> = match &list {
+            None => Bounded(Vec::new()),
+            Some(list) => serde_json::from_str(list.get()).map_err(damaged)?,
         };
         let mut document = Self {
             revision: fields.may("revision").map_err(Fault::Damaged)?,
@@ -361,10 +358,10 @@ impl Document {
         Ok(document)
     }
 
-    fn take_entries(&mut self, entries: Vec<Raw>) {
+    fn take_entries(&mut self, entries: Vec<&RawValue>) {
         let mut seen = HashSet::new();
         for entry in entries {
-            let item = Item::parse(&entry).and_then(|item| {
+            let item = Item::parse(entry).and_then(|item| {
                 if seen.insert(item.media_id.key()) {
                     Ok(item)
                 } else {
@@ -376,7 +373,10 @@ impl Document {
             });
             match item {
                 Ok(item) => self.items.push(item),
-                Err(reason) => self.held.push(Held { entry, reason }),
+                Err(reason) => self.held.push(Held {
+                    entry: entry.to_owned(),
+                    reason,
+                }),
             }
         }
         self.items.sort_by_cached_key(|item| item.media_id.key());
