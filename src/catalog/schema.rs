@@ -382,7 +382,7 @@ CREATE INDEX usage_name_list ON usage_name (folder) WHERE present = 1;
 ";
 
 /// What goes with a project to other machines and through history: what only its manifest knew of items, and whose the
-/// names in folders of usages are, by ids.
+/// names in folders of usages are, by ids; and operations that history only tells of.
 const PROJ: &str = "
 -- `base`: of which project's manifest, or 0: brought along into the library.
 CREATE TABLE entry (
@@ -396,6 +396,9 @@ CREATE INDEX entry_base ON entry (base);
 ALTER TABLE usage_name ADD COLUMN media_id TEXT NOT NULL DEFAULT '' COLLATE NOCASE;
 UPDATE usage_name SET media_id = coalesce((SELECT i.media_id FROM item i WHERE i.number = usage_name.item), '');
 CREATE INDEX usage_name_owner ON usage_name (media_id);
+-- 0: history only tells of it, and holds no steps.
+ALTER TABLE operation ADD COLUMN revertible INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX operation_told ON operation (number) WHERE revertible = 0;
 ";
 
 /// The newest version that is known here.

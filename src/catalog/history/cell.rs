@@ -25,6 +25,8 @@ pub(in crate::catalog) enum Cell {
     Attribute(String),
     /// Who uses it: project, role, target.
     Usage(String, String, String),
+    /// Its bytes are to stay in the cache, for whom.
+    Pin(String),
     /// A library root is registered; of no item.
     Library(u32),
 }
@@ -327,6 +329,10 @@ impl Writer {
                     |row| row.get(0),
                 )?
                 .map_or(Value::None, Value::Time),
+            Cell::Pin(owner) => match reader.pins_of(item)?.contains(owner) {
+                true => Value::There,
+                false => Value::None,
+            },
             Cell::Library(base) => {
                 let base = reader.base(BaseNo(*base))?;
                 match base.is_some_and(|base| base.active) {
