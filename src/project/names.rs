@@ -337,7 +337,11 @@ impl Names {
 
     /// What is to be said of an item that is complete otherwise. Those are taken.
     pub(super) fn take(&mut self, item: &mut Item) {
-        let given = self.by_id.remove(&item.media_id.key()).unwrap_or_default();
+        let mut given = self.by_id.remove(&item.media_id.key()).unwrap_or_default();
+        if item.of_library {
+            // Another machine, whose library has it not, shows it among its own; here the name is only kept for it.
+            given.retain(|given| given.has_item || matches!(given.shown_in, NameIn::Used(..)));
+        }
         let mut names: Vec<Shown> = given
             .into_iter()
             .rev()

@@ -189,6 +189,32 @@ fn names_of_tracks_and_in_them_go_along() {
 }
 
 #[test]
+fn a_used_sound_of_the_library_is_told_of_in_the_same_words_wherever_it_is() {
+    let place = folder();
+    let at = place.path();
+    let (one, base) = new(at);
+    put(&at.join("samples/Kick.wav"), &wav(9, 40));
+    let hat = one.import(None, &at.join("samples"), ImportMode::Reference, None);
+    let item = one.reader().item_in_scope(&hat, None).unwrap().unwrap();
+    one.use_as(&base, &item, "track", "Drums");
+    one.save(&base, "1");
+    let two = Machine::new(&at.join("other home"));
+    let there = two.open(&base.path).base;
+    assert_eq!(two.leads(&there, "Kick.wav").as_deref(), Some(hat.as_str()));
+    assert!(!two.save(&there, "1").written);
+    // A word of theirs, so that it is gone through here.
+    two.add(&there, at, 1, "Snare.wav", "snare");
+    assert!(two.save(&there, "2").written);
+    let base = one.open(&base.path).base;
+    assert!(!project::is_unsaved(&one.library, &base).unwrap());
+    assert!(!one.save(&base, "2").written);
+    // Here the name is nobody else's either.
+    one.add(&base, at, 2, "Kick.wav", "kick");
+    assert_eq!(one.leads(&base, "Kick.wav"), None);
+    assert_eq!(one.leads(&base, "Kick (2).wav").as_deref(), Some("kick"));
+}
+
+#[test]
 fn a_removed_item_that_is_made_again_has_its_names_in_tracks_again() {
     let place = folder();
     let at = place.path();
