@@ -191,8 +191,7 @@ impl Writer {
         }
         match shown_in {
             NameIn::Section(section) => {
-                let is_listed = row.project == Some(base)
-                    && section_of(&row.kind) == *section;
+                let is_listed = row.project == Some(base) && section_of(&row.kind) == *section;
                 let is_own = is_listed
                     && self.asks(
                         "SELECT 1 FROM shown WHERE project = ?1 AND section = ?2 AND key = ?3 AND media_id = ?4 \

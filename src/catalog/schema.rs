@@ -396,6 +396,8 @@ CREATE INDEX entry_base ON entry (base);
 ALTER TABLE usage_name ADD COLUMN media_id TEXT NOT NULL DEFAULT '' COLLATE NOCASE;
 UPDATE usage_name SET media_id = coalesce((SELECT i.media_id FROM item i WHERE i.number = usage_name.item), '');
 CREATE INDEX usage_name_owner ON usage_name (media_id);
+-- Else each item that a track gets goes through all that it has.
+CREATE INDEX usage_name_of ON usage_name (folder, item);
 -- 0: history only tells of it, and holds no steps.
 ALTER TABLE operation ADD COLUMN revertible INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX operation_told ON operation (number) WHERE revertible = 0;

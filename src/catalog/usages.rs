@@ -279,13 +279,8 @@ impl Writer {
             }
         }
         self.touch(item, cell(usage))?;
-        let is_new = self.put_usage(
-            item,
-            &usage.project,
-            usage.role.as_str(),
-            &usage.target,
-            at,
-        )?;
+        let is_new =
+            self.put_usage(item, &usage.project, usage.role.as_str(), &usage.target, at)?;
         if is_new {
             self.changes.item(item, &row.media_id, false);
             self.durable = true;

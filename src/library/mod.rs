@@ -83,12 +83,12 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
-pub(crate) use import::{Dropped, carry_sources, is_of_this_machine};
-#[cfg(target_os = "linux")]
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
     TakeError,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use import::{Dropped, carry_sources, is_of_this_machine};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};

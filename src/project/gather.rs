@@ -38,8 +38,16 @@ struct All<'r> {
     brought: HashMap<ItemNo, String>,
 }
 
-/// The manifest of a project as the catalog knows it now. `before` is the one that was read or written last.
+/// The manifest of a project as the catalog knows it now, at one moment. `before` is the one that was read or written last.
 pub(super) fn gather(
+    reader: &Reader,
+    base: &BaseRow,
+    before: &Document,
+) -> Result<Gathered, CatalogError> {
+    reader.snapshot(|reader| gather_all(reader, base, before))
+}
+
+fn gather_all(
     reader: &Reader,
     base: &BaseRow,
     before: &Document,
@@ -159,7 +167,7 @@ fn item(
         Some(place) => reader.fingerprint(place)?.map(ObjectHash),
         None => None,
     };
-    let item: MediaItem = reader.assemble(row.clone())?;
+    let item: MediaItem = reader.assemble_bare(row.clone())?;
     if item.lifecycle != Lifecycle::Final && before.is_none() {
         return Ok(None);
     }

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::document::{Document, Fault};
-use super::shelf::{MANIFEST, Shelf};
 use super::gather::{self, Gathered};
+use super::shelf::{MANIFEST, Shelf};
 use super::{ManifestError, ProjectError, SAVING, apply, hash_of};
 use crate::catalog::{BaseRow, Durability};
 use crate::library::Library;
@@ -220,11 +220,9 @@ pub fn export(library: &Library, base: &BaseRow) -> Result<Document, ProjectErro
 pub fn is_unsaved(library: &Library, base: &BaseRow) -> Result<bool, ProjectError> {
     let found = Shelf::new(library, &base.path).manifest().ok().flatten();
     // One that is damaged or gone says nothing.
-    let Some(Ok(found)) = found.filter(|found| {
-        found
-            .as_ref()
-            .is_ok_and(|found| found.instead_of.is_none())
-    }) else {
+    let Some(Ok(found)) =
+        found.filter(|found| found.as_ref().is_ok_and(|found| found.instead_of.is_none()))
+    else {
         return Ok(true);
     };
     let reader = library.catalog().reader()?;

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::{ProjectError, entry};
 use crate::catalog::{
-    Adopted, At, BaseRow, CatalogError, Durability, ItemNo, ItemRow, Label, Nanoseconds, OperationDraft,
-    Writer,
+    Adopted, At, BaseRow, CatalogError, Durability, ItemNo, ItemRow, Label, Nanoseconds,
+    OperationDraft, Writer,
 };
 use crate::library::{ImportMode, ImportOptions, Library, Outcome, Progress};
 use crate::model::{Storage, path_from_text};
@@ -84,7 +84,11 @@ pub fn use_item_noted(
 /// # Errors
 /// [`ProjectError::Copy`] where its bytes can't be copied; when the catalog fails.
 pub fn promote(library: &Library, item: &ItemRow) -> Result<ItemNo, ProjectError> {
-    promote_noted(library, item, &mut OperationDraft::new("promote", "promote"))
+    promote_noted(
+        library,
+        item,
+        &mut OperationDraft::new("promote", "promote"),
+    )
 }
 
 /// As [`promote`], as an operation that the caller has drafted.

@@ -44,15 +44,15 @@ fn what_cannot_be_reverted_is_told_and_stands_in_nobodys_way() {
     let to = desk.folder.path().join("As");
     let saved_as = desk.call("project.saveAs", with(json!({"path": song, "to": to})));
     let text = desk.call("project.export", json!({"path": song}))["text"].clone();
-    let loaded = desk.call(
-        "project.load",
-        with(json!({"path": song, "text": text})),
-    );
+    let loaded = desk.call("project.load", with(json!({"path": song, "text": text})));
     let told = [
         (&made, "made the project Ouverture à la Turque"),
         (&saved, "saved Ouverture à la Turque (revision 7)"),
         (&draft, "kept the draft \"pads\" of Ouverture à la Turque"),
-        (&forgot, "forgot the draft \"pads\" of Ouverture à la Turque"),
+        (
+            &forgot,
+            "forgot the draft \"pads\" of Ouverture à la Turque",
+        ),
         (&saved_as, "saved Ouverture à la Turque as As"),
         (&loaded, "rebuilt Ouverture à la Turque"),
     ];
@@ -87,7 +87,11 @@ fn what_cannot_be_reverted_is_told_and_stands_in_nobodys_way() {
     let name = |desk: &Desk| {
         desk.items()
             .iter()
-            .find(|item| item["scope"].to_string().contains(made["projectId"].as_str().unwrap()))
+            .find(|item| {
+                item["scope"]
+                    .to_string()
+                    .contains(made["projectId"].as_str().unwrap())
+            })
             .map(|item| item["name"].clone())
     };
     assert_eq!(name(&desk), Some("kick.wav".into()));

@@ -302,7 +302,8 @@ fn a_manifest_of_an_earlier_version_that_tells_from_where_copies_came_is_read() 
     let from = format!(
         r#"{{"name":"importedFrom","value":{{"path":"/home/ann/secret/kick.wav","pathHash":"x","size":144,"modifiedNanoseconds":1,"blake3":"{hash}"}},"source":"user","confidence":1.0}}"#
     );
-    let own = r#"{"name":"importedFrom","value":"a tape of 1981","source":"user","confidence":1.0}"#;
+    let own =
+        r#"{"name":"importedFrom","value":"a tape of 1981","source":"user","confidence":1.0}"#;
     let text = |attribute: &str| {
         NEWER.replace(
             r#""mediaId": "plain-1","#,

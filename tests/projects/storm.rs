@@ -264,7 +264,7 @@ impl World {
             }
             18 => {
                 let to = home.path(format!("As {n}"));
-                let params = json!({"path": self.song, "to": to, "collect": n % 2 == 0});
+                let params = json!({"path": self.song, "to": to, "collect": n.is_multiple_of(2)});
                 let has = self.has.clone();
                 let answer = host.call("project.saveAs", &params);
                 if answer.is_some() {
@@ -408,11 +408,7 @@ fn live(world: &mut World, home: &Home, drive: Mounted<'_>) {
             if world.has.items.len() > MANY && !world.operations.is_empty() {
                 let at = world.chance.index(world.operations.len());
                 if world.revert(&mut host, at).is_none() {
-                    *world
-                        .tally
-                        .interrupted
-                        .entry("history.revert")
-                        .or_default() += 1;
+                    *world.tally.interrupted.entry("history.revert").or_default() += 1;
                     break;
                 }
                 world.may_have = None;

@@ -44,7 +44,11 @@ impl Service {
             writer.tell_of(&mut draft, Some(project))
         });
         if let Err(error) = told {
-            tracing::warn!(error = one_line(&error), kind, "history does not know of it");
+            tracing::warn!(
+                error = one_line(&error),
+                kind,
+                "history does not know of it"
+            );
         }
         recorded(&draft)
     }
