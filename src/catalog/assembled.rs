@@ -44,6 +44,25 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn assemble(&self, item: ItemRow) -> Result<MediaItem> {
+        self.snapshot(|reader| {
+            let row = item.row;
+            let alternatives = reader.alternatives(&item)?;
+            let bare = reader.put_together(item)?;
+            Ok(MediaItem {
+                alternatives,
+                tags: reader.tags(row)?,
+                attributes: reader.attributes(row)?,
+                usages: reader.usages(row)?,
+                ..bare
+            })
+        })
+    }
+
+    /// As [`Reader::assemble`], without alternatives, tags, attributes and usages: for who reads them otherwise.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn assemble_bare(&self, item: ItemRow) -> Result<MediaItem> {
         self.snapshot(|reader| reader.put_together(item))
     }
 
@@ -86,14 +105,13 @@ impl Reader {
             facts.notes.push(problem);
         }
         let (storage, resolved_path) = self.whereabouts(&item, place.as_ref(), rest.recorded)?;
-        let alternatives = self.alternatives(&item)?;
         let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
         Ok(MediaItem {
             scope,
             kind: item.kind,
             origin: rest.origin,
             storage,
-            alternatives,
+            alternatives: Vec::new(),
             resolved_path,
             candidates: Vec::new(),
             sidecars: Vec::new(),
@@ -106,9 +124,9 @@ impl Reader {
             availability: item.availability,
             playable: item.playable,
             notes: facts.notes,
-            tags: self.tags(item.row)?,
-            attributes: self.attributes(item.row)?,
-            usages: self.usages(item.row)?,
+            tags: Vec::new(),
+            attributes: Vec::new(),
+            usages: Vec::new(),
             path,
             media_id: item.media_id,
             name: item.name,

@@ -111,6 +111,7 @@ impl Writer {
             self.own_names(project, &fresh.media_id, Some(item))?;
             self.show(project, item, &fresh.media_id, &fresh.kind, &fresh.name)?;
         }
+        self.own_used_names(item, &fresh.media_id, fresh.project)?;
         match self.media_at(place) {
             Ok((_, attributes)) => self.sync_file_attributes(item, &attributes)?,
             // Online only: nobody has read it.
@@ -161,7 +162,7 @@ impl Writer {
         if let Some(project) = item.project {
             self.show(project, item.row, &item.media_id, &item.kind, name)?;
         }
-        self.show_used(item.row, name)?;
+        self.show_used(item.row, &item.media_id, name)?;
         self.changes.item(item.row, &item.media_id, false);
         self.durable = true;
         Ok(())
@@ -291,6 +292,7 @@ impl Writer {
             "DELETE FROM usage WHERE item = ?1",
             "DELETE FROM pin WHERE item = ?1",
             "DELETE FROM former_name WHERE item = ?1",
+            "DELETE FROM entry WHERE item = ?1",
             "DELETE FROM item WHERE number = ?1",
         ] {
             self.run("removing an item", sql, [item.0])?;

@@ -14,8 +14,10 @@ mod beside;
 mod capsules;
 mod convert;
 mod db;
+mod entries;
 mod error;
 mod facts;
+mod given;
 mod history;
 mod items;
 mod items_read;
@@ -48,6 +50,7 @@ use parking_lot::{Mutex, RwLock};
 pub use alternatives::{Likeness, LookAlike};
 pub use error::CatalogError;
 use error::Result;
+pub use given::{GivenFolder, GivenName, NameIn};
 pub use history::{
     Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
 };
@@ -60,6 +63,7 @@ pub use rows::{
     OperationNo, OperationRow, PlaceKind, PlaceNo, PlaceRow, ProbeRecord, Section, SourceRow,
     UsageFolderNo,
 };
+pub use shown::section_of;
 pub use sources::{AtHand, HasObject};
 pub use takes::{NewTake, TakeRow};
 pub(crate) use usages::LONGEST as LONGEST_USAGE;

@@ -3,6 +3,7 @@
 
 use super::convert::{hash_column, id_column};
 use super::error::Result;
+use super::history::Cell;
 use super::reader::Reader;
 use super::rows::{BaseNo, ItemNo, ItemRow};
 use super::writer::Writer;
@@ -130,6 +131,7 @@ impl Writer {
     /// # Errors
     /// When SQLite fails.
     pub fn pin(&mut self, item: ItemNo, owner: &str) -> Result<bool> {
+        self.touch(item, Cell::Pin(owner.to_owned()))?;
         let added = self.run(
             "pinning an item",
             "INSERT OR IGNORE INTO pin (item, owner) SELECT number, ?2 FROM item WHERE number = ?1",
@@ -143,6 +145,7 @@ impl Writer {
     /// # Errors
     /// When SQLite fails.
     pub fn unpin(&mut self, item: ItemNo, owner: &str) -> Result<bool> {
+        self.touch(item, Cell::Pin(owner.to_owned()))?;
         let removed = self.run(
             "unpinning an item",
             "DELETE FROM pin WHERE item = ?1 AND owner = ?2",

@@ -54,7 +54,7 @@ impl Reader {
     }
 
     /// Several statements that see the same state.
-    pub(super) fn snapshot<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         if !self.db().idle() {
             return work(self);
         }

@@ -420,6 +420,8 @@ pub struct OperationRow {
     pub applied: OperationNo,
     /// The operation that reverted it, while that holds.
     pub reverted: Option<OperationNo>,
+    /// It can be reverted; else history only tells of it.
+    pub revertible: bool,
 }
 
 /// How many there are of what.

@@ -23,6 +23,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(TAKES),
     M::up(PROJECTS),
     M::up(HISTORY),
+    M::up(PROJ),
 ];
 
 const FIRST: &str = "
@@ -378,6 +379,28 @@ CREATE TABLE usage_name (
 CREATE UNIQUE INDEX usage_name_key ON usage_name (folder, key);
 CREATE INDEX usage_name_item ON usage_name (item);
 CREATE INDEX usage_name_list ON usage_name (folder) WHERE present = 1;
+";
+
+/// What goes with a project to other machines and through history: what only its manifest knew of items, and whose the
+/// names in folders of usages are, by ids; and operations that history only tells of.
+const PROJ: &str = "
+-- `base`: of which project's manifest, or 0: brought along into the library.
+CREATE TABLE entry (
+    item INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (item, base)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entry_base ON entry (base);
+-- Empty where the item was removed before ids were kept: nobody gets such a name.
+ALTER TABLE usage_name ADD COLUMN media_id TEXT NOT NULL DEFAULT '' COLLATE NOCASE;
+UPDATE usage_name SET media_id = coalesce((SELECT i.media_id FROM item i WHERE i.number = usage_name.item), '');
+CREATE INDEX usage_name_owner ON usage_name (media_id);
+-- Else each item that a track gets goes through all that it has.
+CREATE INDEX usage_name_of ON usage_name (folder, item);
+-- 0: history only tells of it, and holds no steps.
+ALTER TABLE operation ADD COLUMN revertible INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX operation_told ON operation (number) WHERE revertible = 0;
 ";
 
 /// The newest version that is known here.

@@ -9,8 +9,14 @@ use super::rows::{BaseNo, ItemNo, Section};
 use super::writer::Writer;
 use crate::model::{Kind, MediaId, shown_name, split_extension};
 
+/// A name beyond this may have been shortened, in bytes (a character may be four, and count as two units of 255).
+const LONG: usize = 240;
+/// How many numbers are tried for such a one.
+const MOST_TRIED: u64 = 200;
+
 /// The section that shows a kind.
-pub(super) fn section_of(kind: &Kind) -> Section {
+#[must_use]
+pub fn section_of(kind: &Kind) -> Section {
     match kind {
         Kind::Audio => Section::Audio,
         Kind::Midi => Section::Midi,
@@ -23,13 +29,24 @@ pub(super) fn section_of(kind: &Kind) -> Section {
 /// doubling steps and then halved, so that ten thousand twins cost few look-ups each; where names were given out of
 /// order, a number may be left out.
 pub(super) fn numbered(name: &str, taken: &mut dyn FnMut(&str) -> Result<bool>) -> Result<String> {
+    numbered_or_own(name, taken, &mut || Ok(Vec::new()))
+}
+
+/// As [`numbered`], for who may have had one of these names before: then it has that again.
+pub(super) fn numbered_or_own(
+    name: &str,
+    taken: &mut dyn FnMut(&str) -> Result<bool>,
+    own: &mut dyn FnMut() -> Result<Vec<String>>,
+) -> Result<String> {
     let plain = shown_name(name);
     if !taken(&plain)? {
         return Ok(plain);
     }
-    let (stem, extension) = split_extension(name);
-    let dot = if extension.is_empty() { "" } else { "." };
-    let candidate = |number: u64| shown_name(&format!("{stem} ({number}){dot}{extension}"));
+    let mut own = own()?.into_iter().filter(|own| is_form_of(own, name));
+    if let Some(own) = own.next() {
+        return Ok(own);
+    }
+    let candidate = |number: u64| with_number(name, number);
     let (mut below, mut free) = (1, 2);
     while taken(&candidate(free))? {
         below = free;
@@ -45,6 +62,33 @@ pub(super) fn numbered(name: &str, taken: &mut dyn FnMut(&str) -> Result<bool>) 
         }
     }
     Ok(candidate(free))
+}
+
+/// Whether `numbered` may give this for what is called `name`.
+pub(super) fn is_form_of(shown: &str, name: &str) -> bool {
+    if shown == shown_name(name) {
+        return true;
+    }
+    let (stem, _) = split_extension(shown);
+    let number = stem
+        .strip_suffix(')')
+        .and_then(|stem| stem.rsplit_once(" ("))
+        .and_then(|(_, number)| number.parse::<u64>().ok());
+    match number {
+        Some(number) => shown == with_number(name, number),
+        // Of a long name the number is in what is not shown.
+        None if shown.len() > LONG => {
+            (2..=MOST_TRIED).any(|number| shown == with_number(name, number))
+        }
+        None => false,
+    }
+}
+
+/// The safe form of `name (number)`.
+fn with_number(name: &str, number: u64) -> String {
+    let (stem, extension) = split_extension(name);
+    let dot = if extension.is_empty() { "" } else { "." };
+    shown_name(&format!("{stem} ({number}){dot}{extension}"))
 }
 
 impl Writer {
@@ -69,7 +113,16 @@ impl Writer {
                 )?;
                 Ok(owner.is_some_and(|owner| owner != *id))
             };
-            numbered(name, &mut taken)?
+            let mut own = || {
+                reader.db().many(
+                    "looking for the names of an item in a project",
+                    "SELECT name FROM shown WHERE project = ?1 AND media_id = ?2 AND section = ?3 \
+                     ORDER BY present DESC, number",
+                    (project.0, id.as_str(), section.code()),
+                    |row| row.get(0),
+                )
+            };
+            numbered_or_own(name, &mut taken, &mut own)?
         };
         self.hide(project, id)?;
         self.run(
@@ -165,6 +218,27 @@ mod tests {
             assert!(given.insert(name));
         }
         assert!(asked < 200 * 20, "{asked} questions");
+    }
+
+    #[test]
+    fn a_numbered_name_is_known_for_what_it_is() {
+        for name in ["Kick.wav", "Kick", "a (2).wav", &"ä".repeat(200)] {
+            let mut given = HashSet::new();
+            for _ in 0..5 {
+                let shown = numbered(name, &mut |name| Ok(given.contains(name))).unwrap();
+                assert!(is_form_of(&shown, name), "{shown} of {name}");
+                given.insert(shown);
+            }
+        }
+        for (shown, name) in [
+            ("Kick (2).wav", "Boom.wav"),
+            ("Kick.wav", "Boom.wav"),
+            ("Kick (2).aif", "Kick.wav"),
+            ("Kick ().wav", "Kick.wav"),
+            ("Kick (02).wav", "Kick.wav"),
+        ] {
+            assert!(!is_form_of(shown, name), "{shown} of {name}");
+        }
     }
 
     #[test]

@@ -230,6 +230,7 @@ impl Writer {
             self.own_names(project, &new.media_id, Some(item))?;
             self.show(project, item, &new.media_id, &new.kind, &new.name)?;
         }
+        self.own_used_names(item, &new.media_id, new.project)?;
         self.changes.item(item, &new.media_id, true);
         self.tell_twins(&new.media_id)?;
         Ok(item)

@@ -5,14 +5,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rusqlite::Row;
+
 use super::convert::{ITEM_WIDTH, folded, item_columns, item_row};
 use super::error::{CatalogError, Result, cut};
 use super::history::Cell;
 use super::reader::Reader;
 use super::rows::{ItemNo, ItemRow, UsageFolderNo};
-use super::shown::numbered;
+use super::shown::{numbered, numbered_or_own};
 use super::writer::Writer;
-use crate::model::{ProjectId, Usage, UsageRole};
+use crate::model::{MediaId, ProjectId, Usage, UsageRole};
 
 /// Longest project, role or target, in bytes.
 pub(crate) const LONGEST: usize = 1024;
@@ -39,6 +41,19 @@ pub struct UsageRow {
     pub usage: Usage,
     /// When it was told of, or seen last; in milliseconds since 1970, 0 where that is not known.
     pub at: u64,
+}
+
+/// Reads item, project, role, target, at.
+fn usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
+    Ok(UsageRow {
+        item: ItemNo(row.get(0)?),
+        usage: Usage {
+            project: row.get(1)?,
+            role: row.get::<_, String>(2)?.into(),
+            target: row.get(3)?,
+        },
+        at: super::convert::unsigned(row, 4)?,
+    })
 }
 
 /// Whether a role has folders.
@@ -86,17 +101,20 @@ impl Reader {
                 from_target,
                 limit,
             ),
-            |row| {
-                Ok(UsageRow {
-                    item: ItemNo(row.get(0)?),
-                    usage: Usage {
-                        project: row.get(1)?,
-                        role: row.get::<_, String>(2)?.into(),
-                        target: row.get(3)?,
-                    },
-                    at: super::convert::unsigned(row, 4)?,
-                })
-            },
+            usage_row,
+        )
+    }
+
+    /// How a project uses items (its own, and the library's), in the order of items, roles and targets.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn usages_by(&self, project: &ProjectId) -> Result<Vec<UsageRow>> {
+        self.db().many(
+            "listing usages",
+            "SELECT item, project, role, target, at FROM usage WHERE project = ?1 ORDER BY item, role, target",
+            [&project.0],
+            usage_row,
         )
     }
 
@@ -251,6 +269,37 @@ impl Writer {
     /// # Errors
     /// [`CatalogError::Unknown`] item, [`CatalogError::InvalidLabel`]; when SQLite fails.
     pub fn add_usage(&mut self, item: ItemNo, usage: &Usage) -> Result<bool> {
+        self.add_usage_at(item, usage, now_millis())
+    }
+
+    /// As [`Writer::add_usage`], told of by a manifest, with the time that it states. Where it is known the earlier time
+    /// stands; of what was observed, the later one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn merge_usage(&mut self, item: ItemNo, usage: &Usage, at: Option<u64>) -> Result<bool> {
+        let at = i64::try_from(at.unwrap_or(0)).unwrap_or(i64::MAX);
+        let is_new = self.add_usage_at(item, usage, at)?;
+        if !is_new && at != 0 {
+            let is_later = i64::from(usage.role == UsageRole::Observed);
+            self.run(
+                "recording since when an item is used",
+                "UPDATE usage SET at = CASE WHEN at = 0 THEN ?5 WHEN ?6 THEN max(at, ?5) ELSE min(at, ?5) END \
+                 WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4",
+                (
+                    item.0,
+                    &usage.project,
+                    usage.role.as_str(),
+                    &usage.target,
+                    at,
+                    is_later,
+                ),
+            )?;
+        }
+        Ok(is_new)
+    }
+
+    fn add_usage_at(&mut self, item: ItemNo, usage: &Usage, at: i64) -> Result<bool> {
         let row = self.known_item(item)?;
         for word in [&usage.project, usage.role.as_str(), &usage.target] {
             if word.is_empty() || word.len() > LONGEST {
@@ -258,13 +307,8 @@ impl Writer {
             }
         }
         self.touch(item, cell(usage))?;
-        let is_new = self.put_usage(
-            item,
-            &usage.project,
-            usage.role.as_str(),
-            &usage.target,
-            now_millis(),
-        )?;
+        let is_new =
+            self.put_usage(item, &usage.project, usage.role.as_str(), &usage.target, at)?;
         if is_new {
             self.changes.item(item, &row.media_id, false);
             self.durable = true;
@@ -335,9 +379,9 @@ impl Writer {
             (item.0, project, role, target, at),
         )?;
         if changed > 0 && is_shown(role) {
-            let name = self.known_item(item)?.name;
+            let row = self.known_item(item)?;
             let folder = self.usage_folder_for(project, role, target)?;
-            self.show_in(folder, item, &name)?;
+            self.show_in(folder, item, &row.media_id, &row.name)?;
         }
         Ok(changed > 0)
     }
@@ -366,7 +410,7 @@ impl Writer {
     }
 
     /// An item has another name now.
-    pub(super) fn show_used(&mut self, item: ItemNo, name: &str) -> Result<()> {
+    pub(super) fn show_used(&mut self, item: ItemNo, id: &MediaId, name: &str) -> Result<()> {
         let folders = self.reader().db().many(
             "looking for the folders of a used item",
             "SELECT folder FROM usage_name WHERE item = ?1 AND present = 1",
@@ -374,7 +418,7 @@ impl Writer {
             |row| row.get(0).map(UsageFolderNo),
         )?;
         for folder in folders {
-            self.show_in(folder, item, name)?;
+            self.show_in(folder, item, id, name)?;
         }
         Ok(())
     }
@@ -389,7 +433,7 @@ impl Writer {
         .map(|_| ())
     }
 
-    fn usage_folder_for(
+    pub(super) fn usage_folder_for(
         &mut self,
         project: &str,
         role: &str,
@@ -424,18 +468,37 @@ impl Writer {
         self.inserted().map(UsageFolderNo)
     }
 
-    fn show_in(&mut self, folder: UsageFolderNo, item: ItemNo, name: &str) -> Result<()> {
+    /// A name is kept by the item's id: one that was removed and comes back under its id has its names again. Of two that
+    /// are there (of a project and of the library) each has its own.
+    fn show_in(
+        &mut self,
+        folder: UsageFolderNo,
+        item: ItemNo,
+        id: &MediaId,
+        name: &str,
+    ) -> Result<()> {
         let chosen = {
             let reader = self.reader();
-            numbered(name, &mut |candidate| {
-                let owner: Option<u32> = reader.db().one(
+            let mut taken = |candidate: &str| {
+                let is_other: Option<bool> = reader.db().one(
                     "looking for a name of a used item",
-                    "SELECT item FROM usage_name WHERE folder = ?1 AND key = ?2",
-                    (folder.0, folded(candidate)),
+                    "SELECT n.item <> ?3 AND (n.media_id <> ?4 OR i.number IS NOT NULL) FROM usage_name n \
+                     LEFT JOIN item i ON i.number = n.item WHERE n.folder = ?1 AND n.key = ?2",
+                    (folder.0, folded(candidate), item.0, id.as_str()),
                     |row| row.get(0),
                 )?;
-                Ok(owner.is_some_and(|owner| owner != item.0))
-            })?
+                Ok(is_other.unwrap_or(false))
+            };
+            let mut own = || {
+                reader.db().many(
+                    "looking for the names of a used item",
+                    "SELECT name FROM usage_name WHERE media_id = ?1 AND folder = ?2 AND item = ?3 \
+                     ORDER BY present DESC, number",
+                    (id.as_str(), folder.0, item.0),
+                    |row| row.get(0),
+                )
+            };
+            numbered_or_own(name, &mut taken, &mut own)?
         };
         self.run(
             "showing a used item",
@@ -444,9 +507,15 @@ impl Writer {
         )?;
         self.run(
             "showing a used item",
-            "INSERT INTO usage_name (folder, key, name, item, present) VALUES (?1, ?2, ?3, ?4, 1) \
-             ON CONFLICT (folder, key) DO UPDATE SET name = ?3, present = 1",
-            (folder.0, folded(&chosen), &chosen, item.0),
+            "INSERT INTO usage_name (folder, key, name, item, media_id, present) VALUES (?1, ?2, ?3, ?4, ?5, 1) \
+             ON CONFLICT (folder, key) DO UPDATE SET name = ?3, item = ?4, media_id = ?5, present = 1",
+            (
+                folder.0,
+                folded(&chosen),
+                &chosen,
+                item.0,
+                id.as_str(),
+            ),
         )
         .map(|_| ())
     }

@@ -99,6 +99,9 @@ fn cells(operation: &OperationInfo) -> Vec<String> {
     if let Some(by) = operation.reverted_by {
         what.push_str(&format!(" (undone by {by})"));
     }
+    if !operation.revertible {
+        what.push_str(" (for good)");
+    }
     vec![
         operation.id.to_string(),
         operation.who.as_deref().map(plain).unwrap_or_default(),

@@ -70,5 +70,6 @@ pub(super) fn params(items: &[OsString]) -> Result<ItemsParams, CliError> {
     let items = items.iter().map(|item| super::which(item));
     Ok(ItemsParams {
         items: items.collect::<Result<_, _>>()?,
+        intent: super::history::by_hand(),
     })
 }

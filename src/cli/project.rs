@@ -24,6 +24,9 @@ enum Command {
     New {
         /// The folder; made where it is not there
         folder: PathBuf,
+        /// Its name; else that of the folder
+        #[arg(long)]
+        name: Option<String>,
         #[command(flatten)]
         report: Report,
     },
@@ -164,10 +167,16 @@ enum Command {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     match &arguments.command {
-        Command::New { folder, report } => {
+        Command::New {
+            folder,
+            name,
+            report,
+        } => {
             let params = ProjectNewParams {
                 path: super::absolute(folder)?,
+                name: name.clone(),
                 focused: false,
+                intent: super::history::by_hand(),
             };
             let opened = context.client()?.call::<ProjectNew>(&params)?;
             tell_opened(&opened, *report, "made")
@@ -196,6 +205,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                 project: which(project)?,
                 revision: revision.clone(),
                 document: None,
+                intent: super::history::by_hand(),
             };
             let saved = context.client()?.call::<ProjectSave>(&params)?;
             tell(*report, &saved, |out| {
@@ -232,6 +242,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                 draft: draft.clone(),
                 state,
                 revision: None,
+                intent: super::history::by_hand(),
             };
             let kept = context.client()?.call::<ProjectSaveDraft>(&params)?;
             tell(*report, &kept, |out| {
@@ -247,6 +258,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             let params = DraftWhich {
                 project: which(project)?,
                 draft: draft.clone(),
+                intent: super::history::by_hand(),
             };
             let mut client = context.client()?;
             if *remove {
@@ -287,6 +299,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             let params = ProjectAllowParams {
                 project: which(project)?,
                 keys: keys.clone(),
+                intent: super::history::by_hand(),
             };
             let opened = context.client()?.call::<ProjectAllow>(&params)?;
             tell_opened(&opened, *report, "open")
@@ -313,6 +326,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                 path: super::absolute(folder)?,
                 text: read_whole(document)?,
                 focused: false,
+                intent: super::history::by_hand(),
             };
             let opened = context.client()?.call::<ProjectLoad>(&params)?;
             tell_opened(&opened, *report, "open")
@@ -325,9 +339,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             let params = ProjectUseParams {
                 project: which(project)?,
                 item: super::which(item.as_os_str())?,
+                intent: super::history::by_hand(),
             };
-            let item = context.client()?.call::<ProjectUse>(&params)?;
-            tell(*report, &item, |out| {
+            let made = context.client()?.call::<ProjectUse>(&params)?;
+            tell(*report, &made, |out| {
+                let item = &made.item;
                 out.line(&format!("{}\t{}", item.media_id, plain(&item.path)))
             })
         }
@@ -339,9 +355,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             let params = ProjectUseParams {
                 project: which(project)?,
                 item: super::which(item.as_os_str())?,
+                intent: super::history::by_hand(),
             };
-            let item = context.client()?.call::<MediaPromote>(&params)?;
-            tell(*report, &item, |out| {
+            let made = context.client()?.call::<MediaPromote>(&params)?;
+            tell(*report, &made, |out| {
+                let item = &made.item;
                 out.line(&format!("{}\t{}", item.media_id, plain(&item.path)))
             })
         }
@@ -524,6 +542,7 @@ fn save_as(command: &Command, context: &Context) -> Result<Done, CliError> {
         revision: revision.clone(),
         document: None,
         focused: false,
+        intent: super::history::by_hand(),
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut client = context.client()?;

@@ -190,7 +190,7 @@ methods! {
     /// A part of the silence of an item.
     MediaSilence = "media.silence": SilenceParams => SilenceBytes;
     /// Copies an item of a project into the library, under the same id.
-    MediaPromote = "media.promote": ProjectUseParams => MediaItem;
+    MediaPromote = "media.promote": ProjectUseParams => MadeItem;
     /// Makes a project in a folder, and opens it.
     ProjectNew = "project.new": ProjectNewParams => ProjectOpened;
     /// Opens a project: its items are on the drive.
@@ -220,7 +220,7 @@ methods! {
     /// Whether a project plays with every cable and network off; brings what it needs for that.
     ProjectReady = "project.ready": ReadyParams => ReadyAnswer;
     /// Makes an item of the library one of a project, too: the same file, under the same id.
-    ProjectUse = "project.use": ProjectUseParams => MediaItem;
+    ProjectUse = "project.use": ProjectUseParams => MadeItem;
     /// Volumes, shares and cloud folders: those that are there, and those that are known.
     VolumeList = "volume.list": Nothing => Volumes;
     /// Lets go of a volume, so that it can be unmounted.

@@ -86,12 +86,12 @@ pub use courier::run_courier;
 pub(crate) use engine::TEMPORARY;
 pub use error::LibraryError;
 #[cfg(target_os = "linux")]
-pub(crate) use import::Dropped;
-#[cfg(target_os = "linux")]
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
     TakeError,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use import::{Dropped, carry_sources, is_of_this_machine};
 #[cfg(target_os = "linux")]
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};

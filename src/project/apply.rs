@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Objection, objection, parts, path_of};
 use super::document::{Document, Item, Where};
+use super::{entry, names};
 use crate::catalog::{
     Adopted, At, BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, ItemRow, Label,
     Nanoseconds, PlaceNo, PlaceRow, Reader, Writer,
@@ -77,6 +78,7 @@ pub(super) fn apply(
             allowable: false,
         })
         .collect();
+    names::claim(library, base, document)?;
     for items in document.items.chunks(TOGETHER) {
         catalog.write(Durability::Full, |writer| {
             for item in items {
@@ -163,13 +165,15 @@ impl Applying<'_> {
                 row
             }
         };
-        if is_within && let Some(item) = writer.reader().item(row)? {
-            done.told.extend(item.place_of_record());
+        names::show(writer, base, self.document, item, row)?;
+        let now = writer.reader().item(row)?;
+        let is_librarys = now.as_ref().is_some_and(|now| now.project.is_none());
+        let entry = entry::of(item, is_librarys);
+        writer.keep_entry(row, Some(base.row), entry.as_deref())?;
+        if is_within && let Some(now) = &now {
+            done.told.extend(now.place_of_record());
         }
-        let is_missing = writer
-            .reader()
-            .item(row)?
-            .is_some_and(|item| item.availability == Availability::Missing);
+        let is_missing = now.is_some_and(|now| now.availability == Availability::Missing);
         match outside.filter(|_| is_missing) {
             None => Ok(None),
             Some(path) if self.is_allowed => {
@@ -313,13 +317,14 @@ impl Applying<'_> {
     fn usages(&self, writer: &mut Writer, row: ItemNo) -> Result<bool, CatalogError> {
         let mut is_new = false;
         for used in self.item.usages.known.iter().map(|kept| &kept.value) {
-            is_new |= writer.add_usage(
+            is_new |= writer.merge_usage(
                 row,
                 &Usage {
                     project: self.document.project_id.0.clone(),
                     role: used.role.clone(),
                     target: used.target.clone(),
                 },
+                used.at,
             )?;
         }
         Ok(is_new)

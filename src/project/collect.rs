@@ -3,7 +3,7 @@
 //! Collected, it has all its media in its own folder, as copies that were read again after they were written; what is not
 //! there stays a reference and is told. The project that it was made of is not touched.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,7 +17,7 @@ use super::{
     open_as,
 };
 use crate::catalog::{BaseRow, ItemRow};
-use crate::library::{Library, Progress};
+use crate::library::{Library, Progress, carry_sources};
 use crate::model::{MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name};
 
 const BUFFER: usize = 1 << 20;
@@ -90,6 +90,7 @@ pub fn save_as(
         progress,
         cancel,
         made: HashMap::new(),
+        paths: HashSet::new(),
         copied: 0,
         bytes: 0,
         left: Vec::new(),
@@ -111,17 +112,28 @@ pub fn save_as(
         source,
     };
     let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+    document
+        .check(&text)
+        .map_err(|reason| ManifestError::NotTheSame {
+            path: target.join(MANIFEST),
+            reason,
+        })?;
     files::put(&target, MANIFEST, &text, false, None).map_err(failed)?;
     let (copied, bytes, left) = (collecting.copied, collecting.bytes, collecting.left);
     // What was made of the user's own project may be looked at where it is.
     let held = library.catalog().reader()?.held(base.row)?;
-    let own: Vec<&MediaId> = document
+    let held: HashSet<&MediaId> = held
+        .iter()
+        .filter_map(|hold| hold.media_id.as_ref())
+        .collect();
+    let own: HashSet<&MediaId> = document
         .items
         .iter()
         .map(|item| &item.media_id)
-        .filter(|id| !held.iter().any(|hold| hold.media_id.as_ref() == Some(*id)))
+        .filter(|id| !held.contains(id))
         .collect();
     let opening = open_own(library, &target, &own, wish.focused)?;
+    carry_sources(library.catalog(), base.row, opening.base.row)?;
     Ok(SavedAs {
         opening,
         copied,
@@ -134,7 +146,7 @@ pub fn save_as(
 fn open_own(
     library: &Library,
     target: &Path,
-    own: &[&MediaId],
+    own: &HashSet<&MediaId>,
     focused: bool,
 ) -> Result<Opening, ProjectError> {
     let wish = Wish {
@@ -144,7 +156,7 @@ fn open_own(
     let opening = open_as(library, target, &wish)?;
     let allowable = opening.held.iter().filter(|hold| hold.allowable);
     let keys: Vec<String> = allowable
-        .filter(|hold| hold.media_id.as_ref().is_some_and(|id| own.contains(&id)))
+        .filter(|hold| hold.media_id.as_ref().is_some_and(|id| own.contains(id)))
         .map(|hold| hold.key.clone())
         .collect();
     if keys.is_empty() {
@@ -195,6 +207,8 @@ struct Collecting<'c> {
     cancel: &'c AtomicBool,
     /// What was copied, by bytes: the path in the new project.
     made: HashMap<ObjectHash, String>,
+    /// The same paths.
+    paths: HashSet<String>,
     copied: usize,
     bytes: u64,
     left: Vec<(MediaId, String, String)>,
@@ -248,6 +262,7 @@ impl Collecting<'_> {
             None => {
                 let made = self.copy(item, &mut file, expected)?;
                 self.made.insert(made.hash, made.path.clone());
+                self.paths.insert(made.path.clone());
                 made
             }
         };
@@ -406,7 +421,7 @@ impl Collecting<'_> {
 
     /// What was not copied is referenced where it is.
     fn refer(&self, item: &mut Item) {
-        let copied = |path: &str| self.made.values().any(|made| made == path);
+        let copied = |path: &str| self.paths.contains(path);
         if let Where::Known(kept) = &mut item.storage
             && let Storage::Project { path } = &kept.value
             && !copied(path)

@@ -4,14 +4,16 @@
 //! with the reason, and is written back as it was, so that one bad entry neither hides the others nor loses its own
 //! text. The order of what is written is fixed: items by id, fields as here, unknown fields after them by name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::fields::{Bounded, Fields, Kept, Known, List, Raw};
+use super::names::{self, Folder, Retired, Shown};
 use crate::catalog::LONGEST_USAGE;
+use crate::library::is_of_this_machine;
 use crate::model::{
     Confidence, Format, Kind, Lifecycle, MediaId, ObjectHash, Origin, ProjectId, Storage,
     TagSource, UsageRole,
@@ -21,8 +23,12 @@ use crate::model::{
 pub(super) const FORMAT: &str = "mediafs-project";
 /// The newest version that is known here.
 pub(super) const VERSION: u64 = 2;
-/// Longer manifests are not read, in bytes.
-pub(super) const LONGEST: u64 = 64 << 20;
+/// The fields that tell by which names the drive shows items.
+const SHOWN: &str = "shown";
+const RETIRED: &str = "retired";
+const FOLDERS: &str = "folders";
+/// Longer manifests are not read, in bytes: room for as many items as there may be, at a thousand bytes each.
+pub(super) const LONGEST: u64 = 256 << 20;
 /// Objects and lists within one another.
 const DEEPEST: usize = 64;
 /// Most items.
@@ -31,6 +37,8 @@ const MOST_ITEMS: usize = 250_000;
 const LONGEST_NAME: usize = 1024;
 /// Longest name of an item, in bytes.
 const LONGEST_ITEM_NAME: usize = 4096;
+/// Most names that an item had before, the latest of them.
+pub(super) const MOST_FORMER: usize = 100;
 /// Longest word of a kind, an origin or a role, in bytes.
 const LONGEST_WORD: usize = 64;
 /// Sizes and lengths beyond this are nonsense.
@@ -68,6 +76,10 @@ pub struct Document {
     pub items: Vec<Item>,
     /// Entries that are no items, as they were.
     pub held: Vec<Held>,
+    /// Names of items that are gone.
+    pub retired: List<Retired>,
+    /// Names of folders that show who uses what, where they do not follow.
+    pub folders: List<Folder>,
     /// What else was there.
     pub rest: Fields,
 }
@@ -127,6 +139,8 @@ pub struct Item {
     pub attributes: List<Value>,
     /// How the project uses it.
     pub usages: List<Use>,
+    /// The names by which the drive shows it, where they do not follow.
+    pub shown: List<Shown>,
     /// What analyses made of it.
     pub analysis: List<Analysed>,
     /// What else was there.
@@ -166,7 +180,7 @@ pub struct Value {
 }
 
 /// How the project uses an item.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Use {
     /// As what.
@@ -175,6 +189,14 @@ pub struct Use {
     /// The host's name for the place.
     #[serde(deserialize_with = "word")]
     pub target: String,
+    /// Since when, or when it was seen last, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+}
+
+/// By what a usage in a list is known again.
+pub(super) fn usage_key(used: &Use) -> (UsageRole, String) {
+    (used.role.clone(), used.target.clone())
 }
 
 /// What the catalog does not take is no usage that is known here, and kept as it is.
@@ -230,7 +252,7 @@ impl Known for Value {
     const FIELDS: &'static [&'static str] = &["name", "value", "source", "confidence", "removed"];
 }
 impl Known for Use {
-    const FIELDS: &'static [&'static str] = &["role", "target"];
+    const FIELDS: &'static [&'static str] = &["role", "target", "at"];
 }
 impl Known for Analysed {
     const FIELDS: &'static [&'static str] = &["type", "parameters", "producer", "artefact"];
@@ -262,7 +284,21 @@ impl Document {
             document: None,
             items: Vec::new(),
             held: Vec::new(),
+            retired: List::default(),
+            folders: List::default(),
             rest: Fields::default(),
+        }
+    }
+
+    /// All but the items, and what is held back.
+    pub(super) fn clone_without_items(&self) -> Self {
+        Self {
+            revision: self.revision.clone(),
+            document: self.document.clone(),
+            retired: self.retired.clone(),
+            folders: self.folders.clone(),
+            rest: self.rest.clone(),
+            ..Self::new(self.project_id.clone(), &self.name)
         }
     }
 
@@ -304,18 +340,17 @@ impl Document {
         if !is_name(&name) {
             return Err(not("its name is not 1 to 1,024 bytes long"));
         }
-        let entries = match fields.get("items") {
-            None => Vec::new(),
-            Some(list) => {
-                let Bounded(entries): Bounded<MOST_ITEMS> =
-                    serde_json::from_str(list).map_err(damaged)?;
-                fields.remove("items");
-                entries
-            }
+        let list = fields.take_raw("items");
+        // Not copied: there may be many.
+        let Bounded(entries): Bounded<MOST_ITEMS, &RawValue> = match &list {
+            None => Bounded(Vec::new()),
+            Some(list) => serde_json::from_str(list.get()).map_err(damaged)?,
         };
         let mut document = Self {
             revision: fields.may("revision").map_err(Fault::Damaged)?,
             document: fields.may("document").map_err(Fault::Damaged)?,
+            retired: names::take(&mut fields, RETIRED),
+            folders: names::take(&mut fields, FOLDERS),
             ..Self::new(ProjectId(project_id), &name)
         };
         document.rest = fields;
@@ -323,10 +358,10 @@ impl Document {
         Ok(document)
     }
 
-    fn take_entries(&mut self, entries: Vec<Raw>) {
+    fn take_entries(&mut self, entries: Vec<&RawValue>) {
         let mut seen = HashSet::new();
         for entry in entries {
-            let item = Item::parse(&entry).and_then(|item| {
+            let item = Item::parse(entry).and_then(|item| {
                 if seen.insert(item.media_id.key()) {
                     Ok(item)
                 } else {
@@ -338,7 +373,10 @@ impl Document {
             });
             match item {
                 Ok(item) => self.items.push(item),
-                Err(reason) => self.held.push(Held { entry, reason }),
+                Err(reason) => self.held.push(Held {
+                    entry: entry.to_owned(),
+                    reason,
+                }),
             }
         }
         self.items.sort_by_cached_key(|item| item.media_id.key());
@@ -348,6 +386,37 @@ impl Document {
     #[must_use]
     pub fn item(&self, id: &MediaId) -> Option<&Item> {
         self.items.iter().find(|item| item.media_id == *id)
+    }
+
+    /// Whether a text, read again, is this document; else what it has lost.
+    pub(super) fn check(&self, text: &[u8]) -> Result<(), String> {
+        let read = Self::parse(text).map_err(|fault| fault.to_string())?;
+        let mut by_id: HashMap<String, &Item> = read
+            .items
+            .iter()
+            .map(|item| (item.media_id.key(), item))
+            .collect();
+        for item in &self.items {
+            let Some(again) = by_id.remove(&item.media_id.key()) else {
+                return Err(format!("the item {} would be none", item.media_id));
+            };
+            if !item.is_same(again) {
+                return Err(format!(
+                    "a part of the item {} would be lost",
+                    item.media_id
+                ));
+            }
+        }
+        // What is held back as it leads elsewhere is an item to whoever only reads it.
+        if by_id.len() + read.held.len() != self.held.len() {
+            return Err("what is held back would be lost".to_owned());
+        }
+        let head = |document: &Self| document.clone_without_items().text().ok();
+        let odd = |document: &Self| document.retired.odd.len() + document.folders.odd.len();
+        if head(self) != head(&read) || odd(self) != odd(&read) {
+            return Err("what is said of the project itself would be lost".to_owned());
+        }
+        Ok(())
     }
 
     /// As text, with a line's end at its end.
@@ -362,7 +431,43 @@ impl Document {
 }
 
 impl Item {
-    fn parse(raw: &RawValue) -> Result<Self, String> {
+    /// The same in every part, and as much of it understood.
+    fn is_same(&self, other: &Self) -> bool {
+        self.shape() == other.shape()
+            && serde_json::to_string(self).ok() == serde_json::to_string(other).ok()
+    }
+
+    /// What was understood of it, and what was not: as text the two are the same.
+    fn shape(&self) -> [usize; 15] {
+        fn of<T>(list: &List<T>) -> [usize; 2] {
+            [list.known.len(), list.odd.len()]
+        }
+        let [alternatives, odd_alternatives] = of(&self.alternatives);
+        let [tags, odd_tags] = of(&self.tags);
+        let [attributes, odd_attributes] = of(&self.attributes);
+        let [usages, odd_usages] = of(&self.usages);
+        let [shown, odd_shown] = of(&self.shown);
+        let [analysis, odd_analysis] = of(&self.analysis);
+        [
+            alternatives,
+            odd_alternatives,
+            tags,
+            odd_tags,
+            attributes,
+            odd_attributes,
+            usages,
+            odd_usages,
+            shown,
+            odd_shown,
+            analysis,
+            odd_analysis,
+            usize::from(matches!(self.storage, Where::Known(_))),
+            usize::from(self.format.is_some()),
+            self.former_names.len(),
+        ]
+    }
+
+    pub(super) fn parse(raw: &RawValue) -> Result<Self, String> {
         let mut fields: Fields =
             serde_json::from_str(raw.get()).map_err(|error| format!("it is no item: {error}"))?;
         let media_id: MediaId = fields.need("mediaId")?;
@@ -401,6 +506,11 @@ impl Item {
             return Err("its size or length is beyond all measure".to_owned());
         }
         let scope: Option<String> = fields.may("scope")?;
+        let mut attributes: List<Value> = List::take(&mut fields, "attributes")?;
+        // Earlier versions wrote it.
+        attributes
+            .known
+            .retain(|kept| !is_of_this_machine(&kept.value.name, &kept.value.value));
         Ok(Self {
             media_id,
             of_library: scope.as_deref() == Some("library"),
@@ -411,7 +521,7 @@ impl Item {
                 .unwrap_or_default()
                 .into_iter()
                 .filter(|name| (1..=LONGEST_ITEM_NAME).contains(&name.len()))
-                .take(100)
+                .take(MOST_FORMER)
                 .collect(),
             origin,
             lifecycle: fields.may("lifecycle")?.unwrap_or(Lifecycle::Final),
@@ -423,8 +533,9 @@ impl Item {
             blake3: fields.may("blake3")?,
             fingerprint: fields.may("fingerprint")?,
             tags: List::take(&mut fields, "tags")?,
-            attributes: List::take(&mut fields, "attributes")?,
+            attributes,
             usages: List::take(&mut fields, "usages")?,
+            shown: names::take(&mut fields, SHOWN),
             analysis: List::take(&mut fields, "analysis")?,
             rest: fields,
         })
@@ -456,6 +567,8 @@ impl Serialize for Document {
         optional(&mut map, "revision", self.revision.as_ref())?;
         optional(&mut map, "document", self.document.as_ref())?;
         map.serialize_entry("items", &Entries(self))?;
+        names_of(&mut map, RETIRED, &self.retired, &self.rest)?;
+        names_of(&mut map, FOLDERS, &self.folders, &self.rest)?;
         self.rest.write(&mut map)?;
         map.end()
     }
@@ -495,6 +608,7 @@ impl Serialize for Item {
         list(&mut map, "tags", &self.tags)?;
         list(&mut map, "attributes", &self.attributes)?;
         list(&mut map, "usages", &self.usages)?;
+        names_of(&mut map, SHOWN, &self.shown, &self.rest)?;
         list(&mut map, "analysis", &self.analysis)?;
         self.rest.write(&mut map)?;
         map.end()
@@ -518,6 +632,19 @@ fn list<M: SerializeMap, T: Known>(
     list: &List<T>,
 ) -> Result<(), M::Error> {
     optional(map, name, Some(list).filter(|list| !list.is_empty()))
+}
+
+/// Where a newer host has something else under this name, that stands.
+fn names_of<M: SerializeMap, T: Known>(
+    map: &mut M,
+    name: &str,
+    names: &List<T>,
+    rest: &Fields,
+) -> Result<(), M::Error> {
+    match rest.get(name) {
+        Some(_) => Ok(()),
+        None => list(map, name, names),
+    }
 }
 
 /// Whether lists and objects lie deeper in one another, told without going in.

@@ -53,7 +53,7 @@ pub fn save_draft(catalog: &Catalog, base: &BaseRow, new: NewDraft) -> Result<Dr
         let Some(last) = page.last() else { break };
         after = last.row.0;
         for row in page {
-            let item = reader.assemble(row)?;
+            let item = reader.assemble_bare(row)?;
             if item.lifecycle == Lifecycle::Pending {
                 pending.push(item.media_id);
             }

@@ -22,6 +22,18 @@ pub enum ManifestError {
         #[source]
         source: io::Error,
     },
+    /// What was to be written could not be read again as what it is.
+    #[error(
+        "{} was left as it is, as what was to be saved would not be the same when it is opened: {reason}; \
+         all that was done is kept, change that and save again",
+        path.display()
+    )]
+    NotTheSame {
+        /// The file.
+        path: PathBuf,
+        /// What would be lost.
+        reason: String,
+    },
     /// What it says is no manifest's.
     #[error("{} was left as it is: {fault}; {}", path.display(), remedy(fault))]
     Fault {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq};
@@ -31,6 +32,11 @@ impl Fields {
         let value = serde_json::from_str(self.0.get(name)?.get()).ok()?;
         self.0.remove(name);
         Some(value)
+    }
+
+    /// Takes a field out, whatever it says.
+    pub(super) fn take_raw(&mut self, name: &str) -> Option<Raw> {
+        self.0.remove(name)
     }
 
     /// Takes a field out that need not be there, nor say anything; but what it says has to be what is expected.
@@ -67,6 +73,10 @@ impl Fields {
                 self.0.insert(name.clone(), raw.clone());
             }
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn remove(&mut self, name: &str) {
@@ -117,21 +127,21 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A list that may not have more than so many entries.
-pub(super) struct Bounded<const MOST: usize>(pub(super) Vec<Raw>);
+pub(super) struct Bounded<const MOST: usize, R = Raw>(pub(super) Vec<R>);
 
-impl<'de, const MOST: usize> Deserialize<'de> for Bounded<MOST> {
+impl<'de, R: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Bounded<MOST, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Of<const MOST: usize>;
-        impl<'de, const MOST: usize> Visitor<'de> for Of<MOST> {
-            type Value = Bounded<MOST>;
+        struct Of<const MOST: usize, R>(PhantomData<R>);
+        impl<'de, R: Deserialize<'de>, const MOST: usize> Visitor<'de> for Of<MOST, R> {
+            type Value = Bounded<MOST, R>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded<MOST>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut all = Vec::new();
-                while let Some(raw) = list.next_element::<Raw>()? {
+                while let Some(raw) = list.next_element::<R>()? {
                     if all.len() >= MOST {
                         return Err(A::Error::custom(format!(
                             "a list of more than {MOST} entries"
@@ -142,7 +152,7 @@ impl<'de, const MOST: usize> Deserialize<'de> for Bounded<MOST> {
                 Ok(Bounded(all))
             }
         }
-        deserializer.deserialize_seq(Of::<MOST>)
+        deserializer.deserialize_seq(Of::<MOST, R>(PhantomData))
     }
 }
 
@@ -219,8 +229,16 @@ impl<T> Default for List<T> {
 impl<T: Known> List<T> {
     /// Takes the list out of the field, if it is one.
     pub(super) fn take(fields: &mut Fields, name: &str) -> Result<Self, String> {
+        Self::take_up_to::<MOST_ENTRIES>(fields, name)
+    }
+
+    /// As [`List::take`], of up to so many entries.
+    pub(super) fn take_up_to<const MOST: usize>(
+        fields: &mut Fields,
+        name: &str,
+    ) -> Result<Self, String> {
         let mut list = Self::default();
-        let Some(Bounded(entries)) = fields.may::<Bounded<MOST_ENTRIES>>(name)? else {
+        let Some(Bounded(entries)) = fields.may::<Bounded<MOST>>(name)? else {
             return Ok(list);
         };
         for raw in entries {

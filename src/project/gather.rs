@@ -1,68 +1,112 @@
 //! From the catalog into a manifest: what is known of a project's items, with what only the manifest before knew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use super::document::{Analysed, Document, Held, Item, Use, Value, Where, Word, confidence_text};
+use super::document::{
+    Analysed, Document, Held, Item, MOST_FORMER, Use, Value, Where, Word, confidence_text,
+    usage_key,
+};
+use super::entry;
 use super::fields::{Fields, Kept, Known, List};
-use crate::catalog::{BaseRow, CatalogError, ItemRow, Reader};
-use crate::model::{Kind, Lifecycle, MediaItem, ObjectHash, Storage};
+use super::names::Names;
+use crate::catalog::{BaseRow, CatalogError, ItemNo, ItemRow, Label, Reader};
+use crate::library::is_of_this_machine;
+use crate::model::{Kind, Lifecycle, MediaId, MediaItem, ObjectHash, Storage};
 
 /// Items of a page.
 const PAGE: u32 = 500;
 
-/// The manifest of a project as the catalog knows it now. `before` is the one that was read or written last.
+/// What was gathered.
+pub(super) struct Gathered {
+    /// The manifest.
+    pub(super) document: Document,
+    /// What only it knows of items, where the catalog has not kept that yet.
+    pub(super) entries: Vec<(ItemNo, String)>,
+}
+
+/// What is read of all items at once.
+struct All<'r> {
+    reader: &'r Reader,
+    names: Names,
+    usages: HashMap<ItemNo, Vec<Use>>,
+    /// By id, what the manifest before said.
+    before: HashMap<String, &'r Item>,
+    /// What is kept of manifests, and of items of the library what they brought along.
+    entries: HashMap<ItemNo, String>,
+    brought: HashMap<ItemNo, String>,
+}
+
+/// The manifest of a project as the catalog knows it now, at one moment. `before` is the one that was read or written last.
 pub(super) fn gather(
     reader: &Reader,
     base: &BaseRow,
     before: &Document,
-) -> Result<Document, CatalogError> {
-    let known: HashMap<String, &Item> = before
-        .items
-        .iter()
-        .map(|item| (item.media_id.key(), item))
-        .collect();
-    let mut document = Document {
-        items: Vec::new(),
-        held: Vec::new(),
-        ..before.clone()
+) -> Result<Gathered, CatalogError> {
+    reader.snapshot(|reader| gather_all(reader, base, before))
+}
+
+fn gather_all(
+    reader: &Reader,
+    base: &BaseRow,
+    before: &Document,
+) -> Result<Gathered, CatalogError> {
+    let mut document = before.clone_without_items();
+    let mut usages: HashMap<ItemNo, Vec<Use>> = HashMap::new();
+    for used in reader.usages_by(&before.project_id)? {
+        usages.entry(used.item).or_default().push(Use {
+            role: used.usage.role,
+            target: used.usage.target,
+            at: (used.at != 0).then_some(used.at),
+        });
+    }
+    let mut all = All {
+        reader,
+        names: Names::read(reader, base)?,
+        usages,
+        before: before
+            .items
+            .iter()
+            .map(|item| (item.media_id.key(), item))
+            .collect(),
+        entries: reader.entries(Some(base.row))?,
+        brought: reader.entries(None)?,
     };
+    let mut entries = Vec::new();
+    let mut own = HashSet::new();
     let mut after = 0;
     loop {
         let page = reader.list_project_items(base.row, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.row.0;
         for row in page {
-            let before = known.get(&row.media_id.key()).copied();
-            document
-                .items
-                .extend(item(reader, row, before, document_id(&document))?);
+            own.insert(row.media_id.key());
+            document.items.extend(all.item(row, &mut entries)?);
         }
     }
     for row in reader.library_items_used(&before.project_id)? {
-        let before = known.get(&row.media_id.key()).copied();
-        // One of the project's own has the id.
-        if document
-            .items
-            .iter()
-            .any(|item| item.media_id == row.media_id)
-        {
-            continue;
+        // One of the project's own may have the id.
+        if !own.contains(&row.media_id.key()) {
+            document.items.extend(all.item(row, &mut entries)?);
         }
-        document
-            .items
-            .extend(item(reader, row, before, document_id(&document))?);
     }
     document
         .items
         .sort_by_cached_key(|item| item.media_id.key());
+    let written: HashSet<String> = document
+        .items
+        .iter()
+        .map(|item| item.media_id.key())
+        .collect();
+    let mut held_ids = HashSet::new();
     for hold in reader.held(base.row)? {
         // What is an item is written as that.
-        let is_item = |item: &Item| Some(&item.media_id) == hold.media_id.as_ref();
-        if hold.entry.is_empty() || document.items.iter().any(is_item) {
+        let id = hold.media_id.as_ref().map(MediaId::key);
+        if hold.entry.is_empty() || id.as_ref().is_some_and(|id| written.contains(id)) {
             continue;
         }
+        held_ids.extend(id);
         // It was read as JSON.
         if let Ok(entry) = RawValue::from_string(hold.entry) {
             document.held.push(Held {
@@ -71,11 +115,40 @@ pub(super) fn gather(
             });
         }
     }
-    Ok(document)
+    all.names.finish(&mut document, &held_ids);
+    Ok(Gathered { document, entries })
 }
 
-fn document_id(document: &Document) -> String {
-    document.project_id.0.clone()
+impl All<'_> {
+    /// An item as it is to be written; `None` for one that is no stable state. Tells what is to be kept of it.
+    fn item(
+        &mut self,
+        row: ItemRow,
+        entries: &mut Vec<(ItemNo, String)>,
+    ) -> Result<Option<Item>, CatalogError> {
+        let (number, is_librarys) = (row.row, row.project.is_none());
+        let kept = self.entries.remove(&number);
+        let read;
+        let before = match self.before.get(&row.media_id.key()) {
+            Some(before) => Some(*before),
+            None => {
+                let brought = self.brought.remove(&number);
+                read = kept.clone().or(brought).and_then(entry::read);
+                read.as_ref()
+            }
+        };
+        let usages = self.usages.remove(&number).unwrap_or_default();
+        let Some(mut item) = item(self.reader, row, before, usages)? else {
+            return Ok(None);
+        };
+        self.names.take(&mut item);
+        if let Some(entry) = entry::of(&item, is_librarys)
+            && kept.as_ref() != Some(&entry)
+        {
+            entries.push((number, entry));
+        }
+        Ok(Some(item))
+    }
 }
 
 /// An item as it is to be written; `None` for one that is no stable state.
@@ -83,7 +156,7 @@ fn item(
     reader: &Reader,
     row: ItemRow,
     before: Option<&Item>,
-    project: String,
+    usages: Vec<Use>,
 ) -> Result<Option<Item>, CatalogError> {
     let names = reader.names(row.row)?;
     let recorded = reader.recorded_storage(row.row)?;
@@ -94,7 +167,7 @@ fn item(
         Some(place) => reader.fingerprint(place)?.map(ObjectHash),
         None => None,
     };
-    let item: MediaItem = reader.assemble(row.clone())?;
+    let item: MediaItem = reader.assemble_bare(row.clone())?;
     if item.lifecycle != Lifecycle::Final && before.is_none() {
         return Ok(None);
     }
@@ -147,7 +220,7 @@ fn item(
             Some(kind @ Kind::Other(_)) => kind.clone(),
             _ => item.kind,
         },
-        former_names: names.into_iter().skip(1).collect(),
+        former_names: names.into_iter().skip(1).take(MOST_FORMER).collect(),
         origin: item.origin,
         lifecycle: item.lifecycle,
         storage: storage(item.storage, recorded, before),
@@ -173,6 +246,7 @@ fn item(
         attributes: lists.attributes.with(
             attributes
                 .into_iter()
+                .filter(|Label { label, .. }| !is_of_this_machine(&label.name, &label.value))
                 .map(|attribute| Value {
                     confidence: confidence_text(attribute.label.confidence),
                     name: attribute.label.name,
@@ -183,17 +257,8 @@ fn item(
                 .collect(),
             |value| value.name.to_lowercase(),
         ),
-        usages: lists.usages.with(
-            item.usages
-                .into_iter()
-                .filter(|usage| usage.project == project)
-                .map(|usage| Use {
-                    role: usage.role,
-                    target: usage.target,
-                })
-                .collect(),
-            Clone::clone,
-        ),
+        usages: lists.usages.with(usages, usage_key),
+        shown: lists.shown,
         analysis,
         rest,
         media_id: item.media_id,
@@ -250,6 +315,7 @@ fn empty(item: &MediaItem) -> Item {
         tags: List::default(),
         attributes: List::default(),
         usages: List::default(),
+        shown: List::default(),
         analysis: List::default(),
         rest: Fields::default(),
     }

@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
-use super::document::{Document, Item, Where};
-use crate::model::{Lifecycle, Storage};
+use super::document::{Document, Item, Where, usage_key};
+use super::names;
+use crate::model::{Lifecycle, Storage, UsageRole};
 
 /// Under this name, with a number, a merged copy is set aside.
 pub(super) const MERGED: &str = "media.json.merged";
@@ -67,6 +68,8 @@ impl Document {
     pub(super) fn absorb(&mut self, copy: &Self) -> Merged {
         let mut merged = Merged::default();
         self.rest.absorb(&copy.rest);
+        self.retired.absorb(&copy.retired, names::retired_key);
+        self.folders.absorb(&copy.folders, names::folder_key);
         let known: HashMap<String, usize> = self
             .items
             .iter()
@@ -106,6 +109,7 @@ impl Document {
 
 impl Item {
     fn absorb(&mut self, theirs: &Self) {
+        self.absorb_names(theirs);
         for name in std::iter::once(&theirs.name).chain(&theirs.former_names) {
             if *name != self.name && !self.former_names.contains(name) {
                 self.former_names.push(name.clone());
@@ -131,7 +135,24 @@ impl Item {
             }
         }
         self.alternatives.absorb(&theirs.alternatives, Clone::clone);
-        self.usages.absorb(&theirs.usages, Clone::clone);
+        let times: HashMap<_, Option<u64>> = theirs
+            .usages
+            .known
+            .iter()
+            .map(|kept| (usage_key(&kept.value), kept.value.at))
+            .collect();
+        for kept in &mut self.usages.known {
+            let used = &mut kept.value;
+            let theirs = times.get(&usage_key(used)).copied().flatten();
+            used.at = match (used.at, theirs) {
+                (Some(one), Some(other)) if used.role == UsageRole::Observed => {
+                    Some(one.max(other))
+                }
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        self.usages.absorb(&theirs.usages, usage_key);
         self.analysis.absorb(&theirs.analysis, |analysed| {
             (
                 analysed.kind.clone(),

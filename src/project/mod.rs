@@ -15,11 +15,13 @@ mod check;
 mod collect;
 mod document;
 mod draft;
+mod entry;
 mod error;
 mod fields;
 pub(crate) mod files;
 mod gather;
 mod merge;
+mod names;
 mod save;
 mod share;
 mod shelf;
@@ -46,7 +48,7 @@ pub use error::{ManifestError, ProjectError};
 pub(crate) use files::temporary;
 pub use merge::Merged;
 pub use save::{Revision, Saved, export, is_unsaved, save};
-pub use share::{promote, use_item};
+pub use share::{promote, promote_noted, use_item, use_item_noted};
 use shelf::{Found, MANIFEST, PREVIOUS, Shelf};
 
 /// Where a project's own media are, below its folder.
@@ -105,11 +107,28 @@ pub fn open(library: &Library, path: &Path, focused: bool) -> Result<BaseRow, Pr
     Ok(open_as(library, path, &wish)?.base)
 }
 
-/// Makes a project in the folder `path`, which is made where it is not there.
+/// Makes a project in the folder `path`, which is made where it is not there, and named after it.
 ///
 /// # Errors
 /// [`ProjectError::Exists`] and others.
 pub fn new(library: &Library, path: &Path, focused: bool) -> Result<Opening, ProjectError> {
+    new_named(library, path, None, focused)
+}
+
+/// As [`new`], of this name.
+///
+/// # Errors
+/// As there; [`ProjectError::Unfit`] for a name that no project can have.
+pub fn new_named(
+    library: &Library,
+    path: &Path,
+    name: Option<&str>,
+    focused: bool,
+) -> Result<Opening, ProjectError> {
+    if name.is_some_and(|name| name.trim().is_empty() || !is_name(name)) {
+        let why = "the name of a project is 1 to 1,024 bytes long";
+        return Err(ProjectError::Unfit(why.to_owned()));
+    }
     let failed = |source| ProjectError::Folder {
         path: path.to_owned(),
         source,
@@ -122,6 +141,18 @@ pub fn new(library: &Library, path: &Path, focused: bool) -> Result<Opening, Pro
     let shelf = Shelf::new(library, &folder);
     if shelf.manifest().map_err(failed)?.is_some() {
         return Err(ProjectError::Exists { path: folder });
+    }
+    if let Some(name) = name {
+        // Whoever opens a folder without a manifest names it after the folder.
+        let text = Document::new(ProjectId::new(), name)
+            .text()
+            .map_err(|error| failed(io::Error::other(error)))?;
+        match shelf.write_new(&text) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(ProjectError::Exists { path: folder });
+            }
+            written => written.map_err(failed)?,
+        }
     }
     let wish = Wish {
         focused,
@@ -292,6 +323,9 @@ impl Prepared {
         let is_new = !before.knows(read.hash) || wish.previous || !read.copies.is_empty();
         if is_new {
             applied = apply::apply(library, &base, &read.document)?;
+        } else {
+            // An earlier version has taken it in without.
+            entry::keep(library, &base, &read.document)?;
         }
         let state = ProjectState {
             revision: read.document.revision.clone(),
@@ -541,6 +575,12 @@ pub fn load(
         None => {}
     }
     let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
+    document
+        .check(&text)
+        .map_err(|reason| ManifestError::NotTheSame {
+            path: folder.join(MANIFEST),
+            reason,
+        })?;
     shelf.write(&text, is_damaged).map_err(failed)?;
     drop(one_at_a_time);
     let wish = Wish {

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use super::document::{self, Document, Fault};
+use super::document::{Document, Fault};
+use super::gather::{self, Gathered};
 use super::shelf::{MANIFEST, Shelf};
-use super::{ManifestError, ProjectError, SAVING, apply, gather, hash_of};
+use super::{ManifestError, ProjectError, SAVING, apply, hash_of};
 use crate::catalog::{BaseRow, Durability};
 use crate::library::Library;
 
@@ -136,7 +137,10 @@ fn write_once(
         (None, Some(found)) => (found.document, Some(found.text)),
         (None, None) => (Document::new(id, &base.name), None),
     };
-    let mut document = gather::gather(&catalog.reader()?, base, &before)?;
+    let Gathered {
+        mut document,
+        entries,
+    } = gather::gather(&catalog.reader()?, base, &before)?;
     if let Some(host) = host {
         if host.revision.is_some() {
             state.revision.clone_from(&host.revision);
@@ -150,9 +154,12 @@ fn write_once(
     let text = document
         .text()
         .map_err(|error| failed("written")(io::Error::other(error)))?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > document::LONGEST {
-        return Err(failed("written")(io::Error::other("it would be too long")).into());
-    }
+    document
+        .check(&text)
+        .map_err(|reason| ManifestError::NotTheSame {
+            path: path.clone(),
+            reason,
+        })?;
     let written = is_damaged || text_before.as_ref() != Some(&text);
     if written {
         let now = shelf.read(MANIFEST.as_ref()).map_err(failed("read"))?;
@@ -166,6 +173,9 @@ fn write_once(
     state.document.clone_from(&document.document);
     state.manifest = Some(hash_of(&text));
     catalog.write(Durability::Full, |writer| {
+        for (item, entry) in &entries {
+            writer.keep_entry(*item, Some(base.row), Some(entry))?;
+        }
         writer.set_project_state(base.row, &state)
     })?;
     Ok(Some(Saved {
@@ -195,29 +205,34 @@ pub fn export(library: &Library, base: &BaseRow) -> Result<Document, ProjectErro
     let id = base.project.clone().unwrap_or_default();
     let before = before.unwrap_or_else(|| Document::new(id, &base.name));
     let reader = library.catalog().reader()?;
-    let mut document = gather::gather(&reader, base, &before)?;
+    let mut document = gather::gather(&reader, base, &before)?.document;
     let state = reader.project_state(base.row)?;
     document.revision = state.revision;
     document.document = state.document;
     Ok(document)
 }
 
-/// Whether something is known that the manifest, as it was read or written last, does not say.
+/// Whether something is known that the manifest, as it was read or written last, does not say. What the drive has seen by
+/// itself (which programs opened what) does not count: it goes with the next save, and asks for none.
 ///
 /// # Errors
 /// [`ProjectError`].
 pub fn is_unsaved(library: &Library, base: &BaseRow) -> Result<bool, ProjectError> {
     let found = Shelf::new(library, &base.path).manifest().ok().flatten();
     // One that is damaged or gone says nothing.
-    if found.is_none_or(|found| found.map_or(true, |found| found.instead_of.is_some())) {
+    let Some(Ok(found)) =
+        found.filter(|found| found.as_ref().is_ok_and(|found| found.instead_of.is_none()))
+    else {
+        return Ok(true);
+    };
+    let reader = library.catalog().reader()?;
+    let state = reader.project_state(base.row)?;
+    if state.manifest != Some(hash_of(&found.text)) {
         return Ok(true);
     }
-    let known = library
-        .catalog()
-        .reader()?
-        .project_state(base.row)?
-        .manifest;
-    let text = export(library, base)?.text();
-    let hash = text.ok().map(|text| hash_of(&text));
-    Ok(known != hash)
+    let mut now = gather::gather(&reader, base, &found.document)?.document;
+    (now.revision, now.document) = (state.revision, state.document);
+    let text = |document: Document| document.without_observed().text().ok();
+    let saved = text(found.document);
+    Ok(saved.is_none() || saved != text(now))
 }

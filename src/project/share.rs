@@ -3,9 +3,10 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::ProjectError;
+use super::{ProjectError, entry};
 use crate::catalog::{
-    Adopted, At, BaseRow, CatalogError, Durability, ItemNo, ItemRow, Label, Nanoseconds, Writer,
+    Adopted, At, BaseRow, CatalogError, Durability, ItemNo, ItemRow, Label, Nanoseconds,
+    OperationDraft, Writer,
 };
 use crate::library::{ImportMode, ImportOptions, Library, Outcome, Progress};
 use crate::model::{Storage, path_from_text};
@@ -16,8 +17,21 @@ use crate::model::{Storage, path_from_text};
 /// # Errors
 /// [`CatalogError::IdTaken`] where the project has another item of this id; when the catalog fails.
 pub fn use_item(library: &Library, base: &BaseRow, item: &ItemRow) -> Result<ItemNo, ProjectError> {
+    use_item_noted(library, base, item, &mut OperationDraft::new("use", "use"))
+}
+
+/// As [`use_item`], as an operation that the caller has drafted.
+///
+/// # Errors
+/// As there.
+pub fn use_item_noted(
+    library: &Library,
+    base: &BaseRow,
+    item: &ItemRow,
+    draft: &mut OperationDraft,
+) -> Result<ItemNo, ProjectError> {
     let catalog = library.catalog();
-    let made = catalog.write(Durability::Full, |writer| {
+    let work = |writer: &mut Writer| {
         let known = writer
             .reader()
             .item_in_scope(&item.media_id, Some(base.row))?;
@@ -60,7 +74,8 @@ pub fn use_item(library: &Library, base: &BaseRow, item: &ItemRow) -> Result<Ite
         })?;
         labels(writer, item.row, row)?;
         Ok(row)
-    })?;
+    };
+    let made = catalog.write(Durability::Full, |writer| writer.operate(draft, work))?;
     Ok(made)
 }
 
@@ -69,6 +84,22 @@ pub fn use_item(library: &Library, base: &BaseRow, item: &ItemRow) -> Result<Ite
 /// # Errors
 /// [`ProjectError::Copy`] where its bytes can't be copied; when the catalog fails.
 pub fn promote(library: &Library, item: &ItemRow) -> Result<ItemNo, ProjectError> {
+    promote_noted(
+        library,
+        item,
+        &mut OperationDraft::new("promote", "promote"),
+    )
+}
+
+/// As [`promote`], as an operation that the caller has drafted.
+///
+/// # Errors
+/// As there.
+pub fn promote_noted(
+    library: &Library,
+    item: &ItemRow,
+    draft: &mut OperationDraft,
+) -> Result<ItemNo, ProjectError> {
     let catalog = library.catalog();
     let reader = catalog.reader()?;
     if let Some(known) = reader.item_in_scope(&item.media_id, None)? {
@@ -93,7 +124,7 @@ pub fn promote(library: &Library, item: &ItemRow) -> Result<ItemNo, ProjectError
         name: Some(item.name.clone()),
     };
     let never = AtomicBool::new(false);
-    let done = library.import(&[path], &options, &Progress::default(), &never)?;
+    let done = library.import_noted(&[path], &options, draft, &Progress::default(), &never)?;
     if let Some(Outcome::Failed(reason) | Outcome::Skipped(reason)) =
         done.first().map(|done| &done.outcome)
     {
@@ -104,7 +135,7 @@ pub fn promote(library: &Library, item: &ItemRow) -> Result<ItemNo, ProjectError
         .item_in_scope(&item.media_id, None)?
         .ok_or_else(|| failed("it is no item of the library".to_owned()))?;
     catalog.write(Durability::Full, |writer| {
-        labels(writer, item.row, made.row)
+        writer.operate(draft, |writer| labels(writer, item.row, made.row))
     })?;
     Ok(made.row)
 }
@@ -125,6 +156,15 @@ fn labels(writer: &mut Writer, from: ItemNo, to: ItemNo) -> Result<(), CatalogEr
     }
     for name in writer.reader().names(from)?.iter().skip(1).rev() {
         writer.add_former_name(to, name)?;
+    }
+    // What only the manifest of a project knows goes along, and on to the next project.
+    let scope = |writer: &Writer, item| -> Result<_, CatalogError> {
+        Ok(writer.reader().item(item)?.and_then(|row| row.project))
+    };
+    let (was_in, is_in) = (scope(writer, from)?, scope(writer, to)?);
+    let entry = writer.reader().entry(from, was_in)?;
+    if let Some(entry) = entry.and_then(entry::elsewhere) {
+        writer.keep_entry(to, is_in, Some(&entry))?;
     }
     Ok(())
 }

@@ -129,6 +129,16 @@ impl<'l> Shelf<'l> {
         }
     }
 
+    /// Writes the first manifest, over no other.
+    pub(super) fn write_new(&self, text: &[u8]) -> io::Result<()> {
+        if self.is_there {
+            self.library
+                .put_there(&self.folder, MANIFEST, text, false, None)
+        } else {
+            files::put(&self.folder, MANIFEST, text, false, None)
+        }
+    }
+
     /// Gives a file another name, over no other.
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         if self.is_there {

@@ -415,3 +415,34 @@ fn an_analysis_by_whom_was_given_silence_is_refused() {
     assert!(taken["error"].is_null(), "{taken}");
     mounted.stop();
 }
+
+#[test]
+fn pins_are_in_history() {
+    let home = Home::new();
+    let mounted = mount(&home);
+    let stage = stage(&home);
+    let pinned_for = || {
+        let item = call(&home, "media.whereIs", json!({"mediaId": stage.kick}));
+        item["pinnedFor"].clone()
+    };
+    let items = json!({"items": [{"mediaId": stage.kick}], "group": "g"});
+    let pinned = call(&home, "media.pin", items.clone());
+    assert_eq!(pinned["operation"]["summary"], "pinned kick.wav");
+    assert_eq!(pinned_for(), json!(["user"]));
+    // It is already.
+    assert!(call(&home, "media.pin", items.clone())["operation"].is_null());
+    let reverted = call(&home, "history.revert", json!({"group": "g"}));
+    assert_eq!(reverted["outcome"], "reverted", "{reverted}");
+    assert_eq!(pinned_for(), json!([]));
+    let again = call(
+        &home,
+        "history.revert",
+        json!({"operation": reverted["operation"]["id"]}),
+    );
+    assert_eq!(again["outcome"], "reverted", "{again}");
+    assert_eq!(pinned_for(), json!(["user"]));
+    let unpinned = call(&home, "media.unpin", items);
+    assert_eq!(unpinned["operation"]["summary"], "unpinned kick.wav");
+    assert_eq!(pinned_for(), json!([]));
+    mounted.stop();
+}

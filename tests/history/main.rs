@@ -10,6 +10,7 @@ mod analysing;
 mod desk;
 mod drive;
 mod model;
+mod projects;
 mod relinking;
 mod reverting;
 mod using;

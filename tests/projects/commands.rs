@@ -19,6 +19,22 @@ fn refused(home: &Home, words: &[&str]) -> (i32, String) {
 }
 
 #[test]
+fn a_new_project_has_the_name_that_it_is_given() {
+    let home = Home::new();
+    let song = home.path("folder");
+    let made = home.json(["project", "new", text(&song), "--name", "Song of songs"]);
+    assert_eq!(made["name"], "Song of songs");
+    let (code, said) = refused(
+        &home,
+        &["project", "new", text(&home.path("other")), "--name", ""],
+    );
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("1 to 1,024 bytes"), "{said}");
+    let opened = home.json(["project", "open", text(&song)]);
+    assert_eq!(opened["name"], "Song of songs");
+}
+
+#[test]
 fn a_project_from_its_making_to_another_machine() {
     let home = Home::new();
     let song = home.path("Song");

@@ -25,6 +25,8 @@ pub(in crate::catalog) enum Cell {
     Attribute(String),
     /// Who uses it: project, role, target.
     Usage(String, String, String),
+    /// Its bytes are to stay in the cache, for whom.
+    Pin(String),
     /// A library root is registered; of no item.
     Library(u32),
 }
@@ -105,6 +107,9 @@ pub(in crate::catalog) struct Record {
     pub(super) usages: Vec<(String, String, String, i64)>,
     pub(super) pins: Vec<String>,
     pub(super) former: Vec<(String, i64)>,
+    /// What only a project's manifest knew of it: base (0: none) and text.
+    #[serde(default)]
+    pub(super) entries: Vec<(u32, String)>,
 }
 
 /// What a cell holds.
@@ -255,6 +260,7 @@ impl Reader {
                     usages: Vec::new(),
                     pins: Vec::new(),
                     former: Vec::new(),
+                    entries: Vec::new(),
                 })
             },
         )?;
@@ -279,6 +285,12 @@ impl Reader {
         record.former = self.db().many(
             "reading the names of an item",
             "SELECT name, turn FROM former_name WHERE item = ?1 ORDER BY turn",
+            [item.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        record.entries = self.db().many(
+            "reading what only manifests know",
+            "SELECT base, entry FROM entry WHERE item = ?1 ORDER BY base",
             [item.0],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
@@ -317,6 +329,10 @@ impl Writer {
                     |row| row.get(0),
                 )?
                 .map_or(Value::None, Value::Time),
+            Cell::Pin(owner) => match reader.pins_of(item)?.contains(owner) {
+                true => Value::There,
+                false => Value::None,
+            },
             Cell::Library(base) => {
                 let base = reader.base(BaseNo(*base))?;
                 match base.is_some_and(|base| base.active) {

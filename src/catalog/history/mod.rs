@@ -31,6 +31,8 @@ use super::writer::Writer;
 pub const MOST_OPERATIONS: usize = 10_000;
 /// Changed cells of all kept operations. The newest operation is kept whatever its size.
 pub const MOST_STEPS: usize = 500_000;
+/// Operations that history only tells of, as saves; they take no room from those that can be reverted.
+const MOST_TOLD: u32 = 2_000;
 /// How many operations come between two looks for those that are too many.
 const LOOK_EVERY: u32 = 64;
 /// Longest group, and longest name of who did it, in bytes.
@@ -83,7 +85,7 @@ pub(super) struct Journal {
 
 macro_rules! operation_columns {
     () => {
-        "o.number, o.kind, o.summary, o.grouped, o.at, o.who, o.project, o.root, o.applied, o.reverted"
+        "o.number, o.kind, o.summary, o.grouped, o.at, o.who, o.project, o.root, o.applied, o.reverted, o.revertible"
     };
 }
 
@@ -102,6 +104,7 @@ fn operation_row(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
         root: row.get::<_, Option<u32>>(7)?.map(OperationNo),
         applied: OperationNo(row.get(8)?),
         reverted: row.get::<_, Option<u32>>(9)?.map(OperationNo),
+        revertible: row.get(10)?,
     })
 }
 
@@ -174,7 +177,7 @@ impl Reader {
             concat!(
                 "SELECT ",
                 operation_columns!(),
-                " FROM operation o WHERE o.grouped = ?1 AND o.root IS NULL AND o.reverted IS NULL \
+                " FROM operation o WHERE o.grouped = ?1 AND o.root IS NULL AND o.reverted IS NULL AND o.revertible = 1 \
                  ORDER BY o.applied DESC"
             ),
             [group],
@@ -192,7 +195,8 @@ impl Reader {
             concat!(
                 "SELECT ",
                 operation_columns!(),
-                " FROM operation o WHERE o.root IS NULL AND o.reverted IS NULL AND (?1 = 0 OR o.project = ?1) \
+                " FROM operation o WHERE o.root IS NULL AND o.reverted IS NULL AND o.revertible = 1 \
+                 AND (?1 = 0 OR o.project = ?1) \
                  ORDER BY o.applied DESC LIMIT 1"
             ),
             [project.map_or(0, |base| base.0)],
@@ -211,7 +215,7 @@ impl Reader {
                 "SELECT ",
                 operation_columns!(),
                 " FROM operation o WHERE o.root IS NULL AND o.reverted IS NOT NULL AND (?1 = 0 OR o.project = ?1) \
-                 AND NOT EXISTS (SELECT 1 FROM operation n WHERE n.number > o.reverted AND n.root IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM operation n WHERE n.number > o.reverted AND n.root IS NULL AND n.revertible = 1 \
                  AND (?1 = 0 OR n.project = ?1)) ORDER BY o.reverted DESC LIMIT 1"
             ),
             [project.map_or(0, |base| base.0)],
@@ -281,6 +285,29 @@ impl Writer {
             self.record_operation(draft, journal)?;
         }
         Ok(value)
+    }
+
+    /// Tells of something that was done and can't be reverted. Kept for as long as it is among the latest two thousand.
+    ///
+    /// # Errors
+    /// [`CatalogError::InvalidLabel`] for a group of nothing, or a long one; when SQLite fails.
+    pub fn tell_of(&mut self, draft: &mut OperationDraft, project: Option<BaseNo>) -> Result<()> {
+        draft.check()?;
+        let operation = self.insert_operation(draft, project, None)?;
+        self.run(
+            "recording an operation",
+            "UPDATE operation SET revertible = 0 WHERE number = ?1",
+            [operation.0],
+        )?;
+        self.run(
+            "letting go of an operation",
+            "DELETE FROM operation WHERE revertible = 0 AND number <= \
+             (SELECT number FROM operation WHERE revertible = 0 ORDER BY number DESC LIMIT 1 OFFSET ?1)",
+            [MOST_TOLD],
+        )?;
+        draft.recorded = self.reader().operation(operation)?;
+        self.durable = true;
+        Ok(())
     }
 
     /// A cell is about to change: what it holds is kept, if an operation is under way.
@@ -477,6 +504,8 @@ impl Writer {
         let done = match kind {
             "import" => "imported",
             "relink" => "relinked",
+            "pin" => "pinned",
+            "unpin" => "unpinned",
             other => other,
         };
         let text = match (count, only) {
@@ -497,7 +526,7 @@ impl Writer {
         let kept = self.reader().db().many(
             "looking for old operations",
             "SELECT o.number, (SELECT count(*) FROM operation_step s WHERE s.operation = o.number) \
-             FROM operation o WHERE o.root IS NULL ORDER BY o.number DESC",
+             FROM operation o WHERE o.root IS NULL AND o.revertible = 1 ORDER BY o.number DESC",
             [],
             |row| Ok((OperationNo(row.get(0)?), row.get::<_, u32>(1)?)),
         )?;

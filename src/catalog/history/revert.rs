@@ -38,6 +38,8 @@ pub struct Reverted {
     pub operations: Vec<OperationRow>,
     /// Files without an item, to be probed.
     pub probe: Vec<PlaceNo>,
+    /// Items that were pinned or unpinned, for whom, and whether they are pinned now.
+    pub pins: Vec<(ItemNo, String, bool)>,
     /// Library roots that were registered or taken off, and whether they are registered now.
     pub libraries: Vec<(BaseNo, bool)>,
 }
@@ -133,6 +135,13 @@ impl Writer {
         Ok(match which {
             Which::Operation(number) => {
                 let row = reader.operation(*number)?.ok_or_else(|| unknown(*number))?;
+                if !row.revertible {
+                    return Err(RevertError::Conflict(vec![Conflict {
+                        media_id: None,
+                        what: format!("this can't be reverted ({})", row.summary),
+                        by: Some(row),
+                    }]));
+                }
                 let root = match row.root {
                     None => row.clone(),
                     Some(root) => reader.operation(root)?.ok_or_else(|| unknown(root))?,
@@ -297,6 +306,7 @@ impl Writer {
             (_, Cell::Bytes, _) => format!("the bytes of {name} were replaced since"),
             (_, Cell::Tag(tag), _) => format!("the tag {tag:?} of {name} was changed since"),
             (_, Cell::Attribute(key), _) => format!("{key:?} of {name} was changed since"),
+            (_, Cell::Pin(_), _) => format!("{name} was pinned or unpinned since"),
             (_, Cell::Usage(..), _) => format!("the usages of {name} were changed since"),
         };
         Ok(Some(Conflict {
@@ -402,6 +412,14 @@ impl Writer {
                 item,
                 key,
             )?,
+            (Cell::Pin(owner), Value::There) => {
+                self.pin(item, owner)?;
+                done.pins.push((item, owner.clone(), true));
+            }
+            (Cell::Pin(owner), Value::None) => {
+                self.unpin(item, owner)?;
+                done.pins.push((item, owner.clone(), false));
+            }
             (Cell::Usage(project, role, target), Value::Time(at)) => {
                 self.put_usage(item, project, role, target, *at)?;
             }
@@ -560,6 +578,7 @@ impl Writer {
             self.own_names(project, &id, Some(item))?;
             self.show(project, item, &id, &kind, &record.name)?;
         }
+        self.own_used_names(item, &id, project)?;
         self.changes.item(item, &id, true);
         self.tell_twins(&id)?;
         Ok(())
@@ -603,6 +622,10 @@ impl Writer {
                 "INSERT OR IGNORE INTO former_name (item, name, turn) VALUES (?1, ?2, ?3)",
                 (item.0, name, turn),
             )?;
+        }
+        for (base, entry) in &record.entries {
+            let project = (*base != 0).then_some(BaseNo(*base));
+            self.keep_entry(item, project, Some(entry))?;
         }
         for (project, role, target, at) in &record.usages {
             self.put_usage(item, project, role, target, *at)?;

@@ -232,3 +232,48 @@ fn where_a_sound_was_is_known_when_it_comes_back_after_its_name_was_taken() {
     revert(&bench, removed).unwrap();
     assert_eq!(bench.reader().recorded_storage(item).unwrap(), None);
 }
+
+#[test]
+fn pins_are_reverted_and_what_is_only_told_of_takes_no_room() {
+    let bench = Bench::new();
+    let (_, item) = bench.sound("a.wav", evidence(1));
+    let pinned = operate(&bench, "pin", |w| w.pin(item, USER));
+    let pins = || bench.reader().pins_of(item).unwrap();
+    assert_eq!(pins(), [USER]);
+    let done = revert(&bench, pinned).unwrap();
+    assert_eq!(done.pins, [(item, USER.to_owned(), false)]);
+    assert!(pins().is_empty());
+    let again = revert(&bench, done.operations[0].row).unwrap();
+    assert_eq!(again.pins, [(item, USER.to_owned(), true)]);
+    let unpinned = operate(&bench, "unpin", |w| w.unpin(item, USER));
+    // Something else has it now.
+    assert!(matches!(
+        revert(&bench, pinned),
+        Err(RevertError::Conflict(_))
+    ));
+    revert(&bench, unpinned).unwrap();
+    assert_eq!(pins(), [USER]);
+    // Pinned already: nothing has changed.
+    let mut draft = OperationDraft::new("pin", "pin");
+    bench.write(|w| w.operate(&mut draft, |w| w.pin(item, USER)));
+    assert!(draft.recorded.is_none());
+
+    let mut last = None;
+    for n in 0..2_100 {
+        let mut draft = OperationDraft::new("project.save", n.to_string());
+        bench.write(|w| w.tell_of(&mut draft, None));
+        last = draft.recorded;
+    }
+    let last = last.unwrap();
+    assert!(!last.revertible);
+    let kept = bench.reader().operations(0, None, 10_000).unwrap();
+    let told = kept.iter().filter(|row| !row.revertible).count();
+    assert_eq!(told, 2_000);
+    assert_eq!(kept[0].row, last.row);
+    assert!(matches!(
+        revert(&bench, last.row),
+        Err(RevertError::Conflict(_))
+    ));
+    // What is left to undo is what was done to the sound.
+    assert_eq!(bench.reader().to_undo(None).unwrap().unwrap().row, pinned);
+}

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Which, WirePath};
+use super::{Intent, Operation, Which, WirePath};
 use crate::control::events::ProcessName;
 use crate::control::tasks::TaskInfo;
 use crate::model::{Availability, MediaId, ObjectHash, Playable, Storage};
@@ -14,6 +14,9 @@ use crate::model::{Availability, MediaId, ObjectHash, Playable, Storage};
 pub struct ItemsParams {
     /// Which.
     pub items: Vec<Which>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// What is done for some items.
@@ -22,6 +25,9 @@ pub struct ItemsParams {
 pub struct HydrateAnswer {
     /// One for each item, in the order of the question.
     pub items: Vec<HydrateItem>,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// What is done for an item.

@@ -51,6 +51,14 @@ pub struct OperationInfo {
     pub reverted_by: Option<u32>,
     /// The items that it is about, at most [`HistoryPage::MOST_ITEMS`]; those that are there.
     pub items: Vec<MediaId>,
+    /// It can be reverted; else history only tells of it.
+    #[serde(default = "revertible")]
+    pub revertible: bool,
+}
+
+/// Of a daemon that does not say.
+fn revertible() -> bool {
+    true
 }
 
 /// Of `history.list`.

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HydrateItem, ItemCounts, Take, Which};
+use super::{HydrateItem, Intent, ItemCounts, Operation, Take, Which};
 use crate::control::WirePath;
-use crate::model::{MediaId, ProjectId};
+use crate::model::{MediaId, MediaItem, ProjectId};
 
 /// Names one project: by its folder, its id, or the name that it is shown by. Of two with one id, the one that is open, or
 /// the one that the host works in.
@@ -29,9 +29,15 @@ pub struct ProjectWhich {
 pub struct ProjectNewParams {
     /// The folder, absolute; made where it is not there.
     pub path: WirePath,
+    /// Its name; none: that of the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// It is the one that the host works in.
     #[serde(default)]
     pub focused: bool,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// Of `project.open`.
@@ -123,6 +129,9 @@ pub struct ProjectOpened {
     /// Takes that an earlier daemon had not seen the end of.
     #[serde(default)]
     pub recovered: Vec<Take>,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Of `project.save`.
@@ -138,6 +147,9 @@ pub struct ProjectSaveParams {
     /// Where the host has its own document; none: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// What was saved.
@@ -154,6 +166,9 @@ pub struct ProjectSaved {
     pub written: bool,
     /// Somebody else had written it meanwhile; these items of theirs were taken over.
     pub taken_over: Vec<String>,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Projects.
@@ -190,6 +205,9 @@ pub struct ProjectAllowParams {
     pub project: ProjectWhich,
     /// Keys of entries that are held back.
     pub keys: Vec<String>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// Of `project.saveAs`.
@@ -216,6 +234,9 @@ pub struct ProjectSaveAsParams {
     /// It is the one that the host works in from now on.
     #[serde(default)]
     pub focused: bool,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// What was saved as another project.
@@ -260,6 +281,9 @@ pub struct DraftParams {
     /// The revision that it is made upon; none: the one that was saved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// Of `project.draft` and `project.removeDraft`.
@@ -271,6 +295,9 @@ pub struct DraftWhich {
     pub project: ProjectWhich,
     /// The draft's name.
     pub draft: String,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// A draft, without its state.
@@ -287,6 +314,9 @@ pub struct DraftInfo {
     pub pending: Vec<MediaId>,
     /// The length of its state, in bytes.
     pub bytes: u64,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// A draft.
@@ -319,6 +349,9 @@ pub struct ProjectLoadParams {
     /// It is the one that the host works in.
     #[serde(default)]
     pub focused: bool,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// Of `project.ready`.
@@ -395,4 +428,19 @@ pub struct ProjectUseParams {
     pub project: ProjectWhich,
     /// An item of the library.
     pub item: Which,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// An item that was made of another one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeItem {
+    /// It.
+    #[serde(flatten)]
+    pub item: MediaItem,
+    /// What history calls it; `None` where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }

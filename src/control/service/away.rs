@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::Service;
-use crate::catalog::{CatalogError, ItemRow, PlaceNo, Reader, SourceRow, USER};
+use super::history::{draft, recorded};
+use crate::catalog::{
+    CatalogError, Durability, ItemNo, ItemRow, OperationDraft, PlaceNo, Reader, SourceRow, USER,
+};
 use crate::control::events::ProcessName;
 use crate::control::methods::*;
 use crate::control::rpc::one_line;
@@ -72,12 +75,31 @@ impl Service {
         });
         Ok(HydrateAnswer {
             items: items.collect::<Result<_, _>>()?,
+            operation: None,
         })
     }
 
     pub(super) fn pin(&self, params: &ItemsParams, pin: bool) -> Result<HydrateAnswer, RpcError> {
         let away = self.away()?;
         let items = self.items(params)?;
+        let kind = if pin { "pin" } else { "unpin" };
+        // In words once it is known what changes.
+        let mut draft = OperationDraft {
+            summary: None,
+            ..draft(kind, String::new(), &params.intent)
+        };
+        self.catalog
+            .write(Durability::Full, |writer| -> Result<(), CatalogError> {
+                writer.operate(&mut draft, |writer| {
+                    for item in &items {
+                        match pin {
+                            true => writer.pin(item.row, USER)?,
+                            false => writer.unpin(item.row, USER)?,
+                        };
+                    }
+                    Ok(())
+                })
+            })?;
         let reader = self.catalog.reader()?;
         let items = items.iter().map(|item| {
             let task = if pin {
@@ -91,7 +113,28 @@ impl Service {
         });
         Ok(HydrateAnswer {
             items: items.collect::<Result<_, _>>()?,
+            operation: recorded(&draft),
         })
+    }
+
+    /// What was reverted of pins is done to the cache.
+    pub(super) fn follow_pins(&self, pins: &[(ItemNo, String, bool)]) {
+        // Without a daemon it is done when one starts.
+        let Some(away) = self.away.get() else {
+            return;
+        };
+        for (item, owner, is_pinned) in pins {
+            let item = self.catalog.reader().and_then(|reader| reader.item(*item));
+            let done = match (item, is_pinned) {
+                (Ok(Some(item)), true) => away.pin(&item, owner),
+                (Ok(Some(item)), false) => away.unpin(item.row, owner).map(|_| ()),
+                (Ok(None), _) => Ok(()),
+                (Err(error), _) => Err(error),
+            };
+            if let Err(error) = done {
+                tracing::warn!(error = one_line(&error), "a pin is not as history has it");
+            }
+        }
     }
 
     /// All of them, or none: who names one that is not there is told before anything is done.

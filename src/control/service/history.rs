@@ -31,6 +31,28 @@ fn told(row: &OperationRow) -> Operation {
 }
 
 impl Service {
+    /// Tells history of what was done and can't be reverted. It is done, so a failure of that is none of the call.
+    pub(super) fn tell_history(
+        &self,
+        kind: &'static str,
+        summary: String,
+        intent: &Intent,
+        project: BaseNo,
+    ) -> Option<Operation> {
+        let mut draft = draft(kind, summary, intent);
+        let told = self.catalog.write(Durability::Full, |writer| {
+            writer.tell_of(&mut draft, Some(project))
+        });
+        if let Err(error) = told {
+            tracing::warn!(
+                error = one_line(&error),
+                kind,
+                "history does not know of it"
+            );
+        }
+        recorded(&draft)
+    }
+
     pub(super) fn history(&self, params: &HistoryListParams) -> Result<HistoryPage, RpcError> {
         let limit = params.limit.unwrap_or(100).clamp(1, HistoryPage::MOST);
         let reader = self.catalog.reader()?;
@@ -62,6 +84,7 @@ impl Service {
                 reverts: row.root.map(|root| root.0),
                 reverted_by: row.reverted.map(|by| by.0),
                 items,
+                revertible: row.revertible,
             });
         }
         Ok(HistoryPage { operations, next })
@@ -153,6 +176,7 @@ impl Service {
 
     /// What was changed in the catalog is looked at on the disk.
     fn follow(&self, done: &Reverted) {
+        self.follow_pins(&done.pins);
         let Ok(library) = self.library() else {
             // It looks at everything when it starts.
             return;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use mediafs_cache::ObjectId;
 
 use super::Service;
-use super::history::meant_by;
+use super::history::{draft, meant_by, recorded};
 use super::import::watched;
 use crate::catalog::{
     BaseKind, BaseRow, CatalogError, Draft, DraftRow, Durability, Hold, ItemRow, Reader,
@@ -19,7 +19,7 @@ use crate::control::rpc::one_line;
 use crate::control::{Caller, Reason, RpcError, WirePath};
 use crate::hydrate::Why;
 use crate::library::{Library, Progress, ProgressSnapshot};
-use crate::model::{MediaItem, Playable};
+use crate::model::Playable;
 use crate::project::{self, NewDraft, Opening, Revision, SaveAs, Wish};
 
 /// How often is looked whether what a copy needs has come.
@@ -114,6 +114,7 @@ impl Service {
             not_followed: opening.not_followed,
             drafts: drafts.iter().map(draft_info).collect(),
             recovered,
+            operation: None,
         })
     }
 
@@ -140,11 +141,28 @@ impl Service {
         }
     }
 
+    /// As [`Service::opened`], told to history.
+    fn opened_by(
+        &self,
+        kind: &'static str,
+        done: &str,
+        intent: &Intent,
+        opening: Opening,
+    ) -> Result<ProjectOpened, RpcError> {
+        let summary = format!("{done} {}", opening.base.name);
+        let operation = self.tell_history(kind, summary, intent, opening.base.row);
+        Ok(ProjectOpened {
+            operation,
+            ..self.opened(&self.library()?, opening)?
+        })
+    }
+
     pub(super) fn project_new(&self, params: &ProjectNewParams) -> Result<ProjectOpened, RpcError> {
         let library = self.library()?;
         let path = absolute(&params.path)?;
-        let opening = project::new(&library, path, params.focused)?;
-        self.opened(&library, opening)
+        let name = params.name.as_deref();
+        let opening = project::new_named(&library, path, name, params.focused)?;
+        self.opened_by("project.new", "made the project", &params.intent, opening)
     }
 
     pub(super) fn project_open(
@@ -172,7 +190,16 @@ impl Service {
             document: params.document.clone(),
         };
         let saved = project::save(&*self.library()?, &base, &host)?;
+        let summary = match &saved.revision {
+            Some(revision) => format!("saved {} (revision {revision:.80})", base.name),
+            None => format!("saved {}", base.name),
+        };
+        let operation = match saved.written {
+            true => self.tell_history("project.save", summary, &params.intent, base.row),
+            false => None,
+        };
         Ok(ProjectSaved {
+            operation,
             revision: saved.revision,
             items: count(saved.items),
             bytes: count(saved.bytes),
@@ -282,7 +309,8 @@ impl Service {
         }
         let library = self.library()?;
         let opening = project::allow(&library, &base, &params.keys)?;
-        self.opened(&library, opening)
+        let done = format!("let in {} of what was held back of", params.keys.len());
+        self.opened_by("project.allow", &done, &params.intent, opening)
     }
 
     pub(super) fn project_export(&self, which: &ProjectWhich) -> Result<ProjectText, RpcError> {
@@ -308,7 +336,7 @@ impl Service {
         let library = self.library()?;
         let path = absolute(&params.path)?;
         let opening = project::load(&library, path, params.text.as_bytes(), params.focused)?;
-        self.opened(&library, opening)
+        self.opened_by("project.load", "rebuilt", &params.intent, opening)
     }
 
     pub(super) fn project_save_as(
@@ -345,8 +373,9 @@ impl Service {
         )?;
         // Whoever said stop when all was done has a project.
         let _ = is_cancelled;
+        let saved = format!("saved {} as", base.name);
         Ok(ProjectSavedAs {
-            opened: self.opened(&library, done.opening)?,
+            opened: self.opened_by("project.saveAs", &saved, &params.intent, done.opening)?,
             copied: count(done.copied),
             bytes: done.bytes,
             left: done
@@ -404,7 +433,11 @@ impl Service {
             revision: params.revision.clone(),
         };
         let draft = project::save_draft(&self.catalog, &base, new)?;
-        Ok(info_of(&draft))
+        let summary = format!("kept the draft {:?} of {}", draft.name, base.name);
+        Ok(DraftInfo {
+            operation: self.tell_history("project.saveDraft", summary, &params.intent, base.row),
+            ..info_of(&draft)
+        })
     }
 
     fn find_draft(&self, params: &DraftWhich) -> Result<(BaseRow, Draft), RpcError> {
@@ -435,10 +468,14 @@ impl Service {
                 writer.remove_draft(base.row, &draft.name)?;
                 Ok(())
             })?;
-        Ok(info_of(&draft))
+        let summary = format!("forgot the draft {:?} of {}", draft.name, base.name);
+        Ok(DraftInfo {
+            operation: self.tell_history("project.removeDraft", summary, &params.intent, base.row),
+            ..info_of(&draft)
+        })
     }
 
-    pub(super) fn project_use(&self, params: &ProjectUseParams) -> Result<MediaItem, RpcError> {
+    pub(super) fn project_use(&self, params: &ProjectUseParams) -> Result<MadeItem, RpcError> {
         let base = self.project(&params.project)?;
         let reader = self.catalog.reader()?;
         let named = self.find(&reader, &params.item)?;
@@ -453,11 +490,16 @@ impl Service {
             )
             .remedy("`mediafs project promote` copies it into the library first"));
         }
-        let row = project::use_item(&*self.library()?, &base, &item)?;
-        super::media::whole(&self.catalog.reader()?, row)
+        let summary = format!("took {} into {}", item.name, base.name);
+        let mut draft = draft("use", summary, &params.intent);
+        let row = project::use_item_noted(&*self.library()?, &base, &item, &mut draft)?;
+        Ok(MadeItem {
+            item: super::media::whole(&self.catalog.reader()?, row)?,
+            operation: recorded(&draft),
+        })
     }
 
-    pub(super) fn promote(&self, params: &ProjectUseParams) -> Result<MediaItem, RpcError> {
+    pub(super) fn promote(&self, params: &ProjectUseParams) -> Result<MadeItem, RpcError> {
         let base = self.project(&params.project)?;
         let reader = self.catalog.reader()?;
         let named = self.find(&reader, &params.item)?;
@@ -468,8 +510,13 @@ impl Service {
                 format!("the project has no sound {}", named.media_id),
             )
         })?;
-        let row = project::promote(&*self.library()?, &item)?;
-        super::media::whole(&self.catalog.reader()?, row)
+        let summary = format!("took {} into the library", item.name);
+        let mut draft = draft("promote", summary, &params.intent);
+        let row = project::promote_noted(&*self.library()?, &item, &mut draft)?;
+        Ok(MadeItem {
+            item: super::media::whole(&self.catalog.reader()?, row)?,
+            operation: recorded(&draft),
+        })
     }
 }
 
@@ -514,6 +561,7 @@ fn draft_info(draft: &DraftRow) -> DraftInfo {
         revision: draft.revision.clone(),
         pending: serde_json::from_str(&draft.items).unwrap_or_default(),
         bytes: draft.bytes,
+        operation: None,
     }
 }
 

@@ -86,7 +86,7 @@ impl Service {
 
 /// What an item lacks; `None` if its bytes are on trusted storage, or in the cache for good.
 fn lacks(reader: &Reader, item: ItemRow) -> Result<Option<Lacking>, RpcError> {
-    let whole = reader.assemble(item.clone())?;
+    let whole = reader.assemble_bare(item.clone())?;
     let place = match item.place {
         Some(place) => reader.place(place)?,
         None => None,

@@ -34,6 +34,7 @@ use copy::{Copier, Halt};
 use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};
 use sources::Sources;
+pub(crate) use sources::{carry_sources, is_of_this_machine};
 use there::CopierThere;
 
 pub(crate) use dropped::Dropped;

@@ -1,14 +1,17 @@
 //! From where copies came: so that the same file again gives the same item.
 //!
 //! Kept as the attribute `importedFrom` of the item: the path for people, a hash of its bytes for comparing, and the
-//! size and times that the source had. Read once per import.
+//! size and times that the source had. Read once per import. It says something on this machine alone, and may tell more of
+//! it than strangers should know: so it stays in the catalog, and no manifest has it.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{BaseRow, CatalogError, Evidence, ItemNo, Writer};
+use crate::catalog::{
+    BaseNo, BaseRow, Catalog, CatalogError, Durability, Evidence, ItemNo, Writer,
+};
 use crate::library::engine::Engine;
 use crate::model::{Attribute, Confidence, ObjectHash, TagSource, path_text};
 
@@ -58,6 +61,36 @@ impl Origin {
         };
         writer.set_attribute(item, &attribute)
     }
+}
+
+/// Whether a value says from where a copy came, which is so on this machine alone.
+pub(crate) fn is_of_this_machine(name: &str, value: &serde_json::Value) -> bool {
+    name.eq_ignore_ascii_case(IMPORTED_FROM) && Origin::deserialize(value).is_ok()
+}
+
+/// A project was saved as another one: of its items it is known, too, from where they came.
+pub(crate) fn carry_sources(
+    catalog: &Catalog,
+    from: BaseNo,
+    to: BaseNo,
+) -> Result<(), CatalogError> {
+    let known = catalog.reader()?.items_with_attribute(IMPORTED_FROM)?;
+    catalog.write(Durability::Full, |writer| {
+        for (item, value) in &known {
+            let Ok(origin) = Origin::deserialize(value) else {
+                continue;
+            };
+            let Some(row) = writer.reader().item(*item)? else {
+                continue;
+            };
+            if row.project == Some(from)
+                && let Some(copy) = writer.reader().item_in_scope(&row.media_id, Some(to))?
+            {
+                origin.remember(writer, copy.row)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn key(source: &Path) -> String {
