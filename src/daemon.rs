@@ -290,7 +290,7 @@ pub fn run(
     let registering = Arc::new(library_at(Some(mounted.path().to_owned())));
     let warnings = folders::register(options, &registering, &service, &outside);
     // Whoever sees `ready` finds them; there are never more than a few.
-    service.recover_all_takes();
+    service.recover_all_takes(&registering);
     // Whoever sees `ready` hears what is in the cache. One on a disk that hangs, or that can't be opened, keeps nobody.
     let _ = cache_opened.recv_timeout(CACHE_BEFORE_READY);
     // Nobody who reads it may be left; the drive is there all the same.

@@ -16,7 +16,7 @@ use crate::catalog::{
 };
 use crate::library::Library;
 use crate::model::{
-    Attribute, Availability, Confidence, Lifecycle, SourceKind, Storage, Tag, Usage,
+    Attribute, Availability, Confidence, Lifecycle, ObjectHash, SourceKind, Storage, Tag, Usage,
 };
 
 /// Items of one transaction, so that others get their turn.
@@ -422,7 +422,7 @@ impl Applying<'_> {
             if base.source == Some(source)
                 && let Ok(relative) = whole.strip_prefix(&base.inside)
                 && let Some(place) = place_at(writer.reader(), &base, relative)?
-                && self.may_be(&place)
+                && self.may_be(writer.reader(), &place)?
             {
                 return Ok(Resolved {
                     at: At::Known(place.row),
@@ -449,7 +449,10 @@ impl Applying<'_> {
             return Ok(None);
         };
         let place = place_at(reader, base, &parts.iter().collect::<PathBuf>())?;
-        Ok(place.filter(|place| self.may_be(place)))
+        match place {
+            Some(place) if self.may_be(reader, &place)? => Ok(Some(place)),
+            _ => Ok(None),
+        }
     }
 
     /// A file in a library, or one that somebody has made an item of here.
@@ -463,7 +466,7 @@ impl Applying<'_> {
                 continue;
             };
             if let Some(place) = place_at(reader, &base, relative)?
-                && self.may_be(&place)
+                && self.may_be(reader, &place)?
                 && ((base.kind == BaseKind::Library && base.active)
                     || !reader.items_of(place.row)?.is_empty())
             {
@@ -473,9 +476,19 @@ impl Applying<'_> {
         Ok(None)
     }
 
-    /// By its size, the file can be what the manifest means.
-    fn may_be(&self, place: &PlaceRow) -> bool {
-        place.online_only || place.evidence.size == self.item.size
+    /// By all that is known of it, the file can be what the manifest means. Its size alone says little: takes of one length
+    /// have the same.
+    fn may_be(&self, reader: &Reader, place: &PlaceRow) -> Result<bool, CatalogError> {
+        if place.online_only {
+            return Ok(true);
+        }
+        let differ = |one: Option<ObjectHash>, other: Option<ObjectHash>| {
+            one.zip(other).is_some_and(|(one, other)| one != other)
+        };
+        let fingerprint = reader.fingerprint(place.row)?.map(ObjectHash);
+        Ok(place.evidence.size == self.item.size
+            && !differ(fingerprint, self.item.fingerprint)
+            && !differ(reader.hash_of_place(place.row)?, self.item.blake3))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
@@ -76,12 +77,9 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
         ),
         (&json!("missing"), &storage, &json!("silence"))
     );
-    let copy = std::fs::read(
-        other
-            .on_drive("projects")
-            .join(format!("Song/by-id/{}/Lead.wav", take.id)),
-    );
-    assert!(copy.is_err(), "no other sound, and no silence");
+    let copy = std::fs::read(other.on_drive("projects/Song/Audio/Lead.wav"));
+    let why = copy.expect_err("no other sound, and no silence");
+    assert_eq!(why.raw_os_error(), Some(Errno::NODATA.raw_os_error()));
     let answer = ready(&other, &project);
     assert_eq!(answer["ready"], false);
     let reason = answer["items"][0]["reason"].as_str().unwrap();

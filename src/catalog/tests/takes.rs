@@ -91,7 +91,12 @@ fn a_take_is_given_up_taken_up_again_and_becomes_final() {
     assert!(bench.reader().take_named("Lead.wav").unwrap().is_some());
     bench.write(|w| w.release_takes(None));
     assert!(bench.reader().take_named("Lead.wav").unwrap().is_some());
+    // Or until its first file is gone, where it was copied.
+    bench.write(|w| w.set_take_target(take, Some((Path::new("/srv/x"), 7))));
     bench.write(|w| w.set_active(song.row, false, false));
+    assert!(bench.reader().take_named("Lead.wav").unwrap().is_some());
+    bench.write(|w| w.set_take_target(take, None));
+    bench.write(|w| w.release_takes(Some(song.row)));
     assert!(bench.reader().take_named("Lead.wav").unwrap().is_none());
     // As any other item.
     bench.write(|w| w.remove(take));

@@ -90,7 +90,7 @@ impl Service {
         let drafts = self.catalog.reader()?.drafts(opening.base.row)?;
         // A command knows of no takes: those that are written now would seem to be lost ones.
         let recovered = match self.daemon.is_some() && opening.base.source.is_none() {
-            true => self.recovered_takes(Some(&opening.base))?,
+            true => self.recovered_takes(library, Some(&opening.base))?,
             false => Vec::new(),
         };
         Ok(ProjectOpened {

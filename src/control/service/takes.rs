@@ -12,7 +12,7 @@ use crate::control::methods::*;
 use crate::control::rpc::one_line;
 use crate::control::warnings::{Severity, Warning};
 use crate::control::{Reason, RpcError};
-use crate::library::TakeError;
+use crate::library::{Library, TakeError};
 use crate::model::{Lifecycle, Origin, Scope, Usage, path_text};
 use crate::project::takes::{self, Recovered, ReserveError, Takes, Wanted};
 
@@ -128,7 +128,7 @@ impl Service {
     /// An open project by its folder; another one is opened.
     fn project_for_takes(
         &self,
-        library: &crate::library::Library,
+        library: &Library,
         folder: &crate::control::WirePath,
     ) -> Result<BaseRow, RpcError> {
         let known = self.catalog.reader()?.bases()?.into_iter().find(|base| {
@@ -292,8 +292,11 @@ impl Service {
     ///
     /// # Errors
     /// When the catalog fails.
-    pub(crate) fn recovered_takes(&self, base: Option<&BaseRow>) -> Result<Vec<Take>, RpcError> {
-        let library = self.library()?;
+    pub(crate) fn recovered_takes(
+        &self,
+        library: &Library,
+        base: Option<&BaseRow>,
+    ) -> Result<Vec<Take>, RpcError> {
         let may_touch = |folder: &Path| library.untrusted(folder).is_none();
         let recovered = takes::recover(&self.catalog, &self.takes, base, &may_touch)?;
         let reader = self.catalog.reader()?;
@@ -322,13 +325,13 @@ impl Service {
     }
 
     /// At the start of a daemon, when its projects are open: takes of the home and of open projects.
-    pub(crate) fn recover_all_takes(&self) {
+    pub(crate) fn recover_all_takes(&self, library: &Library) {
         let recovered = || -> Result<(), RpcError> {
-            self.recovered_takes(None)?;
+            self.recovered_takes(library, None)?;
             for base in self.catalog.reader()?.bases()? {
                 let is_open = base.kind == crate::catalog::BaseKind::Project && base.active;
                 if is_open && base.source.is_none() {
-                    self.recovered_takes(Some(&base))?;
+                    self.recovered_takes(library, Some(&base))?;
                 }
             }
             Ok(())

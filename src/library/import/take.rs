@@ -118,10 +118,14 @@ pub(super) struct Entering<'a> {
     /// What its copy is called until it has its name, behind what all temporary files are called.
     pub(super) temporary: String,
     /// Notes where the file, of this inode, is or is about to be; `None`: nowhere but where it was first.
-    pub(super) before: &'a dyn Fn(&mut Writer, Option<(&Path, u64)>) -> Result<(), CatalogError>,
+    pub(super) before: &'a Note<'a>,
     /// It is at this place.
     pub(super) enter: &'a Enter<'a>,
 }
+
+/// Notes where a file is about to be, and its inode.
+pub(super) type Note<'a> =
+    dyn Fn(&mut Writer, Option<(&Path, u64)>) -> Result<(), CatalogError> + 'a;
 
 /// Enters a file that is at a place; with its hash, where that is known, and whether its first file is still to go.
 pub(super) type Enter<'a> =
