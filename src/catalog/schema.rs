@@ -23,7 +23,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(TAKES),
     M::up(PROJECTS),
     M::up(HISTORY),
-    M::up(PROJ),
+    M::up(WITH_PROJECTS),
 ];
 
 const FIRST: &str = "
@@ -383,7 +383,7 @@ CREATE INDEX usage_name_list ON usage_name (folder) WHERE present = 1;
 
 /// What goes with a project to other machines and through history: what only its manifest knew of items, and whose the
 /// names in folders of usages are, by ids; and operations that history only tells of.
-const PROJ: &str = "
+const WITH_PROJECTS: &str = "
 -- `base`: of which project's manifest, or 0: brought along into the library.
 CREATE TABLE entry (
     item INTEGER NOT NULL,

@@ -27,7 +27,7 @@ fn lost(home: &Home, name: &str, bytes: &[u8]) -> String {
 fn search(home: &Home, folder: &Path, words: &[&str]) -> Value {
     let mut all: Vec<&std::ffi::OsStr> = vec!["relink".as_ref(), "--search".as_ref()];
     all.push(folder.as_os_str());
-    all.extend(words.iter().map(|word| std::ffi::OsStr::new(word)));
+    all.extend(words.iter().map(std::ffi::OsStr::new));
     home.json(all)
 }
 
