@@ -21,7 +21,7 @@ use super::MediaDrive;
 use super::handles::Shown;
 use super::list::{FIXED, Sink, cursor, resume};
 use super::node::{Door, Node};
-use super::takes::{apply, changed_at, of_storage};
+use super::takes::{apply, at_time, changed_at, of_storage};
 use crate::library::drop_box::{At, BoxHandle, Cut, DropBox, inside};
 
 impl MediaDrive {
@@ -78,13 +78,13 @@ impl MediaDrive {
         let node = Node::Dropped(number).id(door);
         Entry {
             node,
-            attributes: self.box_attributes_as(node, found),
+            attributes: self.box_attributes_as(number, node, found),
             entry_ttl: Duration::ZERO,
             attribute_ttl: Duration::ZERO,
         }
     }
 
-    fn box_attributes_as(&self, node: NodeId, found: &Metadata) -> Attributes {
+    fn box_attributes_as(&self, number: u32, node: NodeId, found: &Metadata) -> Attributes {
         let modified = found.modified().unwrap_or(self.started);
         Attributes {
             inode: node.0,
@@ -95,7 +95,10 @@ impl MediaDrive {
             },
             size: if found.is_dir() { 0 } else { found.len() },
             modified,
-            changed: changed_at(found),
+            changed: self.drop_box.get().map_or_else(
+                || changed_at(found),
+                |drop_box| at_time(drop_box.changed_at(number, found)),
+            ),
             born: found.created().unwrap_or(modified),
             permissions: u16::try_from(found.permissions().mode() & 0o777).unwrap_or(0o644),
             uid: self.owner.uid,
@@ -113,11 +116,11 @@ impl MediaDrive {
         // What is open may have no name any more, or have become an item.
         if let Some(file) = drop_box.opened(number) {
             let found = file.metadata().map_err(|error| of_storage(&error))?;
-            return Ok(self.box_attributes_as(node, &found));
+            return Ok(self.box_attributes_as(number, node, &found));
         }
         let found = self.box_found(&drop_box.absolute(&self.box_path(number)?));
         found
-            .map(|found| self.box_attributes_as(node, &found))
+            .map(|found| self.box_attributes_as(number, node, &found))
             .map_err(|error| match error {
                 DriveError::NotFound => DriveError::Stale,
                 other => other,
@@ -187,7 +190,7 @@ impl MediaDrive {
             return Err(DriveError::IsFolder);
         }
         let node = Node::Dropped(number).id(door);
-        let attributes = self.box_attributes_as(node, &found);
+        let attributes = self.box_attributes_as(number, node, &found);
         Ok(Opened {
             handle: self
                 .handles
@@ -326,7 +329,10 @@ impl MediaDrive {
             }
             let found = apply(file, change).map_err(|error| of_storage(&error))?;
             let node = Node::Dropped(number).id(door);
-            Ok((drive.box_attributes_as(node, &found), Duration::ZERO))
+            Ok((
+                drive.box_attributes_as(number, node, &found),
+                Duration::ZERO,
+            ))
         })
     }
 

@@ -458,11 +458,15 @@ fn take_by_id(reader: &Reader, text: &str) -> Result<Option<TakeRow>, DriveError
 
 pub(super) fn changed_at(found: &Metadata) -> SystemTime {
     use std::os::unix::fs::MetadataExt as _;
-    let nanoseconds = found
-        .ctime()
+    at_time((found.ctime(), found.ctime_nsec()))
+}
+
+/// Of seconds and nanoseconds since 1970.
+pub(super) fn at_time((seconds, nanoseconds): (i64, i64)) -> SystemTime {
+    let all = seconds
         .saturating_mul(1_000_000_000)
-        .saturating_add(found.ctime_nsec());
-    Nanoseconds(nanoseconds).into()
+        .saturating_add(nanoseconds);
+    Nanoseconds(all).into()
 }
 
 pub(super) fn apply(file: &File, change: AttributeChange) -> io::Result<Metadata> {

@@ -96,7 +96,9 @@ impl BoxHandle {
         let noted = noting.as_ref().map(|noting| noting.lock());
         if writes {
             // Where there are no such attributes, one that is cut off by a crash is known by its container only.
-            let _ = rustix::fs::fsetxattr(&file, WRITING, b"1", XattrFlags::empty());
+            drop_box.noted(number, &file, |file| {
+                let _ = rustix::fs::fsetxattr(file, WRITING, b"1", XattrFlags::empty());
+            });
         }
         let file = Arc::new(file);
         let mut content = 0;
@@ -176,12 +178,14 @@ impl Drop for BoxHandle {
                 table.touch(&path, None);
                 is_whole &= table.touched.get(&path).is_some_and(|t| t.cut.is_none());
             }
-            table.drop_unused(self.number);
         }
         if is_whole {
-            let _ = rustix::fs::fremovexattr(&*self.file, WRITING);
+            self.drop_box.noted(self.number, &self.file, |file| {
+                let _ = rustix::fs::fremovexattr(file, WRITING);
+            });
         }
         drop(noted);
+        self.drop_box.table.lock().drop_unused(self.number);
     }
 }
 

@@ -18,8 +18,9 @@ mod names;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -72,8 +73,35 @@ struct Dropped {
     content: u64,
     /// Held, after `changing`, while the file is noted as being written, or as not any more.
     noting: Arc<Mutex<()>>,
+    /// What the last such note did to its time.
+    note: Option<Note>,
     /// While a handle is open.
     file: Weak<File>,
+}
+
+/// A note on a file changes when it was changed, which is nobody's business but ours.
+#[derive(Clone, Copy)]
+struct Note {
+    /// What is told instead.
+    told: ChangedAt,
+    /// What the disk says since the note; `None` while it is made.
+    since: Option<ChangedAt>,
+}
+
+/// Seconds and nanoseconds since 1970.
+type ChangedAt = (i64, i64);
+
+fn changed_at(found: &Metadata) -> ChangedAt {
+    (found.ctime(), found.ctime_nsec())
+}
+
+impl Note {
+    fn told(note: Option<Self>, found: ChangedAt) -> ChangedAt {
+        match note {
+            Some(note) if note.since.is_none_or(|since| since == found) => note.told,
+            _ => found,
+        }
+    }
 }
 
 impl DropBox {
@@ -147,6 +175,36 @@ impl DropBox {
         self.table.lock().nodes.get(&number)?.file.upgrade()
     }
 
+    /// When a node was changed, in seconds and nanoseconds since 1970, by what the disk says of it: as if nothing were
+    /// ever noted on files.
+    pub(crate) fn changed_at(&self, number: u32, found: &Metadata) -> (i64, i64) {
+        let table = self.table.lock();
+        let note = table.nodes.get(&number).and_then(|node| node.note);
+        Note::told(note, changed_at(found))
+    }
+
+    /// Does something to the note on a file, unseen by who asks when it was changed.
+    fn noted(&self, number: u32, file: &File, change: impl FnOnce(&File)) {
+        let looked = || file.metadata().ok().map(|found| changed_at(&found));
+        let set = |note: Option<Note>| {
+            if let Some(node) = self.table.lock().nodes.get_mut(&number) {
+                node.note = note;
+            }
+        };
+        let before = looked();
+        let told = before.map(|before| {
+            let table = self.table.lock();
+            Note::told(table.nodes.get(&number).and_then(|node| node.note), before)
+        });
+        set(told.map(|told| Note { told, since: None }));
+        change(file);
+        let note = told.zip(looked());
+        set(note.map(|(told, since)| Note {
+            told,
+            since: Some(since),
+        }));
+    }
+
     /// Removes folders that were left empty.
     pub(crate) fn remove_empty_folders(&self) {
         let mut folders = vec![PathBuf::new()];
@@ -193,6 +251,7 @@ impl Table {
             writers: 0,
             content: 0,
             noting: Arc::default(),
+            note: None,
             file: Weak::new(),
         };
         self.numbers.insert(path.to_owned(), self.last);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,6 +140,30 @@ fn a_file_stays_cut_off_until_it_is_begun_anew() {
     drop(writer(&there, "y.wav", true));
     assert_eq!(cut(&there, "y.wav"), None);
     assert!(!is_marked(&there.absolute(Path::new("y.wav"))));
+}
+
+#[test]
+fn what_is_noted_on_a_file_does_not_show_in_the_time_of_its_change() {
+    let (_home, there) = open_box();
+    put(&there, "x.wav");
+    let number = there.number(Path::new("x.wav"), true);
+    let absolute = there.absolute(Path::new("x.wav"));
+    let told = || there.changed_at(number, &absolute.metadata().unwrap());
+    let on_disk = || changed_at(&absolute.metadata().unwrap());
+    let (first, first_on_disk) = (told(), on_disk());
+    std::thread::sleep(Duration::from_millis(20));
+    let open = writer(&there, "x.wav", false);
+    assert_eq!(told(), first);
+    std::thread::sleep(Duration::from_millis(20));
+    drop(open);
+    assert_eq!(told(), first);
+    assert_ne!(on_disk(), first_on_disk, "nothing was noted on it");
+    // What others change shows.
+    std::thread::sleep(Duration::from_millis(20));
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&absolute, mode).unwrap();
+    assert_eq!(told(), on_disk());
+    assert_ne!(told(), first);
 }
 
 #[test]
