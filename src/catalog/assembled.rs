@@ -66,6 +66,26 @@ impl Reader {
         self.snapshot(|reader| reader.put_together(item))
     }
 
+    /// The path of an item on the drive, relative to it. Where `by-id/` leads to an item of another scope, it is that in its
+    /// project's folder.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn path_of_item(&self, item: &ItemRow) -> Result<String> {
+        let below = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
+        let Some(project) = item.project else {
+            return Ok(below);
+        };
+        let by_id = self.item_by_id(&item.media_id)?;
+        if by_id.is_none_or(|by_id| by_id.row == item.row) {
+            return Ok(below);
+        }
+        Ok(match self.base(project)? {
+            Some(base) => format!("projects/{}/{below}", base.name),
+            None => below,
+        })
+    }
+
     fn put_together(&self, item: ItemRow) -> Result<MediaItem> {
         let scope = match item.project {
             None => Scope::Library,
@@ -105,7 +125,7 @@ impl Reader {
             facts.notes.push(problem);
         }
         let (storage, resolved_path) = self.whereabouts(&item, place.as_ref(), rest.recorded)?;
-        let path = format!("by-id/{}/{}", item.media_id, shown_name(&item.name));
+        let path = self.path_of_item(&item)?;
         Ok(MediaItem {
             scope,
             kind: item.kind,

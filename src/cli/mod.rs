@@ -298,7 +298,11 @@ fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     } else {
         None
     };
-    Ok(Which { media_id, path })
+    Ok(Which {
+        media_id,
+        path,
+        ..Which::default()
+    })
 }
 
 /// Paths go to the daemon, whose current folder is another. A `file://` URI is taken too, for that is how commands write

@@ -1,15 +1,15 @@
 //! Takes the connections of the control socket, and keeps them few.
 //!
-//! Who connects always gets in: where there are too many connections, the one that has asked nothing for the longest
-//! time is closed for it. One with a request under way never is; nor is one that is told of events, of which there may be
-//! as many as [`Events`](super::Events) has room for.
+//! Where there are too many connections, the one that has asked nothing for the longest time is closed for a new one. One
+//! with a request under way never is; nor is, before there are twice as many, one that has just come or just had an
+//! answer, as it may be about to ask; nor is one that is told of events, of which there may be as many as [`Events`](super::Events) has room for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mediafs_platform::endpoint::{Listener, Stream};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::server::converse;
@@ -18,15 +18,24 @@ use super::{Handler, Reason, RpcError, rpc};
 /// Connections that are kept, whether they ask something or not.
 pub(super) const KEPT: usize = 64;
 
-/// Connections at a time, should more than [`KEPT`] have requests under way. Further ones are closed at once.
-pub(super) const MOST: usize = 4 * KEPT;
+/// Connections at a time, should more than [`KEPT`] have asked something lately.
+pub(super) const MOST: usize = 2 * KEPT;
+
+/// Beyond [`KEPT`], one that has asked nothing for so long is closed for a new one.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What came before a connection was closed for a new one is read so long.
+const LAST_READ: Duration = Duration::from_millis(20);
 
 /// Pause after the system could not give a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a connection is doing.
 #[derive(Debug)]
-pub struct Activity(Mutex<State>);
+pub struct Activity {
+    state: Mutex<State>,
+    closing: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -38,35 +47,49 @@ struct State {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(Mutex::new(State {
-            under_way: 0,
-            since: Instant::now(),
-            is_subscribed: false,
-        }))
+        Self {
+            state: Mutex::new(State {
+                under_way: 0,
+                since: Instant::now(),
+                is_subscribed: false,
+            }),
+            closing: Notify::new(),
+        }
     }
 }
 
 impl Activity {
     /// A request is under way until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
-        self.0.lock().under_way += 1;
+        self.state.lock().under_way += 1;
         UnderWay(Arc::clone(self))
     }
 
     /// It is told of events from now on, or no more.
     pub(super) fn subscribed(&self, is_subscribed: bool) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.is_subscribed = is_subscribed;
         state.since = Instant::now();
     }
 
     pub(super) fn is_subscribed(&self) -> bool {
-        self.0.lock().is_subscribed
+        self.state.lock().is_subscribed
+    }
+
+    /// Nothing is read any more, but what has come already.
+    fn close(&self) {
+        self.closing.notify_one();
+    }
+
+    /// Waits for the end of reading.
+    pub(super) async fn closed(&self) {
+        self.closing.notified().await;
+        tokio::time::sleep(LAST_READ).await;
     }
 
     /// Since when nothing is under way, if so.
     fn idle_since(&self) -> Option<Instant> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         (state.under_way == 0).then_some(state.since)
     }
 }
@@ -76,7 +99,7 @@ pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.state.lock();
         state.under_way -= 1;
         state.since = Instant::now();
     }
@@ -150,9 +173,11 @@ fn make_room(open: &mut Vec<Connection>) -> bool {
         .filter_map(|(at, connection)| Some((connection.activity.idle_since()?, at)))
         .min();
     match longest_idle {
-        // Should it be asking something at this moment, that is still answered: only its reading ends.
-        Some((_, at)) => open.swap_remove(at).task.abort(),
-        None => return count < MOST,
+        // Should it have asked something just now, that is still answered.
+        Some((since, at)) if count >= MOST || since.elapsed() >= IDLE => {
+            open.swap_remove(at).activity.close();
+        }
+        _ => return count < MOST,
     }
     true
 }

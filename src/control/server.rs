@@ -196,7 +196,10 @@ pub async fn converse<S>(
     };
     let mut stopped = stop.clone();
     tokio::select! {
+        // What has come by the end of the others is read.
+        biased;
         () = read_all => {}
+        () = activity.closed() => {}
         _ = stopped.wait_for(|stop| *stop) => {}
     }
     // Who does not listen for answers any more is told of no events either.

@@ -320,7 +320,10 @@ impl Prepared {
         let base = self.register(library, wish.focused)?;
         let before = library.catalog().reader()?.project_state(base.row)?;
         let mut applied = apply::Applied::default();
-        let is_new = !before.knows(read.hash) || wish.previous || !read.copies.is_empty();
+        let is_new = !before.knows(read.hash)
+            || wish.previous
+            || !read.copies.is_empty()
+            || self.went_back(&shelf, &before, read.hash)?;
         if is_new {
             applied = apply::apply(library, &base, &read.document)?;
         } else {
@@ -359,6 +362,25 @@ impl Prepared {
         opening.added = applied.added.len();
         opening.not_followed = not_followed;
         Ok(opening)
+    }
+
+    /// The manifest before the present one was opened last, and nobody has saved since: the present one counts again.
+    fn went_back(
+        &self,
+        shelf: &Shelf<'_>,
+        before: &ProjectState,
+        present: ObjectHash,
+    ) -> Result<bool, ProjectError> {
+        if before.previous != Some(present) || before.manifest == Some(present) {
+            return Ok(false);
+        }
+        let kept = shelf.read(PREVIOUS.as_ref());
+        let kept = kept.map_err(|source| ManifestError::Io {
+            path: shelf.folder.join(PREVIOUS),
+            doing: "read",
+            source,
+        })?;
+        Ok(kept.as_deref().map(hash_of) == before.manifest)
     }
 
     /// The manifest that is wished for, with the copies beside it.
@@ -405,7 +427,10 @@ impl Prepared {
                 path: shelf.folder.clone(),
                 wanted: wanted.clone(),
                 found: document.revision,
-                previous: before()?.and_then(|(previous, _)| previous.revision),
+                previous: match wish.previous {
+                    true => None,
+                    false => before()?.and_then(|(previous, _)| previous.revision),
+                },
             });
         }
         let names = shelf.names().map_err(failed)?;

@@ -158,3 +158,48 @@ fn a_copy_of_a_project_keeps_its_own_usages_and_history() {
     assert_eq!(desk.call("usages.set", none)["removed"], 1);
     assert_eq!(count(), 0);
 }
+
+#[test]
+fn items_of_two_projects_with_one_id_are_told_apart() {
+    let desk = Desk::new();
+    let open = |name: &str, frames: u32| {
+        let folder = desk.folder.path().join(name);
+        let made = desk.call(
+            "project.new",
+            json!({"path": folder, "focused": name == "A"}),
+        );
+        let sound = desk.sound(&format!("{name}.wav"), frames, 1);
+        let import =
+            json!({"paths": [sound], "mode": "copy", "project": folder, "mediaId": "shared"});
+        desk.call("media.import", import);
+        made["projectId"].as_str().unwrap().to_owned()
+    };
+    let (a, b) = (open("A", 50), open("B", 60));
+    let of = |project: &str| {
+        desk.call(
+            "media.get",
+            json!({"mediaId": "shared", "projectId": project}),
+        )
+    };
+    assert_eq!(of(&a)["name"], "A.wav");
+    assert_eq!(of(&b)["name"], "B.wav");
+    assert_eq!(of(&a)["path"], "by-id/shared/A.wav");
+    assert_eq!(of(&b)["path"], "projects/B/by-id/shared/B.wav");
+    let named = |which: Value| desk.call("media.get", which)["name"].clone();
+    assert_eq!(named(json!({"mediaId": "shared"})), "A.wav", "in focus");
+    let path = of(&b)["resolvedPath"].clone();
+    assert_eq!(named(json!({"mediaId": "shared", "path": path})), "B.wav");
+    desk.call(
+        "media.rename",
+        json!({"mediaId": "shared", "projectId": b, "name": "Other"}),
+    );
+    assert_eq!(of(&a)["name"], "A.wav");
+    assert_eq!(of(&b)["name"], "Other.wav");
+    // Who uses it has it.
+    let usage = json!({"mediaId": "shared", "project": b, "role": "track", "target": "Drums"});
+    desk.call("usages.add", json!({"usages": [usage]}));
+    assert_eq!(of(&a)["usages"], json!([]));
+    assert_eq!(of(&b)["usages"][0]["target"], "Drums");
+    let nobodys = json!({"mediaId": "shared", "projectId": "nobody's"});
+    assert_eq!(refusal(desk.ask("media.get", nobodys)).0, "notFound");
+}

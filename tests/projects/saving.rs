@@ -210,6 +210,42 @@ fn a_revision_is_the_one_that_is_wanted_or_both_are_told() {
 }
 
 #[test]
+fn going_back_without_a_save_takes_nothing_from_what_was_saved() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    put(&at.join("kick.wav"), &wav(1, 50));
+    let kick = one.import(Some(&base), &at.join("kick.wav"), ImportMode::Copy, None);
+    one.save(&base, "r1");
+    one.rename(&base, &kick, "Second.wav");
+    one.save(&base, "r2");
+    let name = || one.item(&base, &kick).unwrap().name;
+    let back = Wish {
+        previous: true,
+        ..Wish::default()
+    };
+    let opened = one.try_open(&song, &back).unwrap();
+    assert_eq!(opened.state.revision.as_deref(), Some("r1"));
+    assert_eq!(name(), "kick.wav");
+    // Nobody has saved that.
+    let opened = one.open(&song);
+    assert_eq!(opened.state.revision.as_deref(), Some("r2"));
+    assert_eq!(name(), "Second.wav");
+    one.save(&base, "r3");
+    assert!(manifest(&song).contains("\"Second.wav\""));
+    // Somebody has, here.
+    one.rename(&base, &kick, "Third.wav");
+    one.save(&base, "r4");
+    one.try_open(&song, &back).unwrap();
+    one.save(&base, "r5");
+    let opened = one.open(&song);
+    assert_eq!(opened.state.revision.as_deref(), Some("r5"));
+    assert_eq!(name(), "Second.wav");
+}
+
+#[test]
 fn nothing_that_another_machine_wrote_is_written_over() {
     let place = folder();
     let at = place.path();

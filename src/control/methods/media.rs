@@ -5,15 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{Intent, Operation};
 use crate::control::WirePath;
-use crate::model::{MediaId, MediaItem};
+use crate::model::{MediaId, MediaItem, ProjectId};
 
 /// Names one item: by its id, else by a path on the drive or on disk.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Which {
-    /// Its id. Looked for first.
+    /// Its id. Items of several projects may have the same: without `projectId`, or a `path` of one of them, it is that of
+    /// the project in focus, else of one that is open, else of the library.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<MediaId>,
+    /// The project whose item it is, where it is named by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
     /// An absolute path: on the mounted drive, or of the file itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<WirePath>,
@@ -23,7 +27,7 @@ impl From<MediaId> for Which {
     fn from(id: MediaId) -> Self {
         Self {
             media_id: Some(id),
-            path: None,
+            ..Self::default()
         }
     }
 }

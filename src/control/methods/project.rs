@@ -52,7 +52,8 @@ pub struct ProjectOpenParams {
     /// The revision that the host wants; refused, with what is there, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The manifest before the present one.
+    /// The manifest before the present one: what both say goes back to what that said, what came since stays. Unless it is
+    /// saved, the present one counts when the project is opened again.
     #[serde(default)]
     pub previous: bool,
 }

@@ -12,7 +12,7 @@ use super::Service;
 use crate::catalog::{ANALYSIS, AnalysisKey, Durability, ItemRow, Reader};
 use crate::control::methods::*;
 use crate::control::{Reason, RpcError, WirePath};
-use crate::model::{ObjectHash, Playable, shown_name};
+use crate::model::{ObjectHash, Playable};
 
 /// Longest type, parameters or producer, in bytes.
 const LONGEST_WORD: usize = 1024;
@@ -65,7 +65,7 @@ impl Service {
                 }
                 if !types.is_empty() {
                     page.items.push(AnalysisWantedItem {
-                        path: format!("by-id/{}/{}", item.media_id, shown_name(&item.name)),
+                        path: reader.path_of_item(&item)?,
                         media_id: item.media_id,
                         name: item.name,
                         blake3: hash,

@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::Service;
+use super::history::meant_by;
 use crate::catalog::{BaseKind, BaseRow, FolderNo, ItemRow, PlaceRow, Reader, Section};
 use crate::control::methods::Which;
 use crate::control::{Reason, RpcError};
-use crate::model::{MediaId, path_text};
+use crate::model::{MediaId, ProjectId, path_text};
 use crate::tree::node::{Door, Uses};
 
 /// Deeper paths are no paths of the drive.
@@ -16,10 +17,21 @@ const DEEPEST: usize = 256;
 impl Service {
     /// The item that is meant.
     pub(super) fn find(&self, reader: &Reader, which: &Which) -> Result<ItemRow, RpcError> {
-        if let Some(id) = &which.media_id
-            && let Some(item) = reader.item_by_id(id)?
-        {
-            return Ok(item);
+        if let Some(id) = &which.media_id {
+            if let Some(project) = &which.project_id {
+                return in_project(reader, id, project);
+            }
+            // Items of several projects may have this id: a path says which of them.
+            let named = match &which.path {
+                Some(path) => self.find_path(reader, &path.0, Some(id)).ok(),
+                None => None,
+            };
+            let named = named.filter(|item| item.media_id == *id);
+            if let Some(item) =
+                named.map_or_else(|| reader.item_by_id(id), |item| Ok(Some(item)))?
+            {
+                return Ok(item);
+            }
         }
         if let Some(path) = &which.path {
             return self.find_path(reader, &path.0, which.media_id.as_ref());
@@ -74,6 +86,15 @@ impl Service {
             format!("{} is left out: {reason}", path_text(path)),
         ))
     }
+}
+
+/// The item of a project that has this id: of the folder that is open, where the project has several.
+fn in_project(reader: &Reader, id: &MediaId, project: &ProjectId) -> Result<ItemRow, RpcError> {
+    let own = match meant_by(reader, &project.0)? {
+        Some(base) => reader.item_in_scope(id, Some(base.row))?,
+        None => None,
+    };
+    own.ok_or_else(|| unknown(id.as_str()))
 }
 
 fn unknown(what: &str) -> RpcError {

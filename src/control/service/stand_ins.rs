@@ -107,7 +107,7 @@ fn described(reader: &Reader, item: &ItemRow) -> Result<StandIn, RpcError> {
     Ok(StandIn {
         media_id: item.media_id.clone(),
         name: item.name.clone(),
-        path: format!("by-id/{}/{}", item.media_id, shown_name(&item.name)),
+        path: reader.path_of_item(item)?,
         playable: item.playable,
         blake3,
     })

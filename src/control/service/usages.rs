@@ -58,7 +58,7 @@ impl Service {
         let mut wanted = Vec::with_capacity(params.usages.len());
         for usage in &params.usages {
             check(&usage.role)?;
-            let item = self.find(&reader, &usage.item)?.row;
+            let item = self.find_used(&reader, &usage.item, &usage.project)?;
             let usage = Usage {
                 project: usage.project.clone(),
                 role: usage.role.clone(),
@@ -86,7 +86,7 @@ impl Service {
         let mut add = Vec::with_capacity(params.usages.len());
         for usage in &params.usages {
             check(&usage.role)?;
-            let item = self.find(&reader, &usage.item)?.row;
+            let item = self.find_used(&reader, &usage.item, &params.project)?;
             let one = (item, usage.role.as_str().to_owned(), usage.target.clone());
             if wanted.insert(one) {
                 let usage = Usage {
@@ -129,6 +129,17 @@ impl Service {
         }
         let summary = "brought the usages of a project up to date".to_owned();
         self.write_usages(summary, &params.intent, &add, &remove)
+    }
+
+    /// The item that a project uses: its own of that id, before those of other scopes.
+    fn find_used(&self, reader: &Reader, which: &Which, project: &str) -> Result<ItemNo, RpcError> {
+        if let (Some(id), None, None) = (&which.media_id, &which.project_id, &which.path)
+            && let Some(base) = meant_by(reader, project)?
+            && let Some(own) = reader.item_in_scope(id, Some(base.row))?
+        {
+            return Ok(own.row);
+        }
+        Ok(self.find(reader, which)?.row)
     }
 
     fn write_usages(
