@@ -452,6 +452,12 @@ pub trait Drive: Send + Sync + 'static {
         Answer::Now(Ok(()))
     }
 
+    /// Makes sure that the names in a folder that may be written to outlast a loss of power.
+    fn sync_folder(&self, folder: NodeId) -> Answer<()> {
+        let _ = folder;
+        Answer::Now(Ok(()))
+    }
+
     /// A descriptor of a handle with [`Content::Written`] is closed by `by`; others may be open.
     fn closed(&self, handle: HandleId, by: &Requester) {
         let _ = (handle, by);

@@ -242,6 +242,18 @@ impl MediaDrive {
         })
     }
 
+    /// What was named in a folder stays named, also if the power fails.
+    pub(super) fn sync_dropped(&self, folder: Node) -> Answer<()> {
+        let folder = match Self::box_number(folder) {
+            Ok(folder) => folder,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        self.work(move |drive| {
+            let synced = drive.drop_box()?.sync_folder(folder);
+            synced.map_err(|error| named(&error))
+        })
+    }
+
     /// Changes something at a name.
     fn box_change<T>(
         &self,

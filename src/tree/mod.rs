@@ -557,6 +557,14 @@ impl Drive for MediaDrive {
         self.sync_take(handle, data_only)
     }
 
+    fn sync_folder(&self, folder: NodeId) -> Answer<()> {
+        match decode(folder) {
+            Ok((node @ (Node::DropBox | Node::Dropped(_)), _)) => self.sync_dropped(node),
+            Ok(_) => Answer::Now(Ok(())),
+            Err(error) => Answer::Now(Err(error)),
+        }
+    }
+
     fn release(&self, handle: HandleId) -> Answer<()> {
         match self.handles.close(handle) {
             // A file that was written to is noted as whole, or goes for good if it has no name any more.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::scene::Scene;
 use crate::support::sounds::wav;
+use crate::support::volumes::{Kind, Volume};
 use crate::support::{program, show, succeed, wait_until};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -346,4 +347,28 @@ assert os.listdir('.') == []
     let elsewhere = File::create(scene.home.on_drive("by-id").join("x.wav"));
     let error = elsewhere.unwrap_err();
     assert_eq!(Errno::from_io_error(&error), Some(Errno::ROFS));
+}
+
+#[test]
+fn a_name_that_was_made_sure_of_outlasts_a_power_cut() {
+    let scene = Scene::new();
+    let mut disk = Volume::new(Kind::Ext4);
+    disk.mount(&scene.home.home().join("Import"));
+    let _drive = scene.mount(&[]);
+    let folder = scene.home.on_drive("import").join("Pack");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("first.part"), [7; 5000]).unwrap();
+    File::open(folder.join("first.part"))
+        .and_then(|file| file.sync_all())
+        .unwrap();
+    fs::rename(folder.join("first.part"), folder.join("last.part")).unwrap();
+    File::open(&folder)
+        .and_then(|folder| folder.sync_all())
+        .unwrap();
+    let mut found = disk.as_of_a_power_cut();
+    let at = scene.home.path("found");
+    fs::create_dir(&at).unwrap();
+    found.mount(&at);
+    assert_eq!(fs::read(at.join("Pack/last.part")).unwrap(), [7; 5000]);
+    found.unmount().unwrap();
 }

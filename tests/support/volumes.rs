@@ -136,6 +136,11 @@ impl Volume {
         Self::make(self.kind, false, Some(&self.image()))
     }
 
+    /// What would be found on it, if the power failed now.
+    pub fn as_of_a_power_cut(&self) -> Self {
+        Self::make(self.kind, false, Some(&self.image()))
+    }
+
     fn make(kind: Kind, failing: bool, copy_of: Option<&Path>) -> Self {
         if let Some(lack) = kind.lacks() {
             panic!("no {kind:?} volume can be made: {lack}");

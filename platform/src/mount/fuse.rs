@@ -304,12 +304,13 @@ impl Filesystem for Adapter {
     fn fsyncdir(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         _fh: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        reply.ok();
+        let synced = self.ask_answer(|drive| drive.sync_folder(NodeId(ino.0)));
+        self.finish(synced, |done| writing::finish(done, reply));
     }
 
     // What would change the tree.

@@ -81,6 +81,15 @@ impl DropBox {
         Ok(())
     }
 
+    /// Puts the names in a folder on the disk for good.
+    pub(crate) fn sync_folder(&self, folder: Option<u32>) -> io::Result<()> {
+        let path = match folder {
+            Some(number) => self.path_of(number).ok_or(Errno::STALE)?,
+            None => PathBuf::new(),
+        };
+        std::fs::File::open(self.absolute(&path))?.sync_all()
+    }
+
     /// What becomes a sound just now keeps its name, and so does all it is in.
     fn not_sealed(&self, path: &Path) -> io::Result<()> {
         let table = self.table.lock();
