@@ -39,6 +39,7 @@ mod stand_ins;
 mod takes;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod usages;
 mod writer;
 

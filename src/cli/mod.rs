@@ -11,6 +11,7 @@ mod connect;
 mod doctor;
 mod eject;
 mod ensure;
+mod forget;
 mod forget_library;
 mod heal;
 mod history;
@@ -74,6 +75,7 @@ enum Command {
     Run(run::Arguments),
     Import(import::Arguments),
     Scan(scan::Arguments),
+    Forget(forget::Arguments),
     ForgetLibrary(forget_library::Arguments),
     #[command(visible_alias = "search")]
     Ls(ls::Arguments),
@@ -235,6 +237,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Run(arguments) => run::run(&arguments, context),
         Command::Import(arguments) => import::run(&arguments, context),
         Command::Scan(arguments) => scan::run(&arguments, context),
+        Command::Forget(arguments) => forget::run(&arguments, context),
         Command::ForgetLibrary(arguments) => forget_library::run(&arguments, context),
         Command::Ls(arguments) => ls::run(&arguments, context),
         Command::Show(arguments) => show::run(&arguments, context),

@@ -131,6 +131,8 @@ methods! {
     MediaRename = "media.rename": RenameParams => Changed;
     /// Removes an item; its file stays where it is. Refused where something uses it, unless forced.
     MediaRemove = "media.remove": RemoveParams => Removed;
+    /// Removes items of the library whose file is gone for good, that nothing uses, and of which nobody has told anything.
+    MediaForgetUnused = "media.forgetUnused": ForgetUnusedParams => ForgottenUnused;
     /// Adds tags.
     MediaTag = "media.tag": TagParams => Changed;
     /// Takes tags off, for good.

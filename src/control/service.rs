@@ -26,6 +26,7 @@ mod sidecars;
 mod stand_ins;
 mod takes;
 mod translate;
+mod unused;
 mod usages;
 
 use std::path::PathBuf;
@@ -378,6 +379,9 @@ impl Handler for Service {
             MediaRelink::NAME => answer::<MediaRelink>(params, |params| self.relink(&params)),
             MediaRename::NAME => answer::<MediaRename>(params, |params| self.rename(&params)),
             MediaRemove::NAME => answer::<MediaRemove>(params, |params| self.remove(&params)),
+            MediaForgetUnused::NAME => {
+                answer::<MediaForgetUnused>(params, |params| self.forget_unused(&params))
+            }
             MediaTag::NAME => answer::<MediaTag>(params, |params| self.tag(&params)),
             MediaUntag::NAME => answer::<MediaUntag>(params, |params| self.untag(&params)),
             MediaReserve::NAME => answer::<MediaReserve>(params, |params| self.reserve(&params)),

@@ -9,6 +9,7 @@ mod support;
 mod analysing;
 mod desk;
 mod drive;
+mod forgetting;
 mod model;
 mod projects;
 mod relinking;

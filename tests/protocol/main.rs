@@ -245,6 +245,7 @@ fn what_is_spoken_is_what_the_schema_says() {
         ("session.task", json!({"task": "work-1"})),
         ("session.cancel", json!({"task": "none"})),
         ("media.remove", json!({"mediaId": id(2)})),
+        ("media.forgetUnused", json!({"dryRun": true})),
         ("media.forgetLibrary", json!({"name": "library"})),
         ("session.unsubscribe", json!({})),
         ("no.such", json!({})),

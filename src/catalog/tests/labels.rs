@@ -225,3 +225,28 @@ fn everything_goes_with_a_removed_item() {
     assert_eq!(names(&bench, back), []);
     assert_eq!(bench.reader().names(back).unwrap(), ["c.wav"]);
 }
+
+#[test]
+fn what_is_pinned_or_named_is_not_unused_when_it_is_gone() {
+    let bench = Bench::new();
+    let [gone, pinned, named] = ["gone.wav", "pinned.wav", "named.wav"].map(|name| {
+        let place = place_of(bench.see(name, evidence(1)));
+        let item = bench.probe(place, &sound_record()).unwrap();
+        (place, item)
+    });
+    let unused = || -> Vec<ItemNo> {
+        let found = bench.reader().unused_items(0, 10).unwrap();
+        found.into_iter().map(|item| item.row).collect()
+    };
+    bench.write(|w| w.pin(pinned.1, USER).map(drop));
+    bench.write(|w| w.rename(named.1, "Better.wav"));
+    assert_eq!(unused(), []);
+    for (place, _) in [gone, pinned, named] {
+        bench.gone(place);
+    }
+    assert_eq!(unused(), [gone.1]);
+    assert_eq!(bench.reader().count_gone_and_known().unwrap(), 2);
+    bench.write(|w| w.unpin(pinned.1, USER).map(drop));
+    bench.write(|w| w.rename(named.1, "named.wav"));
+    assert_eq!(unused(), [gone.1, pinned.1, named.1]);
+}

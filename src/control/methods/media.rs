@@ -240,6 +240,51 @@ impl From<Which> for RemoveParams {
     }
 }
 
+/// Of `media.forgetUnused`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgetUnusedParams {
+    /// Only tell which they are.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Where the page before ended; 0: the beginning.
+    #[serde(default)]
+    pub after: u32,
+    /// For history. Give all pages the same group, so that one revert brings all back.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// An item that is, or would be, removed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnusedItem {
+    /// Its id.
+    pub media_id: MediaId,
+    /// Its name.
+    pub name: String,
+    /// Where its file was, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_at: Option<WirePath>,
+}
+
+/// What was removed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgottenUnused {
+    /// Some of them, in the order of their coming.
+    pub items: Vec<UnusedItem>,
+    /// For the next page's `after`; none: that was the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
+    /// How many others are gone for good as well, and stay: something uses them, or their tags, values, name or pin were
+    /// given by hand.
+    pub kept: u64,
+    /// What history calls it; none where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
 /// Of `media.setAttribute`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
