@@ -450,6 +450,9 @@ mod tests {
 
     use super::*;
 
+    /// In a courier's place: reads all that it is asked, says nothing, and ends with whoever asks.
+    const NEVER_ANSWERS: &str = "/bin/grep";
+
     fn question() -> Question {
         Question::Look(Path::new("/nothing").into())
     }
@@ -472,8 +475,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_told_when_its_source_is_let_go() {
-        // Never says anything.
-        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         let asked = std::thread::scope(|scope| {
             let asking = scope.spawn(|| couriers.ask(&source, &question(), &never()));
@@ -493,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_source_that_many_wait_for_is_suspended_once() {
-        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         std::thread::scope(|scope| {
             for n in 0..4 {
@@ -511,7 +513,7 @@ mod tests {
 
     #[test]
     fn what_hung_there_before_says_nothing_of_what_hangs_there_now() {
-        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
         for late in [Err(CourierError::Silent), Ok(())] {
@@ -538,7 +540,7 @@ mod tests {
 
     #[test]
     fn who_was_asked_before_it_was_suspended_ends_no_probe() {
-        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         let called_off = couriers.with(&source, |_| {
             let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
@@ -569,7 +571,7 @@ mod tests {
 
     #[test]
     fn a_silent_source_is_suspended_and_probed_by_one() {
-        let couriers = Couriers::of_program(PathBuf::from("/usr/bin/yes"));
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         let (told, changes) = unbounded();
         couriers.on_change(move |source, change| told.send((source.clone(), change)).unwrap());
