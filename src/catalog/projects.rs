@@ -280,6 +280,20 @@ impl Reader {
         Ok(found.flatten())
     }
 
+    /// The name of an item in the manifest that was read or written last, where that is known.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn told_name(&self, item: ItemNo) -> Result<Option<String>> {
+        let found = self.db().one(
+            "reading the name that a manifest tells of",
+            "SELECT told FROM item WHERE number = ?1",
+            [item.0],
+            |row| row.get(0),
+        )?;
+        Ok(found.flatten())
+    }
+
     /// Alternatives of an item as they are recorded, without files that happen to have the same bytes.
     ///
     /// # Errors
@@ -690,6 +704,19 @@ impl Writer {
             (item.0, name),
         )?;
         self.tell_details(item)
+    }
+
+    /// The manifest of a project that was read or written last tells of its item by this name.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn set_told_name(&mut self, project: BaseNo, id: &MediaId, name: &str) -> Result<()> {
+        self.run(
+            "recording the name that a manifest tells of",
+            "UPDATE item SET told = ?3 WHERE media_id = ?1 AND scope = ?2 AND told IS NOT ?3",
+            (id.as_str(), project.0, name),
+        )
+        .map(|_| ())
     }
 
     /// How far an item has come.

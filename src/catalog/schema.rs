@@ -24,6 +24,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(PROJECTS),
     M::up(HISTORY),
     M::up(WITH_PROJECTS),
+    M::up(TOLD_NAMES),
 ];
 
 const FIRST: &str = "
@@ -402,6 +403,9 @@ CREATE INDEX usage_name_of ON usage_name (folder, item);
 ALTER TABLE operation ADD COLUMN revertible INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX operation_told ON operation (number) WHERE revertible = 0;
 ";
+
+/// By what name the manifest that was read or written last tells of an item: who has another one has renamed it since.
+const TOLD_NAMES: &str = "ALTER TABLE item ADD COLUMN told TEXT;";
 
 /// The newest version that is known here.
 pub(super) fn known_version() -> u32 {

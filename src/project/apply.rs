@@ -1,14 +1,15 @@
 //! From a manifest into the catalog: items that are not known are made, known ones get what they have not.
 //!
 //! Nothing that the catalog knows is lost by it. Words, values, usages and old names of both are there afterwards; what
-//! the user took off in either is off; of two names the manifest's is the present one, and the other goes on leading to
-//! the item; of two places the catalog's stays, unless nothing is there, and the other is an alternative.
+//! the user took off in either is off; of two names the newer one is the present one, and the other goes on leading to the
+//! item; of two places the catalog's stays, unless nothing is there, and the other is an alternative.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::check::{Objection, objection, parts, path_of};
 use super::document::{Document, Item, Where};
+use super::merge::Named;
 use super::{entry, names};
 use crate::catalog::{
     Adopted, At, BaseKind, BaseNo, BaseRow, CatalogError, Durability, Hold, ItemNo, ItemRow, Label,
@@ -58,11 +59,12 @@ fn key_of_item(item: &Item) -> String {
     key_of(&format!("{} {place}", item.media_id.key()))
 }
 
-/// Brings what a manifest says into the catalog.
+/// Brings what a manifest says into the catalog. `is_older_on_wish`: the user has gone back to it, so its names count.
 pub(super) fn apply(
     library: &Library,
     base: &BaseRow,
     document: &Document,
+    is_older_on_wish: bool,
 ) -> Result<Applied, CatalogError> {
     let catalog = library.catalog();
     let allowed = catalog.reader()?.allowed(base.row)?;
@@ -89,6 +91,7 @@ pub(super) fn apply(
                     document,
                     item,
                     is_allowed: allowed.contains(&key),
+                    is_older_on_wish,
                 };
                 let hold = one.apply(writer, &mut done)?;
                 held.extend(hold.map(|(objection, has_item)| Hold {
@@ -112,6 +115,7 @@ struct Applying<'a> {
     document: &'a Document,
     item: &'a Item,
     is_allowed: bool,
+    is_older_on_wish: bool,
 }
 
 impl Applying<'_> {
@@ -165,6 +169,7 @@ impl Applying<'_> {
                 row
             }
         };
+        writer.set_told_name(base.row, &item.media_id, &item.name)?;
         names::show(writer, base, self.document, item, row)?;
         let now = writer.reader().item(row)?;
         let is_librarys = now.as_ref().is_some_and(|now| now.project.is_none());
@@ -241,10 +246,7 @@ impl Applying<'_> {
             writer.reader().all_attributes(known.row)?,
             writer.reader().names(known.row)?,
         );
-        for name in item.former_names.iter().rev() {
-            writer.add_former_name(known.row, name)?;
-        }
-        writer.rename(known.row, &item.name)?;
+        self.names(writer, known)?;
         if before.lifecycle == Lifecycle::Pending && item.lifecycle == Lifecycle::Final {
             writer.set_lifecycle(known.row, Lifecycle::Final)?;
         }
@@ -269,6 +271,29 @@ impl Applying<'_> {
         );
         let after = writer.reader().media_item(known.row)?;
         Ok(labels_before != labels_after || after.as_ref() != Some(&before))
+    }
+
+    /// All names of either lead to the item. Whoever has renamed it since both had the same name has the present one; where
+    /// both have, the manifest's is.
+    fn names(&self, writer: &mut Writer, known: &ItemRow) -> Result<(), CatalogError> {
+        let item = self.item;
+        for name in item.former_names.iter().rev() {
+            writer.add_former_name(known.row, name)?;
+        }
+        if item.name == known.name {
+            return Ok(());
+        }
+        let former: Vec<String> = writer.reader().names(known.row)?.split_off(1);
+        let (ours, theirs) = (Named(&known.name, &former), item.named());
+        let told = writer.reader().told_name(known.row)?;
+        let stays = !self.is_older_on_wish
+            && (theirs.is_older_than(&ours)
+                || (told.as_ref() == Some(&item.name) && !ours.is_older_than(&theirs)));
+        if stays {
+            writer.add_former_name(known.row, &item.name)
+        } else {
+            writer.rename(known.row, &item.name)
+        }
     }
 
     /// Words, values, usages and alternatives.

@@ -1,12 +1,13 @@
 //! Copies of a manifest that a sync client has laid beside it because two machines have written it: found, and merged by
 //! id. Nothing of either is lost.
 //!
-//! Items of both are there. Of one that both have, the manifest's own name and place stand and the copy's are kept as an
-//! old name and an alternative; words, values and usages of both are there, and what was taken off in either is off.
+//! Items of both are there. Of one that both have, the newer name and the manifest's own place stand, the others are kept as
+//! an old name and an alternative; words, values and usages of both are there, and what was taken off in either is off.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
+use super::apply::Applied;
 use super::document::{Document, Item, Where, usage_key};
 use super::names;
 use crate::model::{Lifecycle, Storage, UsageRole};
@@ -21,10 +22,26 @@ pub struct Merged {
     pub file: String,
     /// Under which name it is now.
     pub set_aside: Option<String>,
-    /// Items that only it had.
+    /// Items that are there by it, and were not.
     pub added: Vec<String>,
-    /// Items that both had, and not the same.
+    /// Items that were there, and are not as they were.
     pub changed: Vec<String>,
+}
+
+impl Merged {
+    /// Keeps of what the copy had beyond the manifest that which was not known here either.
+    pub(super) fn only_what_came(&mut self, applied: &Applied) {
+        let is_in = |ids: &HashSet<&str>, id: &String| ids.contains(id.as_str());
+        let new: HashSet<&str> = applied.added.iter().map(String::as_str).collect();
+        let changed: HashSet<&str> = applied.changed.iter().map(String::as_str).collect();
+        let (added, known) = std::mem::take(&mut self.added)
+            .into_iter()
+            .partition::<Vec<_>, _>(|id| is_in(&new, id));
+        self.added = added;
+        self.changed.extend(known);
+        self.changed
+            .retain(|id| is_in(&changed, id) || is_in(&new, id));
+    }
 }
 
 /// Whether a file may be a copy of the manifest, by its name. Dropbox writes `media (Ann's conflicted copy
@@ -107,9 +124,29 @@ impl Document {
     }
 }
 
+/// What an item is called, and was before.
+pub(super) struct Named<'n>(pub(super) &'n String, pub(super) &'n [String]);
+
+impl Named<'_> {
+    /// The other one had this name before, and not the other way round. Of names that nobody has changed back, that tells
+    /// which is the later one.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        other.1.contains(self.0) && !self.1.contains(other.0)
+    }
+}
+
 impl Item {
+    pub(super) fn named(&self) -> Named<'_> {
+        Named(&self.name, &self.former_names)
+    }
+
     fn absorb(&mut self, theirs: &Self) {
         self.absorb_names(theirs);
+        if self.named().is_older_than(&theirs.named()) {
+            self.former_names.insert(0, self.name.clone());
+            self.former_names.retain(|name| *name != theirs.name);
+            self.name.clone_from(&theirs.name);
+        }
         for name in std::iter::once(&theirs.name).chain(&theirs.former_names) {
             if *name != self.name && !self.former_names.contains(name) {
                 self.former_names.push(name.clone());

@@ -325,7 +325,7 @@ impl Prepared {
             || !read.copies.is_empty()
             || self.went_back(&shelf, &before, read.hash)?;
         if is_new {
-            applied = apply::apply(library, &base, &read.document)?;
+            applied = apply::apply(library, &base, &read.document, wish.previous)?;
         } else {
             // An earlier version has taken it in without.
             entry::keep(library, &base, &read.document)?;
@@ -349,6 +349,9 @@ impl Prepared {
         }
         library.look_at_told(&applied.told)?;
         let mut merged = read.copies;
+        for copy in &mut merged {
+            copy.only_what_came(&applied);
+        }
         if !merged.is_empty() {
             save::write(library, &base, &shelf, Some(read.document), None)?;
             set_aside(&shelf, &mut merged);

@@ -122,7 +122,7 @@ fn write_once(
             });
         }
         if !state.knows(hash_of(&found.text)) {
-            let applied = apply::apply(library, base, &found.document)?;
+            let applied = apply::apply(library, base, &found.document, false)?;
             library.look_at_told(&applied.told)?;
             taken_over.extend(applied.added);
             taken_over.extend(applied.changed);
@@ -175,6 +175,9 @@ fn write_once(
     catalog.write(Durability::Full, |writer| {
         for (item, entry) in &entries {
             writer.keep_entry(*item, Some(base.row), Some(entry))?;
+        }
+        for item in &document.items {
+            writer.set_told_name(base.row, &item.media_id, &item.name)?;
         }
         writer.set_project_state(base.row, &state)
     })?;

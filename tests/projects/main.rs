@@ -10,6 +10,7 @@ mod commands;
 mod hostile;
 mod kept;
 mod machine;
+mod merging;
 mod model;
 mod moving;
 mod names;

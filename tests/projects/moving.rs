@@ -196,12 +196,12 @@ fn copies_of_sync_clients_are_merged_and_set_aside() {
     let item = one.whole(&base, &kick);
     let words: Vec<_> = item.tags.iter().map(|tag| tag.name.as_str()).collect();
     assert_eq!(words, ["Ours", "Theirs"], "what either took off is off");
-    assert_eq!(item.name, "kick.wav");
+    assert_eq!(item.name, "Boom.wav", "only the other one has renamed it");
     let names = one
         .reader()
         .names(one.item(&base, &kick).unwrap().row)
         .unwrap();
-    assert!(names.contains(&"Boom.wav".to_owned()));
+    assert_eq!(names, ["Boom.wav", "kick.wav"]);
     assert_eq!(one.whole(&base, &snare).playable, Playable::Bytes);
     assert!(manifest(&song).contains("snare.wav"), "it is saved at once");
     assert!(one.open(&song).merged.is_empty());
