@@ -290,6 +290,7 @@ impl Writer {
             "DELETE FROM attribute WHERE item = ?1",
             "DELETE FROM alternative WHERE item = ?1",
             "DELETE FROM usage WHERE item = ?1",
+            "DELETE FROM removed_usage WHERE item = ?1",
             "DELETE FROM pin WHERE item = ?1",
             "DELETE FROM former_name WHERE item = ?1",
             "DELETE FROM entry WHERE item = ?1",

@@ -67,7 +67,7 @@ pub use rows::{
 pub use shown::section_of;
 pub use sources::{AtHand, HasObject};
 pub use takes::{NewTake, TakeRow};
-pub(crate) use usages::LONGEST as LONGEST_USAGE;
+pub(crate) use usages::{LONGEST as LONGEST_USAGE, is_removed};
 pub use usages::{UsageFolderRow, UsageRow};
 pub use writer::Writer;
 

@@ -105,6 +105,32 @@ impl Reader {
         found.map(|found| self.place_as_it_is(found)).transpose()
     }
 
+    /// Files of a base that were seen on its disk, with their paths below it and inodes; the first `limit` of them. They need not
+    /// be there any more.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn inodes_in(&self, base: BaseNo, limit: u32) -> Result<Vec<(PathBuf, u64)>> {
+        let places = self.db().many(
+            "listing the files of a project",
+            concat!(
+                "SELECT ",
+                place_columns!(),
+                " FROM place p WHERE p.base = ?1 AND p.folder IS NOT NULL AND p.inode <> 0 \
+                 ORDER BY p.number LIMIT ?2"
+            ),
+            (base.0, limit),
+            place_row,
+        )?;
+        let mut found = Vec::new();
+        for place in places {
+            if let Some((_, path)) = self.path_of(&place)? {
+                found.push((path, place.evidence.inode));
+            }
+        }
+        Ok(found)
+    }
+
     /// The place of exactly these bytes.
     pub(super) fn place_named(&self, folder: FolderNo, name: &OsStr) -> Result<Option<PlaceRow>> {
         let name = bytes_of(name);

@@ -25,6 +25,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(HISTORY),
     M::up(WITH_PROJECTS),
     M::up(TOLD_NAMES),
+    M::up(REMOVED_USAGES),
 ];
 
 const FIRST: &str = "
@@ -406,6 +407,20 @@ CREATE INDEX operation_told ON operation (number) WHERE revertible = 0;
 
 /// By what name the manifest that was read or written last tells of an item: who has another one has renamed it since.
 const TOLD_NAMES: &str = "ALTER TABLE item ADD COLUMN told TEXT;";
+
+/// Usages that were removed, and when, in milliseconds since 1970 (0: nobody knows): what another copy of the project still
+/// has of them does not bring them back.
+const REMOVED_USAGES: &str = "
+CREATE TABLE removed_usage (
+    item INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    role TEXT NOT NULL,
+    target TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (item, project, role, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX removed_usage_project ON removed_usage (project);
+";
 
 /// The newest version that is known here.
 pub(super) fn known_version() -> u32 {

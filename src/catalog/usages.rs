@@ -61,6 +61,18 @@ fn is_shown(role: &str) -> bool {
     role == UsageRole::Track.as_str() || role == UsageRole::Observed.as_str()
 }
 
+/// Which usages.
+#[derive(Clone, Copy)]
+enum Usages {
+    There,
+    Removed,
+}
+
+/// Whether a removal holds against a usage that is known since then. One told again after it is there again.
+pub(crate) fn is_removed(removed: u64, since: u64) -> bool {
+    removed == 0 || since == 0 || removed >= since
+}
+
 fn now_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
@@ -116,6 +128,34 @@ impl Reader {
             [&project.0],
             usage_row,
         )
+    }
+
+    /// Usages of a project's items that were removed, and when; the latest first.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn removed_usages_by(&self, project: &ProjectId) -> Result<Vec<UsageRow>> {
+        self.db().many(
+            "listing removed usages",
+            "SELECT item, project, role, target, at FROM removed_usage WHERE project = ?1 \
+             ORDER BY item, at DESC, role, target",
+            [&project.0],
+            usage_row,
+        )
+    }
+
+    /// When a usage is known since, or was removed (by the table), in milliseconds since 1970.
+    fn time_in(&self, table: Usages, item: ItemNo, usage: &Usage) -> Result<Option<i64>> {
+        let sql = match table {
+            Usages::There => {
+                "SELECT at FROM usage WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4"
+            }
+            Usages::Removed => {
+                "SELECT at FROM removed_usage WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4"
+            }
+        };
+        let key = (item.0, &usage.project, usage.role.as_str(), &usage.target);
+        self.db().one("reading a usage", sql, key, |row| row.get(0))
     }
 
     /// Folders of a project for a role, which hold something, with numbers above `after`.
@@ -269,16 +309,23 @@ impl Writer {
     /// # Errors
     /// [`CatalogError::Unknown`] item, [`CatalogError::InvalidLabel`]; when SQLite fails.
     pub fn add_usage(&mut self, item: ItemNo, usage: &Usage) -> Result<bool> {
-        self.add_usage_at(item, usage, now_millis())
+        // Told again, it is newer than its removal, also where that is by another machine's clock.
+        let removed = self.reader().time_in(Usages::Removed, item, usage)?;
+        let after = removed.map_or(0, |removed| removed.saturating_add(1));
+        self.add_usage_at(item, usage, now_millis().max(after))
     }
 
     /// As [`Writer::add_usage`], told of by a manifest, with the time that it states. Where it is known the earlier time
-    /// stands; of what was observed, the later one.
+    /// stands; of what was observed, the later one. One that was removed since stays removed.
     ///
     /// # Errors
     /// As there.
     pub fn merge_usage(&mut self, item: ItemNo, usage: &Usage, at: Option<u64>) -> Result<bool> {
         let at = i64::try_from(at.unwrap_or(0)).unwrap_or(i64::MAX);
+        let removed = self.reader().time_in(Usages::Removed, item, usage)?;
+        if removed.is_some_and(|removed| is_removed(removed.unsigned_abs(), at.unsigned_abs())) {
+            return Ok(false);
+        }
         let is_new = self.add_usage_at(item, usage, at)?;
         if !is_new && at != 0 {
             let is_later = i64::from(usage.role == UsageRole::Observed);
@@ -297,6 +344,46 @@ impl Writer {
             )?;
         }
         Ok(is_new)
+    }
+
+    /// A manifest tells that a project uses an item no more, since the time that it states. Gives whether it did here, and
+    /// had not been told again since.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn merge_removed_usage(
+        &mut self,
+        item: ItemNo,
+        usage: &Usage,
+        at: Option<u64>,
+    ) -> Result<bool> {
+        let at = i64::try_from(at.unwrap_or(0)).unwrap_or(i64::MAX);
+        let since = self.reader().time_in(Usages::There, item, usage)?;
+        if since.is_some_and(|since| !is_removed(at.unsigned_abs(), since.unsigned_abs())) {
+            return Ok(false);
+        }
+        let did = since.is_some() && self.remove_usage(item, usage)?;
+        self.mark_removed(item, &usage.project, usage.role.as_str(), &usage.target, at)?;
+        self.durable = true;
+        Ok(did)
+    }
+
+    /// Keeps that a usage was removed; of several times the last one.
+    pub(super) fn mark_removed(
+        &mut self,
+        item: ItemNo,
+        project: &str,
+        role: &str,
+        target: &str,
+        at: i64,
+    ) -> Result<()> {
+        self.run(
+            "keeping that a usage was removed",
+            "INSERT INTO removed_usage (item, project, role, target, at) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO UPDATE SET at = max(at, ?5)",
+            (item.0, project, role, target, at),
+        )
+        .map(|_| ())
     }
 
     fn add_usage_at(&mut self, item: ItemNo, usage: &Usage, at: i64) -> Result<bool> {
@@ -378,6 +465,13 @@ impl Writer {
             "INSERT OR IGNORE INTO usage (item, project, role, target, at) VALUES (?1, ?2, ?3, ?4, ?5)",
             (item.0, project, role, target, at),
         )?;
+        if changed > 0 {
+            self.run(
+                "keeping that a usage is there again",
+                "DELETE FROM removed_usage WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4",
+                (item.0, project, role, target),
+            )?;
+        }
         if changed > 0 && is_shown(role) {
             let row = self.known_item(item)?;
             let folder = self.usage_folder_for(project, role, target)?;
@@ -398,6 +492,9 @@ impl Writer {
             "DELETE FROM usage WHERE item = ?1 AND project = ?2 AND role = ?3 AND target = ?4",
             (item.0, project, role, target),
         )?;
+        if changed > 0 {
+            self.mark_removed(item, project, role, target, now_millis())?;
+        }
         if changed > 0 && is_shown(role) {
             self.run(
                 "taking a used item from the list",

@@ -216,9 +216,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
                 })?;
                 if !saved.taken_over.is_empty() {
                     let count = saved.taken_over.len() as u64;
-                    let sounds = counted(count, "sound", "sounds");
+                    let sounds = counted(count, "sound of theirs was", "sounds of theirs were");
                     out.line(&format!(
-                        "media.json had been written by somebody else; {sounds} of theirs were taken over"
+                        "media.json had been written by somebody else; {sounds} taken over"
                     ))?;
                 }
                 Ok(())

@@ -68,6 +68,8 @@ mod suggest;
 #[cfg(target_os = "linux")]
 mod sweep;
 #[cfg(target_os = "linux")]
+/// Which names of a folder are free.
+mod taken;
 mod trust;
 #[cfg(target_os = "linux")]
 mod vanish;
@@ -99,3 +101,4 @@ pub use progress::{Phase, Progress, ProgressSnapshot};
 pub use reconcile::Reconciled;
 pub use residency::Residency;
 pub use suggest::{ByFacts, Suggest, Suggestion};
+pub(crate) use taken::Taken;

@@ -19,7 +19,8 @@ pub use format::{Codec, Container, Format};
 pub use id::{InvalidMediaId, MediaId, ObjectHash, ProjectId, Scope};
 pub use item::{Kind, Lifecycle, MediaItem, Origin, Usage, UsageRole};
 pub use name::{
-    compared, display_name, name_bytes, safe_name, shown_name, split_extension, unsafe_name,
+    caseless, compared, display_name, name_bytes, safe_name, shown_name, split_extension,
+    unsafe_name,
 };
 pub use path_text::{NoPath, path_from_text, path_text};
 pub use sidecar::{

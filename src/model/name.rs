@@ -148,6 +148,20 @@ pub fn compared(name: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The form in which names are the same on disks that do not tell upper case from lower: without regard to case and
+/// composition where it is UTF-8, else the bytes.
+#[must_use]
+pub fn caseless(name: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(name) {
+        Ok(text) if text.is_ascii() => name.to_ascii_lowercase(),
+        Ok(text) => {
+            let lower = text.nfc().collect::<String>().to_lowercase();
+            lower.nfc().collect::<String>().into_bytes()
+        }
+        Err(_) => name.to_vec(),
+    }
+}
+
 /// A name of a file as text (or a relative path, whose separators stay).
 #[must_use]
 pub fn display_name(name: &[u8]) -> String {

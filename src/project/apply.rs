@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::check::{Objection, objection, parts, path_of};
-use super::document::{Document, Item, Where};
+use super::document::{Document, Item, Use, Where};
 use super::merge::Named;
 use super::{entry, names};
 use crate::catalog::{
@@ -338,19 +338,20 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Whether any was new.
+    /// Whether any was new, or is no more.
     fn usages(&self, writer: &mut Writer, row: ItemNo) -> Result<bool, CatalogError> {
         let mut is_new = false;
+        let usage = |used: &Use| Usage {
+            project: self.document.project_id.0.clone(),
+            role: used.role.clone(),
+            target: used.target.clone(),
+        };
         for used in self.item.usages.known.iter().map(|kept| &kept.value) {
-            is_new |= writer.merge_usage(
-                row,
-                &Usage {
-                    project: self.document.project_id.0.clone(),
-                    role: used.role.clone(),
-                    target: used.target.clone(),
-                },
-                used.at,
-            )?;
+            is_new |= writer.merge_usage(row, &usage(used), used.at)?;
+        }
+        for used in &self.item.removed_usages.known {
+            let used = &used.value;
+            is_new |= writer.merge_removed_usage(row, &usage(used), used.at)?;
         }
         Ok(is_new)
     }

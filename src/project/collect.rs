@@ -3,6 +3,7 @@
 //! Collected, it has all its media in its own folder, as copies that were read again after they were written; what is not
 //! there stays a reference and is told. The project that it was made of is not touched.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,16 +12,20 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::document::{Item, Where};
+use super::document::{Document, Item, Where};
 use super::{
     MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
     open_as,
 };
 use crate::catalog::{BaseRow, ItemRow};
-use crate::library::{Library, Progress, carry_sources};
-use crate::model::{MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name};
+use crate::library::{Library, Progress, Taken, carry_sources};
+use crate::model::{
+    Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
+};
 
 const BUFFER: usize = 1 << 20;
+/// Items of a page.
+const PAGE: u32 = 500;
 
 /// How a project is to be saved as another one.
 #[derive(Clone, Debug)]
@@ -91,6 +96,7 @@ pub fn save_as(
         cancel,
         made: HashMap::new(),
         paths: HashSet::new(),
+        names: HashMap::new(),
         copied: 0,
         bytes: 0,
         left: Vec::new(),
@@ -119,7 +125,8 @@ pub fn save_as(
             reason,
         })?;
     files::put(&target, MANIFEST, &text, false, None).map_err(failed)?;
-    let (copied, bytes, left) = (collecting.copied, collecting.bytes, collecting.left);
+    let (copied, bytes, mut left) = (collecting.copied, collecting.bytes, collecting.left);
+    left.extend(unfinished(library, base, &document)?);
     // What was made of the user's own project may be looked at where it is.
     let held = library.catalog().reader()?.held(base.row)?;
     let held: HashSet<&MediaId> = held
@@ -140,6 +147,29 @@ pub fn save_as(
         bytes,
         left,
     })
+}
+
+/// Takes that are no part of the new project yet, as they are still being recorded.
+fn unfinished(
+    library: &Library,
+    base: &BaseRow,
+    document: &Document,
+) -> Result<Vec<(MediaId, String, String)>, ProjectError> {
+    let reader = library.catalog().reader()?;
+    let mut left = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = reader.list_project_items(base.row, after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.row.0;
+        for row in page {
+            if row.lifecycle != Lifecycle::Final && document.item(&row.media_id).is_none() {
+                let why = format!("it is still being recorded, and stays with {}", base.name);
+                left.push((row.media_id, row.name, why));
+            }
+        }
+    }
+    Ok(left)
 }
 
 /// Opens a project that was just made of another one: references are followed that were followed there.
@@ -209,6 +239,8 @@ struct Collecting<'c> {
     made: HashMap<ObjectHash, String>,
     /// The same paths.
     paths: HashSet<String>,
+    /// The names in the new project's folders.
+    names: HashMap<PathBuf, Taken>,
     copied: usize,
     bytes: u64,
     left: Vec<(MediaId, String, String)>,
@@ -321,6 +353,10 @@ impl Collecting<'_> {
             let other = io::Error::other("its bytes are not those that it had; scan and try again");
             return Err(failed(&folder)(other));
         }
+        let taken = match self.names.entry(folder.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(names_in(&folder).map_err(failed(&folder))?),
+        };
         let mut number = 1;
         let named = loop {
             let name = numbered(&wanted, number);
@@ -331,9 +367,9 @@ impl Collecting<'_> {
                 replace: false,
                 previous: None,
             };
-            if std::fs::symlink_metadata(folder.join(&name)).is_ok() {
+            if taken.has(&name) {
                 // A copy of an earlier try.
-                if self.is_same(&folder.join(&name), hash, size) {
+                if is_same(&folder.join(&name), hash, size) {
                     let _ = files::remove(&folder, &temporary);
                     break name;
                 }
@@ -344,6 +380,7 @@ impl Collecting<'_> {
                 Err(error) => return Err(failed(&folder)(error)),
             }
         };
+        taken.add(&named);
         self.copied += 1;
         self.bytes += size;
         let path = Path::new(MEDIA).join(below).join(named);
@@ -394,20 +431,6 @@ impl Collecting<'_> {
         Ok(Some((ObjectHash(hash), size)))
     }
 
-    fn is_same(&self, path: &Path, hash: ObjectHash, size: u64) -> bool {
-        let read = || -> io::Result<bool> {
-            let mut file = File::open(path)?;
-            let found = file.metadata()?;
-            if !found.is_file() || found.len() != size {
-                return Ok(false);
-            }
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(&mut file)?;
-            Ok(*hasher.finalize().as_bytes() == hash.0)
-        };
-        read().unwrap_or(false)
-    }
-
     /// What is in the old project's folder is, from the new one, elsewhere.
     fn elsewhere(&self, storage: &Storage) -> Option<Storage> {
         match storage {
@@ -437,6 +460,26 @@ impl Collecting<'_> {
             }
         }
     }
+}
+
+/// The names in a folder.
+fn names_in(folder: &Path) -> io::Result<Taken> {
+    let names = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));
+    Ok(Taken::of(names.collect::<io::Result<Vec<_>>>()?))
+}
+
+fn is_same(path: &Path, hash: ObjectHash, size: u64) -> bool {
+    let read = || -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() != size {
+            return Ok(false);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut file)?;
+        Ok(*hasher.finalize().as_bytes() == hash.0)
+    };
+    read().unwrap_or(false)
 }
 
 /// Below `Media/`, and by which name: where it is now, if it is in the project's `Media/`.

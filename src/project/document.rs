@@ -27,6 +27,8 @@ pub(super) const VERSION: u64 = 2;
 const SHOWN: &str = "shown";
 const RETIRED: &str = "retired";
 const FOLDERS: &str = "folders";
+/// A list of its own: who does not know it would take what is in it for usages that are there.
+const REMOVED_USAGES: &str = "removedUsages";
 /// Longer manifests are not read, in bytes: room for as many items as there may be, at a thousand bytes each.
 pub(super) const LONGEST: u64 = 256 << 20;
 /// Objects and lists within one another.
@@ -39,6 +41,8 @@ const LONGEST_NAME: usize = 1024;
 const LONGEST_ITEM_NAME: usize = 4096;
 /// Most names that an item had before, the latest of them.
 pub(super) const MOST_FORMER: usize = 100;
+/// Most removed usages of an item, the latest of them.
+pub(super) const MOST_REMOVED: usize = 1000;
 /// Longest word of a kind, an origin or a role, in bytes.
 const LONGEST_WORD: usize = 64;
 /// Sizes and lengths beyond this are nonsense.
@@ -139,6 +143,8 @@ pub struct Item {
     pub attributes: List<Value>,
     /// How the project uses it.
     pub usages: List<Use>,
+    /// How it did, and does no more, by when that was.
+    pub removed_usages: List<Use>,
     /// The names by which the drive shows it, where they do not follow.
     pub shown: List<Shown>,
     /// What analyses made of it.
@@ -189,7 +195,7 @@ pub struct Use {
     /// The host's name for the place.
     #[serde(deserialize_with = "word")]
     pub target: String,
-    /// Since when, or when it was seen last, in milliseconds since 1970.
+    /// Since when, or when it was seen last, or removed, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,
 }
@@ -315,6 +321,8 @@ impl Document {
             let why = format!("more than {DEEPEST} lists and objects lie in one another");
             return Err(Fault::Damaged(why));
         }
+        // Editors on Windows write one; it says nothing.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let damaged = |error: serde_json::Error| Fault::Damaged(error.to_string());
         let not = |why: &str| Fault::NotAManifest(why.to_owned());
         let raw: &RawValue = serde_json::from_slice(text).map_err(damaged)?;
@@ -438,7 +446,7 @@ impl Item {
     }
 
     /// What was understood of it, and what was not: as text the two are the same.
-    fn shape(&self) -> [usize; 15] {
+    fn shape(&self) -> [usize; 17] {
         fn of<T>(list: &List<T>) -> [usize; 2] {
             [list.known.len(), list.odd.len()]
         }
@@ -446,6 +454,7 @@ impl Item {
         let [tags, odd_tags] = of(&self.tags);
         let [attributes, odd_attributes] = of(&self.attributes);
         let [usages, odd_usages] = of(&self.usages);
+        let [removed, odd_removed] = of(&self.removed_usages);
         let [shown, odd_shown] = of(&self.shown);
         let [analysis, odd_analysis] = of(&self.analysis);
         [
@@ -457,6 +466,8 @@ impl Item {
             odd_attributes,
             usages,
             odd_usages,
+            removed,
+            odd_removed,
             shown,
             odd_shown,
             analysis,
@@ -535,6 +546,7 @@ impl Item {
             tags: List::take(&mut fields, "tags")?,
             attributes,
             usages: List::take(&mut fields, "usages")?,
+            removed_usages: names::take(&mut fields, REMOVED_USAGES),
             shown: names::take(&mut fields, SHOWN),
             analysis: List::take(&mut fields, "analysis")?,
             rest: fields,
@@ -608,6 +620,7 @@ impl Serialize for Item {
         list(&mut map, "tags", &self.tags)?;
         list(&mut map, "attributes", &self.attributes)?;
         list(&mut map, "usages", &self.usages)?;
+        names_of(&mut map, REMOVED_USAGES, &self.removed_usages, &self.rest)?;
         names_of(&mut map, SHOWN, &self.shown, &self.rest)?;
         list(&mut map, "analysis", &self.analysis)?;
         self.rest.write(&mut map)?;

@@ -27,6 +27,7 @@ pub(super) fn of(item: &Item, is_librarys: bool) -> Option<String> {
         tags: only_more(&item.tags),
         attributes: only_more(&item.attributes),
         usages: only_more(&item.usages),
+        removed_usages: only_more(&item.removed_usages),
         shown: only_more(&item.shown),
         former_names: Vec::new(),
         ..item.clone()
@@ -43,6 +44,7 @@ pub(super) fn of(item: &Item, is_librarys: bool) -> Option<String> {
             && more.tags.is_empty()
             && more.attributes.is_empty()
             && more.usages.is_empty()
+            && more.removed_usages.is_empty()
             && more.shown.is_empty()
             && more.analysis.is_empty())
         || matches!(more.kind, Kind::Other(_))
@@ -64,6 +66,7 @@ pub(super) fn elsewhere(text: String) -> Option<String> {
     let item = read(text)?;
     let item = Item {
         usages: List::default(),
+        removed_usages: List::default(),
         shown: List::default(),
         of_library: false,
         ..item

@@ -10,8 +10,9 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// What a file is to have for a name when it is whole.
@@ -29,6 +30,47 @@ pub(crate) struct Naming<'n> {
 /// A name that nobody else has, for a file that is not whole yet.
 pub(crate) fn temporary(of: &str) -> String {
     format!(".{of}.{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Files that are not whole after this long belong to nobody who still writes them, unless they are locked.
+const ABANDONED: Duration = Duration::from_secs(10);
+
+/// Whether a name is one of [`temporary`], of a file that was begun long ago.
+fn is_old_temporary(name: &OsStr) -> bool {
+    let id = name.to_str().and_then(|name| {
+        let name = name.strip_prefix('.')?;
+        let (of, id) = name.rsplit_once('.')?;
+        ["media.json", "previous"].contains(&of).then_some(id)
+    });
+    let id = id
+        .filter(|id| id.len() == 32 && !id.contains(|c: char| c.is_ascii_uppercase()))
+        .and_then(|id| uuid::Uuid::try_parse(id).ok());
+    let begun = id.and_then(|id| id.get_timestamp()).map(|at| at.to_unix());
+    let Some((seconds, nanoseconds)) = begun else {
+        return false;
+    };
+    let begun = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+    begun.elapsed().is_ok_and(|since| since > ABANDONED)
+}
+
+/// Removes what saves left that were killed. Who writes one holds its lock.
+pub(crate) fn clear_abandoned(folder: &Path) {
+    let (Ok(fd), Ok(entries)) = (open_folder(folder), std::fs::read_dir(folder)) else {
+        return;
+    };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    for name in names.filter(|name| is_old_temporary(name)) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(&fd, &name, flags, Mode::empty()).map(File::from) else {
+            continue;
+        };
+        if file.metadata().is_ok_and(|file| file.is_file())
+            && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && let Err(error) = rustix::fs::unlinkat(&fd, &name, AtFlags::empty())
+        {
+            tracing::warn!(%error, ?name, "a file that a killed save has left stays");
+        }
+    }
 }
 
 /// The text of a file, cut to `most` and one more, if there is one.
@@ -107,7 +149,7 @@ pub(crate) fn put(
     previous: Option<&str>,
 ) -> io::Result<()> {
     let temporary = OsString::from(temporary(name));
-    let written = write_part(folder, &temporary, 0, text).and_then(|()| {
+    let written = write_locked(folder, &temporary, text).and_then(|_lock| {
         name_it(
             folder,
             &Naming {
@@ -122,6 +164,17 @@ pub(crate) fn put(
         let _ = remove(folder, &temporary);
     }
     written
+}
+
+/// Writes a new file, which is locked until what is given goes.
+fn write_locked(folder: &Path, name: &OsStr, text: &[u8]) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o644);
+    let mut file = File::from(rustix::fs::openat(open_folder(folder)?, name, flags, mode)?);
+    // Where there are no locks, its age keeps it.
+    let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    file.write_all(text)?;
+    Ok(file)
 }
 
 /// Gives what has one name another, over no other file.
@@ -219,6 +272,37 @@ mod tests {
         put(at, "media.json", b"four", true, Some("media.json.previous")).unwrap();
         assert_eq!(text("media.json.previous"), "three");
         assert_eq!(std::fs::read_dir(at).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_killed_saves_have_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let old = "0192f0c1000070008000000000000001";
+        let left = [format!(".media.json.{old}"), format!(".previous.{old}")];
+        let own = [
+            format!(".media.json.{}", &old[1..]),
+            format!(".mine.{old}"),
+            format!("media.json.{old}"),
+            ".media.json.bak".to_owned(),
+            temporary("media.json"),
+        ];
+        for name in left.iter().chain(&own) {
+            std::fs::write(at.join(name), "x").unwrap();
+        }
+        let written = at.join(".media.json.0192f0c1000070008000000000000002");
+        let lock = write_locked(at, written.file_name().unwrap(), b"x").unwrap();
+        clear_abandoned(at);
+        for name in &left {
+            assert!(!at.join(name).exists(), "{name}");
+        }
+        for name in &own {
+            assert!(at.join(name).exists(), "{name}");
+        }
+        assert!(written.exists(), "it is being written");
+        drop(lock);
+        clear_abandoned(at);
+        assert!(!written.exists());
     }
 
     #[test]

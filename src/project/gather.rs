@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use serde_json::value::RawValue;
 
 use super::document::{
-    Analysed, Document, Held, Item, MOST_FORMER, Use, Value, Where, Word, confidence_text,
-    usage_key,
+    Analysed, Document, Held, Item, MOST_FORMER, MOST_REMOVED, Use, Value, Where, Word,
+    confidence_text, usage_key,
 };
 use super::entry;
 use super::fields::{Fields, Kept, Known, List};
 use super::names::Names;
-use crate::catalog::{BaseRow, CatalogError, ItemNo, ItemRow, Label, Reader};
+use crate::catalog::{BaseRow, CatalogError, ItemNo, ItemRow, Label, Reader, UsageRow};
 use crate::library::is_of_this_machine;
 use crate::model::{Kind, Lifecycle, MediaId, MediaItem, ObjectHash, Storage};
 
@@ -31,6 +31,7 @@ struct All<'r> {
     reader: &'r Reader,
     names: Names,
     usages: HashMap<ItemNo, Vec<Use>>,
+    removed: HashMap<ItemNo, Vec<Use>>,
     /// By id, what the manifest before said.
     before: HashMap<String, &'r Item>,
     /// What is kept of manifests, and of items of the library what they brought along.
@@ -53,18 +54,16 @@ fn gather_all(
     before: &Document,
 ) -> Result<Gathered, CatalogError> {
     let mut document = before.clone_without_items();
-    let mut usages: HashMap<ItemNo, Vec<Use>> = HashMap::new();
-    for used in reader.usages_by(&before.project_id)? {
-        usages.entry(used.item).or_default().push(Use {
-            role: used.usage.role,
-            target: used.usage.target,
-            at: (used.at != 0).then_some(used.at),
-        });
+    let mut removed = by_item(reader.removed_usages_by(&before.project_id)?);
+    for removed in removed.values_mut() {
+        removed.truncate(MOST_REMOVED);
+        removed.sort_by_cached_key(|used| (used.role.as_str().to_owned(), used.target.clone()));
     }
     let mut all = All {
         reader,
         names: Names::read(reader, base)?,
-        usages,
+        usages: by_item(reader.usages_by(&before.project_id)?),
+        removed,
         before: before
             .items
             .iter()
@@ -119,6 +118,18 @@ fn gather_all(
     Ok(Gathered { document, entries })
 }
 
+fn by_item(rows: Vec<UsageRow>) -> HashMap<ItemNo, Vec<Use>> {
+    let mut usages: HashMap<ItemNo, Vec<Use>> = HashMap::new();
+    for used in rows {
+        usages.entry(used.item).or_default().push(Use {
+            role: used.usage.role,
+            target: used.usage.target,
+            at: (used.at != 0).then_some(used.at),
+        });
+    }
+    usages
+}
+
 impl All<'_> {
     /// An item as it is to be written; `None` for one that is no stable state. Tells what is to be kept of it.
     fn item(
@@ -138,7 +149,8 @@ impl All<'_> {
             }
         };
         let usages = self.usages.remove(&number).unwrap_or_default();
-        let Some(mut item) = item(self.reader, row, before, usages)? else {
+        let removed = self.removed.remove(&number).unwrap_or_default();
+        let Some(mut item) = item(self.reader, row, before, (usages, removed))? else {
             return Ok(None);
         };
         self.names.take(&mut item);
@@ -156,7 +168,7 @@ fn item(
     reader: &Reader,
     row: ItemRow,
     before: Option<&Item>,
-    usages: Vec<Use>,
+    (usages, removed): (Vec<Use>, Vec<Use>),
 ) -> Result<Option<Item>, CatalogError> {
     let names = reader.names(row.row)?;
     let recorded = reader.recorded_storage(row.row)?;
@@ -258,6 +270,7 @@ fn item(
             |value| value.name.to_lowercase(),
         ),
         usages: lists.usages.with(usages, usage_key),
+        removed_usages: lists.removed_usages.with(removed, usage_key),
         shown: lists.shown,
         analysis,
         rest,
@@ -315,6 +328,7 @@ fn empty(item: &MediaItem) -> Item {
         tags: List::default(),
         attributes: List::default(),
         usages: List::default(),
+        removed_usages: List::default(),
         shown: List::default(),
         analysis: List::default(),
         rest: Fields::default(),

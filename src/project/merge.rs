@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use super::apply::Applied;
 use super::document::{Document, Item, Where, usage_key};
 use super::names;
+use crate::catalog::is_removed;
 use crate::model::{Lifecycle, Storage, UsageRole};
 
 /// Under this name, with a number, a merged copy is set aside.
@@ -172,24 +173,7 @@ impl Item {
             }
         }
         self.alternatives.absorb(&theirs.alternatives, Clone::clone);
-        let times: HashMap<_, Option<u64>> = theirs
-            .usages
-            .known
-            .iter()
-            .map(|kept| (usage_key(&kept.value), kept.value.at))
-            .collect();
-        for kept in &mut self.usages.known {
-            let used = &mut kept.value;
-            let theirs = times.get(&usage_key(used)).copied().flatten();
-            used.at = match (used.at, theirs) {
-                (Some(one), Some(other)) if used.role == UsageRole::Observed => {
-                    Some(one.max(other))
-                }
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
-        }
-        self.usages.absorb(&theirs.usages, usage_key);
+        self.absorb_usages(theirs);
         self.analysis.absorb(&theirs.analysis, |analysed| {
             (
                 analysed.kind.clone(),
@@ -222,6 +206,54 @@ impl Item {
         self.attributes
             .absorb(&theirs.attributes, |value| value.name.to_lowercase());
         self.rest.absorb(&theirs.rest);
+    }
+
+    /// Usages of both are there; one that either has removed since is not.
+    fn absorb_usages(&mut self, theirs: &Self) {
+        let removed: HashMap<_, Option<u64>> = theirs
+            .removed_usages
+            .known
+            .iter()
+            .map(|kept| (usage_key(&kept.value), kept.value.at))
+            .collect();
+        for kept in &mut self.removed_usages.known {
+            let used = &mut kept.value;
+            used.at = used
+                .at
+                .max(removed.get(&usage_key(used)).copied().flatten());
+        }
+        self.removed_usages
+            .absorb(&theirs.removed_usages, usage_key);
+        let times: HashMap<_, Option<u64>> = theirs
+            .usages
+            .known
+            .iter()
+            .map(|kept| (usage_key(&kept.value), kept.value.at))
+            .collect();
+        for kept in &mut self.usages.known {
+            let used = &mut kept.value;
+            let theirs = times.get(&usage_key(used)).copied().flatten();
+            used.at = match (used.at, theirs) {
+                (Some(one), Some(other)) if used.role == UsageRole::Observed => {
+                    Some(one.max(other))
+                }
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        self.usages.absorb(&theirs.usages, usage_key);
+        let (usages, removed) = (&mut self.usages.known, &mut self.removed_usages.known);
+        let since: HashMap<_, u64> = usages
+            .iter()
+            .map(|kept| (usage_key(&kept.value), kept.value.at.unwrap_or(0)))
+            .collect();
+        // Told again, it is there.
+        removed.retain(|kept| {
+            let since = since.get(&usage_key(&kept.value));
+            since.is_none_or(|since| is_removed(kept.value.at.unwrap_or(0), *since))
+        });
+        let removed: HashSet<_> = removed.iter().map(|kept| usage_key(&kept.value)).collect();
+        usages.retain(|kept| !removed.contains(&usage_key(&kept.value)));
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod takes;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -55,6 +56,8 @@ use shelf::{Found, MANIFEST, PREVIOUS, Shelf};
 const MEDIA: &str = "Media";
 /// Copies of a manifest that are merged at once; a folder with more is not what it seems.
 const MOST_COPIES: usize = 100;
+/// Files by which a folder that was moved is known again.
+const MOST_COMPARED: u32 = 1000;
 
 /// One writes manifests at a time.
 static SAVING: Mutex<()> = Mutex::new(());
@@ -316,6 +319,7 @@ impl Prepared {
         let shelf = Shelf::new(library, &self.folder);
         // A save in between would be undone by what is recorded here.
         let one_at_a_time = SAVING.lock();
+        shelf.clear_abandoned();
         let read = self.read(&shelf, wish)?;
         let base = self.register(library, wish.focused)?;
         let before = library.catalog().reader()?.project_state(base.row)?;
@@ -466,7 +470,10 @@ impl Prepared {
     }
 
     fn register(&self, library: &Library, focused: bool) -> Result<BaseRow, ProjectError> {
-        let others = others(library, &self.id, &self.folder)?;
+        let mut others = others(library, &self.id, &self.folder)?;
+        if self.on.is_none() {
+            others.extend(less_like(library, &self.id, &self.folder, &others)?);
+        }
         let base = library.catalog().write(Durability::Full, |writer| {
             let base = writer.add_project_beside(&self.id, &self.name, &self.folder, &others)?;
             let on = self.on.as_ref();
@@ -497,6 +504,42 @@ fn others(library: &Library, id: &ProjectId, folder: &Path) -> Result<Vec<BaseNo
         },
     });
     Ok(still.map(|base| base.row).collect())
+}
+
+/// Of known projects of this id whose folders are no more, all but the one whose files these are. Those of copies have the
+/// same names, but not the same inodes.
+fn less_like(
+    library: &Library,
+    id: &ProjectId,
+    folder: &Path,
+    others: &[BaseNo],
+) -> Result<Vec<BaseNo>, CatalogError> {
+    let reader = library.catalog().reader()?;
+    let bases: Vec<BaseRow> = reader
+        .bases()?
+        .into_iter()
+        .filter(|base| base.project.as_ref() == Some(id) && !others.contains(&base.row))
+        .collect();
+    if bases.len() < 2 || bases.iter().any(|base| base.path == folder) {
+        return Ok(Vec::new());
+    }
+    let mut best: Option<(BaseNo, usize)> = None;
+    for base in &bases {
+        let files = reader.inodes_in(base.row, MOST_COMPARED)?;
+        let same = files.iter().filter(|(path, inode)| {
+            let there = std::fs::symlink_metadata(folder.join(path));
+            there.is_ok_and(|there| there.ino() == *inode)
+        });
+        let same = same.count();
+        if same > best.map_or(0, |(_, most)| most) {
+            best = Some((base.row, same));
+        }
+    }
+    let Some((best, _)) = best else {
+        return Ok(Vec::new());
+    };
+    let rows = bases.iter().map(|base| base.row);
+    Ok(rows.filter(|row| *row != best).collect())
 }
 
 /// Copies that were merged get a name under which they are not merged again.

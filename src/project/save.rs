@@ -62,6 +62,7 @@ pub(super) fn write(
     before: Option<Document>,
     host: Option<&Revision>,
 ) -> Result<Saved, ProjectError> {
+    shelf.clear_abandoned();
     let mut taken_over = Vec::new();
     for _ in 0..TRIES {
         let before = before.clone();

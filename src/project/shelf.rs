@@ -44,6 +44,13 @@ impl<'l> Shelf<'l> {
         }
     }
 
+    /// Removes what saves left that were killed.
+    pub(super) fn clear_abandoned(&self) {
+        if !self.is_there {
+            files::clear_abandoned(&self.folder);
+        }
+    }
+
     pub(super) fn read(&self, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
         if self.is_there {
             self.library.read_there(&self.folder.join(name), LONGEST)

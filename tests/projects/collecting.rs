@@ -2,8 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use mediafs::catalog::Durability;
 use mediafs::library::{ImportMode, Progress};
-use mediafs::model::{Availability, Playable, Storage};
+use mediafs::model::{Availability, Lifecycle, Playable, Storage};
 use mediafs::project::{self, Revision, SaveAs, SavedAs};
 
 use crate::machine::{Machine, folder, manifest, put, wav};
@@ -162,4 +163,71 @@ fn an_attempt_that_was_stopped_is_taken_up() {
     );
     let files = std::fs::read_dir(at.join("To/Media")).unwrap().count();
     assert_eq!(files, 2);
+}
+
+#[test]
+fn names_in_media_differ_by_more_than_case() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    let names = |folder: &std::path::Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join("Media")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    // As a letter and its accent, or as one.
+    for (n, name) in ["Kick.wav", "kick.wav", "\u{c4}.wav", "a\u{308}.wav"]
+        .into_iter()
+        .enumerate()
+    {
+        let file = at.join(format!("{n}/{name}"));
+        put(&file, &wav(n as i16, 50));
+        one.import(Some(&base), &file, ImportMode::Copy, None);
+    }
+    let copied = ["Kick.wav", "a\u{308} (2).wav", "kick (2).wav", "\u{c4}.wav"];
+    assert_eq!(names(&song), copied);
+    // Brought together, those that are apart so far are told apart too.
+    for (n, name) in ["Tom.wav", "tom.wav"].into_iter().enumerate() {
+        let file = at.join(format!("refer {n}/{name}"));
+        put(&file, &wav(10 + n as i16, 50));
+        one.import(Some(&base), &file, ImportMode::Reference, None);
+    }
+    let collected = at.join("Collected");
+    save_as(&one, &base, &collected, true).unwrap();
+    let mut folded: Vec<String> = names(&collected)
+        .iter()
+        .map(|name| name.to_lowercase())
+        .collect();
+    assert_eq!(folded.len(), 6);
+    folded.sort();
+    folded.dedup();
+    assert_eq!(folded.len(), 6, "{:?}", names(&collected));
+}
+
+#[test]
+fn a_take_that_is_being_recorded_is_told_to_stay() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    put(&at.join("Lead.wav"), &wav(1, 50));
+    let take = one.import(Some(&base), &at.join("Lead.wav"), ImportMode::Copy, None);
+    let item = one.item(&base, &take).unwrap().row;
+    one.catalog
+        .write(Durability::Full, |writer| {
+            writer.set_lifecycle(item, Lifecycle::Pending)
+        })
+        .unwrap();
+    for (to, collect) in [("Other", false), ("Collected", true)] {
+        let saved = save_as(&one, &base, &at.join(to), collect).unwrap();
+        let (id, name, why) = &saved.left[0];
+        assert_eq!((id, name.as_str()), (&take, "Lead.wav"));
+        assert_eq!(why, "it is still being recorded, and stays with Song");
+    }
 }

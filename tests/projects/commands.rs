@@ -214,3 +214,20 @@ fn a_strangers_project_is_told_of_and_let_in_on_wish() {
     ]);
     assert_eq!(home.json(["show", "dots"])["playable"], "bytes");
 }
+
+#[test]
+fn one_sound_of_somebody_else_is_told_as_one() {
+    let home = Home::new();
+    let song = home.path("Song");
+    let kick = home.path("kick.wav");
+    std::fs::write(&kick, wav(400, 1)).unwrap();
+    home.run(["project", "new", text(&song)]);
+    home.run(["import", "--project", text(&song), text(&kick)]);
+    home.run(["project", "save", text(&song)]);
+    let manifest = song.join("media.json");
+    let theirs = std::fs::read_to_string(&manifest).unwrap();
+    let theirs = theirs.replace("\"kick.wav\"", "\"boom.wav\"");
+    std::fs::write(&manifest, theirs).unwrap();
+    let said = home.run(["project", "save", text(&song)]);
+    assert!(said.contains("1 sound of theirs was taken over"), "{said}");
+}

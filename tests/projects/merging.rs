@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mediafs::catalog::BaseRow;
+use mediafs::catalog::{BaseRow, Durability, Writer};
 use mediafs::library::ImportMode;
-use mediafs::model::MediaId;
+use mediafs::model::{MediaId, Usage, UsageRole};
 use mediafs::project;
 use serde_json::{Value, json};
 
@@ -149,4 +149,96 @@ fn of_two_renames_the_one_of_the_file_stands_and_is_told() {
     assert_eq!(song.name(), "Snare.wav");
     let names = song.machine.reader().names(item).unwrap();
     assert!(names.contains(&"Tom.wav".to_owned()), "{names:?}");
+}
+
+impl Song {
+    fn usage(target: &str) -> Usage {
+        Usage {
+            project: String::new(),
+            role: UsageRole::Track,
+            target: target.to_owned(),
+        }
+    }
+
+    fn change(&self, target: &str, is_used: bool) {
+        let item = self.machine.item(&self.base, &self.id).unwrap().row;
+        let usage = Usage {
+            project: self.base.project.clone().unwrap().0,
+            ..Self::usage(target)
+        };
+        let change = |writer: &mut Writer| match is_used {
+            true => writer.add_usage(item, &usage),
+            false => writer.remove_usage(item, &usage),
+        };
+        let catalog = &self.machine.catalog;
+        assert!(catalog.write(Durability::Full, change).unwrap());
+    }
+
+    fn used(&self) -> Vec<String> {
+        let usages = self.machine.whole(&self.base, &self.id).usages;
+        usages.into_iter().map(|used| used.target).collect()
+    }
+}
+
+#[test]
+fn a_usage_that_was_removed_stays_removed() {
+    let place = folder();
+    let song = Song::new(place.path());
+    for track in ["Bass", "Drums", "Lead"] {
+        song.change(track, true);
+    }
+    song.machine.save(&song.base, "r2");
+    let stale = song.json();
+    // One removal is saved, one is not.
+    song.change("Drums", false);
+    song.machine.save(&song.base, "r3");
+    song.change("Lead", false);
+    let song = song.again();
+    put(&song.folder.join(COPY), stale.to_string().as_bytes());
+    let opened = song.machine.open(&song.folder);
+    assert!(opened.merged[0].changed.is_empty(), "{:?}", opened.merged);
+    assert_eq!(song.used(), ["Bass"]);
+    song.theirs(stale.clone(), tag);
+    song.machine.save(&song.base, "r4");
+    assert_eq!(song.used(), ["Bass"]);
+    let item = song.json()["items"][0].clone();
+    let targets = |list: &str| -> Vec<String> {
+        let list = item[list].as_array().unwrap().iter();
+        list.map(|used| used["target"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(targets("usages"), ["Bass"]);
+    assert_eq!(targets("removedUsages"), ["Drums", "Lead"]);
+    // Another machine knows of it by the manifest alone, and its stale copy is merged there.
+    let two = Machine::new(&place.path().join("other home"));
+    put(&song.folder.join(COPY), stale.to_string().as_bytes());
+    let theirs = two.open(&song.folder);
+    let used = two.whole(&theirs.base, &song.id).usages;
+    assert_eq!(used.len(), 1, "{used:?}");
+    assert!(theirs.merged[0].changed.is_empty(), "{:?}", theirs.merged);
+    // Told again, it is there, though others still have the removal.
+    let removed = song.json();
+    song.change("Drums", true);
+    song.theirs(removed, |_| {});
+    song.machine.save(&song.base, "r5");
+    assert_eq!(song.used(), ["Bass", "Drums"]);
+    let item = song.json()["items"][0].clone();
+    assert_eq!(item["removedUsages"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_removal_by_another_machine_is_taken_over_and_told() {
+    let place = folder();
+    let song = Song::new(place.path());
+    song.change("Bass", true);
+    song.machine.save(&song.base, "r2");
+    let mut theirs = song.json();
+    let item = &mut theirs["items"][0];
+    item["removedUsages"] = item["usages"].take();
+    item.as_object_mut().unwrap().remove("usages");
+    put(&song.folder.join(COPY), theirs.to_string().as_bytes());
+    let opened = song.machine.open(&song.folder);
+    assert_eq!(opened.merged[0].changed, [song.id.to_string()]);
+    assert!(song.used().is_empty());
+    assert!(song.json()["items"][0]["usages"].is_null());
 }

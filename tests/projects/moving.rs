@@ -344,3 +344,37 @@ fn a_sound_of_the_library_that_is_only_used_goes_with_the_project() {
     let whole = one.reader().media_item(item.row).unwrap().unwrap();
     assert_eq!((whole.tags.len(), whole.usages.len()), (0, 2));
 }
+
+#[test]
+fn of_two_projects_that_are_gone_the_one_whose_files_these_are_has_moved() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    put(&at.join("kick.wav"), &wav(1, 50));
+    put(&at.join("snare.wav"), &wav(2, 50));
+    one.import(Some(&base), &at.join("kick.wav"), ImportMode::Copy, None);
+    one.save(&base, "r1");
+    one.scan();
+    let copied = at.join("Copy");
+    copy(&song, &copied);
+    let copy_base = one.open(&copied).base;
+    one.scan();
+    // Not saved.
+    let snare = one.import(
+        Some(&copy_base),
+        &at.join("snare.wav"),
+        ImportMode::Copy,
+        None,
+    );
+    let moved = at.join("Moved");
+    std::fs::rename(&copied, &moved).unwrap();
+    std::fs::rename(&song, at.join("Put away")).unwrap();
+    let opened = one.open(&moved).base;
+    assert_eq!(opened.row, copy_base.row);
+    one.save(&opened, "r2");
+    assert!(manifest(&moved).contains(snare.as_str()));
+    assert_eq!(one.whole(&opened, &snare).playable, Playable::Bytes);
+    assert_eq!(one.open(&at.join("Put away")).base.row, base.row);
+}

@@ -470,3 +470,42 @@ fn how_long_ten_thousand_items_take() {
     one.open(&song);
     println!("opened again: {:?}", begun.elapsed());
 }
+
+#[test]
+fn a_manifest_that_an_editor_has_marked_as_text_is_whole() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    put(&at.join("kick.wav"), &wav(1, 50));
+    let kick = one.import(Some(&base), &at.join("kick.wav"), ImportMode::Copy, None);
+    one.save(&base, "r1");
+    let marked = format!("\u{feff}{}", manifest(&song));
+    std::fs::write(song.join("media.json"), marked).unwrap();
+    let two = Machine::new(&at.join("other home"));
+    let opened = two.open(&song);
+    assert_eq!((opened.instead_of, opened.added), (None, 1));
+    assert!(two.item(&opened.base, &kick).is_some());
+    one.save(&base, "r2");
+    assert!(manifest(&song).starts_with('{'));
+    assert!(!song.join("media.json.damaged").exists());
+}
+
+#[test]
+fn what_killed_saves_have_left_in_the_folder_goes() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let song = at.join("Song");
+    let base = project::new(&one.library, &song, true).unwrap().base;
+    let left = song.join(".media.json.0192f0c1000070008000000000000001");
+    std::fs::write(&left, "{").unwrap();
+    one.save(&base, "r1");
+    assert!(!left.exists());
+    std::fs::write(&left, "{").unwrap();
+    std::fs::write(song.join(".media.json.mine"), "{").unwrap();
+    one.open(&song);
+    assert!(!left.exists());
+    assert!(song.join(".media.json.mine").exists());
+}

@@ -105,6 +105,9 @@ pub(in crate::catalog) struct Record {
     pub(super) alternatives: Vec<String>,
     /// Project, role, target, when.
     pub(super) usages: Vec<(String, String, String, i64)>,
+    /// Those that were removed, likewise.
+    #[serde(default)]
+    pub(super) removed_usages: Vec<(String, String, String, i64)>,
     pub(super) pins: Vec<String>,
     pub(super) former: Vec<(String, i64)>,
     /// What only a project's manifest knew of it: base (0: none) and text.
@@ -258,6 +261,7 @@ impl Reader {
                     attributes: Vec::new(),
                     alternatives: Vec::new(),
                     usages: Vec::new(),
+                    removed_usages: Vec::new(),
                     pins: Vec::new(),
                     former: Vec::new(),
                     entries: Vec::new(),
@@ -278,6 +282,12 @@ impl Reader {
         record.usages = self.db().many(
             "reading the usages of an item",
             "SELECT project, role, target, at FROM usage WHERE item = ?1 ORDER BY project, role, target",
+            [item.0],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )?;
+        record.removed_usages = self.db().many(
+            "reading the removed usages of an item",
+            "SELECT project, role, target, at FROM removed_usage WHERE item = ?1 ORDER BY project, role, target",
             [item.0],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )?;

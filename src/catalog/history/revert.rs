@@ -630,6 +630,9 @@ impl Writer {
         for (project, role, target, at) in &record.usages {
             self.put_usage(item, project, role, target, *at)?;
         }
+        for (project, role, target, at) in &record.removed_usages {
+            self.mark_removed(item, project, role, target, *at)?;
+        }
         Ok(())
     }
 

@@ -3,13 +3,17 @@
 //! Temporary files are locked while they are written, so that those of an import that died are told from those of one
 //! that lives, and removed by the next one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
@@ -21,6 +25,7 @@ use crate::library::hash::capsule_of_whole;
 use crate::library::identity::hash_of;
 use crate::library::probing::read_facts;
 use crate::library::progress::Progress;
+use crate::library::taken::Taken;
 use crate::model::ObjectHash;
 
 use super::gather::{Source, Through};
@@ -63,14 +68,22 @@ pub(super) struct Temporary {
     pub(super) origin: Origin,
     /// The missing item whose copy this is again.
     pub(super) restores: Option<PlaceNo>,
+    /// The names in the folder.
+    taken: Arc<Mutex<Taken>>,
     file: File,
     named: std::cell::Cell<bool>,
 }
 
 impl Temporary {
     /// It has its name now.
-    pub(super) fn keep(&self) {
+    pub(super) fn keep(&self, name: &OsStr) {
         self.named.set(true);
+        self.taken.lock().add(name);
+    }
+
+    /// A file of the folder has this name, in upper or lower case.
+    pub(super) fn is_taken(&self, name: &OsStr) -> bool {
+        self.taken.lock().has(name)
     }
 }
 
@@ -93,7 +106,8 @@ pub(super) struct Copier<'e> {
     root: LocalRoot,
     top: PathBuf,
     sources: Sources,
-    cleaned: HashSet<PathBuf>,
+    /// Folders that were cleaned, and the names in them.
+    cleaned: HashMap<PathBuf, Arc<Mutex<Taken>>>,
     /// The base was not known before.
     pub(super) is_new: bool,
 }
@@ -145,7 +159,7 @@ impl<'e> Copier<'e> {
             root,
             top,
             sources,
-            cleaned: HashSet::new(),
+            cleaned: HashMap::new(),
             is_new,
         })
     }
@@ -193,7 +207,7 @@ impl<'e> Copier<'e> {
                 }
             }
         }
-        let (folder, folder_path) = match self.folder(&file.below) {
+        let (folder, folder_path, taken) = match self.folder(&file.below) {
             Ok(folder) => folder,
             Err(error) => return Ok(Err(halt(&error, &self.base.path))),
         };
@@ -208,6 +222,7 @@ impl<'e> Copier<'e> {
             name,
             origin: Origin::new(&file.source, &evidence, ObjectHash([0; 32])),
             restores,
+            taken,
             file: target,
             named: std::cell::Cell::new(false),
         };
@@ -301,8 +316,10 @@ impl<'e> Copier<'e> {
         let known = Engine::find_folder(&reader, &self.base, &temporary.folder_path)?;
         for n in 1..=u32::MAX {
             let name = numbered(wanted, n);
-            let Ok(Some(seen)) = temporary.folder.look(&name) else {
-                return Ok(None);
+            let seen = match temporary.folder.look(&name) {
+                Ok(Some(seen)) => seen,
+                Ok(None) if temporary.is_taken(&name) => continue,
+                _ => return Ok(None),
             };
             if seen.evidence.size != size {
                 continue;
@@ -335,21 +352,29 @@ impl<'e> Copier<'e> {
     }
 
     /// The folder `below` of the copies, made where it is not there; without what a dead import left in it.
-    fn folder(&mut self, below: &Path) -> io::Result<(LocalFolder, PathBuf)> {
+    fn folder(&mut self, below: &Path) -> io::Result<(LocalFolder, PathBuf, Arc<Mutex<Taken>>)> {
         let path = self.top.join(below);
         let folder = self
             .engine
             .make_folders(&self.root, &self.base.path, &path)?;
-        if self.cleaned.insert(path.clone()) {
-            let _nobody_makes_one = self.engine.temporary.lock();
-            for (name, _) in folder.entries()? {
-                if name.as_bytes().starts_with(TEMPORARY) {
-                    // One that is locked is in use.
-                    let _ = folder.remove_abandoned(&name);
+        let taken = match self.cleaned.entry(path) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => {
+                let _nobody_makes_one = self.engine.temporary.lock();
+                let mut names = Vec::new();
+                for (name, _) in folder.entries()? {
+                    if name.as_bytes().starts_with(TEMPORARY) {
+                        // One that is locked is in use.
+                        let _ = folder.remove_abandoned(&name);
+                    } else {
+                        names.push(name);
+                    }
                 }
+                Arc::clone(new.insert(Arc::new(Mutex::new(Taken::of(names)))))
             }
-        }
-        Ok((folder, path.components().collect()))
+        };
+        let path = self.top.join(below);
+        Ok((folder, path.components().collect(), taken))
     }
 
     fn temporary(&self, folder: &LocalFolder) -> io::Result<(OsString, File)> {

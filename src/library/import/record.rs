@@ -391,9 +391,12 @@ fn name_copy(
         {
             continue;
         }
+        if temporary.is_taken(&name) {
+            continue;
+        }
         match handle.name_file(&temporary.name, &name) {
             Ok(()) => {
-                temporary.keep();
+                temporary.keep(&name);
                 return Ok(name);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -430,7 +433,7 @@ fn restored(
         return Ok(None);
     };
     match handle.name_file(&temporary.name, &row.name) {
-        Ok(()) => temporary.keep(),
+        Ok(()) => temporary.keep(&row.name),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(error.into()),
     }

@@ -26,6 +26,7 @@ use crate::library::error::LibraryError;
 use crate::library::identity::hash_of;
 use crate::library::owner::{Library, Which};
 use crate::library::probing::read_facts;
+use crate::library::taken::Taken;
 use crate::model::{ObjectHash, shown_name};
 use crate::project::takes::{self, Takes};
 
@@ -260,10 +261,12 @@ impl Library {
         let note = |target: Option<(&Path, u64)>| {
             engine.write(Durability::Full, |writer| (entering.before)(writer, target))
         };
+        let names = goal.folder.entries().map_err(failed(moving))?;
+        let taken = Taken::of(names.into_iter().map(|(name, _)| name));
         let mut n = 1;
         while n < u32::MAX {
             let name = numbered(&entering.wanted, n);
-            if matches!(goal.folder.look(&name), Ok(Some(_))) {
+            if taken.has(&name) || matches!(goal.folder.look(&name), Ok(Some(_))) {
                 n += 1;
                 continue;
             }
