@@ -108,7 +108,11 @@ impl Service {
         let reader = self.catalog.reader()?;
         let project = project_of(&reader, params.project.as_deref())?;
         if let Some(next) = reader.to_undo(project)? {
-            self.refuse_where_open(&reader, &next)?;
+            let with_it = match &next.group {
+                Some(group) => reader.operations_of_group(group)?,
+                None => vec![next],
+            };
+            self.refuse_where_open(&reader, &with_it)?;
         }
         self.turn(&ToRevert::Last(project), params.who.clone())
     }
@@ -117,31 +121,32 @@ impl Service {
         let reader = self.catalog.reader()?;
         let project = project_of(&reader, params.project.as_deref())?;
         if let Some(next) = reader.to_redo(project)? {
-            self.refuse_where_open(&reader, &next)?;
+            self.refuse_where_open(&reader, &[next])?;
         }
         self.turn(&ToRevert::Again(project), params.who.clone())
     }
 
-    /// The host owns the order in the projects that it has open.
-    fn refuse_where_open(&self, reader: &Reader, next: &OperationRow) -> Result<(), RpcError> {
+    /// The host owns the order in the projects that it has open. What belongs together is reverted together or not at all.
+    fn refuse_where_open(&self, reader: &Reader, steps: &[OperationRow]) -> Result<(), RpcError> {
         if self.daemon.is_none() {
             return Ok(());
         }
-        let open = match next.project {
-            Some(project) => reader.base(project)?.filter(|base| base.active),
-            None => None,
-        };
-        match open {
-            None => Ok(()),
-            Some(base) => Err(RpcError::new(
-                Reason::Refused,
-                format!(
-                    "the next step ({}) is of the project {}, which is open",
-                    next.summary, base.name
-                ),
-            )
-            .remedy("undo it there, or name the operation (`mediafs undo --operation ID`)")),
+        for step in steps {
+            let Some(project) = step.project else {
+                continue;
+            };
+            if let Some(base) = reader.base(project)?.filter(|base| base.active) {
+                return Err(RpcError::new(
+                    Reason::Refused,
+                    format!(
+                        "the next step ({}) is of the project {}, which is open",
+                        step.summary, base.name
+                    ),
+                )
+                .remedy("undo it there, or name the operation (`mediafs undo --operation ID`)"));
+            }
         }
+        Ok(())
     }
 
     fn turn(&self, which: &ToRevert, who: Option<String>) -> Result<RevertAnswer, RpcError> {
