@@ -25,7 +25,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_tests=(
     python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs strace libacl1-dev
     xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
-    ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
+    libnfs-utils ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm
   )
   packages_bench=(python3 bindfs rclone)

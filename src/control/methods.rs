@@ -288,6 +288,12 @@ pub struct MountStatus {
     pub passthrough: bool,
     /// If it does not, why.
     pub passthrough_note: String,
+    /// How it gets to the system: `fuse`; or `nfs`, by which everybody is a copier.
+    #[serde(default)]
+    pub transport: String,
+    /// Where a program that speaks NFS finds the drive, where this system cannot mount it. Who knows it can read all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Since when, in seconds since 1970.
     pub since: u64,
     /// Files that programs have open on it.

@@ -15,21 +15,26 @@ mod listing;
 #[cfg(target_os = "linux")]
 mod listing_plus;
 mod mounted;
+#[cfg(unix)]
+mod nfs;
 mod notifier;
 mod open_files;
 mod point;
 mod readdir;
 mod registering;
+#[cfg(unix)]
+mod transport;
 mod workers;
 mod writing;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use mounted::{Ended, Mounted, Unmounted, mount};
+pub use mounted::{Ended, Unmounted};
 #[cfg(target_os = "linux")]
 pub use point::clear;
 pub use point::{Clear, NOTE_NAME};
+pub use transport::{Mounted, Transport, mount};
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";
@@ -52,6 +57,8 @@ pub struct MountOptions {
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
+    /// How it gets to the system.
+    pub transport: Transport,
     /// What `df` shows as the source of the mount.
     pub name: String,
     /// The text of [`NOTE_NAME`] in the mount point, seen while the drive is not mounted.
@@ -68,6 +75,7 @@ impl MountOptions {
             passthrough_helper: None,
             threads: 4,
             allow_other: false,
+            transport: Transport::of_this_system(),
             name: SUBTYPE.to_owned(),
             unmounted_note:
                 "This folder is where the mediafs drive appears. It is not mounted now.\n\
@@ -91,6 +99,8 @@ pub enum Passthrough {
     HelperLost,
     /// It was not asked for.
     NotAsked,
+    /// The drive is not mounted by FUSE.
+    NotOfTransport,
     /// The kernel has none (it came with Linux 6.9).
     NotOffered,
     /// This process lacks `CAP_SYS_ADMIN`, and there is no helper that has it.
@@ -113,6 +123,7 @@ impl std::fmt::Display for Passthrough {
             Self::InForce => f.write_str("in force"),
             Self::ByHelper => f.write_str("in force, by the helper"),
             Self::HelperLost => f.write_str("off: the helper has ended; mount again to start it"),
+            Self::NotOfTransport => f.write_str("off: NFS has none"),
             Self::NotAsked => f.write_str("off: not asked for"),
             Self::NotOffered => f.write_str("off: this kernel has none (Linux 6.9 or later has)"),
             Self::NotPermitted => {

@@ -54,7 +54,7 @@ pub enum Unmounted {
 }
 
 /// A mounted drive. Dropping it unmounts at once.
-pub struct Mounted {
+pub(super) struct Mounted {
     shared: Arc<Shared>,
     passthrough: Passthrough,
     open_files: Arc<OpenFiles>,
@@ -95,7 +95,7 @@ enum Attached {
 ///
 /// # Errors
 /// See [`MountError`]. Nothing stays mounted then.
-pub fn mount(
+pub(super) fn mount(
     drive: Arc<dyn Drive>,
     options: &MountOptions,
     runtime: tokio::runtime::Handle,
@@ -250,14 +250,12 @@ fn open_session(
 
 impl Mounted {
     /// Where the drive is, absolute and without symbolic links.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.shared.path
     }
 
     /// Is passthrough used, and if not, why. While the mount lives this changes only if the helper is lost.
-    #[must_use]
-    pub fn passthrough(&self) -> Passthrough {
+    pub(super) fn passthrough(&self) -> Passthrough {
         match self.passthrough {
             Passthrough::ByHelper
                 if !self.open_files.tries_passthrough() && self.has_ended().is_none() =>
@@ -269,13 +267,12 @@ impl Mounted {
     }
 
     /// Why the mount has ended; `None` while it lives.
-    #[must_use]
-    pub fn has_ended(&self) -> Option<Ended> {
+    pub(super) fn has_ended(&self) -> Option<Ended> {
         self.shared.ended.lock().clone()
     }
 
     /// Waits until the mount has ended, whoever ended it.
-    pub async fn ended(&self) -> Ended {
+    pub(super) async fn ended(&self) -> Ended {
         let mut watched = self.shared.ended_async.subscribe();
         match watched
             .wait_for(Option::is_some)
@@ -289,7 +286,7 @@ impl Mounted {
     }
 
     /// Waits until the mount has ended, on this thread.
-    pub fn wait(&self) -> Ended {
+    pub(super) fn wait(&self) -> Ended {
         let mut ended = self.shared.ended.lock();
         loop {
             if let Some(ended) = ended.as_ref() {
@@ -300,8 +297,7 @@ impl Mounted {
     }
 
     /// Waits on this thread until the mount has ended, but no longer than `patience`.
-    #[must_use]
-    pub fn wait_for(&self, patience: Duration) -> Option<Ended> {
+    pub(super) fn wait_for(&self, patience: Duration) -> Option<Ended> {
         self.shared.wait_for(patience)
     }
 
@@ -310,7 +306,7 @@ impl Mounted {
     ///
     /// For `grace` programs may close their files. After it requests that still wait are answered with an
     /// error, the mount leaves the tree, and if files are still open the connection is cut.
-    pub fn unmount(&self, grace: Duration) -> Unmounted {
+    pub(super) fn unmount(&self, grace: Duration) -> Unmounted {
         if self.has_ended().is_some() {
             return Unmounted::Already;
         }
