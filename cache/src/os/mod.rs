@@ -7,6 +7,7 @@
 //! - `make_private` and `make_private_folder` let what is about to be made be used by its owner alone;
 //! - `make_sparse` lets a file be longer than what was written of it without taking the room;
 //! - `make_read_only` takes the right to write a file from everybody, and `remove_file` removes it all the same;
+//! - `NAMES_OUTLIVE_REMOVAL`: the name of a file that is removed while it is open is not free until it is closed;
 //! - `reflink` makes an empty file share all bytes of another one, where the file system can;
 //! - `sync_folder` makes names in a folder survive a power cut;
 //! - `read_at` and `write_at` read and write at a place without moving a cursor that others share;

@@ -10,6 +10,8 @@ use rustix::io::Errno;
 
 use crate::space::Space;
 
+pub(crate) const NAMES_OUTLIVE_REMOVAL: bool = false;
+
 /// The folder of the cache as an open file, so that no path is walked to it.
 pub(crate) struct Beneath(File);
 

@@ -18,6 +18,9 @@ use windows_sys::Win32::System::Ioctl::FSCTL_SET_SPARSE;
 
 use crate::space::Space;
 
+/// NTFS of today frees them at once; exFAT, shares and older systems don't.
+pub(crate) const NAMES_OUTLIVE_REMOVAL: bool = true;
+
 /// The folder of the cache. Its parts are looked at one by one on the way to a file.
 pub(crate) struct Beneath(PathBuf);
 
