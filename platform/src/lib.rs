@@ -3,19 +3,15 @@
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
-#[cfg(unix)]
 pub mod beneath;
 pub mod drive;
-#[cfg(unix)]
 pub mod endpoint;
 pub mod limits;
-#[cfg(unix)]
 pub mod lock;
-#[cfg(unix)]
 pub mod mount;
+mod os_text;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
 pub mod process;
 pub mod volume;
-#[cfg(unix)]
 pub mod writers;
