@@ -113,6 +113,10 @@ fn make_removable(_path: &Path) {}
 #[cfg(windows)]
 fn make_removable(path: &Path) {
     let mut permissions = fs::symlink_metadata(path).unwrap().permissions();
+    #[expect(
+        clippy::permissions_set_readonly_false,
+        reason = "here it is an attribute of the file, and the file goes"
+    )]
     permissions.set_readonly(false);
     fs::set_permissions(path, permissions).unwrap();
 }
