@@ -6,10 +6,14 @@
 pub mod beneath;
 pub mod drive;
 pub mod endpoint;
+pub mod files;
+pub mod folder;
 pub mod limits;
 pub mod lock;
 pub mod mount;
-mod os_text;
+pub mod names;
+#[cfg(windows)]
+mod nt;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
 pub mod process;

@@ -7,40 +7,28 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::windows::ffi::{OsStrExt, OsStringExt};
+use std::os::windows::ffi::OsStringExt;
 use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
-use std::os::windows::io::{AsRawHandle, FromRawHandle};
+use std::os::windows::io::AsRawHandle;
 use std::path::{Component, Path, PathBuf};
-use std::ptr::{null, null_mut};
 use std::time::{Duration, SystemTime};
 
-use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
-use windows_sys::Wdk::Storage::FileSystem::{
-    FILE_DIRECTORY_FILE, FILE_OPEN, FILE_OPEN_REPARSE_POINT, FILE_SYNCHRONOUS_IO_NONALERT,
-    NTCREATEFILE_CREATE_OPTIONS, NtCreateFile,
-};
+use windows_sys::Wdk::Storage::FileSystem::FILE_OPEN_REPARSE_POINT;
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND,
     ERROR_FILENAME_EXCED_RANGE, ERROR_INVALID_NAME, ERROR_NO_MORE_FILES, ERROR_PATH_NOT_FOUND,
-    OBJ_CASE_INSENSITIVE, RtlNtStatusToDosError, UNICODE_STRING,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    BY_HANDLE_FILE_INFORMATION, FILE_ACCESS_RIGHTS, FILE_ATTRIBUTE_DEVICE,
-    FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO,
-    FILE_FLAG_BACKUP_SEMANTICS, FILE_GENERIC_READ, FILE_ID_BOTH_DIR_INFO, FILE_ID_INFO,
-    FILE_INFO_BY_HANDLE_CLASS, FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE,
-    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TRAVERSE, FileBasicInfo, FileIdBothDirectoryInfo,
-    FileIdBothDirectoryRestartInfo, FileIdInfo, GetFileInformationByHandle,
-    GetFileInformationByHandleEx, SYNCHRONIZE,
+    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DEVICE, FILE_ATTRIBUTE_DIRECTORY,
+    FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO, FILE_FLAG_BACKUP_SEMANTICS, FILE_GENERIC_READ,
+    FILE_ID_BOTH_DIR_INFO, FILE_ID_INFO, FILE_INFO_BY_HANDLE_CLASS, FileBasicInfo,
+    FileIdBothDirectoryInfo, FileIdBothDirectoryRestartInfo, FileIdInfo,
+    GetFileInformationByHandle, GetFileInformationByHandleEx,
 };
-use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 
 use super::{BeneathError, Evidence, Found, Kind, Links};
+use crate::nt::{ENTER, LOOK, can_be_a_name, is, open_at};
 
-/// To look at something, no more.
-const LOOK: FILE_ACCESS_RIGHTS = FILE_READ_ATTRIBUTES | SYNCHRONIZE;
-/// To go on below a folder, or to list it.
-const ENTER: FILE_ACCESS_RIGHTS = LOOK | FILE_TRAVERSE | FILE_LIST_DIRECTORY;
 /// How much of a listing is asked for at once, in words of 8 bytes.
 const LISTED_AT_ONCE: usize = 8 * 1024;
 /// Set in the tag of a reparse point that stands for another place.
@@ -171,14 +159,7 @@ impl Root {
         let opened = open_at(&folder, name, ENTER, FILE_OPEN_REPARSE_POINT).map_err(failed)?;
         let path = self.path.join(below);
         match kind_of(&opened).map_err(failed)? {
-            Kind::Folder => Ok(Listing {
-                folder: opened,
-                path,
-                buffer: vec![0; LISTED_AT_ONCE],
-                at: None,
-                asked: false,
-                over: false,
-            }),
+            Kind::Folder => Ok(Listing::of(opened, path)),
             kind => Err(BeneathError::NotRegular { path, kind }),
         }
     }
@@ -239,6 +220,18 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Of an open folder that nobody has listed.
+    pub(crate) fn of(folder: File, path: PathBuf) -> Self {
+        Self {
+            folder,
+            path,
+            buffer: vec![0; LISTED_AT_ONCE],
+            at: None,
+            asked: false,
+            over: false,
+        }
+    }
+
     /// Has the buffer filled; `false` at the end.
     fn fill(&mut self) -> io::Result<bool> {
         let class = if self.asked {
@@ -356,69 +349,6 @@ pub fn evidence_of(file: &File) -> io::Result<(Kind, Evidence)> {
     status(file)
 }
 
-/// Could a file have this name? A `:` would lead to a stream of another.
-fn can_be_a_name(name: &OsStr) -> bool {
-    name.encode_wide()
-        .all(|unit| unit != 0 && unit != u16::from(b':'))
-}
-
-/// Opens `name` in an open folder; with an empty name the folder itself, anew.
-fn open_at(
-    folder: &File,
-    name: &OsStr,
-    access: FILE_ACCESS_RIGHTS,
-    how: NTCREATEFILE_CREATE_OPTIONS,
-) -> io::Result<File> {
-    let mut units: Vec<u16> = name.encode_wide().collect();
-    let length = u16::try_from(units.len() * 2)
-        .map_err(|_| io::Error::from_raw_os_error(ERROR_FILENAME_EXCED_RANGE.cast_signed()))?;
-    let name = UNICODE_STRING {
-        Length: length,
-        MaximumLength: length,
-        Buffer: units.as_mut_ptr(),
-    };
-    let attributes = OBJECT_ATTRIBUTES {
-        Length: u32::try_from(size_of::<OBJECT_ATTRIBUTES>()).map_err(io::Error::other)?,
-        RootDirectory: folder.as_raw_handle(),
-        ObjectName: &raw const name,
-        Attributes: OBJ_CASE_INSENSITIVE,
-        SecurityDescriptor: null(),
-        SecurityQualityOfService: null(),
-    };
-    let mut handle = null_mut();
-    let mut done = IO_STATUS_BLOCK::default();
-    let directory = if access == ENTER {
-        FILE_DIRECTORY_FILE
-    } else {
-        0
-    };
-    // SAFETY: the folder is open, and `attributes`, the name it points to and that one's units live until the call is over,
-    // which it is when it returns; `handle` and `done` are ours to be written; a file is only opened, so no size and no
-    // further attributes are needed.
-    let status = unsafe {
-        NtCreateFile(
-            &raw mut handle,
-            access,
-            &raw const attributes,
-            &raw mut done,
-            null(),
-            0,
-            FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-            FILE_OPEN,
-            FILE_SYNCHRONOUS_IO_NONALERT | how | directory,
-            null(),
-            0,
-        )
-    };
-    if status < 0 {
-        // SAFETY: takes a number and gives another.
-        let code = unsafe { RtlNtStatusToDosError(status) };
-        return Err(io::Error::from_raw_os_error(code.cast_signed()));
-    }
-    // SAFETY: the call has just given us this handle, to close when we are done.
-    Ok(unsafe { File::from_raw_handle(handle) })
-}
-
 fn general(path: PathBuf, source: io::Error) -> BeneathError {
     let not_there = [
         ERROR_FILE_NOT_FOUND,
@@ -442,10 +372,6 @@ fn general(path: PathBuf, source: io::Error) -> BeneathError {
         return BeneathError::Permission { path, source };
     }
     BeneathError::Io { path, source }
-}
-
-fn is(error: &io::Error, code: u32) -> bool {
-    error.raw_os_error() == Some(code.cast_signed())
 }
 
 fn kind_of(file: &File) -> io::Result<Kind> {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::os_text;
+use crate::names;
 
 /// What a volume is known by.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -205,7 +205,7 @@ fn parse(text: &str) -> Result<VolumeIdentity, &'static str> {
         let (key, value) = part.split_once('=').ok_or("a part has no value")?;
         let value = unescape(value).ok_or("a % is not followed by two hexadecimal digits")?;
         let string = || String::from_utf8(value.clone()).map_err(|_| "a part is not UTF-8");
-        let name = |value| os_text::from_bytes(value).ok_or("a part is no name on this system");
+        let name = |value| names::from_bytes(value).ok_or("a part is no name on this system");
         let before = match (kind, key) {
             ("disk", "uuid") => disk.file_system.replace(string()?).is_some(),
             ("disk", "part") => disk.partition.replace(string()?).is_some(),
@@ -280,7 +280,7 @@ mod tests {
     fn share(fs_type: &str, source: &[u8], at: Option<&str>) -> VolumeIdentity {
         VolumeIdentity::Mount(MountIdentity {
             fs_type: fs_type.to_owned(),
-            source: os_text::from_bytes(source.to_vec()).unwrap(),
+            source: names::from_bytes(source.to_vec()).unwrap(),
             mount_point: at.map(PathBuf::from),
         })
     }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system;
-use crate::os_text;
+use crate::names;
 
 /// The number of a mount, unique among those that exist at one time in this mount namespace; the kernel
 /// uses numbers of ended mounts again.
@@ -81,7 +81,7 @@ impl MountEntry {
                 option
                     .strip_prefix(name.as_bytes())?
                     .strip_prefix(b"=")
-                    .and_then(|value| os_text::from_bytes(value.to_vec()))
+                    .and_then(|value| names::from_bytes(value.to_vec()))
             })
     }
 }
@@ -211,7 +211,7 @@ fn unescape(field: &[u8]) -> Option<OsString> {
             rest = tail;
         }
     }
-    os_text::from_bytes(bytes)
+    names::from_bytes(bytes)
 }
 
 #[cfg(test)]
