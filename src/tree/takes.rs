@@ -8,7 +8,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,6 +17,7 @@ use mediafs_platform::drive::{
     Allocation, Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, Fill,
     HandleId, Listed, NewTime, NodeId, NodeKind, OpenMode, Opened, Requester,
 };
+use mediafs_platform::files::Positioned as _;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
