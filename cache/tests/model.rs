@@ -324,8 +324,7 @@ impl World {
                     return;
                 }
                 let path = self.store().object_path(&id);
-                remove_file(&path);
-                fs::write(&path, sound(999, size(n))).unwrap();
+                replace_object(&path, &sound(999, size(n)));
                 assert!(matches!(
                     self.store().verify(&id).unwrap(),
                     Verified::Damaged(_)

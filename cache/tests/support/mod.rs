@@ -94,6 +94,18 @@ pub fn remove_file(path: impl AsRef<Path>) {
     fs::remove_file(path).unwrap();
 }
 
+/// Puts another file in the place of an object that somebody may have open, who goes on seeing the old one.
+pub fn replace_object(path: &Path, bytes: &[u8]) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Out of the cache, as on Windows the name is taken until nobody has it open.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let beside_the_cache = path.ancestors().nth(4).unwrap();
+    let aside = beside_the_cache.join(format!("replaced-{}-{number}", std::process::id()));
+    fs::rename(path, &aside).unwrap();
+    fs::write(path, bytes).unwrap();
+    remove_file(aside);
+}
+
 /// Removes a folder with all that is in it, objects too.
 pub fn remove_all(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
