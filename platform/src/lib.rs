@@ -6,6 +6,7 @@
 pub mod beneath;
 pub mod drive;
 pub mod endpoint;
+pub mod failure;
 pub mod files;
 pub mod folder;
 pub mod limits;
