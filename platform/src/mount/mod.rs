@@ -6,35 +6,57 @@
 //!
 //! [`Drive`]: crate::drive::Drive
 
+#[cfg(unix)]
 mod adapter;
+#[cfg(unix)]
 mod attach;
+#[cfg(unix)]
 mod attr;
+#[cfg(unix)]
+mod either;
+#[cfg(unix)]
 mod errno;
+#[cfg(unix)]
 mod fuse;
+#[cfg(unix)]
 mod listing;
 #[cfg(target_os = "linux")]
 mod listing_plus;
+#[cfg(unix)]
 mod mounted;
 #[cfg(unix)]
 mod nfs;
-mod notifier;
-mod open_files;
-mod point;
-mod readdir;
-mod registering;
 #[cfg(unix)]
+mod notifier;
+#[cfg(unix)]
+mod open_files;
+#[cfg(unix)]
+mod point;
+#[cfg(unix)]
+mod readdir;
+#[cfg(unix)]
+mod registering;
 mod transport;
+#[cfg(windows)]
+mod without;
+#[cfg(unix)]
 mod workers;
+#[cfg(unix)]
 mod writing;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use mounted::{Ended, Unmounted};
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+pub use either::{Mounted, mount};
+#[cfg(unix)]
 pub use point::clear;
-pub use point::{Clear, NOTE_NAME};
-pub use transport::{Mounted, Transport, mount};
+pub use transport::Transport;
+#[cfg(windows)]
+pub use without::{Mounted, clear, mount};
+
+/// The file that an unmounted mount point holds.
+pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";
@@ -138,6 +160,39 @@ impl std::fmt::Display for Passthrough {
             }
         }
     }
+}
+
+/// Why a mount ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was unmounted, by us or by somebody else.
+    Unmounted,
+    /// The connection to the kernel failed.
+    Failed(String),
+}
+
+/// How [`Mounted::unmount`] ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmounted {
+    /// It had ended before.
+    Already,
+    /// Nobody used it any more.
+    Clean,
+    /// Programs still used it; it left the tree and ended once their waiting requests were answered.
+    Detached,
+    /// Programs still had files open; the connection was cut. Passthrough handles read on, others get errors.
+    Aborted,
+    /// It left the tree, but could not be ended. It ends with this process.
+    LeftBehind,
+}
+
+/// Which mounts of ours [`clear`] takes away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clear {
+    /// Those whose daemon has died.
+    Dead,
+    /// Those whose daemon has died or does not answer.
+    Silent,
 }
 
 /// Why the drive could not be mounted.

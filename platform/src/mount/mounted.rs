@@ -16,7 +16,7 @@ use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
 use super::workers::Workers;
-use super::{MountError, MountOptions, Passthrough, registering};
+use super::{Ended, MountError, MountOptions, Passthrough, Unmounted, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
 use crate::volume::{DeviceNumber, MountEntry, MountId, MountTable};
@@ -28,30 +28,6 @@ const DETACHED_ENDS: Duration = Duration::from_millis(200);
 /// Readahead of the mount, in KiB; the kernel starts FUSE mounts with 128.
 #[cfg(target_os = "linux")]
 const READAHEAD_KIB: u32 = 1024;
-
-/// Why a mount ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// It was unmounted, by us or by somebody else.
-    Unmounted,
-    /// The connection to the kernel failed.
-    Failed(String),
-}
-
-/// How [`Mounted::unmount`] ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unmounted {
-    /// It had ended before.
-    Already,
-    /// Nobody used it any more.
-    Clean,
-    /// Programs still used it; it left the tree and ended once their waiting requests were answered.
-    Detached,
-    /// Programs still had files open; the connection was cut. Passthrough handles read on, others get errors.
-    Aborted,
-    /// It left the tree, but could not be ended. It ends with this process.
-    LeftBehind,
-}
 
 /// A mounted drive. Dropping it unmounts at once.
 pub(super) struct Mounted {
