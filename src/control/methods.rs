@@ -1,8 +1,8 @@
 //! The methods of the control protocol: name, parameters and answer of each, as types.
 //!
 //! The [service](super::Service) answers them, the [client](super::Client) calls them; both know a method by its
-//! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
-//! ignored.
+//! type, so that neither can misspell it. Field names on the wire are camelCase. A newer daemon's unknown fields are
+//! ignored; parameters that are not known are [refused](super::params).
 
 mod analysis;
 mod away;

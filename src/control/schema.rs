@@ -4,7 +4,7 @@
 //! A schema of parameters says what the daemon takes; one of results and events what it sends. Where a type has other
 //! required fields in the one than in the other, both have their own definition.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -20,7 +20,30 @@ use super::{connections, server};
 const TAKEN: &str = "AsTaken";
 
 /// Where definitions are.
-const DEFINITIONS: &str = "#/$defs/";
+pub(super) const DEFINITIONS: &str = "#/$defs/";
+
+/// What the daemon takes, by itself.
+pub(super) struct Taken {
+    /// The parameters of each method.
+    pub(super) methods: BTreeMap<&'static str, Value>,
+    /// What they refer to.
+    pub(super) definitions: Map<String, Value>,
+}
+
+/// The parameters of all methods.
+pub(super) fn taken() -> Taken {
+    let mut generator = SchemaSettings::draft2020_12()
+        .for_deserialize()
+        .into_generator();
+    let methods = DESCRIBED
+        .iter()
+        .map(|method| (method.name, (method.params)(&mut generator).into()))
+        .collect();
+    Taken {
+        methods,
+        definitions: generator.take_definitions(true),
+    }
+}
 
 /// The document. References in it count from its root.
 #[must_use]
@@ -68,7 +91,7 @@ pub fn document() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The control protocol of mediafs",
-        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields that are not named here are to be ignored, on both sides; a newer version may have more.",
+        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields of results, events and errors that are not named here are to be ignored: a newer version may have more. Parameters that are not named here are refused by name, but for those of session.hello and session.shutdown.",
         "mediafs": env!("CARGO_PKG_VERSION"),
         "protocol": {"newest": PROTOCOL, "oldest": OLDEST_PROTOCOL},
         "framing": framing(),
