@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::methods::{Method, SessionHello, SessionShutdown};
 use super::schema::{self, DEFINITIONS};
 use super::{Reason, RpcError, WirePath};
-use crate::model::{MediaId, ObjectHash};
+use crate::model::{MediaId, ObjectHash, is_word};
 
 /// Longer texts are cut in messages.
 const SHOWN: usize = 60;
@@ -188,11 +188,6 @@ impl<'a> Walk<'a> {
                 self.check(schema, value)?;
             }
         }
-        for word in ["anyOf", "oneOf"] {
-            if let Some(some) = rules.get(word).and_then(Value::as_array) {
-                self.some_of(some, value)?;
-            }
-        }
         let constant = rules.get("const");
         if constant.is_some_and(|constant| constant != value)
             || rules
@@ -210,7 +205,14 @@ impl<'a> Walk<'a> {
             Value::Array(list) => self.list(rules, list),
             Value::String(text) => text_of(rules, text),
             _ => Ok(()),
+        }?;
+        // Last: a name that is misspelled says more than that one is lacking.
+        for word in ["anyOf", "oneOf"] {
+            if let Some(some) = rules.get(word).and_then(Value::as_array) {
+                self.some_of(some, value)?;
+            }
         }
+        Ok(())
     }
 
     fn fields(
@@ -392,6 +394,10 @@ fn form(definition: &str, value: &Value) -> Result<(), Fault> {
     };
     let checked = match definition {
         "MediaId" => text.parse::<MediaId>().map(drop).map_err(|e| e.to_string()),
+        "Kind" | "Origin" | "UsageRole" if !is_word(text) => Err(format!(
+            "{:?} is no word: 1 to 64 of A-Z a-z 0-9 . _ - are expected",
+            cut(text)
+        )),
         "ObjectHash" => ObjectHash::try_from(text.clone()).map(drop),
         "Path" => serde_json::from_value::<WirePath>(value.clone())
             .map(drop)
@@ -612,6 +618,26 @@ mod tests {
         );
         // What any version may say.
         assert!(read::<SessionHello>(json!({"client": "x", "later": 1})).is_ok());
+    }
+
+    #[test]
+    fn words_of_newer_hosts_are_taken_within_bounds_and_one_of_two_is_asked_for() {
+        let kind =
+            |kind: &str| read::<MediaReserve>(json!({"kind": kind, "name": "x", "ext": "wav"}));
+        assert!(kind("audio").is_ok() && kind("hologram-2").is_ok());
+        for odd in ["", "a b", "\u{202e}", &"x".repeat(65)] {
+            assert_eq!(kind(odd).unwrap_err().parameter.as_deref(), Some("kind"));
+        }
+        let (message, _) = refused::<HistoryRevert>(json!({"who": "me"}));
+        assert_eq!(
+            message,
+            "history.revert: the parameters lack one of operation, group"
+        );
+        let (message, _) = refused::<MediaRename>(json!({"name": "x", "path": null}));
+        assert_eq!(
+            message,
+            "media.rename: the parameters lack one of mediaId, path"
+        );
     }
 
     #[test]

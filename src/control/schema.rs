@@ -293,6 +293,84 @@ mod tests {
     }
 
     #[test]
+    fn no_description_speaks_rust() {
+        fn look(schema: &Value, found: &mut u32) {
+            match schema {
+                Value::Object(object) => {
+                    for (key, value) in object {
+                        if let ("description", Value::String(text)) = (key.as_str(), value) {
+                            *found += 1;
+                            for words in ["[`", "`]", "::", "`None`", "`Some"] {
+                                assert!(!text.contains(words), "{text}");
+                            }
+                        }
+                        look(value, found);
+                    }
+                }
+                Value::Array(list) => list.iter().for_each(|value| look(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = 0;
+        look(&document(), &mut found);
+        assert!(found > 500, "{found}");
+    }
+
+    #[test]
+    fn what_is_named_by_one_of_two_says_so() {
+        let document = document();
+        for name in [
+            "Which",
+            "HistoryRevertParams",
+            "CancelParams",
+            "RenameParams",
+        ] {
+            let of_two = document["$defs"][name]["anyOf"].as_array();
+            assert_eq!(of_two.map(Vec::len), Some(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_words_are_those_that_count() {
+        use super::super::methods::*;
+        let document = document();
+        let grouped = |number: u64| match number {
+            0..10_000 => number.to_string(),
+            _ => format!("{},{:03}", number / 1000, number % 1000),
+        };
+        for (definition, property, most) in [
+            ("SearchParams", "limit", u64::from(SearchParams::MOST)),
+            ("ProblemsParams", "limit", u64::from(ProblemsParams::MOST)),
+            ("CandidatesParams", "limit", u64::from(CandidateList::MOST)),
+            ("HistoryListParams", "limit", u64::from(HistoryPage::MOST)),
+            ("OperationInfo", "items", u64::from(HistoryPage::MOST_ITEMS)),
+            ("UsagesListParams", "limit", u64::from(UsagesPage::MOST)),
+            ("ReplaceAnswer", "usages", u64::from(UsagesPage::MOST)),
+            ("UsagesParams", "usages", UsagesParams::MOST as u64),
+            ("UsagesSetParams", "usages", UsagesParams::MOST as u64),
+            ("SilenceParams", "length", u64::from(SilenceParams::MOST)),
+            (
+                "AnalysisWantedParams",
+                "limit",
+                u64::from(AnalysisWantedPage::MOST),
+            ),
+            (
+                "AnalysisWantedParams",
+                "types",
+                AnalysisWantedPage::MOST_TYPES as u64,
+            ),
+            ("AnalysisArtefact", "artefact", AnalysisArtefact::INLINE),
+        ] {
+            let words = &document["$defs"][definition]["properties"][property]["description"];
+            let wanted = format!("at most {}", grouped(most));
+            assert!(
+                words.as_str().unwrap().contains(&wanted),
+                "{definition}: {words}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_taken_may_be_less_than_what_is_sent() {
         let document = document();
         let required = |name: &str| -> Vec<&str> {

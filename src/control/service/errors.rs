@@ -35,6 +35,11 @@ impl From<LibraryError> for RpcError {
             | LibraryError::Excluded { .. }
             | LibraryError::Untrusted { .. } => Reason::Refused,
             LibraryError::NoProject { .. } => Reason::NotFound,
+            LibraryError::Folder { ref source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Reason::NotFound
+            }
             _ => Reason::Storage,
         };
         Self::new(reason, one_line(&error))
