@@ -198,12 +198,12 @@ fn warning(cause: &str, Silent { items, away }: Silent) -> Warning {
         more => format!("{more} sounds are"),
     };
     let remedy = match cause {
-        LATE => "`mediafs hydrate` or `pin` brings them here",
+        LATE => "hydrate or pin them to bring them here",
         FULL => {
             "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk"
         }
-        _ if away => "connect it again; `mediafs whereis` says where each is",
-        _ => "put the file back, or `mediafs relink` each to another one",
+        _ if away => "connect it again; media.whereIs (`mediafs whereis`) says where each is",
+        _ => "put the file back, or relink each to another one",
     };
     Warning::new(
         id_of_text(SILENT, cause),

@@ -185,9 +185,9 @@ impl Service {
             )),
             (Availability::Missing, _) if is_elsewhere => Some(super::FROM_ELSEWHERE.to_owned()),
             (Availability::Missing, _) => {
-                Some("put the file back, or `mediafs relink` it to another one".to_owned())
+                Some("put the file back, or relink the item to another one".to_owned())
             }
-            _ => Some("`mediafs hydrate` brings it here".to_owned()),
+            _ => Some("hydrate it to bring it here".to_owned()),
         };
         Ok(WhereIs {
             media_id: item.media_id,
@@ -306,7 +306,8 @@ impl Service {
                     Reason::NotFound,
                     format!("no volume is known as {:?}", params.volume),
                 )
-                .remedy("`mediafs volumes` lists them"));
+                .remedy("volume.list lists them")
+                .command("`mediafs volumes` lists them"));
             }
             (Some(_), false) => {
                 return Err(RpcError::new(
@@ -321,7 +322,8 @@ impl Service {
                 Reason::Refused,
                 format!("{} is a cloud's folder, which cannot be ejected", row.name),
             )
-            .remedy("`mediafs volumes` lists what can be"));
+            .remedy("volume.list lists what can be")
+            .command("`mediafs volumes` lists what can be"));
         }
         if !away.eject(row.row)? {
             return Err(RpcError::new(

@@ -143,7 +143,11 @@ impl Service {
                         step.summary, base.name
                     ),
                 )
-                .remedy("undo it there, or name the operation (`mediafs undo --operation ID`)"));
+                .remedy(format!(
+                    "the host that has it open owns the order: it names the operation to history.revert (operation: {})",
+                    step.row.0
+                ))
+                .command("undo it there, or name the operation (`mediafs undo --operation ID`)"));
             }
         }
         Ok(())
@@ -175,7 +179,8 @@ impl Service {
             }),
             Err(RevertError::Catalog(error)) => Err(error.into()),
             Err(error) => Err(RpcError::from_error(Reason::NotFound, &error)
-                .remedy("`mediafs history` lists what was done")),
+                .remedy("history.list lists what was done")
+                .command("`mediafs history` lists what was done")),
         }
     }
 
@@ -230,7 +235,8 @@ fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<BaseNo>, RpcEr
                 id.chars().take(80).collect::<String>()
             ),
         )
-        .remedy("`mediafs status` lists the projects that are known")),
+        .remedy("project.list lists the projects that are known")
+        .command("`mediafs status` lists the projects that are known")),
     }
 }
 
