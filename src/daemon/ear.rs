@@ -205,10 +205,14 @@ fn warning(cause: &str, Silent { items, away }: Silent) -> Warning {
         _ if away => "connect it again; media.whereIs (`mediafs whereis`) says where each is",
         _ => "put the file back, or relink each to another one",
     };
+    let why = match count {
+        1 => cause.to_owned(),
+        _ => cause.replace("its file is", "their files are"),
+    };
     Warning::new(
         id_of_text(SILENT, cause),
         Severity::Error,
-        format!("{sounds} silent because {cause}"),
+        format!("{sounds} silent because {why}"),
     )
     .remedy(remedy)
     .about(count, items.into_iter().map(|item| item.media_id))

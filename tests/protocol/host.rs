@@ -124,7 +124,11 @@ fn what_hosts_speak_is_what_the_schema_says() {
     assert!(remedy.contains("history.revert (operation: "), "{open}");
     let wrong = host.is_refused("media.tag", json!({"mediaId": kick, "tags": ["a", 7]}));
     assert_eq!(wrong["data"]["parameter"], "tags[1]", "{wrong}");
+    let usages =
+        json!({"usages": [{"mediaId": kick, "project": id, "role": "clip", "target": "c"}]});
+    host.asks("usages.add", usages.clone());
     let used = host.is_refused("media.remove", json!({"mediaId": kick}));
+    host.asks("usages.remove", usages);
     assert!(
         used["data"]["remedy"]
             .as_str()

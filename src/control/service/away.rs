@@ -183,6 +183,9 @@ impl Service {
                 volume.name,
                 counted(volume.only_there)
             )),
+            (Availability::Missing, _) if reader.held_back(&item)?.is_some() => Some(
+                "let it in with project.allow (`mediafs project allow`), or relink it".to_owned(),
+            ),
             (Availability::Missing, _) if is_elsewhere => Some(super::FROM_ELSEWHERE.to_owned()),
             (Availability::Missing, _) => {
                 Some("put the file back, or relink the item to another one".to_owned())
