@@ -14,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 #   demo      a sample library, and two programs to look at it with
 #   tests     independent readers and writers of sound, and of file systems
 #   bench     the file systems that the benchmark compares with
-#   cross     a compiler with the source of its standard library, for scripts/cross
+#   cross     a compiler with the source of its standard library, C compilers and Wine, for scripts/cross
 # The scripts read them from here.
 # shellcheck disable=SC2034
 {
@@ -25,11 +25,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   packages_tests=(
     python3 attr rsync bindfs rclone libglib2.0-bin hydrogen-data procps libcap2-bin e2fsprogs strace libacl1-dev
     xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
-    ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
+    libnfs-utils ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm
   )
   packages_bench=(python3 bindfs rclone)
-  packages_cross=(rustc-web rust-web-src binutils-mingw-w64-x86-64 pkg-config)
+  packages_cross=(rustc-web rust-web-src rust-web-clippy gcc-mingw-w64-x86-64-win32 wine64 clang pkg-config)
 }
 
 # A step that a person follows.

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
-use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, mount};
+use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Transport, mount};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -79,6 +79,8 @@ pub struct DaemonOptions {
     pub projects: Vec<PathBuf>,
     /// Let the kernel read trusted files itself where it can.
     pub passthrough: bool,
+    /// How the drive gets to the system.
+    pub transport: Transport,
 }
 
 /// Why the daemon could not start or had to end.
@@ -189,7 +191,7 @@ fn outside(config: &Config, catalog: &Arc<Catalog>) -> Outside {
 /// [`DaemonError`] if it could not start, or the mount failed; everything was taken apart again by then.
 pub fn run(
     options: &DaemonOptions,
-    ready: impl FnOnce(&Path, &[String]) -> io::Result<()>,
+    ready: impl FnOnce(&Mounted, &[String]) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
     let DaemonOptions { home, config, .. } = options;
     limits::share_memory_between_threads();
@@ -220,7 +222,7 @@ pub fn run(
     let answers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("mediafs-answers")
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(system("starting threads"))?;
     let requesters = Arc::new(Requesters::new(&config.requesters));
@@ -270,6 +272,7 @@ pub fn run(
     let cache_opened = open_cache(&cache, &away);
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
+    mount_options.transport = options.transport;
     if let Some(daemon) = service.daemon() {
         // It is set nowhere else.
         let _ = daemon.drive.set(Arc::downgrade(&drive));
@@ -294,7 +297,7 @@ pub fn run(
     // Whoever sees `ready` hears what is in the cache. One on a disk that hangs, or that can't be opened, keeps nobody.
     let _ = cache_opened.recv_timeout(CACHE_BEFORE_READY);
     // Nobody who reads it may be left; the drive is there all the same.
-    let _ = ready(mounted.path(), &warnings);
+    let _ = ready(&mounted, &warnings);
 
     away.keep();
     let begun = begin_library(options, &mounted, &service, &library, &cache, &away);
@@ -376,6 +379,8 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
         point: mounted.path().into(),
         passthrough: passthrough.is_in_force(),
         passthrough_note: passthrough.to_string(),
+        transport: mounted.transport().word().to_owned(),
+        url: mounted.url().map(str::to_owned),
         since: since.as_secs(),
         open_handles: 0,
         known_files: 0,

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{CacheError, IoContext};
 use crate::id::{ObjectId, hex};
+use crate::os::{self, Beneath};
+pub(crate) use crate::os::{make_read_only, read_at, reflink};
 
 /// First line as the Cache Directory Tagging Specification (bford.info/cachedir) has it.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -44,8 +46,7 @@ pub(crate) enum AtPlace {
 pub(crate) struct Disk {
     root: PathBuf,
     /// The folder itself, so that objects are opened beneath it without walking a path.
-    #[cfg(unix)]
-    root_folder: File,
+    beneath: Beneath,
     /// Held until the cache is closed; the system releases it when the process ends, however it ends.
     _lock: File,
 }
@@ -69,13 +70,11 @@ impl Disk {
             let path = root.join(folder);
             create_private_folder(&path).at("create the folder", &path)?;
         }
-        #[cfg(unix)]
-        let root_folder = File::open(&root).at("open the cache folder", &root)?;
+        let beneath = Beneath::new(&root).at("open the cache folder", &root)?;
         Ok((
             Self {
                 root,
-                #[cfg(unix)]
-                root_folder,
+                beneath,
                 _lock: lock,
             },
             created,
@@ -142,45 +141,17 @@ impl Disk {
     /// never follows a symlink, not even one in place of a folder.
     pub(crate) fn open_object(&self, id: &ObjectId) -> Result<Option<(File, u64)>, CacheError> {
         let path = self.object_path(id);
-        let file = match self.open_beneath(&path) {
+        let relative = path.strip_prefix(&self.root);
+        let opened = relative
+            .map_err(io::Error::other)
+            .and_then(|relative| self.beneath.open(relative));
+        let file = match opened {
             Ok(file) => file,
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error).at("open", &path),
         };
         let meta = file.metadata().at("look at", &path)?;
         Ok(meta.is_file().then_some((file, meta.len())))
-    }
-
-    #[cfg(unix)]
-    fn open_beneath(&self, path: &Path) -> io::Result<File> {
-        use rustix::fs::{Mode, OFlags, openat};
-        let relative = path.strip_prefix(&self.root).map_err(io::Error::other)?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{ResolveFlags, openat2};
-            let resolve =
-                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match openat2(&self.root_folder, relative, flags, Mode::empty(), resolve) {
-                // Kernels before 5.6, and sandboxes that forbid what they do not know.
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
-                answer => return Ok(File::from(answer?)),
-            }
-        }
-        Ok(File::from(openat(
-            &self.root_folder,
-            relative,
-            flags,
-            Mode::empty(),
-        )?))
-    }
-
-    #[cfg(not(unix))]
-    fn open_beneath(&self, path: &Path) -> io::Result<File> {
-        if !fs::symlink_metadata(path)?.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        File::open(path)
     }
 
     /// Makes the folder in which the object will lie, if it is not there. Refuses a symlink in its place.
@@ -219,21 +190,10 @@ pub(crate) fn free_name(folder: &Path, label: &str) -> Result<PathBuf, CacheErro
 /// True if this error says that there is no such file: nothing at the place, or on the way to it nothing or no folder,
 /// or a symlink where none belongs.
 fn is_absence(error: &io::Error) -> bool {
-    if matches!(
+    matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    ) {
-        return true;
-    }
-    #[cfg(unix)]
-    {
-        use rustix::io::Errno;
-        // LOOP: a symlink. NXIO: a socket, or a device without driver.
-        let code = error.raw_os_error();
-        code == Some(Errno::LOOP.raw_os_error()) || code == Some(Errno::NXIO.raw_os_error())
-    }
-    #[cfg(not(unix))]
-    false
+    ) || os::is_link_in_the_way(error)
 }
 
 fn is_tagged(root: &Path) -> Result<bool, CacheError> {
@@ -303,8 +263,7 @@ fn lock(root: &Path) -> Result<File, CacheError> {
 /// An error if something else is there, be it a symlink to a folder.
 fn create_private_folder(path: &Path) -> io::Result<bool> {
     let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    os::make_private_folder(&mut builder);
     match builder.create(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -324,22 +283,14 @@ fn create_private_folder(path: &Path) -> io::Result<bool> {
 
 /// Makes names in the folder (new, renamed, removed) survive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), CacheError> {
-    #[cfg(unix)]
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .at("sync the folder", path)?;
-    // Windows has no such call; NTFS journals its names.
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+    os::sync_folder(path).at("sync the folder", path)
 }
 
 /// A new empty file for reading and writing that only its owner may touch.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    os::make_private(&mut options);
     options.open(path)
 }
 
@@ -359,57 +310,18 @@ pub(crate) fn open_own_file(path: &Path, write: bool) -> Result<Option<File>, Ca
         .map(Some)
 }
 
-/// Takes the right to write from everybody: what is an object never changes again.
-pub(crate) fn make_read_only(file: &File) -> io::Result<()> {
-    let mut permissions = file.metadata()?.permissions();
-    #[cfg(unix)]
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o444);
-    #[cfg(not(unix))]
-    permissions.set_readonly(true);
-    file.set_permissions(permissions)
-}
-
 /// Removes a file if it is there.
 pub(crate) fn remove_file(path: &Path) -> Result<(), CacheError> {
-    match fs::remove_file(path) {
+    match os::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
         _ => Ok(()),
     }
 }
 
-/// Makes `target`, an empty file, share all bytes of `source`, if the file system can do that.
-pub(crate) fn reflink(source: &File, target: &File) -> io::Result<()> {
-    #[cfg(all(
-        target_os = "linux",
-        not(any(target_arch = "sparc", target_arch = "sparc64"))
-    ))]
-    return Ok(rustix::fs::ioctl_ficlone(target, source)?);
-    #[cfg(not(all(
-        target_os = "linux",
-        not(any(target_arch = "sparc", target_arch = "sparc64"))
-    )))]
-    {
-        let _ = (source, target);
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-/// Reads at `offset` (bytes) without moving a cursor that others share.
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_at(file, buffer, offset);
-    #[cfg(windows)]
-    return std::os::windows::fs::FileExt::seek_read(file, buffer, offset);
-}
-
 /// Writes all of `bytes` at `offset` (bytes) without moving a cursor that others share.
 pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
-        #[cfg(unix)]
-        let written = std::os::unix::fs::FileExt::write_at(file, bytes, offset);
-        #[cfg(windows)]
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset);
-        match written {
+        match os::write_at(file, bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
                 bytes = bytes.get(count..).unwrap_or_default();

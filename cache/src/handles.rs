@@ -1,14 +1,15 @@
 //! What is handed out of the store: open objects, the holds that keep objects from eviction, and temporary files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::disk;
 use crate::error::{CacheError, IoContext};
 use crate::id::ObjectId;
+use crate::os;
 use crate::store::Inner;
 
 /// How the names of our temporary files begin; nothing else in `temp/` is touched.
@@ -41,14 +42,31 @@ impl Inner {
         }
     }
 
+    /// Removes a file, if it is there, that somebody may have open here: its name is free at once.
+    pub(crate) fn remove_open_file(&self, path: &Path) -> Result<(), CacheError> {
+        if os::NAMES_OUTLIVE_REMOVAL {
+            let aside = self.temp_path();
+            // Known as ours as long as the store is open, as nobody here learns when it is closed and gone.
+            self.temps.lock().insert(aside.clone());
+            if fs::rename(path, &aside).is_ok() {
+                return disk::remove_file(&aside);
+            }
+            self.temps.lock().remove(&aside);
+        }
+        disk::remove_file(path)
+    }
+
+    fn temp_path(&self) -> PathBuf {
+        let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
+        self.disk
+            .folder("temp")
+            .join(format!("{TEMP_PREFIX}{number}"))
+    }
+
     /// A new file in `temp/` that is removed when it is dropped, unless it was renamed.
     pub(crate) fn new_temp(self: &Arc<Self>) -> Result<Temp, CacheError> {
         loop {
-            let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
-            let path = self
-                .disk
-                .folder("temp")
-                .join(format!("{TEMP_PREFIX}{number}"));
+            let path = self.temp_path();
             self.temps.lock().insert(path.clone());
             match disk::create_file(&path) {
                 Ok(file) => {

@@ -249,7 +249,7 @@ impl Inner {
             if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
                 self.disk.set_aside(&path, "partial")?;
             } else {
-                disk::remove_file(&path)?;
+                self.remove_open_file(&path)?;
             }
         }
         Ok(())

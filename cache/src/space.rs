@@ -38,25 +38,13 @@ pub trait FreeSpace: Send + Sync + 'static {
     fn space(&self, folder: &Path) -> io::Result<Space>;
 }
 
-/// Asks the system (`statvfs`).
+/// Asks the system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemSpace;
 
 impl FreeSpace for SystemSpace {
-    #[cfg(unix)]
     fn space(&self, folder: &Path) -> io::Result<Space> {
-        let answer = rustix::fs::statvfs(folder)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
-        Ok(Space {
-            total: bytes(answer.f_blocks),
-            available: bytes(answer.f_bavail),
-        })
-    }
-
-    /// Elsewhere whoever opens the cache says how to ask.
-    #[cfg(not(unix))]
-    fn space(&self, _folder: &Path) -> io::Result<Space> {
-        Err(io::ErrorKind::Unsupported.into())
+        crate::os::space(folder)
     }
 }
 
@@ -78,7 +66,6 @@ mod tests {
         assert_eq!(quota(4_000_000_000_000), 50_000_000_000);
     }
 
-    #[cfg(unix)]
     #[test]
     #[allow(clippy::unwrap_used)]
     fn the_system_answers() {

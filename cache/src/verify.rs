@@ -186,11 +186,5 @@ impl Inner {
 
 /// True if the medium can't give the bytes any more: then the object is as good as damaged.
 fn is_unreadable(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
-    #[cfg(not(unix))]
-    {
-        let _ = error;
-        false
-    }
+    crate::os::is_medium_failing(error)
 }

@@ -175,12 +175,12 @@ fn an_index_that_breaks_in_use_is_replaced_and_counted_again() {
 fn reconcile_puts_right_what_happened_behind_its_back() {
     let (_folder, store) = new_store(10_000);
     let ids: Vec<_> = (0..5).map(|seed| put(&store, &sound(seed, 100))).collect();
-    fs::remove_file(store.object_path(&ids[0])).unwrap();
+    remove_file(store.object_path(&ids[0]));
     let stray = sound(77, 123);
     let place = store.object_path(&ObjectId::of(&stray));
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::write(&place, &stray).unwrap();
-    fs::remove_file(store.object_path(&ids[1])).unwrap();
+    remove_file(store.object_path(&ids[1]));
     fs::write(store.object_path(&ids[1]), b"short").unwrap();
     fs::write(store.folder().join("temp/t-999"), b"left by a crash").unwrap();
     fs::write(store.folder().join("temp/mine.txt"), b"not ours").unwrap();
@@ -241,7 +241,7 @@ fn a_flipped_bit_is_found_by_verify_and_only_that_object_goes() {
     let path = store.object_path(&ids[2]);
     let mut bytes = fs::read(&path).unwrap();
     bytes[333] ^= 4;
-    fs::remove_file(&path).unwrap();
+    remove_file(&path);
     fs::write(&path, &bytes).unwrap();
 
     let mut steps = Vec::new();
@@ -294,12 +294,12 @@ fn an_object_of_the_wrong_size_is_replaced_when_it_is_put_again() {
     let (_folder, store) = new_store(1000);
     let bytes = sound(1, 100);
     let id = put(&store, &bytes);
-    fs::remove_file(store.object_path(&id)).unwrap();
+    remove_file(store.object_path(&id));
     fs::write(store.object_path(&id), &bytes[..50]).unwrap();
     put(&store, &bytes);
     assert_eq!(read(&store, &id).unwrap(), bytes);
     assert_eq!(store.usage().unwrap().damaged_bytes, 50);
-    fs::remove_file(store.object_path(&id)).unwrap();
+    remove_file(store.object_path(&id));
     put(&store, &bytes);
     assert_eq!(read(&store, &id).unwrap(), bytes);
     assert_books_agree(&store);

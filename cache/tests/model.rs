@@ -324,8 +324,7 @@ impl World {
                     return;
                 }
                 let path = self.store().object_path(&id);
-                fs::remove_file(&path).unwrap();
-                fs::write(&path, sound(999, size(n))).unwrap();
+                replace_object(&path, &sound(999, size(n)));
                 assert!(matches!(
                     self.store().verify(&id).unwrap(),
                     Verified::Damaged(_)
@@ -423,7 +422,7 @@ impl World {
         self.staged = None;
         self.partials.clear();
         self.store = None;
-        fs::remove_dir_all(&self.root).unwrap();
+        remove_all(&self.root);
         if lose_index {
             for suffix in ["", "-wal"] {
                 let _ = fs::remove_file(next.join(format!("index.sqlite{suffix}")));

@@ -245,7 +245,7 @@ fn the_defaults_come_from_the_disk() {
 fn what_was_set_aside_counts_and_goes_first() {
     let (_folder, store) = new_store(300);
     let ids: Vec<_> = (0..3).map(|seed| put(&store, &sound(seed, 100))).collect();
-    fs::remove_file(store.object_path(&ids[2])).unwrap();
+    remove_file(store.object_path(&ids[2]));
     fs::write(store.object_path(&ids[2]), sound(99, 100)).unwrap();
     assert!(matches!(
         store.verify(&ids[2]).unwrap(),

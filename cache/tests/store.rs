@@ -85,12 +85,38 @@ fn adopting_something_else_than_expected_leaves_nothing() {
     );
     assert_eq!(store.usage().unwrap().used(), 0);
     assert_books_agree(&store);
+}
+
+// On Windows a folder is not opened as a file.
+#[cfg(unix)]
+#[test]
+fn a_folder_is_not_adopted() {
+    let (folder, store) = new_store(1 << 20);
     let folder_itself = File::open(folder.path()).unwrap();
     assert!(matches!(
         store.adopt(&folder_itself, None),
         Err(CacheError::Io { .. })
     ));
     assert_books_agree(&store);
+}
+
+#[cfg(windows)]
+#[test]
+fn objects_are_read_only_files() {
+    let (folder, store) = new_store(1 << 20);
+    let source = folder.path().join("kick.wav");
+    fs::write(&source, b"kick").unwrap();
+    let adopted = store.adopt(&File::open(&source).unwrap(), None).unwrap();
+    let path = store.object_path(&adopted.id());
+    assert!(fs::metadata(&path).unwrap().permissions().readonly());
+    // The source changes; the object does not.
+    fs::write(&source, b"kack").unwrap();
+    assert_eq!(read(&store, &adopted.id()).unwrap(), b"kick");
+    // And what is read-only can be evicted.
+    let id = adopted.id();
+    drop(adopted);
+    assert!(store.evict_bytes(u64::MAX).unwrap() > 0);
+    assert!(!path.exists() && !store.contains(&id).unwrap());
 }
 
 /// Gives some bytes, then fails.

@@ -3,19 +3,20 @@
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
-#[cfg(unix)]
 pub mod beneath;
 pub mod drive;
-#[cfg(unix)]
 pub mod endpoint;
+pub mod failure;
+pub mod files;
+pub mod folder;
 pub mod limits;
-#[cfg(unix)]
 pub mod lock;
-#[cfg(unix)]
 pub mod mount;
+pub mod names;
+#[cfg(windows)]
+mod nt;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
 pub mod process;
 pub mod volume;
-#[cfg(unix)]
 pub mod writers;

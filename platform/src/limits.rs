@@ -21,6 +21,12 @@ pub fn raise_open_files() -> Option<u64> {
     }
 }
 
+/// Windows has no such limit.
+#[cfg(windows)]
+pub fn raise_open_files() -> Option<u64> {
+    None
+}
+
 /// How long the kernel waits for the answer to a request before it takes the whole mount away; `None` where it waits for
 /// ever (`fs.fuse.default_request_timeout` and `fs.fuse.max_request_timeout`, both in seconds, 0 for none).
 #[must_use]
@@ -70,12 +76,12 @@ pub fn share_memory_between_threads() {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use rustix::process::{Resource, getrlimit};
-
+    #[cfg(unix)]
     #[test]
     fn as_many_files_as_are_permitted() {
+        use rustix::process::{Resource, getrlimit};
         let raised = super::raise_open_files();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(raised, limit.maximum);

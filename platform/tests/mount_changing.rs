@@ -1,6 +1,7 @@
 //! What would change the tree is refused, attributes are kept to `user.`, and what the drive has no answer for
 //! the kernel does by itself.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! The end of a mount: wanted, by others, and by `kill -9`; and the start after it.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! Reading through real mounts: names, attributes, listings, and how the bytes of a handle come.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -153,14 +153,7 @@ pub(super) fn bytes_of(name: &OsStr) -> &[u8] {
 
 /// Bytes as a name on disk.
 pub(super) fn name_of(bytes: Vec<u8>) -> OsString {
-    #[cfg(unix)]
-    {
-        std::os::unix::ffi::OsStringExt::from_vec(bytes)
-    }
-    #[cfg(not(unix))]
-    {
-        String::from_utf8_lossy(&bytes).into_owned().into()
-    }
+    mediafs_platform::names::lossy(bytes)
 }
 
 /// The form in which words are compared without regard to case: NFC, lower case.

@@ -312,11 +312,12 @@ impl Writer {
             return Ok(());
         };
         if row.project.is_none() {
-            self.run(
-                "remembering that an item was removed",
-                "UPDATE place SET forgotten = 1 WHERE number = ?1",
-                [place.row.0],
-            )?;
+            // Where its file is gone already, what may come there one day is not what was removed: it is read anew.
+            let sql = match place.present {
+                true => "UPDATE place SET forgotten = 1 WHERE number = ?1",
+                false => "UPDATE place SET probed = 0 WHERE number = ?1",
+            };
+            self.run("remembering that an item was removed", sql, [place.row.0])?;
         }
         if let Some(folder) = place.folder {
             self.changes.name(folder, &place.name);

@@ -251,6 +251,9 @@ impl Reader {
         if item.availability == Availability::Local {
             return Ok(None);
         }
+        if let Some(reason) = self.held_back(item)? {
+            return Ok(Some(format!("it is held back: {reason}")));
+        }
         if let Some(root) = self.library_elsewhere(item)? {
             return Ok(Some(format!(
                 "it is in the library {root} where its project was saved, and no file with its bytes is here"
@@ -271,6 +274,25 @@ impl Reader {
         } else {
             format!("{name} is {}", state.words())
         }))
+    }
+
+    /// Why a missing item of a project is held back, if it is: its manifest names a file that needs the user's consent.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn held_back(&self, item: &ItemRow) -> Result<Option<String>> {
+        let Some(project) = item
+            .project
+            .filter(|_| item.availability == Availability::Missing)
+        else {
+            return Ok(None);
+        };
+        self.db().one(
+            "asking whether an item is held back",
+            "SELECT reason FROM held WHERE base = ?1 AND media_id = ?2 COLLATE NOCASE AND entry = '' LIMIT 1",
+            (project.0, item.media_id.as_str()),
+            |row| row.get(0),
+        )
     }
 
     /// The library that a missing item is in where its project was saved, as the manifest tells: none that is here has it.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use mediafs_platform::lock::{LockError, LockedFile};
 
+use mediafs_platform::mount::Transport;
+
 use super::mount::{NotStarted, Start};
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report};
@@ -182,6 +184,7 @@ fn ensure(arguments: &Arguments, context: &Context) -> Result<Ensured, CliError>
                     libraries: Vec::new(),
                     projects: Vec::new(),
                     passthrough: !arguments.no_passthrough,
+                    transport: Transport::of_this_system(),
                 };
                 match start.in_background(context) {
                     Ok(_) => {

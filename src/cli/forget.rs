@@ -56,6 +56,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         let mut words = match (count, arguments.dry_run) {
             (0, _) => "nothing is gone and unused".to_owned(),
             (_, true) => format!("{sounds} would go"),
+            (1, false) => format!("{sounds} is off the drive; `mediafs undo` brings it back"),
             (_, false) => format!("{sounds} are off the drive; `mediafs undo` brings them back"),
         };
         if all.kept > 0 {

@@ -159,10 +159,7 @@ impl From<std::io::Error> for CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Refused(error) => Self::new(match error.remedy {
-                Some(remedy) => format!("{}; {remedy}", error.message),
-                None => error.message,
-            }),
+            ClientError::Refused(error) => Self::new(error.at_shell()),
             other => Self::new(one_line(&other)),
         }
     }

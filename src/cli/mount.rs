@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use mediafs_platform::mount::{Mounted, Transport};
+
 use super::output::{Out, plain};
 use super::supervise::{DETACHED, SUPERVISED, forget, supervise};
 use super::{CliError, Context, Done};
@@ -43,6 +45,9 @@ pub(super) struct Arguments {
     /// Do not let the kernel read files by itself
     #[arg(long)]
     no_passthrough: bool,
+    /// How the drive gets to the system [default: fuse, but nfs on a Mac without macFUSE]
+    #[arg(long, value_enum)]
+    transport: Option<By>,
     /// Write the log to the terminal
     #[arg(short, long, conflicts_with = "background")]
     verbose: bool,
@@ -74,15 +79,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     } else {
         open_log(context)?.install(&options.config.log_level);
     }
-    let asked = options.mountpoint.clone();
-    daemon::run(&options, |_, warnings| {
+    daemon::run(&options, |mounted, warnings| {
         forget(&context.home);
         for warning in warnings {
             warn(warning);
         }
-        say(&format!("ready {}", path_text(&asked)))
+        say(&format!("ready {}", place(&options, mounted)))
     })?;
     Ok(Done::Well)
+}
+
+/// How the drive gets to the system
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum By {
+    /// FUSE
+    Fuse,
+    /// NFS on this machine alone: every program gets what one that copies gets
+    Nfs,
 }
 
 /// What a daemon is to be started with.
@@ -92,6 +105,7 @@ pub(super) struct Start {
     pub(super) libraries: Vec<PathBuf>,
     pub(super) projects: Vec<PathBuf>,
     pub(super) passthrough: bool,
+    pub(super) transport: Transport,
 }
 
 impl Arguments {
@@ -101,6 +115,11 @@ impl Arguments {
             libraries: self.libraries.clone(),
             projects: self.projects.clone(),
             passthrough: !self.no_passthrough,
+            transport: match self.transport {
+                Some(By::Fuse) => Transport::Fuse,
+                Some(By::Nfs) => Transport::Nfs,
+                None => Transport::of_this_system(),
+            },
         }
     }
 }
@@ -121,11 +140,12 @@ impl Start {
             libraries: all(&self.libraries)?,
             projects: all(&self.projects)?,
             passthrough: self.passthrough,
+            transport: self.transport,
         })
     }
 
-    /// Starts a supervisor, and waits until its daemon is ready; gives where the drive is.
-    pub(super) fn in_background(&self, context: &Context) -> Result<PathBuf, NotStarted> {
+    /// Starts a supervisor, and waits until its daemon is ready; gives where the drive is, in words.
+    pub(super) fn in_background(&self, context: &Context) -> Result<String, NotStarted> {
         let options = self.options(context)?;
         let log = open_log(context)?;
         let failed = |error: &(dyn std::error::Error + 'static)| {
@@ -142,7 +162,7 @@ impl Start {
             .as_deref()
             .map(|line| line.split_once(' ').unwrap_or((line, "")))
         {
-            Some(("ready", _)) => Ok(options.mountpoint),
+            Some(("ready", place)) => Ok(place.to_owned()),
             Some(("failed", said)) => {
                 // It is about to end.
                 let _ = child.wait();
@@ -165,6 +185,14 @@ impl Start {
                 .into())
             }
         }
+    }
+}
+
+/// Where the drive is: where it was to appear, as that was asked for.
+fn place(options: &DaemonOptions, mounted: &Mounted) -> String {
+    match mounted.url() {
+        Some(url) => url.to_owned(),
+        None => path_text(&options.mountpoint),
     }
 }
 
@@ -247,12 +275,11 @@ fn supervised(arguments: &Arguments, context: &Context) -> Done {
     let start = || -> Result<(), NotStarted> {
         let options = arguments.start().options(context)?;
         open_log(context)?.install(&options.config.log_level);
-        let asked = options.mountpoint.clone();
-        daemon::run(&options, |_, warnings| {
+        daemon::run(&options, |mounted, warnings| {
             for warning in warnings {
                 say(&format!("{WARNING}{}", plain(warning)))?;
             }
-            say(&format!("ready {}", path_text(&asked)))?;
+            say(&format!("ready {}", place(&options, mounted)))?;
             // Whoever waited has its line; nobody else's pipe is kept open.
             let null = std::fs::File::options().write(true).open("/dev/null")?;
             Ok(rustix::stdio::dup2_stdout(null)?)
@@ -288,6 +315,7 @@ fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
     if !options.passthrough {
         command.arg("--no-passthrough");
     }
+    command.args(["--transport", options.transport.word()]);
     command.arg("--").arg(&options.mountpoint).current_dir("/");
     command
 }
@@ -295,9 +323,9 @@ fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
 /// The half that waits.
 fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     match arguments.start().in_background(context) {
-        Ok(point) => {
+        Ok(place) => {
             let mut out = Out::new();
-            out.line(&format!("ready {}", path_text(&point)))?;
+            out.line(&format!("ready {place}"))?;
             out.flush()?;
             Ok(Done::Well)
         }

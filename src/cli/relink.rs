@@ -139,7 +139,7 @@ fn summary(answer: &RelinkSearchAnswer) -> String {
         .filter(|found| found.outcome == MatchOutcome::Relinked)
         .count();
     format!(
-        "{} found for certain, nothing for {}, among {}",
+        "{} found, nothing for {}, among {}",
         counted(sure as u64, "sound", "sounds"),
         answer.not_found,
         counted(answer.files, "file", "files")

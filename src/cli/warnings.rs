@@ -36,7 +36,7 @@ fn line(warning: &Warning) -> String {
         0 => String::new(),
         count => format!(" ({})", counted(count, "sound", "sounds")),
     };
-    let remedy = match &warning.remedy {
+    let remedy = match warning.at_shell() {
         Some(remedy) => format!("; {remedy}"),
         None => String::new(),
     };

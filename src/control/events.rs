@@ -161,7 +161,7 @@ impl Told {
         })
     }
 
-    /// Reads a notification; `None` for one that is no event known here.
+    /// Reads a notification; `null` for one that is no event known here.
     #[must_use]
     pub fn from_notification(method: &str, params: &Value) -> Option<Self> {
         let (seq, at) = (params.get("seq")?.as_u64()?, params.get("at")?.as_u64()?);
@@ -203,7 +203,7 @@ pub enum MediaChange {
 pub struct MediaChanged {
     /// Which item.
     pub media_id: MediaId,
-    /// Where its id is unique; `None` if it is removed, and nobody knows any more.
+    /// Where its id is unique; `null` if it is removed, and nobody knows any more.
     pub scope: Option<Scope>,
     /// What of it.
     pub what: MediaChange,
@@ -253,7 +253,7 @@ pub struct MediaRecovered {
     pub media_id: MediaId,
     /// Its name.
     pub name: String,
-    /// What there is of it, in bytes; `None` where its file is gone.
+    /// What there is of it, in bytes; `null` where its file is gone.
     pub size: Option<u64>,
     /// A program still writes to it.
     pub writing: bool,
@@ -302,7 +302,7 @@ pub struct LibraryChanged {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LibraryScanned {
-    /// The root; `None`: all.
+    /// The root; `null`: all.
     pub path: Option<WirePath>,
     /// Files on disk.
     pub files: u64,
@@ -316,7 +316,7 @@ pub struct LibraryScanned {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Missed {
-    /// How many at most; `None`: the daemon that counted them is another one.
+    /// How many at most; `null`: the daemon that counted them is another one.
     pub count: Option<u64>,
     /// The `seq` of the first that may be missing.
     pub from: u64,

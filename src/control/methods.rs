@@ -1,8 +1,8 @@
 //! The methods of the control protocol: name, parameters and answer of each, as types.
 //!
 //! The [service](super::Service) answers them, the [client](super::Client) calls them; both know a method by its
-//! type, so that neither can misspell it. Field names on the wire are camelCase. A newer client's unknown fields are
-//! ignored.
+//! type, so that neither can misspell it. Field names on the wire are camelCase. A newer daemon's unknown fields are
+//! ignored; parameters that are not known are [refused](super::params).
 
 mod analysis;
 mod away;
@@ -139,7 +139,8 @@ methods! {
     MediaUntag = "media.untag": TagParams => Changed;
     /// Reserves a take: an id, and a path to write it to.
     MediaReserve = "media.reserve": ReserveParams => Reserved;
-    /// Makes a take final: its header is put right, it is read, and moved to where it stays.
+    /// Makes a take final: its header is put right, it is read, and moved to where it stays. Close it first: one that a
+    /// program writes still is waited for, two seconds at most, and then refused.
     MediaFinalise = "media.finalise": FinaliseParams => Finalised;
     /// Gives a take up. Its file stays for 30 days.
     MediaAbandon = "media.abandon": Which => Take;
@@ -165,7 +166,7 @@ methods! {
     UsagesSet = "usages.set": UsagesSetParams => UsagesAnswer;
     /// Items of which analyses are not made yet, a page at a time.
     AnalysisWanted = "analysis.wanted": AnalysisWantedParams => AnalysisWantedPage;
-    /// Keeps what an analysis made of an item's bytes.
+    /// Keeps what an analysis made of an item's bytes. Refused where the item has other bytes by now.
     AnalysisPut = "analysis.put": AnalysisPutParams => AnalysisStored;
     /// What an analysis made of an item's bytes.
     AnalysisGet = "analysis.get": AnalysisGetParams => AnalysisArtefact;
@@ -173,7 +174,7 @@ methods! {
     HistoryList = "history.list": HistoryListParams => HistoryPage;
     /// Reverts an operation, a revert or a group; or tells what stands in the way, and changes nothing.
     HistoryRevert = "history.revert": HistoryRevertParams => RevertAnswer;
-    /// Reverts what was done last, where no host has its project open.
+    /// Reverts what was done last, where no host has its project open: a host that has calls `history.revert`, in its own order.
     HistoryUndo = "history.undo": HistoryUndoParams => RevertAnswer;
     /// Does again what was reverted last.
     HistoryRedo = "history.redo": HistoryUndoParams => RevertAnswer;
@@ -197,7 +198,7 @@ methods! {
     ProjectNew = "project.new": ProjectNewParams => ProjectOpened;
     /// Opens a project: its items are on the drive.
     ProjectOpen = "project.open": ProjectOpenParams => ProjectOpened;
-    /// Writes what is known of a project into its manifest.
+    /// Writes what is known of a project into its manifest; without one named, of that in focus.
     ProjectSave = "project.save": ProjectSaveParams => ProjectSaved;
     /// Saves a project as another one, and opens that.
     ProjectSaveAs = "project.saveAs": ProjectSaveAsParams => ProjectSavedAs;
@@ -207,11 +208,13 @@ methods! {
     ProjectDraft = "project.draft": DraftWhich => DraftState;
     /// Forgets such a state.
     ProjectRemoveDraft = "project.removeDraft": DraftWhich => DraftInfo;
-    /// Closes a project; its items stay known.
+    /// Closes a project; without one named, that in focus. Its items stay known, and so does what was not saved: it is in the
+    /// catalog, `project.status` says `unsaved`, and the project has it when it is opened again. Changes that are not to stay
+    /// are reverted before, each operation by `history.revert`, the newest first, as `history.list` names them.
     ProjectClose = "project.close": ProjectWhich => ProjectInfo;
     /// All projects that are known.
     ProjectList = "project.list": Nothing => ProjectListAnswer;
-    /// How a project is.
+    /// How a project is; without one named, that in focus.
     ProjectStatus = "project.status": ProjectWhich => ProjectStatusAnswer;
     /// Lets in what is held back of a manifest.
     ProjectAllow = "project.allow": ProjectAllowParams => ProjectOpened;
@@ -288,6 +291,12 @@ pub struct MountStatus {
     pub passthrough: bool,
     /// If it does not, why.
     pub passthrough_note: String,
+    /// How it gets to the system: `fuse`; or `nfs`, by which everybody is a copier.
+    #[serde(default)]
+    pub transport: String,
+    /// Where a program that speaks NFS finds the drive, where this system cannot mount it. Who knows it can read all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Since when, in seconds since 1970.
     pub since: u64,
     /// Files that programs have open on it.
@@ -344,7 +353,7 @@ pub struct ProblemsParams {
     /// Where the page before ended; 0: the beginning.
     #[serde(default)]
     pub after: u64,
-    /// Most of a page; at most [`ProblemsParams::MOST`].
+    /// Most of a page; at most 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -362,7 +371,7 @@ pub struct ProblemsPage {
     pub unreadable: Vec<Problem>,
     /// What else could not be taken in.
     pub left_out: Vec<Problem>,
-    /// For the next page's `after`; `None`: that was the last one.
+    /// For the next page's `after`; `null`: that was the last one.
     pub next: Option<u64>,
 }
 
@@ -540,7 +549,7 @@ pub struct TaskProgress {
     pub subject: String,
     /// Files done.
     pub done: u64,
-    /// Files in all; `None` while that is not known.
+    /// Files in all; `null` while that is not known.
     pub total: Option<u64>,
 }
 

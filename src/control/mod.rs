@@ -9,6 +9,7 @@ pub mod connections;
 pub mod ensure;
 pub mod events;
 pub mod methods;
+mod params;
 pub mod rpc;
 pub mod schema;
 pub mod server;

@@ -80,8 +80,26 @@ pub struct RpcError {
     pub reason: Reason,
     /// What failed, on what, and why.
     pub message: String,
-    /// What the user can do.
+    /// What the user can do, in the words of the protocol.
     pub remedy: Option<String>,
+    /// The same in those of the command line, where they are others.
+    pub command: Option<String>,
+    /// The parameter that is wrong, where it is one alone.
+    pub parameter: Option<String>,
+    /// Of a project that is at another revision than was asked for.
+    pub revisions: Option<Box<Revisions>>,
+}
+
+/// What a project is at, where that is not what was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revisions {
+    /// What was asked for.
+    pub wanted: String,
+    /// What its manifest has; `null`: none was ever given.
+    pub present: Option<String>,
+    /// What the manifest before that has, which `previous: true` opens.
+    pub previous: Option<String>,
 }
 
 /// What is answered in the place of a result.
@@ -104,9 +122,30 @@ pub(super) struct WireError {
 struct WireErrorData {
     /// Why, in a word. A newer daemon may have others.
     reason: Reason,
-    /// What the user can do, for people.
+    /// What can be done, in words of this protocol: methods and parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+    /// The same for people at a shell, where its words are others: commands and flags of `mediafs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    /// Which parameter is wrong, where it is one alone: `paths[2]`, `usages[0].role`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// Of a project that is at another revision than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revisions: Option<Box<Revisions>>,
+}
+
+impl From<RpcError> for WireErrorData {
+    fn from(error: RpcError) -> Self {
+        Self {
+            reason: error.reason,
+            remedy: error.remedy,
+            command: error.command,
+            parameter: error.parameter,
+            revisions: error.revisions,
+        }
+    }
 }
 
 impl RpcError {
@@ -117,7 +156,40 @@ impl RpcError {
             reason,
             message: message.into(),
             remedy: None,
+            command: None,
+            parameter: None,
+            revisions: None,
         }
+    }
+
+    /// With what the user can do at a shell, where that has other words than the protocol.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
+        self
+    }
+
+    /// In one line for people at a shell.
+    #[must_use]
+    pub fn at_shell(&self) -> String {
+        match self.command.as_ref().or(self.remedy.as_ref()) {
+            Some(remedy) => format!("{}; {remedy}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// With what a project is at, and what was asked for.
+    #[must_use]
+    pub(super) fn revisions(mut self, revisions: Revisions) -> Self {
+        self.revisions = Some(Box::new(revisions));
+        self
+    }
+
+    /// With the parameter that is wrong.
+    #[must_use]
+    pub(super) fn parameter(mut self, name: impl Into<String>) -> Self {
+        self.parameter = Some(name.into());
+        self
     }
 
     /// With what the user can do.
@@ -148,24 +220,24 @@ impl From<RpcError> for WireError {
     fn from(error: RpcError) -> Self {
         Self {
             code: error.code(),
-            message: error.message,
-            data: Some(WireErrorData {
-                reason: error.reason,
-                remedy: error.remedy,
-            }),
+            message: error.message.clone(),
+            data: Some(error.into()),
         }
     }
 }
 
 impl From<WireError> for RpcError {
     fn from(error: WireError) -> Self {
-        let (reason, remedy) = error
-            .data
-            .map_or((Reason::Internal, None), |data| (data.reason, data.remedy));
+        let Some(data) = error.data else {
+            return Self::new(Reason::Internal, error.message);
+        };
         Self {
-            reason,
+            reason: data.reason,
             message: error.message,
-            remedy,
+            remedy: data.remedy,
+            command: data.command,
+            parameter: data.parameter,
+            revisions: data.revisions,
         }
     }
 }
@@ -233,7 +305,7 @@ impl BadRequest {
             "error": WireError {
                 code: self.code,
                 message: self.message,
-                data: Some(WireErrorData { reason: Reason::Malformed, remedy: None }),
+                data: Some(RpcError::new(Reason::Malformed, "").into()),
             },
         }))
     }

@@ -4,7 +4,7 @@
 //! A schema of parameters says what the daemon takes; one of results and events what it sends. Where a type has other
 //! required fields in the one than in the other, both have their own definition.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -20,7 +20,30 @@ use super::{connections, server};
 const TAKEN: &str = "AsTaken";
 
 /// Where definitions are.
-const DEFINITIONS: &str = "#/$defs/";
+pub(super) const DEFINITIONS: &str = "#/$defs/";
+
+/// What the daemon takes, by itself.
+pub(super) struct Taken {
+    /// The parameters of each method.
+    pub(super) methods: BTreeMap<&'static str, Value>,
+    /// What they refer to.
+    pub(super) definitions: Map<String, Value>,
+}
+
+/// The parameters of all methods.
+pub(super) fn taken() -> Taken {
+    let mut generator = SchemaSettings::draft2020_12()
+        .for_deserialize()
+        .into_generator();
+    let methods = DESCRIBED
+        .iter()
+        .map(|method| (method.name, (method.params)(&mut generator).into()))
+        .collect();
+    Taken {
+        methods,
+        definitions: generator.take_definitions(true),
+    }
+}
 
 /// The document. References in it count from its root.
 #[must_use]
@@ -68,7 +91,7 @@ pub fn document() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The control protocol of mediafs",
-        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields that are not named here are to be ignored, on both sides; a newer version may have more.",
+        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields of results, events and errors that are not named here are to be ignored: a newer version may have more. Parameters that are not named here are refused by name, but for those of session.hello and session.shutdown.",
         "mediafs": env!("CARGO_PKG_VERSION"),
         "protocol": {"newest": PROTOCOL, "oldest": OLDEST_PROTOCOL},
         "framing": framing(),
@@ -266,6 +289,84 @@ mod tests {
         for reference in found {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn no_description_speaks_rust() {
+        fn look(schema: &Value, found: &mut u32) {
+            match schema {
+                Value::Object(object) => {
+                    for (key, value) in object {
+                        if let ("description", Value::String(text)) = (key.as_str(), value) {
+                            *found += 1;
+                            for words in ["[`", "`]", "::", "`None`", "`Some"] {
+                                assert!(!text.contains(words), "{text}");
+                            }
+                        }
+                        look(value, found);
+                    }
+                }
+                Value::Array(list) => list.iter().for_each(|value| look(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = 0;
+        look(&document(), &mut found);
+        assert!(found > 500, "{found}");
+    }
+
+    #[test]
+    fn what_is_named_by_one_of_two_says_so() {
+        let document = document();
+        for name in [
+            "Which",
+            "HistoryRevertParams",
+            "CancelParams",
+            "RenameParams",
+        ] {
+            let of_two = document["$defs"][name]["anyOf"].as_array();
+            assert_eq!(of_two.map(Vec::len), Some(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_words_are_those_that_count() {
+        use super::super::methods::*;
+        let document = document();
+        let grouped = |number: u64| match number {
+            0..10_000 => number.to_string(),
+            _ => format!("{},{:03}", number / 1000, number % 1000),
+        };
+        for (definition, property, most) in [
+            ("SearchParams", "limit", u64::from(SearchParams::MOST)),
+            ("ProblemsParams", "limit", u64::from(ProblemsParams::MOST)),
+            ("CandidatesParams", "limit", u64::from(CandidateList::MOST)),
+            ("HistoryListParams", "limit", u64::from(HistoryPage::MOST)),
+            ("OperationInfo", "items", u64::from(HistoryPage::MOST_ITEMS)),
+            ("UsagesListParams", "limit", u64::from(UsagesPage::MOST)),
+            ("ReplaceAnswer", "usages", u64::from(UsagesPage::MOST)),
+            ("UsagesParams", "usages", UsagesParams::MOST as u64),
+            ("UsagesSetParams", "usages", UsagesParams::MOST as u64),
+            ("SilenceParams", "length", u64::from(SilenceParams::MOST)),
+            (
+                "AnalysisWantedParams",
+                "limit",
+                u64::from(AnalysisWantedPage::MOST),
+            ),
+            (
+                "AnalysisWantedParams",
+                "types",
+                AnalysisWantedPage::MOST_TYPES as u64,
+            ),
+            ("AnalysisArtefact", "artefact", AnalysisArtefact::INLINE),
+        ] {
+            let words = &document["$defs"][definition]["properties"][property]["description"];
+            let wanted = format!("at most {}", grouped(most));
+            assert!(
+                words.as_str().unwrap().contains(&wanted),
+                "{definition}: {words}"
+            );
         }
     }
 

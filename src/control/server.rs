@@ -18,9 +18,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use super::connections::Activity;
 use super::events::{Subscription, Told, Topics};
 use super::methods::{
-    CancelParams, HelloParams, Method, Nothing, Notification, SessionCancel, SessionHello,
-    SessionShutdown, SessionSubscribe, SessionUnsubscribe, SubscribeParams, Subscribed,
+    HelloParams, Method, Nothing, Notification, SessionCancel, SessionHello, SessionShutdown,
+    SessionSubscribe, SessionUnsubscribe, Subscribed,
 };
+use super::params;
 use super::rpc::{self, BadRequest, LONGEST_REQUEST, Reason, Request, RpcError};
 use super::{Caller, CallerGone, Handler};
 
@@ -276,7 +277,7 @@ impl Pace {
 
 /// Stops the request that is named; gives the answer, if one is wanted.
 fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
-    let answer = match serde_json::from_value::<CancelParams>(request.params) {
+    let answer = match params::read::<SessionCancel>(request.params) {
         Ok(params) => {
             let named = params.request.unwrap_or(Value::Null).to_string();
             match cancels.lock().get(&named) {
@@ -290,10 +291,7 @@ fn cancel(cancels: &Cancels, request: Request) -> Option<Vec<u8>> {
                 )),
             }
         }
-        Err(error) => Err(RpcError::new(
-            Reason::InvalidParameter,
-            format!("{}: {error}", SessionCancel::NAME),
-        )),
+        Err(error) => Err(error),
     };
     Some(rpc::answer_line(&request.id?, answer))
 }
@@ -324,8 +322,7 @@ fn subscription(handler: &dyn Handler, params: Value) -> Result<(Subscription, S
             format!("{}: {error}", SessionSubscribe::NAME),
         )
     };
-    let params: SubscribeParams =
-        serde_json::from_value(params).map_err(|error| invalid(&error))?;
+    let params = params::read::<SessionSubscribe>(params)?;
     let topics = match &params.topics {
         Some(topics) => Topics::named(topics).map_err(|error| invalid(&error))?,
         None => Topics::all(),

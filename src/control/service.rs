@@ -41,6 +41,7 @@ use tokio::sync::watch;
 
 use super::events::Events;
 use super::methods::*;
+use super::params;
 use super::tasks::{Running, TaskSource};
 use super::warnings::{self, Severity, Warning, Warnings};
 use super::{Caller, Handler, Reason, RpcError, WirePath};
@@ -62,8 +63,8 @@ use stand_ins::SilenceHashes;
 const LIBRARY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What brings sounds that are in a library elsewhere.
-const FROM_ELSEWHERE: &str = "save the project with its sounds where that library is (`mediafs project save-as --collect`), \
-                              or `mediafs relink` it";
+const FROM_ELSEWHERE: &str = "where that library is, save the project as another one that collects its sounds, or relink the \
+                              item to another file";
 
 /// The area of warnings of what could not be done at the start.
 const START: &str = "start";
@@ -284,7 +285,8 @@ impl Service {
     fn daemon_needed(&self) -> Result<&DaemonSide, RpcError> {
         self.daemon.as_ref().ok_or_else(|| {
             RpcError::new(Reason::NoDaemon, "no drive is mounted from this home")
-                .remedy("start it with `mediafs mount`")
+                .remedy("`mediafs ensure --json` starts it")
+                .command("start it with `mediafs mount`")
         })
     }
 
@@ -336,10 +338,7 @@ fn answer<M: Method>(
     params: Value,
     work: impl FnOnce(M::Params) -> Result<M::Answer, RpcError>,
 ) -> Result<Value, RpcError> {
-    let params = serde_json::from_value(params).map_err(|error| {
-        RpcError::new(Reason::InvalidParameter, format!("{}: {error}", M::NAME))
-    })?;
-    serde_json::to_value(work(params)?)
+    serde_json::to_value(work(params::read::<M>(params)?)?)
         .map_err(|error| RpcError::new(Reason::Internal, format!("{}: {error}", M::NAME)))
 }
 
@@ -487,7 +486,8 @@ impl Handler for Service {
 
 fn nobody_stays() -> RpcError {
     RpcError::new(Reason::NoDaemon, "there are no events without a daemon")
-        .remedy("start it with `mediafs mount`")
+        .remedy("`mediafs ensure --json` starts it")
+        .command("start it with `mediafs mount`")
 }
 
 fn cancelled() -> RpcError {

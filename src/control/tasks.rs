@@ -82,7 +82,7 @@ pub struct TaskInfo {
     pub state: TaskState,
     /// Bytes done.
     pub bytes: u64,
-    /// Bytes in all; `None` while that is not known.
+    /// Bytes in all; `null` while that is not known.
     pub total: Option<u64>,
     /// Of a task that goes by files or objects: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub struct TaskInfo {
 pub struct TaskFiles {
     /// Files done.
     pub done: u64,
-    /// Files in all; `None` while that is not known.
+    /// Files in all; `null` while that is not known.
     pub total: Option<u64>,
 }
 

@@ -60,6 +60,9 @@ pub struct Warning {
     pub text: String,
     /// What to do, if anything can be done.
     pub remedy: Option<String>,
+    /// The same for people at a shell, where its words are others: commands and flags of `mediafs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The first items that it is about.
     #[serde(default)]
     pub items: Vec<MediaId>,
@@ -80,6 +83,7 @@ impl Warning {
             severity,
             text: text.into(),
             remedy: None,
+            command: None,
             items: Vec::new(),
             count: 0,
             since: 0,
@@ -93,6 +97,19 @@ impl Warning {
         self
     }
 
+    /// With what to do at a shell, where that has other words than the protocol.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
+        self
+    }
+
+    /// What to do, for people at a shell.
+    #[must_use]
+    pub fn at_shell(&self) -> Option<&str> {
+        self.command.as_deref().or(self.remedy.as_deref())
+    }
+
     /// About so many items, of which these are the first.
     #[must_use]
     pub fn about(mut self, count: u64, items: impl IntoIterator<Item = MediaId>) -> Self {
@@ -104,7 +121,7 @@ impl Warning {
     /// In one line: what, and what to do.
     #[must_use]
     pub fn line(&self) -> String {
-        match &self.remedy {
+        match self.at_shell() {
             Some(remedy) => format!("{}; {remedy}", self.text),
             None => self.text.clone(),
         }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{path_from_text, path_text};
 
+/// Longer paths, in bytes, lead nowhere on any system. Some work is done for each folder of one.
+const LONGEST: usize = if cfg!(windows) { 32_767 * 3 } else { 4096 };
+
 /// A path in a message, as [`path_text`] writes it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WirePath(pub PathBuf);
@@ -34,9 +37,12 @@ impl Serialize for WirePath {
 impl<'de> Deserialize<'de> for WirePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        path_from_text(&text)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        let path = path_from_text(&text).map_err(serde::de::Error::custom)?;
+        if path.as_os_str().len() > LONGEST {
+            let told = format!("a path of at most {LONGEST} bytes is expected");
+            return Err(serde::de::Error::custom(told));
+        }
+        Ok(Self(path))
     }
 }
 

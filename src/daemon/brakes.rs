@@ -30,7 +30,11 @@ impl Brakes {
                     process.id.0
                 ),
             )
-            .remedy(format!("if it may go on: `mediafs allow {}`", process.id.0)),
+            .remedy(format!(
+                "if it may go on: requesters.allow (pid: {})",
+                process.id.0
+            ))
+            .command(format!("if it may go on: `mediafs allow {}`", process.id.0)),
         );
         let mut stopped = self.0.lock();
         let nobody_looks = stopped.is_empty();

@@ -198,17 +198,21 @@ fn warning(cause: &str, Silent { items, away }: Silent) -> Warning {
         more => format!("{more} sounds are"),
     };
     let remedy = match cause {
-        LATE => "`mediafs hydrate` or `pin` brings them here",
+        LATE => "hydrate or pin them to bring them here",
         FULL => {
             "unpin what is not needed, or give the cache more room: `quota_gb` in config.toml, or on its disk"
         }
-        _ if away => "connect it again; `mediafs whereis` says where each is",
-        _ => "put the file back, or `mediafs relink` each to another one",
+        _ if away => "connect it again; media.whereIs (`mediafs whereis`) says where each is",
+        _ => "put the file back, or relink each to another one",
+    };
+    let why = match count {
+        1 => cause.to_owned(),
+        _ => cause.replace("its file is", "their files are"),
     };
     Warning::new(
         id_of_text(SILENT, cause),
         Severity::Error,
-        format!("{sounds} silent because {cause}"),
+        format!("{sounds} silent because {why}"),
     )
     .remedy(remedy)
     .about(count, items.into_iter().map(|item| item.media_id))

@@ -130,7 +130,8 @@ fn warning(program: &str, tries: &Tries) -> Warning {
     let count = u64::try_from(tries.sounds.len()).unwrap_or(u64::MAX);
     let items = tries.sounds.iter().map(|item| item.media_id.clone());
     Warning::new(id_of_text(AREA, program), Severity::Warning, text)
-        .remedy(
+        .remedy("save to a file outside the drive and put that into import/, or use media.replace")
+        .command(
             "save to a file outside the drive and put that into import/, or use `mediafs replace`",
         )
         .about(count, items)

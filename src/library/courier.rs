@@ -8,11 +8,10 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mediafs_platform::files::Positioned as _;
 use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
@@ -285,7 +284,7 @@ impl Looker {
             Err(no) => return no.into(),
         };
         let name = path.file_name().unwrap_or_default();
-        let verdict = match read_facts(&mut file, name.as_bytes()) {
+        let verdict = match read_facts(&mut file, name.as_encoded_bytes()) {
             Ok(ProbeRecord::Media { .. }) => Verdict::Media,
             Ok(ProbeRecord::NotMedia) => Verdict::NotMedia,
             Ok(ProbeRecord::Problem(reason)) => Verdict::Problem(reason),
@@ -303,7 +302,7 @@ impl Looker {
             Err(no) => return tell(no.of_reading(), &[]),
         };
         let name = path.file_name().unwrap_or_default();
-        let record = match read_facts(&mut file, name.as_bytes()) {
+        let record = match read_facts(&mut file, name.as_encoded_bytes()) {
             Ok(record) => record,
             Err(error) => return tell(No::from(error).of_reading(), &[]),
         };

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use mediafs_platform::failure::Failure;
 use parking_lot::Mutex;
 
 use crate::catalog::{
@@ -417,28 +418,7 @@ const NO_EVIDENCE: Evidence = Evidence {
 
 /// Whether an error says that storage failed or has gone, and so nothing of what is in the file.
 pub(super) fn is_of_storage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::IO
-                | Errno::NODEV
-                | Errno::NXIO
-                | Errno::NOMEDIUM
-                | Errno::STALE
-                | Errno::REMOTEIO
-                | Errno::TIMEDOUT
-                | Errno::NOTCONN
-                | Errno::CONNABORTED
-                | Errno::CONNRESET
-                | Errno::CONNREFUSED
-                | Errno::SHUTDOWN
-                | Errno::HOSTDOWN
-                | Errno::HOSTUNREACH
-                | Errno::NETDOWN
-                | Errno::NETUNREACH
-        )
-    )
+    Failure::of(error) == Failure::Storage
 }
 
 /// What the open file is, as the catalog takes it.
@@ -485,7 +465,7 @@ pub(super) fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
     Ok(*hasher.finalize().as_bytes())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use rustix::io::Errno;
 

@@ -10,7 +10,8 @@
 //! that, too.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use mediafs_platform::names;
 
 use super::disk::LocalFolder;
 
@@ -36,10 +37,10 @@ pub(super) fn stands_for(name: &OsStr, size: u64) -> Option<OsString> {
     if size != SUFFIX_FILE_SIZE {
         return None;
     }
-    let bytes = name.as_bytes();
+    let bytes = name.as_encoded_bytes();
     let mut plain = SUFFIXES.iter().filter_map(|s| bytes.strip_suffix(*s));
     let plain = plain.next().filter(|plain| !plain.is_empty())?;
-    Some(OsString::from_vec(plain.to_vec()))
+    Some(names::lossy(plain.to_vec()))
 }
 
 /// What the attributes of the file `name` say. Where a file system knows no attributes, `false` as the second says that

@@ -38,7 +38,7 @@ pub enum Container {
 #[serde(transparent)]
 pub struct Codec(pub String);
 
-/// Facts of a stream, as recorded when its bytes were last read. Numbers that are unknown are `None`, never a guess.
+/// Facts of a stream, as recorded when its bytes were last read. Numbers that are unknown are `null`, never a guess.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Format {
@@ -50,7 +50,7 @@ pub struct Format {
     pub sample_rate: Option<u32>,
     /// Samples a frame.
     pub channels: Option<u16>,
-    /// Bits of a sample as coded; `None` for codings that have none (MP3, Vorbis, AAC).
+    /// Bits of a sample as coded; `null` for codings that have none (MP3, Vorbis, AAC).
     pub bit_depth: Option<u16>,
     /// Samples are floating-point numbers.
     pub float: bool,

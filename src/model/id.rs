@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The id of a media item, unique within its [`Scope`]: a UUIDv7 in lower case, or the host's own id of 1 to
+/// The id of a media item, unique within its scope: a UUIDv7 in lower case, or the host's own id of 1 to
 /// 64 characters of `A-Z a-z 0-9 _ -`. Two ids that differ only in case are the same id; the spelling that was
 /// given first is kept.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -125,7 +125,7 @@ impl Default for ProjectId {
     }
 }
 
-/// Where a [`MediaId`] is unique.
+/// Where the id of an item is unique.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {

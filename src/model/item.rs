@@ -7,12 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Availability, Format, MediaId, ObjectHash, Playable, Scope, Storage, Tag};
 
+/// Longest word of an open list.
+const LONGEST_WORD: usize = 64;
+
+/// Whether a host may give this as a word of an open list.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=LONGEST_WORD).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// A word of a closed list that a newer host may have extended: unknown words are kept and shown as they are.
 macro_rules! open_words {
     ($(#[$meta:meta])* $name:ident { $($(#[$word_meta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
+        #[doc = "One of the examples, or a word of a newer host, which is kept and shown as it is: 1 to 64 characters of `A-Z a-z 0-9 . _ -`."]
         #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(from = "String", into = "String")]
+        #[schemars(extend("examples" = [$($text),+]))]
         pub enum $name {
             $($(#[$word_meta])* $variant,)+
             /// A word of a newer host, kept as it is.
@@ -139,7 +151,7 @@ pub struct MediaItem {
     pub scope: Scope,
     /// What sort of thing.
     pub kind: Kind,
-    /// Its present name with extension, as text (see [`super::display_name`]); the views show the safe form of it.
+    /// Its present name with extension, as text; the views show the safe form of it.
     pub name: String,
     /// How it came to be.
     pub origin: Origin,
@@ -160,7 +172,7 @@ pub struct MediaItem {
     pub modified_nanoseconds: i64,
     /// Birth, nanoseconds since 1970, where known.
     pub born_nanoseconds: Option<i64>,
-    /// Of the whole content; `None` until it was computed.
+    /// Of the whole content; `null` until it was computed.
     pub blake3: Option<ObjectHash>,
     /// How far it has come.
     pub lifecycle: Lifecycle,

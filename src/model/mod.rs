@@ -17,7 +17,7 @@ mod tag;
 pub use descriptor::{Descriptor, Storage};
 pub use format::{Codec, Container, Format};
 pub use id::{InvalidMediaId, MediaId, ObjectHash, ProjectId, Scope};
-pub use item::{Kind, Lifecycle, MediaItem, Origin, Usage, UsageRole};
+pub use item::{Kind, Lifecycle, MediaItem, Origin, Usage, UsageRole, is_word};
 pub use name::{
     caseless, compared, display_name, name_bytes, safe_name, shown_name, split_extension,
     unsafe_name,

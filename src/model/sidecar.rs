@@ -126,7 +126,7 @@ pub fn stem_of(name: &[u8]) -> &[u8] {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sidecar {
-    /// Its name beside the item's own, as text (see [`super::display_name`]).
+    /// Its name beside the item's own, as text.
     pub name: String,
     /// What that has behind the item's name, or behind its stem where `behindStem` is set.
     pub suffix: String,

@@ -42,7 +42,7 @@ impl fmt::Display for SourceKind {
     }
 }
 
-/// How a source is now. What was never told of is [`SourceState::Absent`].
+/// How a source is now. What was never told of is absent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceState {

@@ -81,7 +81,7 @@ pub enum ProjectError {
         path: PathBuf,
     },
     /// There is none.
-    #[error("{} is no project; `mediafs project new` makes one of it", path.display())]
+    #[error("{} is no project", path.display())]
     NoProject {
         /// The folder.
         path: PathBuf,
@@ -138,7 +138,7 @@ pub enum ProjectError {
 fn previous_words(wanted: &str, previous: Option<&str>) -> String {
     match previous {
         Some(previous) if previous == wanted => {
-            format!("; {wanted} is the one before, which `--previous` opens")
+            format!("; {wanted} is the one before")
         }
         Some(previous) => format!("; the one before is {previous}"),
         None => String::new(),

@@ -5,15 +5,12 @@
 //! followed.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use mediafs_platform::files::Positioned as _;
+use mediafs_platform::folder::{Folder, Over};
 
 /// What a file is to have for a name when it is whole.
 pub(crate) struct Naming<'n> {
@@ -32,8 +29,8 @@ pub(crate) fn temporary(of: &str) -> String {
     format!(".{of}.{}", uuid::Uuid::now_v7().simple())
 }
 
-/// Files that are not whole after this long belong to nobody who still writes them, unless they are locked.
-const ABANDONED: Duration = Duration::from_secs(10);
+/// Files of saves that are not whole after this long belong to nobody who still writes them.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Whether a name is one of [`temporary`], of a file that was begun long ago.
 fn is_old_temporary(name: &OsStr) -> bool {
@@ -53,90 +50,77 @@ fn is_old_temporary(name: &OsStr) -> bool {
     begun.elapsed().is_ok_and(|since| since > ABANDONED)
 }
 
-/// Removes what saves left that were killed. Who writes one holds its lock.
+/// Removes what saves left that were killed.
 pub(crate) fn clear_abandoned(folder: &Path) {
-    let (Ok(fd), Ok(entries)) = (open_folder(folder), std::fs::read_dir(folder)) else {
+    let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
-    for name in names.filter(|name| is_old_temporary(name)) {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::openat(&fd, &name, flags, Mode::empty()).map(File::from) else {
-            continue;
-        };
-        if file.metadata().is_ok_and(|file| file.is_file())
-            && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && let Err(error) = rustix::fs::unlinkat(&fd, &name, AtFlags::empty())
-        {
-            tracing::warn!(%error, ?name, "a file that a killed save has left stays");
+    let old = entries
+        .flatten()
+        .filter(|entry| is_old_temporary(&entry.file_name()))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    for entry in old {
+        if let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(%error, name = ?entry.file_name(), "a file that a killed save has left stays");
         }
     }
 }
 
 /// The text of a file, cut to `most` and one more, if there is one.
 pub(crate) fn read(folder: &Path, name: &OsStr, most: u64) -> io::Result<Option<Vec<u8>>> {
-    read_in(&open_folder(folder)?, name, most)
+    read_in(&Folder::open(folder)?, name, most)
 }
 
-fn read_in(folder: &OwnedFd, name: &OsStr, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
-        Ok(opened) => File::from(opened),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP) => return Err(io::Error::other("it is a link, and none is followed")),
-        Err(error) => return Err(error.into()),
+fn read_in(folder: &Folder, name: &OsStr, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match folder.file(name, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
     };
-    if !opened.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
-    }
     let mut text = Vec::new();
-    opened.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
     Ok(Some(text))
 }
 
 /// Writes a part of a new file; the first one, at 0, makes it.
 pub(crate) fn write_part(folder: &Path, name: &OsStr, offset: u64, part: &[u8]) -> io::Result<()> {
-    let mut flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    if offset == 0 {
-        flags |= OFlags::CREATE | OFlags::EXCL;
-    }
-    let folder = open_folder(folder)?;
-    let mode = Mode::from_raw_mode(0o644);
-    File::from(rustix::fs::openat(&folder, name, flags, mode)?).write_all_at(part, offset)
+    let folder = Folder::open(folder)?;
+    let file = if offset == 0 {
+        folder.create(name, true)?
+    } else {
+        folder.file(name, true)?
+    };
+    file.write_all_at(part, offset)
 }
 
 /// Brings a new file to the disk and gives it its name.
 pub(crate) fn name_it(folder: &Path, naming: &Naming<'_>) -> io::Result<()> {
-    let folder = open_folder(folder)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(
-        &folder,
-        naming.from,
-        flags,
-        Mode::empty(),
-    )?);
-    file.sync_all()?;
-    let named = if naming.replace {
+    let folder = Folder::open(folder)?;
+    folder.file(naming.from, true)?.sync_all()?;
+    let over = if naming.replace {
         if let Some(previous) = naming.previous {
             keep_previous(&folder, naming.to, previous)?;
         }
-        rustix::fs::renameat(&folder, naming.from, &folder, naming.to).map_err(io::Error::from)
+        Over::Anything
     } else {
-        name_over_nothing(&folder, naming.from, naming.to)
+        Over::Nothing
     };
+    let named = folder.rename(naming.from, &folder, naming.to, over);
     if named.is_err() {
-        let _ = rustix::fs::unlinkat(&folder, naming.from, AtFlags::empty());
+        let _ = folder.remove(naming.from);
     }
     named?;
-    sync_folder(&folder)
+    folder.sync()
 }
 
 /// Removes a file that got no name.
 pub(crate) fn remove(folder: &Path, name: &OsStr) -> io::Result<()> {
-    let folder = open_folder(folder)?;
-    match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+    remove_in(&Folder::open(folder)?, name)
+}
+
+fn remove_in(folder: &Folder, name: &OsStr) -> io::Result<()> {
+    match folder.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -149,7 +133,7 @@ pub(crate) fn put(
     previous: Option<&str>,
 ) -> io::Result<()> {
     let temporary = OsString::from(temporary(name));
-    let written = write_locked(folder, &temporary, text).and_then(|_lock| {
+    let written = write_part(folder, &temporary, 0, text).and_then(|()| {
         name_it(
             folder,
             &Naming {
@@ -166,80 +150,32 @@ pub(crate) fn put(
     written
 }
 
-/// Writes a new file, which is locked until what is given goes.
-fn write_locked(folder: &Path, name: &OsStr, text: &[u8]) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o644);
-    let mut file = File::from(rustix::fs::openat(open_folder(folder)?, name, flags, mode)?);
-    // Where there are no locks, its age keeps it.
-    let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    file.write_all(text)?;
-    Ok(file)
-}
-
 /// Gives what has one name another, over no other file.
 pub(crate) fn rename(folder: &Path, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    let folder = open_folder(folder)?;
-    name_over_nothing(&folder, from, to)?;
-    sync_folder(&folder)
+    let folder = Folder::open(folder)?;
+    folder.rename(from, &folder, to, Over::Nothing)?;
+    folder.sync()
 }
 
 /// The present file stays under another name too: there is no moment without it, nor without the one before.
-fn keep_previous(folder: &OwnedFd, name: &OsStr, previous: &OsStr) -> io::Result<()> {
-    let kept = temporary("previous");
-    match rustix::fs::linkat(folder, name, folder, &kept, AtFlags::empty()) {
+fn keep_previous(folder: &Folder, name: &OsStr, previous: &OsStr) -> io::Result<()> {
+    let kept = OsString::from(temporary("previous"));
+    match folder.link(name, &kept) {
         Ok(()) => {}
-        Err(Errno::NOENT) => return Ok(()),
-        // FAT, and programs that serve file systems, have no second names.
-        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             let Some(text) = read_in(folder, name, u64::MAX - 1)? else {
                 return Ok(());
             };
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mode = Mode::from_raw_mode(0o644);
-            let mut file = File::from(rustix::fs::openat(folder, &kept, flags, mode)?);
+            let mut file = folder.create(&kept, true)?;
             file.write_all(&text)?;
             file.sync_all()?;
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
-    rustix::fs::renameat(folder, &kept, folder, previous)?;
+    folder.rename(&kept, folder, previous, Over::Anything)?;
     // Where both were the same file already, that did nothing.
-    match rustix::fs::unlinkat(folder, &kept, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn name_over_nothing(folder: &OwnedFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    match rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-        other => return Ok(other?),
-    }
-    match rustix::fs::linkat(folder, from, folder, to, AtFlags::empty()) {
-        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {}
-        Err(error) => return Err(error.into()),
-        Ok(()) => return Ok(rustix::fs::unlinkat(folder, from, AtFlags::empty())?),
-    }
-    // Then there is a moment in which another's may come.
-    match rustix::fs::statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(Errno::NOENT) => Ok(rustix::fs::renameat(folder, from, folder, to)?),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
-}
-
-fn sync_folder(folder: &OwnedFd) -> io::Result<()> {
-    match rustix::fs::fsync(folder) {
-        // Some file systems of programs can't.
-        Ok(()) | Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    remove_in(folder, &kept)
 }
 
 #[cfg(test)]
@@ -275,37 +211,6 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_saves_have_left_goes_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        let old = "0192f0c1000070008000000000000001";
-        let left = [format!(".media.json.{old}"), format!(".previous.{old}")];
-        let own = [
-            format!(".media.json.{}", &old[1..]),
-            format!(".mine.{old}"),
-            format!("media.json.{old}"),
-            ".media.json.bak".to_owned(),
-            temporary("media.json"),
-        ];
-        for name in left.iter().chain(&own) {
-            std::fs::write(at.join(name), "x").unwrap();
-        }
-        let written = at.join(".media.json.0192f0c1000070008000000000000002");
-        let lock = write_locked(at, written.file_name().unwrap(), b"x").unwrap();
-        clear_abandoned(at);
-        for name in &left {
-            assert!(!at.join(name).exists(), "{name}");
-        }
-        for name in &own {
-            assert!(at.join(name).exists(), "{name}");
-        }
-        assert!(written.exists(), "it is being written");
-        drop(lock);
-        clear_abandoned(at);
-        assert!(!written.exists());
-    }
-
-    #[test]
     fn nothing_is_named_over_another_file_nor_is_a_link_followed() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
@@ -314,9 +219,13 @@ mod tests {
         put(at, "b", b"2", false, None).unwrap();
         assert!(rename(at, "b".as_ref(), "a".as_ref()).is_err());
         assert_eq!(std::fs::read(at.join("a")).unwrap(), b"1");
-        std::os::unix::fs::symlink("/etc/passwd", at.join("l")).unwrap();
-        assert!(read(at, "l".as_ref(), 100).is_err());
-        assert_eq!(std::fs::read_dir(at).unwrap().count(), 3);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/etc/passwd", at.join("l")).unwrap();
+            assert!(read(at, "l".as_ref(), 100).is_err());
+            std::fs::remove_file(at.join("l")).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(at).unwrap().count(), 2);
         assert_eq!(read(at, "a".as_ref(), 0).unwrap().unwrap().len(), 1);
         assert!(read(at, "nothing".as_ref(), 0).unwrap().is_none());
     }

@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -25,19 +24,19 @@ pub(crate) struct Bytes(Vec<u8>);
 
 impl From<&Path> for Bytes {
     fn from(path: &Path) -> Self {
-        Self(path.as_os_str().as_bytes().to_vec())
+        Self(path.as_os_str().as_encoded_bytes().to_vec())
     }
 }
 
 impl From<OsString> for Bytes {
     fn from(name: OsString) -> Self {
-        Self(name.into_vec())
+        Self(name.into_encoded_bytes())
     }
 }
 
 impl From<Bytes> for OsString {
     fn from(bytes: Bytes) -> Self {
-        Self::from_vec(bytes.0)
+        mediafs_platform::names::lossy(bytes.0)
     }
 }
 

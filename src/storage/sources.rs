@@ -573,10 +573,12 @@ pub(super) fn is_seen(table: &MountTable, entry: &MountEntry) -> bool {
 }
 
 fn is_read_only(entry: &MountEntry) -> bool {
-    use std::os::unix::ffi::OsStrExt;
     [&entry.options, &entry.super_options]
         .into_iter()
-        .any(|options| options.as_bytes().split(|b| *b == b',').any(|o| o == b"ro"))
+        .any(|options| {
+            let options = options.as_encoded_bytes();
+            options.split(|b| *b == b',').any(|o| o == b"ro")
+        })
 }
 
 pub(super) fn name_of(entry: &MountEntry, label: Option<String>) -> String {

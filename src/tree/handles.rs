@@ -188,20 +188,13 @@ impl Shown {
 
 /// Fills the buffer from `offset` as far as the file goes.
 fn read_file(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    #[cfg(unix)]
-    use std::os::unix::fs::FileExt as _;
-    #[cfg(windows)]
-    use std::os::windows::fs::FileExt as _;
+    use mediafs_platform::files::Positioned as _;
     let mut filled = 0;
     while filled < buffer.len() {
         let Some(at) = offset.checked_add(filled as u64) else {
             break;
         };
-        #[cfg(unix)]
-        let read = file.read_at(&mut buffer[filled..], at);
-        #[cfg(windows)]
-        let read = file.seek_read(&mut buffer[filled..], at);
-        match read {
+        match file.read_at(&mut buffer[filled..], at) {
             Ok(0) => break,
             Ok(got) => filled += got,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

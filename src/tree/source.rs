@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use mediafs_platform::beneath::{self, BeneathError, Links, Root};
 use mediafs_platform::drive::{Attributes, DriveError};
+use mediafs_platform::failure::Failure;
 use parking_lot::Mutex;
 
 use super::failed;
@@ -191,11 +192,8 @@ impl Source {
 }
 
 fn storage_failed(error: &std::io::Error) -> DriveError {
-    match error
-        .raw_os_error()
-        .map(rustix::io::Errno::from_raw_os_error)
-    {
-        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => DriveError::TooManyOpen,
+    match Failure::of(error) {
+        Failure::TooManyOpen => DriveError::TooManyOpen,
         _ => DriveError::Io,
     }
 }

@@ -8,7 +8,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,8 +17,9 @@ use mediafs_platform::drive::{
     Allocation, Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, Fill,
     HandleId, Listed, NewTime, NodeId, NodeKind, OpenMode, Opened, Requester,
 };
+use mediafs_platform::failure::Failure;
+use mediafs_platform::files::Positioned as _;
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 
 use super::handles::Shown;
 use super::known::Subject;
@@ -52,16 +52,16 @@ pub(super) fn take_listed(item: &ItemRow, name: OsString, at: Cursor, door: Door
 
 /// What a failing disk is to a program.
 pub(super) fn of_storage(error: &io::Error) -> DriveError {
-    match Errno::from_io_error(error) {
-        Some(Errno::NOENT) => DriveError::Missing,
-        Some(Errno::NOSPC | Errno::DQUOT) => DriveError::NoSpace,
-        Some(Errno::MFILE | Errno::NFILE) => DriveError::TooManyOpen,
-        Some(Errno::ROFS) => DriveError::ReadOnly,
-        Some(Errno::ACCESS | Errno::PERM) => DriveError::NotPermitted,
-        Some(Errno::INVAL) => DriveError::Invalid,
-        Some(Errno::OPNOTSUPP | Errno::NOSYS) => DriveError::NotSupported,
-        Some(Errno::FBIG) => DriveError::TooLarge,
-        _ => DriveError::Io,
+    match Failure::of(error) {
+        Failure::NotFound => DriveError::Missing,
+        Failure::NoSpace => DriveError::NoSpace,
+        Failure::TooManyOpen => DriveError::TooManyOpen,
+        Failure::ReadOnly => DriveError::ReadOnly,
+        Failure::NotPermitted => DriveError::NotPermitted,
+        Failure::Invalid => DriveError::Invalid,
+        Failure::NotSupported => DriveError::NotSupported,
+        Failure::TooLarge => DriveError::TooLarge,
+        Failure::Storage | Failure::Other => DriveError::Io,
     }
 }
 

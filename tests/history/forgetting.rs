@@ -116,3 +116,21 @@ fn many_are_forgotten_in_pages_that_one_revert_brings_back() {
     let page = desk.call("drive.status", json!({}));
     assert_eq!(page["items"]["total"], 1100);
 }
+
+#[test]
+fn what_comes_back_to_where_something_was_forgotten_is_a_sound() {
+    let desk = Desk::new();
+    let folder = library(&desk, ["a.wav", "b.wav"].into_iter().map(str::to_owned));
+    let kept = folder.with_extension("kept");
+    std::fs::rename(&folder, &kept).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    desk.call("media.scan", json!({}));
+    let done = desk.call("media.forgetUnused", json!({}));
+    assert_eq!(names(&done), ["a.wav", "b.wav"]);
+    assert_eq!(desk.items().len(), 0);
+    // One as it was, and another of the same name.
+    std::fs::rename(kept.join("a.wav"), folder.join("a.wav")).unwrap();
+    desk.sound("pack/b.wav", 80, 77);
+    desk.call("media.scan", json!({}));
+    assert_eq!(desk.items().len(), 2);
+}

@@ -30,7 +30,7 @@ fn what_cannot_be_reverted_is_told_and_stands_in_nobodys_way() {
     let id = imported["items"][0]["mediaId"].as_str().unwrap().to_owned();
     let renamed = desk.call(
         "media.rename",
-        json!({"mediaId": id, "scope": made["projectId"], "name": "boom.wav"}),
+        json!({"mediaId": id, "projectId": made["projectId"], "name": "boom.wav"}),
     );
     let saved = desk.call("project.save", with(json!({"path": song, "revision": "7"})));
     let draft = desk.call(

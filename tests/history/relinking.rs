@@ -142,7 +142,7 @@ fn another_sound_is_no_relink_but_a_replacement_with_consent() {
         message.contains("100 frames") && message.contains("150 frames"),
         "{message}"
     );
-    assert!(message.contains("mediafs replace"), "{message}");
+    assert!(message.contains("replace the sound with it"), "{message}");
 
     let before = desk.get(&id);
     let asked = desk.call("media.replace", json!({"mediaId": id, "to": new}));

@@ -77,7 +77,7 @@ fn usages_are_set_added_removed_and_listed_in_pages() {
         targets(&desk, json!({"item": {"mediaId": snare}})),
         Vec::<String>::new()
     );
-    let unknown = json!({"usages": [usage(&snare, "a newer host's word", "x")]});
+    let unknown = json!({"usages": [usage(&snare, "aNewerHostsWord", "x")]});
     assert_eq!(desk.call("usages.add", unknown)["added"], 1);
 }
 

@@ -231,3 +231,33 @@ fn one_sound_of_somebody_else_is_told_as_one() {
     let said = home.run(["project", "save", text(&song)]);
     assert!(said.contains("1 sound of theirs was taken over"), "{said}");
 }
+
+#[test]
+fn whoever_asks_for_a_sound_that_is_held_back_is_told_so() {
+    let home = Home::new();
+    let song = home.path("Song");
+    let private = home.path("private.wav");
+    std::fs::write(&private, wav(400, 1)).unwrap();
+    std::fs::create_dir_all(&song).unwrap();
+    let size = wav(400, 1).len();
+    let manifest = format!(
+        r#"{{"format":"mediafs-project","version":2,"projectId":"p","name":"Song","items":[
+            {{"mediaId":"priv","kind":"audio","name":"o.wav","size":{size},
+              "storage":{{"backend":"reference","path":{private:?}}}}}]}}"#
+    );
+    std::fs::write(song.join("media.json"), manifest).unwrap();
+    let mounted = home.mount();
+    let opened = home.json(["project", "open", text(&song)]);
+    assert_eq!(opened["held"].as_array().unwrap().len(), 1, "{opened:#}");
+    let said = home.run(["whereis", "priv"]);
+    assert!(said.contains("held back"), "{said}");
+    assert!(said.contains("project allow"), "{said}");
+    let ready = home
+        .command(["project", "ready", text(&song)])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ready.stdout).into_owned();
+    assert!(said.contains("held back"), "{said}");
+    assert!(!said.contains("not there"), "{said}");
+    mounted.stop();
+}

@@ -196,7 +196,7 @@ fn a_revision_is_the_one_that_is_wanted_or_both_are_told() {
             if found == "r2" && previous == "r1"),
         "{told}"
     );
-    assert!(told.contains("--previous"), "{told}");
+    assert!(told.contains("r1 is the one before"), "{told}");
     assert!(
         two.reader().bases().unwrap().is_empty(),
         "nothing was opened"

@@ -219,7 +219,7 @@ impl World {
                 let mut after = self.has.clone();
                 after.usages.insert((id.clone(), target.clone()));
                 self.may_have = Some(after.clone());
-                let params = json!({"usages": [{"mediaId": id, "scope": self.project, "project": self.project,
+                let params = json!({"usages": [{"mediaId": id, "projectId": self.project, "project": self.project,
                     "role": "clip", "target": target}]});
                 let answer = host.call("usages.add", &params);
                 if let Some(answer) = &answer {

@@ -37,10 +37,12 @@ impl Host {
         answer["result"].clone()
     }
 
-    fn is_refused(&mut self, method: &str, params: Value) {
+    /// The error; there is to be one.
+    fn is_refused(&mut self, method: &str, params: Value) -> Value {
         let answer = self.socket.judged(&mut self.schema, method, params);
         self.called.insert(method.to_owned());
         assert!(answer.get("error").is_some(), "{method}: {answer}");
+        answer["error"].clone()
     }
 }
 
@@ -98,7 +100,42 @@ fn what_hosts_speak_is_what_the_schema_says() {
     assert_eq!(host.asks("analysis.get", of)["artefact"], "120");
 
     host.asks("project.save", json!({"projectId": id, "revision": "r1"}));
-    host.is_refused("project.open", json!({"path": at, "revision": "r7"}));
+    let refused = host.is_refused("project.open", json!({"path": at, "revision": "r7"}));
+    let revisions = &refused["data"]["revisions"];
+    assert_eq!(refused["data"]["reason"], "refused", "{refused}");
+    assert_eq!(
+        (&revisions["wanted"], &revisions["present"]),
+        (&json!("r7"), &json!("r1"))
+    );
+    let nowhere = host.is_refused("project.open", json!({"path": home.path("nowhere")}));
+    assert_eq!(nowhere["data"]["reason"], "notFound", "{nowhere}");
+    let no_project = home.path("plain");
+    std::fs::create_dir(&no_project).unwrap();
+    let refused = host.is_refused("project.open", json!({"path": no_project}));
+    // A host is told of methods, a person at a shell of commands.
+    assert_eq!(
+        refused["data"]["remedy"], "project.new makes one of it",
+        "{refused}"
+    );
+    let command = refused["data"]["command"].as_str().unwrap();
+    assert!(command.contains("`mediafs project new`"), "{refused}");
+    let open = host.is_refused("history.undo", json!({"project": id}));
+    let remedy = open["data"]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("history.revert (operation: "), "{open}");
+    let wrong = host.is_refused("media.tag", json!({"mediaId": kick, "tags": ["a", 7]}));
+    assert_eq!(wrong["data"]["parameter"], "tags[1]", "{wrong}");
+    let usages =
+        json!({"usages": [{"mediaId": kick, "project": id, "role": "clip", "target": "c"}]});
+    host.asks("usages.add", usages.clone());
+    let used = host.is_refused("media.remove", json!({"mediaId": kick}));
+    host.asks("usages.remove", usages);
+    assert!(
+        used["data"]["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("`force: true`"),
+        "{used}"
+    );
     host.asks("project.open", json!({"path": at, "revision": "r1"}));
     let state = json!({"projectId": id, "draft": "pads", "state": "{}"});
     host.asks("project.saveDraft", state);

@@ -86,7 +86,7 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
     assert!(reason.contains("in the library Imported"), "{answer}");
     let told = other.run(["whereis", &take.id]);
     assert!(
-        told.contains("in the library Imported") && told.contains("--collect"),
+        told.contains("in the library Imported") && told.contains("collects its sounds"),
         "{told}"
     );
     // Saved there, it is still what it was.

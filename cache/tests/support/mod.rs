@@ -88,12 +88,63 @@ pub fn read(store: &Store, id: &ObjectId) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Removes a file, an object too: on Windows not every file system removes what is read-only.
+pub fn remove_file(path: impl AsRef<Path>) {
+    make_removable(path.as_ref());
+    fs::remove_file(path).unwrap();
+}
+
+/// Puts another file in the place of an object that somebody may have open, who goes on seeing the old one.
+pub fn replace_object(path: &Path, bytes: &[u8]) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Out of the cache, as on Windows the name is taken until nobody has it open.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let beside_the_cache = path.ancestors().nth(4).unwrap();
+    let aside = beside_the_cache.join(format!("replaced-{}-{number}", std::process::id()));
+    fs::rename(path, &aside).unwrap();
+    fs::write(path, bytes).unwrap();
+    remove_file(aside);
+}
+
+/// Removes a folder with all that is in it, objects too.
+pub fn remove_all(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if fs::symlink_metadata(&path).unwrap().is_dir() {
+            remove_all(&path);
+        } else {
+            remove_file(path);
+        }
+    }
+    fs::remove_dir(folder).unwrap();
+}
+
+#[cfg(unix)]
+fn make_removable(_path: &Path) {}
+
+#[cfg(windows)]
+fn make_removable(path: &Path) {
+    let mut permissions = fs::symlink_metadata(path).unwrap().permissions();
+    #[expect(
+        clippy::permissions_set_readonly_false,
+        reason = "here it is an attribute of the file, and the file goes"
+    )]
+    permissions.set_readonly(false);
+    fs::set_permissions(path, permissions).unwrap();
+}
+
 /// Apparent sizes of all regular files beneath a folder.
 pub fn bytes_beneath(folder: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let meta = fs::symlink_metadata(&path).unwrap();
+        let meta = match fs::symlink_metadata(&path) {
+            // Removed, but on Windows still to be seen until whoever has it open closes it.
+            Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied => {
+                continue;
+            }
+            meta => meta.unwrap(),
+        };
         sum += if meta.is_dir() {
             bytes_beneath(&path)
         } else {

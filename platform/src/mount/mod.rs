@@ -6,30 +6,57 @@
 //!
 //! [`Drive`]: crate::drive::Drive
 
+#[cfg(unix)]
 mod adapter;
+#[cfg(unix)]
 mod attach;
+#[cfg(unix)]
 mod attr;
+#[cfg(unix)]
+mod either;
+#[cfg(unix)]
 mod errno;
+#[cfg(unix)]
 mod fuse;
+#[cfg(unix)]
 mod listing;
 #[cfg(target_os = "linux")]
 mod listing_plus;
+#[cfg(unix)]
 mod mounted;
+#[cfg(unix)]
+mod nfs;
+#[cfg(unix)]
 mod notifier;
+#[cfg(unix)]
 mod open_files;
+#[cfg(unix)]
 mod point;
+#[cfg(unix)]
 mod readdir;
+#[cfg(unix)]
 mod registering;
+mod transport;
+#[cfg(windows)]
+mod without;
+#[cfg(unix)]
 mod workers;
+#[cfg(unix)]
 mod writing;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use mounted::{Ended, Mounted, Unmounted, mount};
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+pub use either::{Mounted, mount};
+#[cfg(unix)]
 pub use point::clear;
-pub use point::{Clear, NOTE_NAME};
+pub use transport::Transport;
+#[cfg(windows)]
+pub use without::{Mounted, clear, mount};
+
+/// The file that an unmounted mount point holds.
+pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";
@@ -52,6 +79,8 @@ pub struct MountOptions {
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
+    /// How it gets to the system.
+    pub transport: Transport,
     /// What `df` shows as the source of the mount.
     pub name: String,
     /// The text of [`NOTE_NAME`] in the mount point, seen while the drive is not mounted.
@@ -68,6 +97,7 @@ impl MountOptions {
             passthrough_helper: None,
             threads: 4,
             allow_other: false,
+            transport: Transport::of_this_system(),
             name: SUBTYPE.to_owned(),
             unmounted_note:
                 "This folder is where the mediafs drive appears. It is not mounted now.\n\
@@ -91,6 +121,8 @@ pub enum Passthrough {
     HelperLost,
     /// It was not asked for.
     NotAsked,
+    /// The drive is not mounted by FUSE.
+    NotOfTransport,
     /// The kernel has none (it came with Linux 6.9).
     NotOffered,
     /// This process lacks `CAP_SYS_ADMIN`, and there is no helper that has it.
@@ -113,6 +145,7 @@ impl std::fmt::Display for Passthrough {
             Self::InForce => f.write_str("in force"),
             Self::ByHelper => f.write_str("in force, by the helper"),
             Self::HelperLost => f.write_str("off: the helper has ended; mount again to start it"),
+            Self::NotOfTransport => f.write_str("off: NFS has none"),
             Self::NotAsked => f.write_str("off: not asked for"),
             Self::NotOffered => f.write_str("off: this kernel has none (Linux 6.9 or later has)"),
             Self::NotPermitted => {
@@ -127,6 +160,39 @@ impl std::fmt::Display for Passthrough {
             }
         }
     }
+}
+
+/// Why a mount ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was unmounted, by us or by somebody else.
+    Unmounted,
+    /// The connection to the kernel failed.
+    Failed(String),
+}
+
+/// How [`Mounted::unmount`] ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmounted {
+    /// It had ended before.
+    Already,
+    /// Nobody used it any more.
+    Clean,
+    /// Programs still used it; it left the tree and ended once their waiting requests were answered.
+    Detached,
+    /// Programs still had files open; the connection was cut. Passthrough handles read on, others get errors.
+    Aborted,
+    /// It left the tree, but could not be ended. It ends with this process.
+    LeftBehind,
+}
+
+/// Which mounts of ours [`clear`] takes away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clear {
+    /// Those whose daemon has died.
+    Dead,
+    /// Those whose daemon has died or does not answer.
+    Silent,
 }
 
 /// Why the drive could not be mounted.

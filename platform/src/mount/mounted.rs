@@ -16,7 +16,7 @@ use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
 use super::workers::Workers;
-use super::{MountError, MountOptions, Passthrough, registering};
+use super::{Ended, MountError, MountOptions, Passthrough, Unmounted, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
 use crate::volume::{DeviceNumber, MountEntry, MountId, MountTable};
@@ -29,32 +29,8 @@ const DETACHED_ENDS: Duration = Duration::from_millis(200);
 #[cfg(target_os = "linux")]
 const READAHEAD_KIB: u32 = 1024;
 
-/// Why a mount ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// It was unmounted, by us or by somebody else.
-    Unmounted,
-    /// The connection to the kernel failed.
-    Failed(String),
-}
-
-/// How [`Mounted::unmount`] ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unmounted {
-    /// It had ended before.
-    Already,
-    /// Nobody used it any more.
-    Clean,
-    /// Programs still used it; it left the tree and ended once their waiting requests were answered.
-    Detached,
-    /// Programs still had files open; the connection was cut. Passthrough handles read on, others get errors.
-    Aborted,
-    /// It left the tree, but could not be ended. It ends with this process.
-    LeftBehind,
-}
-
 /// A mounted drive. Dropping it unmounts at once.
-pub struct Mounted {
+pub(super) struct Mounted {
     shared: Arc<Shared>,
     passthrough: Passthrough,
     open_files: Arc<OpenFiles>,
@@ -95,7 +71,7 @@ enum Attached {
 ///
 /// # Errors
 /// See [`MountError`]. Nothing stays mounted then.
-pub fn mount(
+pub(super) fn mount(
     drive: Arc<dyn Drive>,
     options: &MountOptions,
     runtime: tokio::runtime::Handle,
@@ -250,14 +226,12 @@ fn open_session(
 
 impl Mounted {
     /// Where the drive is, absolute and without symbolic links.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.shared.path
     }
 
     /// Is passthrough used, and if not, why. While the mount lives this changes only if the helper is lost.
-    #[must_use]
-    pub fn passthrough(&self) -> Passthrough {
+    pub(super) fn passthrough(&self) -> Passthrough {
         match self.passthrough {
             Passthrough::ByHelper
                 if !self.open_files.tries_passthrough() && self.has_ended().is_none() =>
@@ -269,13 +243,12 @@ impl Mounted {
     }
 
     /// Why the mount has ended; `None` while it lives.
-    #[must_use]
-    pub fn has_ended(&self) -> Option<Ended> {
+    pub(super) fn has_ended(&self) -> Option<Ended> {
         self.shared.ended.lock().clone()
     }
 
     /// Waits until the mount has ended, whoever ended it.
-    pub async fn ended(&self) -> Ended {
+    pub(super) async fn ended(&self) -> Ended {
         let mut watched = self.shared.ended_async.subscribe();
         match watched
             .wait_for(Option::is_some)
@@ -289,7 +262,7 @@ impl Mounted {
     }
 
     /// Waits until the mount has ended, on this thread.
-    pub fn wait(&self) -> Ended {
+    pub(super) fn wait(&self) -> Ended {
         let mut ended = self.shared.ended.lock();
         loop {
             if let Some(ended) = ended.as_ref() {
@@ -300,8 +273,7 @@ impl Mounted {
     }
 
     /// Waits on this thread until the mount has ended, but no longer than `patience`.
-    #[must_use]
-    pub fn wait_for(&self, patience: Duration) -> Option<Ended> {
+    pub(super) fn wait_for(&self, patience: Duration) -> Option<Ended> {
         self.shared.wait_for(patience)
     }
 
@@ -310,7 +282,7 @@ impl Mounted {
     ///
     /// For `grace` programs may close their files. After it requests that still wait are answered with an
     /// error, the mount leaves the tree, and if files are still open the connection is cut.
-    pub fn unmount(&self, grace: Duration) -> Unmounted {
+    pub(super) fn unmount(&self, grace: Duration) -> Unmounted {
         if self.has_ended().is_some() {
             return Unmounted::Already;
         }

@@ -8,10 +8,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::MountError;
-
-/// The file that an unmounted mount point holds.
-pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
+#[cfg(target_os = "linux")]
+use super::Clear;
+use super::{MountError, NOTE_NAME};
 
 /// An unmounted mount point can be listed, not written to.
 const UNMOUNTED_MODE: u32 = 0o555;
@@ -128,15 +127,6 @@ fn write_note(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 const MOST_STACKED: usize = 64;
 
-/// Which mounts of ours [`clear`] takes away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Clear {
-    /// Those whose daemon has died.
-    Dead,
-    /// Those whose daemon has died or does not answer.
-    Silent,
-}
-
 /// Takes away what a daemon of ours has left at `point`, without mounting anew. Was there anything?
 ///
 /// # Errors
@@ -148,6 +138,15 @@ pub fn clear(point: &Path, what: Clear) -> Result<bool, MountError> {
         Some(path) => clear_mounts(&path, what),
         None => Ok(false),
     }
+}
+
+/// Nothing of a daemon stays in the way on this system, so there is never anything.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn clear(_point: &Path, _what: super::Clear) -> Result<bool, MountError> {
+    Ok(false)
 }
 
 /// The absolute path without symbolic links, if the folder above it exists. Asks nothing of what is mounted there.

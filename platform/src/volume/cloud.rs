@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Configuration files are far smaller.
@@ -28,20 +27,24 @@ pub(super) fn configured(home: &Path) -> Vec<CloudRoot> {
             roots.push(CloudRoot { provider, root });
         }
     };
-    for root in dropbox(&read(&home.join(".dropbox/info.json"))) {
-        add("Dropbox", root);
+    for file in places(home, DROPBOX) {
+        for root in dropbox(&read(&file)) {
+            add("Dropbox", root);
+        }
     }
-    for (provider, file) in [
-        ("Nextcloud", ".config/Nextcloud/nextcloud.cfg"),
-        ("ownCloud", ".config/ownCloud/owncloud.cfg"),
-    ] {
-        for line in read(&home.join(file)).lines() {
-            if let Some((key, value)) = line.split_once('=')
-                && key.trim().ends_with("localPath")
-            {
-                add(provider, PathBuf::from(value.trim()));
+    for (provider, place) in [("Nextcloud", NEXTCLOUD), ("ownCloud", OWNCLOUD)] {
+        for file in places(home, place) {
+            for line in read(&file).lines() {
+                if let Some((key, value)) = line.split_once('=')
+                    && key.trim().ends_with("localPath")
+                {
+                    add(provider, PathBuf::from(value.trim()));
+                }
             }
         }
+    }
+    for (provider, root) in told_by_the_system(home) {
+        add(provider, root);
     }
     let onedrive = home.join(".config/onedrive");
     let settings = read(&onedrive.join("config"));
@@ -55,6 +58,58 @@ pub(super) fn configured(home: &Path) -> Vec<CloudRoot> {
         add("OneDrive", home.join("OneDrive"));
     }
     roots
+}
+
+/// Where clients keep their settings, below a home.
+#[cfg(not(any(windows, target_os = "macos")))]
+const DROPBOX: &[&str] = &[".dropbox/info.json"];
+#[cfg(not(any(windows, target_os = "macos")))]
+const NEXTCLOUD: &[&str] = &[".config/Nextcloud/nextcloud.cfg"];
+#[cfg(not(any(windows, target_os = "macos")))]
+const OWNCLOUD: &[&str] = &[".config/ownCloud/owncloud.cfg"];
+#[cfg(target_os = "macos")]
+const DROPBOX: &[&str] = &[".dropbox/info.json"];
+#[cfg(target_os = "macos")]
+const NEXTCLOUD: &[&str] = &["Library/Preferences/Nextcloud/nextcloud.cfg"];
+#[cfg(target_os = "macos")]
+const OWNCLOUD: &[&str] = &["Library/Preferences/ownCloud/owncloud.cfg"];
+#[cfg(windows)]
+const DROPBOX: &[&str] = &[
+    "AppData/Roaming/Dropbox/info.json",
+    "AppData/Local/Dropbox/info.json",
+];
+#[cfg(windows)]
+const NEXTCLOUD: &[&str] = &["AppData/Roaming/Nextcloud/nextcloud.cfg"];
+#[cfg(windows)]
+const OWNCLOUD: &[&str] = &["AppData/Roaming/ownCloud/owncloud.cfg"];
+
+fn places(home: &Path, below: &[&str]) -> Vec<PathBuf> {
+    below.iter().map(|below| home.join(below)).collect()
+}
+
+/// Folders of providers that the system itself knows.
+#[cfg(not(any(windows, target_os = "macos")))]
+fn told_by_the_system(_home: &Path) -> Vec<(&'static str, PathBuf)> {
+    Vec::new()
+}
+
+/// Folders of providers that the system itself knows: those of file providers lie together, and so do those of iCloud.
+#[cfg(target_os = "macos")]
+fn told_by_the_system(home: &Path) -> Vec<(&'static str, PathBuf)> {
+    vec![
+        ("cloud storage", home.join("Library/CloudStorage")),
+        ("iCloud", home.join("Library/Mobile Documents")),
+    ]
+}
+
+/// Folders of providers that the system itself knows: OneDrive tells each program of its own.
+#[cfg(windows)]
+fn told_by_the_system(_home: &Path) -> Vec<(&'static str, PathBuf)> {
+    ["OneDrive", "OneDriveConsumer", "OneDriveCommercial"]
+        .iter()
+        .filter_map(std::env::var_os)
+        .map(|root| ("OneDrive", PathBuf::from(root)))
+        .collect()
 }
 
 /// `info.json` of Dropbox: an object of accounts, each with its `path`.
@@ -109,7 +164,7 @@ pub(super) fn marked(folder: &Path) -> Option<&'static str> {
         .flatten()
         .any(|entry| {
             let name = entry.file_name();
-            let name = name.as_bytes();
+            let name = name.as_encoded_bytes();
             (name.starts_with(b".sync_") || name.starts_with(b"._sync_")) && name.ends_with(b".db")
         });
     journal.then_some("Nextcloud")
@@ -121,6 +176,7 @@ mod tests {
 
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn configurations_name_their_folders() {
         let home = tempfile::tempdir().unwrap();
@@ -155,10 +211,36 @@ mod tests {
         }
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn configurations_name_their_folders() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = home.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "AppData/Local/Dropbox/info.json",
+            r#"{"personal": {"path": "D:\\Dropbox", "host": 1}, "odd": {"path": "relative"}}"#,
+        );
+        write(
+            "AppData/Roaming/Nextcloud/nextcloud.cfg",
+            "0\\Folders\\1\\localPath=C:/Next Cloud/\r\n",
+        );
+        let roots = configured(home.path());
+        for (provider, root) in [("Dropbox", r"D:\Dropbox"), ("Nextcloud", "C:/Next Cloud/")] {
+            let root = PathBuf::from(root);
+            assert!(roots.contains(&CloudRoot { provider, root }), "{roots:?}");
+        }
+        assert!(roots.iter().all(|cloud| cloud.root.is_absolute()));
+    }
+
     #[test]
     fn broken_configurations_are_no_configurations() {
         let home = tempfile::tempdir().unwrap();
-        fs::create_dir_all(home.path().join(".dropbox")).unwrap();
+        let file = home.path().join(DROPBOX[0]);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
         for text in [
             "",
             "{",
@@ -167,8 +249,12 @@ mod tests {
             r#"{"a": {"path": "/"}}"#,
             "\u{0}\u{1}",
         ] {
-            fs::write(home.path().join(".dropbox/info.json"), text).unwrap();
-            assert!(configured(home.path()).is_empty(), "{text}");
+            fs::write(&file, text).unwrap();
+            let found = configured(home.path());
+            assert!(
+                found.iter().all(|cloud| cloud.provider != "Dropbox"),
+                "{text}"
+            );
         }
     }
 

@@ -15,9 +15,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::names;
 
 /// What a volume is known by.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -50,6 +51,19 @@ pub struct MountIdentity {
     pub source: OsString,
     /// Where, if the source says nothing.
     pub mount_point: Option<PathBuf>,
+}
+
+/// What can be told of the volume behind a mount.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identified {
+    /// What it is known by. If nothing but the size can be told, it never compares as the same.
+    pub identity: VolumeIdentity,
+    /// Its name for people: the label of the file system, else the last part of the mount point.
+    pub label: Option<String>,
+    /// Bytes of the device, or of all devices of the file system together.
+    pub size: u64,
+    /// It is mounted read-only.
+    pub read_only: bool,
 }
 
 /// How two identities stand to each other.
@@ -191,6 +205,7 @@ fn parse(text: &str) -> Result<VolumeIdentity, &'static str> {
         let (key, value) = part.split_once('=').ok_or("a part has no value")?;
         let value = unescape(value).ok_or("a % is not followed by two hexadecimal digits")?;
         let string = || String::from_utf8(value.clone()).map_err(|_| "a part is not UTF-8");
+        let name = |value| names::from_bytes(value).ok_or("a part is no name on this system");
         let before = match (kind, key) {
             ("disk", "uuid") => disk.file_system.replace(string()?).is_some(),
             ("disk", "part") => disk.partition.replace(string()?).is_some(),
@@ -200,10 +215,8 @@ fn parse(text: &str) -> Result<VolumeIdentity, &'static str> {
                 disk.size.replace(size).is_some()
             }
             ("mount", "type") => fs_type.replace(string()?).is_some(),
-            ("mount", "source") => source.replace(OsString::from_vec(value)).is_some(),
-            ("mount", "at") => at
-                .replace(PathBuf::from(OsString::from_vec(value)))
-                .is_some(),
+            ("mount", "source") => source.replace(name(value)?).is_some(),
+            ("mount", "at") => at.replace(PathBuf::from(name(value)?)).is_some(),
             ("disk" | "mount", _) => return Err("a part is not known"),
             _ => return Err("it does not begin with disk: or mount:"),
         };
@@ -223,7 +236,7 @@ fn parse(text: &str) -> Result<VolumeIdentity, &'static str> {
 }
 
 fn escape(value: &OsStr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in value.as_bytes() {
+    for byte in value.as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"-._:/@#+".contains(byte) {
             write!(f, "{}", char::from(*byte))?;
         } else {
@@ -267,7 +280,7 @@ mod tests {
     fn share(fs_type: &str, source: &[u8], at: Option<&str>) -> VolumeIdentity {
         VolumeIdentity::Mount(MountIdentity {
             fs_type: fs_type.to_owned(),
-            source: OsString::from_vec(source.to_vec()),
+            source: names::from_bytes(source.to_vec()).unwrap(),
             mount_point: at.map(PathBuf::from),
         })
     }
@@ -286,8 +299,8 @@ mod tests {
             (disk("", 5, "", ""), "disk:size=5"),
             (disk("", 0, "", ""), "disk:"),
             (
-                share("nfs", b"server:/m\xfcsik", None),
-                "mount:type=nfs,source=server:/m%fcsik",
+                share("nfs", "server:/müsik".as_bytes(), None),
+                "mount:type=nfs,source=server:/m%c3%bcsik",
             ),
             (
                 share("fuse.s3fs", b"s3fs", Some("/home/a b")),
@@ -298,8 +311,14 @@ mod tests {
             assert_eq!(identity.to_string(), text);
             assert_eq!(text.parse(), Ok(identity));
         }
-        let odd = share("x", &all, None);
-        assert_eq!(odd.to_string().parse(), Ok(odd));
+        // On Windows a name is no bytes.
+        if cfg!(unix) {
+            let odd = share("x", &all, None);
+            assert_eq!(odd.to_string().parse(), Ok(odd));
+        } else {
+            let odd = VolumeIdentity::from_str("mount:type=nfs,source=%fc").unwrap_err();
+            assert!(odd.why.contains("no name on this system"), "{odd}");
+        }
     }
 
     #[test]

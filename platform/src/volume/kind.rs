@@ -1,9 +1,6 @@
-//! What sort of storage a mount is for the media layer, by the mount table and sysfs alone.
+//! What sort of storage a mount is for the media layer.
 
-use super::device::Devices;
-use super::foreign::{Provider, is_program, provider_of};
-use super::reason::{Bus, Reason};
-use super::table::MountEntry;
+use super::reason::Bus;
 
 /// What sort of storage a mount is. It says where the bytes are; whether the daemon may touch them itself is said by
 /// [`Trust`], which is stricter: a built-in disk with FAT is local and not trusted.
@@ -30,28 +27,22 @@ pub enum StorageSort {
     },
 }
 
-/// The sort of a mount that is not trusted for `reason`.
-pub(super) fn sort_of(entry: &MountEntry, reason: &Reason, devices: &Devices) -> StorageSort {
-    match reason {
-        Reason::Share { .. } => StorageSort::Network,
-        Reason::Program { fs_type } if is_program(fs_type) => StorageSort::Foreign {
-            provider: provider_of(entry),
-        },
-        Reason::Disk { bus, .. } => StorageSort::Removable(*bus),
-        // A disk that a program serves (ntfs-3g), or one with a file system that is not trusted.
-        Reason::Program { .. } | Reason::FileSystem { .. } if entry.device.major != 0 => {
-            match devices.check(entry.device) {
-                Ok(()) => StorageSort::Local,
-                Err(Reason::Disk { bus, .. }) => StorageSort::Removable(bus),
-                Err(_) => StorageSort::Removable(Bus::Virtual),
-            }
-        }
-        Reason::Program { .. } | Reason::FileSystem { .. } => {
-            StorageSort::Foreign { provider: None }
-        }
-        // A disk whose place the system does not tell may come and go.
-        Reason::Unknown { .. } | Reason::NotAbsolute | Reason::Cloud { .. } => {
-            StorageSort::Removable(Bus::Virtual)
-        }
-    }
+/// Where the bytes behind a program's file system come from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reach {
+    /// A provider on the internet: slow, and each read may cost a download.
+    Cloud,
+    /// Another machine.
+    Machine,
+    /// A folder or device of this machine, shown in another way.
+    Here,
+}
+
+/// A program known to serve file systems.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Provider {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Where its bytes come from.
+    pub reach: Reach,
 }

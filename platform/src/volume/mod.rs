@@ -2,52 +2,39 @@
 //!
 //! *Trusted storage* is a local disk that is not removable, not remote and not under a sync client: storage that
 //! answers at once or not at all. Only it may be touched by the daemon itself. [`Classifier`] tells, and goes
-//! by the mount table and sysfs before it looks at any path, so that a hung share is never touched.
+//! by the mount table and what the system knows of disks before it looks at any path, so that a hung share is never
+//! touched.
 //!
 //! A *volume* is known again by its [`VolumeIdentity`], which a catalog keeps as text: [`identify`] tells it of disks,
 //! in a courier, [`identity_from_table`] of shares and programs' file systems. [`MountWatch`] tells when mounts change,
 //! and [`Classifier::sort`] what sort of storage a mount is.
+//!
+//! Each system has a part of its own with the same functions: `linux`, `macos`, `windows`.
 
-#[cfg(target_os = "linux")]
 mod cloud;
-#[cfg(target_os = "linux")]
-mod device;
-#[cfg(target_os = "linux")]
-mod foreign;
-#[cfg(target_os = "linux")]
-mod identify;
-#[cfg(unix)]
 mod identity;
-#[cfg(target_os = "linux")]
 mod kind;
+#[cfg(not(target_os = "linux"))]
+mod polled;
 mod reason;
-#[cfg(target_os = "linux")]
-mod superblock;
-#[cfg(target_os = "linux")]
 mod table;
-#[cfg(target_os = "linux")]
 mod trust;
-#[cfg(target_os = "linux")]
-mod watch;
 
-#[cfg(unix)]
+#[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod system;
+
 use std::path::Path;
 
-#[cfg(target_os = "linux")]
-pub use foreign::{Provider, Reach, identity_from_table};
-#[cfg(target_os = "linux")]
-pub use identify::{Identified, identify};
-#[cfg(unix)]
-pub use identity::{DiskIdentity, Likeness, MountIdentity, NotAnIdentity, VolumeIdentity};
-#[cfg(target_os = "linux")]
-pub use kind::StorageSort;
+pub use identity::{
+    DiskIdentity, Identified, Likeness, MountIdentity, NotAnIdentity, VolumeIdentity,
+};
+pub use kind::{Provider, Reach, StorageSort};
 pub use reason::{Bus, Reason, Trust};
-#[cfg(target_os = "linux")]
+pub use system::{MountWatch, identify, identity_from_table};
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};
-#[cfg(target_os = "linux")]
 pub use trust::{Classifier, DeclaredTrusted};
-#[cfg(target_os = "linux")]
-pub use watch::MountWatch;
 
 /// Room in a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +59,16 @@ pub fn free_space(path: &Path) -> std::io::Result<Space> {
     })
 }
 
-#[cfg(all(test, unix))]
+/// The room in the file system that holds `path`. Touches the path, so ask on trusted storage only.
+///
+/// # Errors
+/// When the system can't tell, as for a path that does not exist.
+#[cfg(windows)]
+pub fn free_space(path: &Path) -> std::io::Result<Space> {
+    system::free_space(path)
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 

@@ -1,12 +1,15 @@
-//! The mount table of this process, read from `/proc/self/mountinfo` (format: proc(5)).
+//! The mount table: which file systems are seen where.
 //!
-//! It is text the kernel keeps in memory: reading it touches no storage, so it can be asked about a share
-//! that hangs. The mount code uses it to find our own mounts, the trust code to tell what a path lies on.
+//! The system keeps it in memory: reading it touches no storage, so it can be asked about a share that hangs. The mount
+//! code uses it to find our own mounts, the trust code to tell what a path lies on. It has the fields of Linux's
+//! `/proc/self/mountinfo` (format: proc(5)), which is read there; what another system does not tell is empty or 0.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use super::system;
+use crate::names;
 
 /// The number of a mount, unique among those that exist at one time in this mount namespace; the kernel
 /// uses numbers of ended mounts again.
@@ -70,15 +73,15 @@ impl MountEntry {
 
     /// The value of `name=…` among the options of the file system.
     #[must_use]
-    pub fn super_option(&self, name: &str) -> Option<&OsStr> {
+    pub fn super_option(&self, name: &str) -> Option<OsString> {
         self.super_options
-            .as_bytes()
+            .as_encoded_bytes()
             .split(|byte| *byte == b',')
             .find_map(|option| {
                 option
                     .strip_prefix(name.as_bytes())?
                     .strip_prefix(b"=")
-                    .map(OsStr::from_bytes)
+                    .and_then(|value| names::from_bytes(value.to_vec()))
             })
     }
 }
@@ -93,12 +96,18 @@ impl MountTable {
     /// Reads the table of this process.
     ///
     /// # Errors
-    /// When `/proc` can't be read.
+    /// When the system does not tell.
     pub fn read() -> io::Result<Self> {
-        Ok(Self::parse(&std::fs::read("/proc/self/mountinfo")?))
+        system::mounts()
     }
 
-    /// Takes the lines that make sense; the kernel may add fields that are not known here.
+    /// Of these mounts, in the order in which they cover each other.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn of(entries: Vec<MountEntry>) -> Self {
+        Self { entries }
+    }
+
+    /// From the text of Linux. Takes the lines that make sense; the kernel may add fields that are not known here.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         Self {
@@ -161,14 +170,14 @@ fn parse_line(line: &[u8]) -> Option<MountEntry> {
         major: u32::try_from(number(&device[..colon])?).ok()?,
         minor: u32::try_from(number(&device[colon + 1..])?).ok()?,
     };
-    let root = PathBuf::from(unescape(fields.next()?));
-    let mount_point = PathBuf::from(unescape(fields.next()?));
-    let options = unescape(fields.next()?);
+    let root = PathBuf::from(unescape(fields.next()?)?);
+    let mount_point = PathBuf::from(unescape(fields.next()?)?);
+    let options = unescape(fields.next()?)?;
     // Any number of optional fields, ended by a hyphen of its own.
     fields.by_ref().find(|field| *field == b"-")?;
     let fs_type = String::from_utf8_lossy(fields.next()?).into_owned();
-    let source = fields.next().map(unescape).unwrap_or_default();
-    let super_options = fields.next().map(unescape).unwrap_or_default();
+    let source = fields.next().and_then(unescape).unwrap_or_default();
+    let super_options = fields.next().and_then(unescape).unwrap_or_default();
     Some(MountEntry {
         id,
         parent,
@@ -187,7 +196,7 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// Turns `\040` and its like (space, tab, line feed, backslash, `#`) into the byte; anything else stays.
-fn unescape(field: &[u8]) -> OsString {
+fn unescape(field: &[u8]) -> Option<OsString> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {
@@ -202,7 +211,7 @@ fn unescape(field: &[u8]) -> OsString {
             rest = tail;
         }
     }
-    OsString::from_vec(bytes)
+    names::from_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -231,7 +240,7 @@ mod tests {
         assert_eq!(ours.mount_point, Path::new("/mnt/my sounds\\x"));
         assert_eq!(ours.fs_type, "fuse.mediafs");
         assert_eq!(ours.source, "mediafs");
-        assert_eq!(ours.super_option("user_id"), Some(OsStr::new("0")));
+        assert_eq!(ours.super_option("user_id"), Some(OsString::from("0")));
         assert_eq!(ours.super_option("user"), None);
         assert_eq!(
             ours.device,
@@ -255,10 +264,10 @@ mod tests {
 
     #[test]
     fn odd_escapes_stay_as_they_are() {
-        assert_eq!(unescape(b"a\\04"), "a\\04");
-        assert_eq!(unescape(b"a\\9999\\"), "a\\9999\\");
-        assert_eq!(unescape(b"\\777"), "\\777");
-        assert_eq!(unescape(b"\\303\\251"), "\u{e9}");
+        assert_eq!(unescape(b"a\\04").unwrap(), "a\\04");
+        assert_eq!(unescape(b"a\\9999\\").unwrap(), "a\\9999\\");
+        assert_eq!(unescape(b"\\777").unwrap(), "\\777");
+        assert_eq!(unescape(b"\\303\\251").unwrap(), "\u{e9}");
     }
 
     #[test]
@@ -289,10 +298,11 @@ mod tests {
         assert_eq!(takes.seen_at(&top).unwrap().as_os_str(), "/mnt/takes");
     }
 
+    #[cfg(unix)]
     #[test]
     fn this_machine_has_a_root_mount() {
         let table = MountTable::read().unwrap();
         assert!(table.at(Path::new("/")).is_some());
-        assert!(table.holding(Path::new("/proc/self/mountinfo")).is_some());
+        assert!(table.holding(&std::env::current_exe().unwrap()).is_some());
     }
 }

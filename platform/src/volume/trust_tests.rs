@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::super::device::tests::FakeSysfs;
 use super::super::reason::Bus;
+use super::super::system::class::overlay_layers;
+use super::super::system::device::tests::FakeSysfs;
 use super::*;
 
 /// A classifier over real folders: what the table calls `/x` lies in a temporary folder, as paths are followed

@@ -180,7 +180,8 @@ impl Run {
                 self.bench.write(|w| w.remove(item));
                 let known = self.model.items.remove(&item).unwrap();
                 self.model.removed.insert(known.id.key());
-                if let Some(at) = known.at {
+                // What comes to where nothing was any more is not what was removed.
+                if let Some(at) = known.at.filter(|_| known.present) {
                     self.model.forgotten.insert(at);
                 }
             }
@@ -325,7 +326,13 @@ impl Run {
             return;
         }
         assert_eq!(place_of(observed), place.row);
-        assert_eq!(matches!(observed, Observed::Returned(_)), !place.present);
+        let is_back = match observed {
+            Observed::Returned(_) => true,
+            // Its item was removed while it was gone.
+            Observed::New(_) => target.is_none(),
+            _ => false,
+        };
+        assert_eq!(is_back, !place.present);
         if from != to {
             assert!(
                 self.place(from).is_none(),

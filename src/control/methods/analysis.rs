@@ -25,12 +25,12 @@ pub struct AnalysisType {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisWantedParams {
-    /// Which are to be there; at most [`AnalysisWantedPage::MOST_TYPES`].
+    /// Which are to be there; at most 32.
     pub types: Vec<AnalysisType>,
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<AnalysisAfter>,
-    /// Most items of a page; at most [`AnalysisWantedPage::MOST`].
+    /// Most items of a page; at most 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -69,7 +69,7 @@ pub struct AnalysisWantedItem {
 pub struct AnalysisWantedPage {
     /// Those of open projects first.
     pub items: Vec<AnalysisWantedItem>,
-    /// For the next page's `after`; `None`: that was the last one.
+    /// For the next page's `after`; `null`: that was the last one.
     pub next: Option<AnalysisAfter>,
 }
 
@@ -83,6 +83,7 @@ impl AnalysisWantedPage {
 /// Of `analysis.put`. The artefact is a text, or a file of the caller's on trusted storage, which stays the caller's.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{"required": ["artefact"]}, {"required": ["artefactPath"]}]))]
 pub struct AnalysisPutParams {
     /// The item.
     #[serde(flatten)]
@@ -90,7 +91,8 @@ pub struct AnalysisPutParams {
     /// What it is.
     #[serde(flatten)]
     pub analysis: AnalysisType,
-    /// Of the bytes that were read for it, all of them.
+    /// Of the bytes that were read for it, all of them: the `blake3` that `analysis.wanted` names, or that the item had when
+    /// it was read.
     pub blake3: ObjectHash,
     /// The process that read them.
     pub process: u32,
@@ -144,7 +146,7 @@ pub struct AnalysisArtefact {
     pub size: u64,
     /// The file that holds it, to be read at once and not kept.
     pub artefact_path: WirePath,
-    /// The artefact itself, where it is text of at most [`AnalysisArtefact::INLINE`] bytes.
+    /// The artefact itself, where it is text of at most 262,144 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artefact: Option<String>,
 }

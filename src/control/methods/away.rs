@@ -25,7 +25,7 @@ pub struct ItemsParams {
 pub struct HydrateAnswer {
     /// One for each item, in the order of the question.
     pub items: Vec<HydrateItem>,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -82,7 +82,7 @@ pub struct WhereIs {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStatus {
-    /// Its stable identity; `None` where it could not be told.
+    /// Its stable identity; `null` where it could not be told.
     pub id: Option<String>,
     /// For people.
     pub name: String,
@@ -217,7 +217,7 @@ pub struct SilenceParams {
     pub item: Which,
     /// From where, in bytes.
     pub offset: u64,
-    /// How much, in bytes; at most [`SilenceParams::MOST`].
+    /// How much, in bytes; at most 262,144.
     pub length: u32,
 }
 

@@ -21,7 +21,7 @@ pub struct Intent {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// Its number, by which it can be reverted.
+    /// Its number, by which `history.revert` reverts it, where it can be: `history.list` says so.
     pub id: u32,
     /// What it did, for people.
     pub summary: String,
@@ -49,7 +49,7 @@ pub struct OperationInfo {
     pub reverts: Option<u32>,
     /// The revert, while it is reverted.
     pub reverted_by: Option<u32>,
-    /// The items that it is about, at most [`HistoryPage::MOST_ITEMS`]; those that are there.
+    /// The items that it is about, at most 100; those that are there.
     pub items: Vec<MediaId>,
     /// It can be reverted; else history only tells of it.
     #[serde(default = "revertible")]
@@ -71,7 +71,7 @@ pub struct HistoryListParams {
     /// Only of this project, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Most of a page; at most [`HistoryPage::MOST`].
+    /// Most of a page; at most 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -82,7 +82,7 @@ pub struct HistoryListParams {
 pub struct HistoryPage {
     /// The newest first.
     pub operations: Vec<OperationInfo>,
-    /// For the next page's `before`; `None`: that was the last one.
+    /// For the next page's `before`; `null`: that was the last one.
     pub next: Option<u32>,
 }
 
@@ -93,9 +93,10 @@ impl HistoryPage {
     pub const MOST_ITEMS: u32 = 100;
 }
 
-/// Of `history.revert`: one of the two.
+/// Of `history.revert`: `operation` or `group`, not both.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{"required": ["operation"]}, {"required": ["group"]}]))]
 pub struct HistoryRevertParams {
     /// An operation; that of a revert does again what it reverted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

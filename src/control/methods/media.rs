@@ -10,6 +10,7 @@ use crate::model::{MediaId, MediaItem, ProjectId};
 /// Names one item: by its id, else by a path on the drive or on disk.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{"required": ["mediaId"]}, {"required": ["path"]}]))]
 pub struct Which {
     /// Its id. Items of several projects may have the same: without `projectId`, or a `path` of one of them, it is that of
     /// the project in focus, else of one that is open, else of the library.
@@ -42,7 +43,7 @@ pub struct SearchParams {
     /// Where the page before ended; 0: the beginning.
     #[serde(default)]
     pub after: u32,
-    /// Most items of a page; at most [`SearchParams::MOST`].
+    /// Most items of a page; at most 500.
     #[serde(default)]
     pub limit: Option<u32>,
 }
@@ -58,7 +59,7 @@ impl SearchParams {
 pub struct SearchPage {
     /// In the order of their coming.
     pub items: Vec<MediaItem>,
-    /// For the next page's `after`; `None`: that was the last one.
+    /// For the next page's `after`; `null`: that was the last one.
     pub next: Option<u32>,
 }
 
@@ -114,7 +115,7 @@ pub enum ImportOutcome {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
-    /// The item; `None` where there is none.
+    /// The item; `null` where there is none.
     pub media_id: Option<MediaId>,
     /// The file that was named or found.
     pub source: WirePath,
@@ -135,7 +136,7 @@ pub struct ImportAnswer {
     pub items: Vec<Imported>,
     /// False if it was stopped before the end; importing again completes it.
     pub complete: bool,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -161,9 +162,10 @@ pub struct ScanAnswer {
     pub problems: u64,
 }
 
-/// Of `media.forgetLibrary`: one of the two.
+/// Of `media.forgetLibrary`: `name` or `path`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{"required": ["name"]}, {"required": ["path"]}]))]
 pub struct ForgetLibraryParams {
     /// The root by the name that it is shown by. Looked for first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -309,7 +311,7 @@ pub struct Changed {
     /// All of it.
     #[serde(flatten)]
     pub item: MediaItem,
-    /// What history calls the change; `None` where nothing changed.
+    /// What history calls the change; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }

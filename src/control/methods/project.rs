@@ -7,8 +7,8 @@ use super::{HydrateItem, Intent, ItemCounts, Operation, Take, Which};
 use crate::control::WirePath;
 use crate::model::{MediaId, MediaItem, ProjectId};
 
-/// Names one project: by its folder, its id, or the name that it is shown by. Of two with one id, the one that is open, or
-/// the one that the host works in.
+/// Names one project: by its folder, its id, or the name that it is shown by; by none of them: the one that the host works
+/// in (`focused`). Of two with one id, the one that is open, or the one that the host works in.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectWhich {
@@ -130,7 +130,7 @@ pub struct ProjectOpened {
     /// Takes that an earlier daemon had not seen the end of.
     #[serde(default)]
     pub recovered: Vec<Take>,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -167,7 +167,7 @@ pub struct ProjectSaved {
     pub written: bool,
     /// Somebody else had written it meanwhile; these items of theirs were taken over.
     pub taken_over: Vec<String>,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -189,7 +189,7 @@ pub struct ProjectStatusAnswer {
     pub project: ProjectInfo,
     /// Its items.
     pub items: ItemCounts,
-    /// Something is known that its manifest does not say; `None` where its storage is not there.
+    /// Something is known that its manifest does not say; `null` where its storage is not there.
     pub unsaved: Option<bool>,
     /// Entries that are held back.
     pub held: Vec<HeldEntry>,
@@ -315,7 +315,7 @@ pub struct DraftInfo {
     pub pending: Vec<MediaId>,
     /// The length of its state, in bytes.
     pub bytes: u64,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -415,7 +415,7 @@ pub struct ReadyAnswer {
     pub items: Vec<ReadyItem>,
     /// What is to be brought, in bytes.
     pub bytes: u64,
-    /// How long that takes at the rate that was measured last, in seconds; `None` where none was.
+    /// How long that takes at the rate that was measured last, in seconds; `null` where none was.
     pub seconds: Option<u64>,
     /// What is being brought.
     pub fetching: Vec<HydrateItem>,
@@ -441,7 +441,7 @@ pub struct MadeItem {
     /// It.
     #[serde(flatten)]
     pub item: MediaItem,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }

@@ -101,7 +101,7 @@ pub struct CandidatesParams {
     /// The item.
     #[serde(flatten)]
     pub item: Which,
-    /// Most of them; at most [`CandidateList::MOST`].
+    /// Most of them; at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -158,7 +158,7 @@ pub struct ReplaceParams {
 pub struct Difference {
     /// `bytes`, `kind`, `container`, `codec`, `sampleRate`, `channels`, `frames`, `size`.
     pub what: String,
-    /// Of the item now; `None` where that is not known.
+    /// Of the item now; `null` where that is not known.
     pub from: Option<String>,
     /// Of the file.
     pub to: Option<String>,
@@ -172,7 +172,7 @@ pub struct ReplaceAnswer {
     pub replaced: bool,
     /// What differs.
     pub differences: Vec<Difference>,
-    /// Who uses the item, at most [`super::UsagesPage::MOST`].
+    /// Who uses the item, at most 1000.
     pub usages: Vec<UsageInfo>,
     /// The format of the file.
     pub format: Option<Format>,

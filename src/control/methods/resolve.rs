@@ -40,12 +40,12 @@ pub enum ResolvedFrom {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
-    /// Where its true bytes can be read now on this machine, from trusted storage; `None`: they are not at hand. For
+    /// Where its true bytes can be read now on this machine, from trusted storage; `null`: they are not at hand. For
     /// reading only.
     pub path: Option<WirePath>,
     /// What that leads to.
     pub from: Option<ResolvedFrom>,
-    /// What is known of it; `None`: there is no such item.
+    /// What is known of it; `null`: there is no such item.
     pub item: Option<ResolvedItem>,
     /// Why there is no path, for people.
     pub reason: Option<String>,
@@ -114,7 +114,7 @@ pub struct TranslateAnswer {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Translated {
-    /// It there; `None` if it is no path of a drive. It is not looked whether something is there.
+    /// It there; `null` if it is no path of a drive. It is not looked whether something is there.
     pub path: Option<String>,
     /// The same, relative to the mount, with `/`.
     pub drive_path: Option<String>,

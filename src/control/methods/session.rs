@@ -88,14 +88,15 @@ pub struct Hello {
     /// This run of the daemon: another one after each start. Numbers of events belong to it.
     #[serde(default)]
     pub instance: String,
-    /// Where the drive is; `None` while it is not mounted.
+    /// Where the drive is; `null` while it is not mounted.
     #[serde(default)]
     pub mount: Option<WirePath>,
 }
 
-/// Of `session.cancel`: one of the two.
+/// Of `session.cancel`: `request` or `task`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{"required": ["request"]}, {"required": ["task"]}]))]
 pub struct CancelParams {
     /// The id of a request of this connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +167,7 @@ pub struct TaskParams {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskAnswer {
-    /// `None` if it is not known, or has ended long ago.
+    /// `null` if it is not known, or has ended long ago.
     pub task: Option<TaskInfo>,
 }
 

@@ -26,7 +26,7 @@ pub struct UsageParams {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsagesParams {
-    /// All, or none if one of them is wrong; at most [`UsagesParams::MOST`].
+    /// All, or none if one of them is wrong; at most 10,000.
     pub usages: Vec<UsageParams>,
     /// For history.
     #[serde(flatten)]
@@ -57,7 +57,7 @@ pub struct UsageInProject {
 pub struct UsagesSetParams {
     /// The project, by its id.
     pub project: String,
-    /// All uses of it; at most [`UsagesParams::MOST`].
+    /// All uses of it; at most 10,000.
     pub usages: Vec<UsageInProject>,
     /// For history.
     #[serde(flatten)]
@@ -72,7 +72,7 @@ pub struct UsagesAnswer {
     pub added: u64,
     /// Uses that went.
     pub removed: u64,
-    /// What history calls it; `None` where nothing changed.
+    /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 }
@@ -90,7 +90,7 @@ pub struct UsagesListParams {
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<UsagesAfter>,
-    /// Most of a page; at most [`UsagesPage::MOST`].
+    /// Most of a page; at most 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -133,7 +133,7 @@ pub struct UsageInfo {
 pub struct UsagesPage {
     /// By item.
     pub usages: Vec<UsageInfo>,
-    /// For the next page's `after`; `None`: that was the last one.
+    /// For the next page's `after`; `null`: that was the last one.
     pub next: Option<UsagesAfter>,
 }
 

@@ -183,11 +183,14 @@ impl Service {
                 volume.name,
                 counted(volume.only_there)
             )),
+            (Availability::Missing, _) if reader.held_back(&item)?.is_some() => Some(
+                "let it in with project.allow (`mediafs project allow`), or relink it".to_owned(),
+            ),
             (Availability::Missing, _) if is_elsewhere => Some(super::FROM_ELSEWHERE.to_owned()),
             (Availability::Missing, _) => {
-                Some("put the file back, or `mediafs relink` it to another one".to_owned())
+                Some("put the file back, or relink the item to another one".to_owned())
             }
-            _ => Some("`mediafs hydrate` brings it here".to_owned()),
+            _ => Some("hydrate it to bring it here".to_owned()),
         };
         Ok(WhereIs {
             media_id: item.media_id,
@@ -306,7 +309,8 @@ impl Service {
                     Reason::NotFound,
                     format!("no volume is known as {:?}", params.volume),
                 )
-                .remedy("`mediafs volumes` lists them"));
+                .remedy("volume.list lists them")
+                .command("`mediafs volumes` lists them"));
             }
             (Some(_), false) => {
                 return Err(RpcError::new(
@@ -321,7 +325,8 @@ impl Service {
                 Reason::Refused,
                 format!("{} is a cloud's folder, which cannot be ejected", row.name),
             )
-            .remedy("`mediafs volumes` lists what can be"));
+            .remedy("volume.list lists what can be")
+            .command("`mediafs volumes` lists what can be"));
         }
         if !away.eject(row.row)? {
             return Err(RpcError::new(

@@ -3,7 +3,7 @@
 use mediafs_cache::CacheError;
 
 use crate::catalog::CatalogError;
-use crate::control::rpc::one_line;
+use crate::control::rpc::{Revisions, one_line};
 use crate::control::{Reason, RpcError};
 use crate::library::{LibraryError, RelinkError};
 use crate::project::ProjectError;
@@ -35,6 +35,11 @@ impl From<LibraryError> for RpcError {
             | LibraryError::Excluded { .. }
             | LibraryError::Untrusted { .. } => Reason::Refused,
             LibraryError::NoProject { .. } => Reason::NotFound,
+            LibraryError::Folder { ref source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Reason::NotFound
+            }
             _ => Reason::Storage,
         };
         Self::new(reason, one_line(&error))
@@ -46,6 +51,11 @@ impl From<ProjectError> for RpcError {
         let reason = match error {
             ProjectError::Library(error) => return error.into(),
             ProjectError::Catalog(error) => return error.into(),
+            ProjectError::Folder { ref source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Reason::NotFound
+            }
             ProjectError::Manifest(_)
             | ProjectError::Exists { .. }
             | ProjectError::Revision { .. }
@@ -56,7 +66,32 @@ impl From<ProjectError> for RpcError {
             ProjectError::Cancelled => Reason::Cancelled,
             _ => Reason::Storage,
         };
-        Self::new(reason, one_line(&error))
+        let told = Self::new(reason, one_line(&error));
+        match error {
+            ProjectError::NoProject { .. } => told
+                .remedy("project.new makes one of it")
+                .command("`mediafs project new` makes one of it"),
+            ProjectError::Revision {
+                wanted,
+                found,
+                previous,
+                ..
+            } => {
+                let is_previous = previous.as_ref() == Some(&wanted);
+                let told = told.revisions(Revisions {
+                    wanted,
+                    present: found,
+                    previous,
+                });
+                if is_previous {
+                    told.remedy("`previous: true` opens it")
+                        .command("`--previous` opens it")
+                } else {
+                    told
+                }
+            }
+            _ => told,
+        }
     }
 }
 
@@ -67,7 +102,13 @@ impl From<RelinkError> for RpcError {
             RelinkError::OtherSound { .. } => Reason::Refused,
             _ => Reason::InvalidParameter,
         };
-        Self::new(reason, one_line(&error))
+        let told = Self::new(reason, one_line(&error));
+        match reason {
+            Reason::Refused => told
+                .remedy("media.replace does that")
+                .command("`mediafs replace` does that"),
+            _ => told,
+        }
     }
 }
 

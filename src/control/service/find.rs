@@ -71,7 +71,8 @@ impl Service {
                 Reason::NotFound,
                 format!("{} is a folder, not a sound", shown()),
             )
-            .remedy("`mediafs ls WORD` lists those whose folder has that word")),
+            .remedy("media.search lists those whose folder has that word")
+            .command("`mediafs ls WORD` lists those whose folder has that word")),
             Some(Found::File(file)) => Err(no_sound(&shown(), &file)),
             None => Err(self.left_out(path).unwrap_or_else(|| unknown(&shown()))),
         }
@@ -99,7 +100,8 @@ fn in_project(reader: &Reader, id: &MediaId, project: &ProjectId) -> Result<Item
 
 fn unknown(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no sound {what:?}"))
-        .remedy("`mediafs ls` lists all, with their ids, and `mediafs import` adds files")
+        .remedy("media.search lists all, with their ids, and media.import adds files")
+        .command("`mediafs ls` lists all, with their ids, and `mediafs import` adds files")
 }
 
 /// What a path leads to.
@@ -119,7 +121,8 @@ fn no_sound(what: &str, file: &PlaceRow) -> RpcError {
         )
         .remedy("it is shown in library/ as it is, but has no id"),
         None => RpcError::new(Reason::NotFound, format!("{what} is there, but no sound"))
-            .remedy("`mediafs import` makes one of it, or says why it cannot"),
+            .remedy("media.import makes one of it, or says why it cannot")
+            .command("`mediafs import` makes one of it, or says why it cannot"),
     }
 }
 

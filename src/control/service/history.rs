@@ -108,7 +108,11 @@ impl Service {
         let reader = self.catalog.reader()?;
         let project = project_of(&reader, params.project.as_deref())?;
         if let Some(next) = reader.to_undo(project)? {
-            self.refuse_where_open(&reader, &next)?;
+            let with_it = match &next.group {
+                Some(group) => reader.operations_of_group(group)?,
+                None => vec![next],
+            };
+            self.refuse_where_open(&reader, &with_it)?;
         }
         self.turn(&ToRevert::Last(project), params.who.clone())
     }
@@ -117,31 +121,36 @@ impl Service {
         let reader = self.catalog.reader()?;
         let project = project_of(&reader, params.project.as_deref())?;
         if let Some(next) = reader.to_redo(project)? {
-            self.refuse_where_open(&reader, &next)?;
+            self.refuse_where_open(&reader, &[next])?;
         }
         self.turn(&ToRevert::Again(project), params.who.clone())
     }
 
-    /// The host owns the order in the projects that it has open.
-    fn refuse_where_open(&self, reader: &Reader, next: &OperationRow) -> Result<(), RpcError> {
+    /// The host owns the order in the projects that it has open. What belongs together is reverted together or not at all.
+    fn refuse_where_open(&self, reader: &Reader, steps: &[OperationRow]) -> Result<(), RpcError> {
         if self.daemon.is_none() {
             return Ok(());
         }
-        let open = match next.project {
-            Some(project) => reader.base(project)?.filter(|base| base.active),
-            None => None,
-        };
-        match open {
-            None => Ok(()),
-            Some(base) => Err(RpcError::new(
-                Reason::Refused,
-                format!(
-                    "the next step ({}) is of the project {}, which is open",
-                    next.summary, base.name
-                ),
-            )
-            .remedy("undo it there, or name the operation (`mediafs undo --operation ID`)")),
+        for step in steps {
+            let Some(project) = step.project else {
+                continue;
+            };
+            if let Some(base) = reader.base(project)?.filter(|base| base.active) {
+                return Err(RpcError::new(
+                    Reason::Refused,
+                    format!(
+                        "the next step ({}) is of the project {}, which is open",
+                        step.summary, base.name
+                    ),
+                )
+                .remedy(format!(
+                    "the host that has it open owns the order: it names the operation to history.revert (operation: {})",
+                    step.row.0
+                ))
+                .command("undo it there, or name the operation (`mediafs undo --operation ID`)"));
+            }
         }
+        Ok(())
     }
 
     fn turn(&self, which: &ToRevert, who: Option<String>) -> Result<RevertAnswer, RpcError> {
@@ -170,7 +179,8 @@ impl Service {
             }),
             Err(RevertError::Catalog(error)) => Err(error.into()),
             Err(error) => Err(RpcError::from_error(Reason::NotFound, &error)
-                .remedy("`mediafs history` lists what was done")),
+                .remedy("history.list lists what was done")
+                .command("`mediafs history` lists what was done")),
         }
     }
 
@@ -225,7 +235,8 @@ fn project_of(reader: &Reader, id: Option<&str>) -> Result<Option<BaseNo>, RpcEr
                 id.chars().take(80).collect::<String>()
             ),
         )
-        .remedy("`mediafs status` lists the projects that are known")),
+        .remedy("project.list lists the projects that are known")
+        .command("`mediafs status` lists the projects that are known")),
     }
 }
 

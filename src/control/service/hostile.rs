@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::control::methods::{METHODS, Notification};
+use crate::control::params;
 use crate::control::{Caller, CallerGone, Handler, Reason};
 use crate::daemon::service_without_daemon;
 use crate::home::{Home, Purpose};
@@ -54,8 +55,8 @@ const NAMES: &[&str] = &[
     "dryRun",
 ];
 
-fn value() -> impl Strategy<Value = Value> {
-    let text = prop::sample::select(vec![
+fn text() -> impl Strategy<Value = Value> {
+    let words = prop::sample::select(vec![
         "",
         "\0",
         "..",
@@ -76,16 +77,28 @@ fn value() -> impl Strategy<Value = Value> {
         "%",
         "*",
     ]);
-    let leaf = prop_oneof![
-        text.prop_map(Value::from),
-        Just(Value::from("x".repeat(5000))),
-        Just(Value::from(format!("/{}", "x/".repeat(5000)))),
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
+    prop_oneof![
+        18 => words.prop_map(Value::from),
+        1 => Just(Value::from("x".repeat(5000))),
+        1 => Just(Value::from(format!("/{}", "x/".repeat(5000)))),
+    ]
+}
+
+fn number() -> impl Strategy<Value = Value> {
+    prop_oneof![
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         prop::sample::select(vec![0_u64, 1, u64::MAX, 1 << 32, (1 << 32) - 1, 1 << 63])
             .prop_map(Value::from),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        text(),
+        number(),
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
         Just(json!(1e308)),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
@@ -96,11 +109,51 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn object(fields: std::collections::HashMap<&str, Value>) -> Value {
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let fields = fields
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value));
     Value::Object(fields.collect::<Map<_, _>>())
+}
+
+/// Mostly one of these types: others are refused before anything is looked at.
+fn of_types(types: &[&str]) -> BoxedStrategy<Value> {
+    let fitting = if types.contains(&"string") {
+        text().boxed()
+    } else if types.contains(&"integer") {
+        number().boxed()
+    } else if types.contains(&"boolean") {
+        any::<bool>().prop_map(Value::from).boxed()
+    } else if types.contains(&"array") {
+        let items = prop_oneof![
+            text(),
+            text().prop_map(|text| json!({"path": text})),
+            text().prop_map(|text| json!({"mediaId": text})),
+        ];
+        prop::collection::vec(items, 0..4)
+            .prop_map(Value::from)
+            .boxed()
+    } else {
+        value().boxed()
+    };
+    prop_oneof![9 => fitting, 1 => value()].boxed()
+}
+
+/// A method, and parameters that it has, but for one now and then.
+fn request() -> impl Strategy<Value = (&'static str, Value)> {
+    prop::sample::select(METHODS).prop_flat_map(|method| {
+        let mut fields: Vec<_> = params::named(method)
+            .into_iter()
+            .map(|(name, types)| (Just(name), prop::option::of(of_types(&types))).boxed())
+            .collect();
+        let unheard_of = prop::option::weighted(0.05, value());
+        fields.push((Just("unheardOf"), unheard_of).boxed());
+        let params = fields.prop_map(|fields| {
+            let given = fields.into_iter();
+            object(given.filter_map(|(name, value)| Some((name, value?))))
+        });
+        (Just(method), params)
+    })
 }
 
 struct Nobody;
@@ -128,24 +181,25 @@ fn no_parameters_make_a_fault() {
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let params = prop::collection::hash_map(prop::sample::select(NAMES), value(), 0..5);
     let understood = std::cell::Cell::new(0);
     runner
-        .run(
-            &(prop::sample::select(METHODS), params.prop_map(object)),
-            |(method, params)| {
-                match service.handle(method, params, &mut Nobody) {
-                    Ok(_) => understood.set(understood.get() + 1),
-                    Err(error) => {
-                        prop_assert_ne!(error.reason, Reason::Internal, "{}: {}", method, error)
-                    }
+        .run(&request(), |(method, params)| {
+            match service.handle(method, params, &mut Nobody) {
+                Ok(_) => understood.set(understood.get() + 1),
+                Err(error) => {
+                    prop_assert_ne!(error.reason, Reason::Internal, "{}: {}", method, error);
+                    // What serde says: of no parameter by its name.
+                    let is_named = ["invalid type", "missing field", "unknown variant"]
+                        .iter()
+                        .all(|words| !error.message.contains(words));
+                    prop_assert!(is_named, "{}", error);
                 }
-                Ok(())
-            },
-        )
+            }
+            Ok(())
+        })
         .unwrap();
     assert!(
-        understood.get() > 100,
+        understood.get() > 200,
         "most are refused before they are looked at: {}",
         understood.get()
     );

@@ -103,7 +103,8 @@ impl Service {
 
 fn no_library(what: &str) -> RpcError {
     RpcError::new(Reason::NotFound, format!("there is no library {what:?}"))
-        .remedy("`mediafs status` lists them, and `mediafs import FOLDER` adds one")
+        .remedy("drive.status lists them, and media.import of a folder adds one")
+        .command("`mediafs status` lists them, and `mediafs import FOLDER` adds one")
 }
 
 impl From<BaseRow> for BaseStatus {

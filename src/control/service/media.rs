@@ -93,7 +93,8 @@ impl Service {
                         Reason::NotFound,
                         format!("it has no tag {name:?}, so nothing was taken off"),
                     )
-                    .remedy("`mediafs show ID` lists its tags"));
+                    .remedy("media.get lists its tags")
+                    .command("`mediafs show ID` lists its tags"));
                 }
             }
             Ok(())
@@ -176,7 +177,8 @@ impl Service {
             Reason::Refused,
             format!("{} is used by {who}, so it was not removed", item.name),
         )
-        .remedy(
+        .remedy("remove it all the same with `force: true`; history.revert brings it back")
+        .command(
             "remove it all the same with `mediafs remove --force`; `mediafs undo` brings it back",
         ))
     }

@@ -63,7 +63,10 @@ impl Service {
                 _ => "that the host works in".to_owned(),
             };
             RpcError::new(Reason::NotFound, format!("no project {what} is known"))
-                .remedy("`mediafs project list` lists all; `mediafs project open FOLDER` opens one")
+                .remedy("project.list lists all; project.open opens one")
+                .command(
+                    "`mediafs project list` lists all; `mediafs project open FOLDER` opens one",
+                )
         })
     }
 
@@ -296,7 +299,8 @@ impl Service {
                         Reason::NotFound,
                         format!("nothing is held back under the key {key:.80}"),
                     )
-                    .remedy("`mediafs project status` lists what is"));
+                    .remedy("project.status lists what is (held)")
+                    .command("`mediafs project status` lists what is"));
                 }
                 Some(hold) if !hold.allowable => {
                     return Err(RpcError::new(
@@ -448,7 +452,8 @@ impl Service {
                 Reason::NotFound,
                 format!("the project has no draft {:?}", params.draft),
             )
-            .remedy("`mediafs project status` lists its drafts")),
+            .remedy("project.status lists its drafts")
+            .command("`mediafs project status` lists its drafts")),
         }
     }
 
@@ -488,7 +493,8 @@ impl Service {
                 Reason::Refused,
                 format!("{} is a sound of another project", item.media_id),
             )
-            .remedy("`mediafs project promote` copies it into the library first"));
+            .remedy("media.promote copies it into the library first")
+            .command("`mediafs project promote` copies it into the library first"));
         }
         let summary = format!("took {} into {}", item.name, base.name);
         let mut draft = draft("use", summary, &params.intent);

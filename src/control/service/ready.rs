@@ -101,6 +101,7 @@ fn lacks(reader: &Reader, item: ItemRow) -> Result<Option<Lacking>, RpcError> {
         (_, Availability::Local) if source.is_none() => return Ok(None),
         (Some(AtHand::Object(_)), _) if !reader.pins_of(item.row)?.is_empty() => return Ok(None),
         (Some(AtHand::Object(_)), _) => NotReady::Unpinned,
+        (None, Availability::Missing) if reader.held_back(&item)?.is_some() => NotReady::Held,
         (None, Availability::Missing) => NotReady::Missing,
         (None, Availability::ExternalOffline | Availability::RemoteOffline) => NotReady::Away,
         (None, _) => NotReady::ToBring,

@@ -44,12 +44,12 @@ impl Service {
         } else {
             let cause = reader.cause_of(&item)?;
             let remedy = match item.availability {
-                Availability::Local => "`mediafs scan` looks at it again",
+                Availability::Local => "a scan (`media.scan`) looks at it again",
                 Availability::Missing if reader.library_elsewhere(&item)?.is_some() => {
                     super::FROM_ELSEWHERE
                 }
-                Availability::Missing => "put the file back, or `mediafs relink` it to another one",
-                _ => "`mediafs hydrate` brings it here once it can be reached",
+                Availability::Missing => "put the file back, or relink the item to another one",
+                _ => "hydrate it to bring it here, once it can be reached",
             };
             let reason = cause.unwrap_or_else(|| {
                 match item.availability {

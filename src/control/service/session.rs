@@ -36,7 +36,8 @@ impl Service {
             let text = format!("{beyond} more folders are not watched");
             now.push(
                 Warning::new("watch.more", Severity::Info, text)
-                    .remedy("`mediafs doctor` lists them"),
+                    .remedy("drive.check lists them")
+                    .command("`mediafs doctor` lists them"),
             );
         }
         if library.lost_events() > 0 {
@@ -96,7 +97,8 @@ impl Service {
             Reason::NotFound,
             format!("there is no task {task:?}; it may have ended"),
         )
-        .remedy("`mediafs tasks` lists them"))
+        .remedy("session.tasks lists them")
+        .command("`mediafs tasks` lists them"))
     }
 }
 

@@ -61,7 +61,8 @@ impl Service {
                 Reason::NoDaemon,
                 "takes are written through the drive, and none is mounted",
             )
-            .remedy("start it with `mediafs mount`")
+            .remedy("`mediafs ensure --json` mounts it")
+            .command("start it with `mediafs mount`")
         })?;
         let name = take_name(&params.name, &params.ext)?;
         let library = self.library()?;
@@ -360,7 +361,8 @@ impl Service {
             };
             self.warnings.raise(
                 Warning::new(RECOVERED, Severity::Warning, text)
-                    .remedy("`mediafs takes` lists them; finalise each, or abandon it")
+                    .remedy("media.takes with `recovered: true` lists them; finalise each, or abandon it")
+                    .command("`mediafs takes` lists them; finalise each, or abandon it")
                     .about(count, items),
             );
         } else {
@@ -425,7 +427,8 @@ fn not_a_take(item: &ItemRow) -> RpcError {
         Reason::Refused,
         format!("{:?} is no take that is being recorded", item.name),
     )
-    .remedy("`mediafs takes` lists those")
+    .remedy("media.takes lists those")
+    .command("`mediafs takes` lists those")
 }
 
 fn millis(time: Nanoseconds) -> u64 {

@@ -24,10 +24,8 @@ impl Service {
         for item in page {
             let was_at = was_at(&reader, &item)?;
             // The file may have come back, and nobody has looked since.
-            if !was_at
-                .as_ref()
-                .is_some_and(|path| path.symlink_metadata().is_ok())
-            {
+            let is_gone = |path: &PathBuf| path.symlink_metadata().is_err();
+            if was_at.as_ref().is_none_or(is_gone) {
                 gone.push((item, was_at));
             }
         }

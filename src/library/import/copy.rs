@@ -8,13 +8,12 @@ use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use mediafs_platform::names;
 use parking_lot::Mutex;
-
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord};
@@ -363,7 +362,7 @@ impl<'e> Copier<'e> {
                 let _nobody_makes_one = self.engine.temporary.lock();
                 let mut names = Vec::new();
                 for (name, _) in folder.entries()? {
-                    if name.as_bytes().starts_with(TEMPORARY) {
+                    if name.as_encoded_bytes().starts_with(TEMPORARY) {
                         // One that is locked is in use.
                         let _ = folder.remove_abandoned(&name);
                     } else {
@@ -382,7 +381,7 @@ impl<'e> Copier<'e> {
         let mut name = TEMPORARY.to_vec();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         name.extend_from_slice(format!("{}-{number}.part", std::process::id()).as_bytes());
-        let name = OsString::from_vec(name);
+        let name = names::lossy(name);
         let file = folder.create(&name)?;
         Ok((name, file))
     }
@@ -478,7 +477,7 @@ impl Read for Reading<'_> {
 }
 
 fn read_named(file: &mut File, name: &OsStr) -> Result<ProbeRecord, Outcome> {
-    read_facts(file, name.as_bytes())
+    read_facts(file, name.as_encoded_bytes())
         .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))
 }
 
@@ -568,7 +567,7 @@ pub(super) fn numbered(name: &OsStr, n: u32) -> OsString {
     if n <= 1 {
         return name.to_owned();
     }
-    let bytes = name.as_bytes();
+    let bytes = name.as_encoded_bytes();
     let dot = bytes.iter().rposition(|byte| *byte == b'.');
     let (stem, extension) = bytes.split_at(dot.filter(|at| *at > 0).unwrap_or(bytes.len()));
     let ending = [format!(" ({n})").as_bytes(), extension].concat();
@@ -579,7 +578,7 @@ pub(super) fn numbered(name: &OsStr, n: u32) -> OsString {
             stem = &stem[..stem.len() - 1];
         }
     }
-    OsString::from_vec([stem, &ending].concat())
+    names::lossy([stem, &ending].concat())
 }
 
 #[cfg(test)]
@@ -595,7 +594,7 @@ mod tests {
         assert_eq!(of(".hidden", 2), ".hidden (2)");
         let long = of(&format!("{}.wav", "ä".repeat(125)), 10);
         assert!(long.len() <= 255 && long.to_str().is_some_and(|n| n.ends_with("ä (10).wav")));
-        let bytes = OsString::from_vec([vec![0xff; 251], b".wav".to_vec()].concat());
+        let bytes = names::lossy([vec![0xff; 251], b".wav".to_vec()].concat());
         assert_eq!(numbered(&bytes, 2).len(), 255);
     }
 }

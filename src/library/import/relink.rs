@@ -37,7 +37,7 @@ pub enum RelinkError {
         reason: String,
     },
     /// It is another sound.
-    #[error("{} is another sound than {name:?}: {difference}; import it as a sound of its own, or replace the sound with it (`mediafs replace`)", path.display())]
+    #[error("{} is another sound than {name:?}: {difference}; import it as a sound of its own, or replace the sound with it", path.display())]
     OtherSound {
         /// The file.
         path: PathBuf,

@@ -11,10 +11,11 @@ use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use mediafs_platform::names;
 
 use crate::catalog::{
     BaseNo, BaseRow, CatalogError, Durability, Evidence, ItemRow, Observation, Observed, PlaceKind,
@@ -542,7 +543,7 @@ fn copy_there(
 ) -> Result<io::Result<Copied>, CatalogError> {
     let mut name = TEMPORARY.to_vec();
     name.extend_from_slice(entering.temporary.as_bytes());
-    let name = OsString::from_vec(name);
+    let name = names::lossy(name);
     let made = || {
         let _nobody_cleans = engine.temporary.lock();
         // That of a daemon that has died: whoever else makes one of this name holds its lock.

@@ -7,10 +7,9 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use mediafs_platform::folder::{Folder, Kind};
 
 use crate::catalog::{BaseRow, CatalogError, Reader, TakeRow};
 use crate::model::{MediaId, shown_name, split_extension};
@@ -75,28 +74,20 @@ pub(super) fn parse(file: &OsStr) -> Option<(MediaId, &str)> {
     (!name.is_empty()).then_some((id, name))
 }
 
-fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
-}
-
 /// Makes an empty file in the folder, which is made where it is not there. Both are on the disk then.
 pub(super) fn create(folder: &Path, file: &str) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Ok(()) => {
             if let Some(parent) = folder.parent() {
-                File::open(parent)?.sync_all()?;
+                Folder::open(parent)?.sync()?;
             }
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let folder = open_folder(folder)?;
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = rustix::fs::openat(&folder, file, flags, Mode::from_raw_mode(0o644))?;
-    rustix::fs::fsync(&made)?;
-    rustix::fs::fsync(&folder)?;
-    Ok(())
+    let folder = Folder::open_itself(folder)?;
+    folder.create(file.as_ref(), true)?.sync_all()?;
+    folder.sync()
 }
 
 /// Opens a take's file, which must be a regular file in its folder.
@@ -104,34 +95,21 @@ pub(super) fn open(path: &Path, write: bool) -> io::Result<File> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::NotFound.into());
     };
-    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
-    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(open_folder(parent)?, name, flags, Mode::empty())?;
-    let file = File::from(opened);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
-    Ok(file)
+    Folder::open_itself(parent)?.file(name, write)
 }
 
 /// The files in a folder for takes, with their sizes; none where it is not there.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<String>> {
-    let opened = match open_folder(folder) {
-        Ok(opened) => opened,
+    let opened = match Folder::open_itself(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        opened => opened?,
     };
-    let mut found = Vec::new();
-    for entry in Dir::read_from(&opened)? {
-        let entry = entry?;
-        let is_file = matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown);
-        if is_file && let Ok(name) = entry.file_name().to_str() {
-            found.push(name.to_owned());
-        }
-    }
+    let mut found: Vec<String> = opened
+        .entries()?
+        .into_iter()
+        .filter(|(_, kind)| *kind == Kind::File)
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
     found.sort_unstable();
     Ok(found)
 }
@@ -162,13 +140,17 @@ mod tests {
         let folder = home.path().join(IN_HOME);
         create(&folder, "a b.wav").unwrap();
         assert!(create(&folder, "a b.wav").is_err());
-        std::fs::write(home.path().join("secret"), "x").unwrap();
-        std::os::unix::fs::symlink("../secret", folder.join("link")).unwrap();
-        assert!(open(&folder.join("link"), true).is_err());
         assert!(open(&folder.join("a b.wav"), true).is_ok());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::symlink;
+            std::fs::write(home.path().join("secret"), "x").unwrap();
+            symlink("../secret", folder.join("link")).unwrap();
+            assert!(open(&folder.join("link"), true).is_err());
+            symlink(&folder, home.path().join("linked")).unwrap();
+            assert!(open(&home.path().join("linked/a b.wav"), false).is_err());
+        }
         assert_eq!(list(&folder).unwrap(), ["a b.wav"]);
-        std::os::unix::fs::symlink(&folder, home.path().join("linked")).unwrap();
-        assert!(open(&home.path().join("linked/a b.wav"), false).is_err());
         assert!(list(&home.path().join("nothing")).unwrap().is_empty());
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+
+use mediafs_platform::files::Positioned as _;
 
 use super::{MOST_CHUNKS, is_id, read, told};
 

@@ -12,7 +12,8 @@ mod riff;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+
+use mediafs_platform::files::Positioned as _;
 
 /// No file has more chunks than this.
 const MOST_CHUNKS: usize = 16 * 1024;

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+
+use mediafs_platform::files::Positioned as _;
 
 use super::{Chunk, MOST_CHUNKS, Order, chunk, read, real_length, told, word};
 

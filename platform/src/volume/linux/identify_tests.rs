@@ -5,8 +5,8 @@
 use std::os::unix::fs::symlink;
 
 use super::super::device::tests::FakeSysfs;
-use super::super::table::MountTable;
 use super::*;
+use crate::volume::MountTable;
 
 const USB: &str = "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host4/target4:0:0/4:0:0:0/block/sdb";
 const NVME: &str = "pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1";

@@ -1,14 +1,15 @@
 //! A lock file: one process at a time holds it, and it says which.
 //!
-//! The lock is `flock(2)`, so it goes with the process however that ends. The number in the file is for people
-//! and for messages; it is not what locks. The descriptor is not inherited by programs that are started.
+//! The system keeps the lock for an open file, so it goes with the process however that ends. The number in the file is
+//! for people and for messages; it is not what locks. The open file is not inherited by programs that are started.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
 
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ pub struct LockedFile {
 }
 
 impl LockedFile {
-    /// Takes the lock at `path`, creating the file (mode 0600) if it is missing. Does not wait. Two locks of one
+    /// Takes the lock at `path`, creating the file (for this user alone) if it is missing. Does not wait. Two locks of one
     /// process exclude each other as well.
     ///
     /// # Errors
@@ -58,41 +59,17 @@ impl LockedFile {
             path: path.to_owned(),
             source,
         };
-        // Somebody may have removed the file between our open and our lock; then it is not the lock any more.
-        for _ in 0..16 {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(path)
-                .map_err(failed)?;
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Err(LockError::Held {
-                        path: path.to_owned(),
-                        pid: read_pid(&mut file),
-                    });
-                }
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(failed(errno.into())),
-            }
-            let locked = file.metadata().map_err(failed)?;
-            let named = std::fs::symlink_metadata(path);
-            if named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino())) {
-                write_pid(&mut file).map_err(failed)?;
-                return Ok(Self {
-                    _file: file,
-                    path: path.to_owned(),
-                });
-            }
-        }
-        Err(failed(io::Error::other(
-            "the file is removed again and again",
-        )))
+        let Some(mut file) = system::take(path).map_err(failed)? else {
+            return Err(LockError::Held {
+                path: path.to_owned(),
+                pid: read_pid(path),
+            });
+        };
+        write_pid(&mut file).map_err(failed)?;
+        Ok(Self {
+            _file: file,
+            path: path.to_owned(),
+        })
     }
 
     /// The lock file.
@@ -108,9 +85,13 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
+fn read_pid(path: &Path) -> Option<u32> {
     let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
+    File::open(path)
+        .ok()?
+        .take(32)
+        .read_to_string(&mut text)
+        .ok()?;
     text.trim().parse().ok()
 }
 
@@ -140,6 +121,7 @@ mod tests {
         assert_eq!(LockedFile::acquire(&path).unwrap().path(), path);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_removed_lock_file_does_not_let_two_in_unseen() {
         let home = tempfile::tempdir().unwrap();
@@ -155,15 +137,25 @@ mod tests {
         drop((first, second));
     }
 
+    /// One that waits until it is ended.
+    fn waiting_program() -> std::process::Command {
+        let mut program = std::process::Command::new(if cfg!(windows) { "cmd" } else { "sh" });
+        program
+            .args(if cfg!(windows) {
+                ["/c", "set /p line="]
+            } else {
+                ["-c", "read line"]
+            })
+            .stdin(std::process::Stdio::piped());
+        program
+    }
+
     #[test]
     fn a_program_that_is_started_does_not_hold_it() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("lock");
         let lock = LockedFile::acquire(&path).unwrap();
-        let mut child = std::process::Command::new("sleep")
-            .arg("30")
-            .spawn()
-            .unwrap();
+        let mut child = waiting_program().spawn().unwrap();
         drop(lock);
         let again = LockedFile::acquire(&path);
         child.kill().unwrap();
@@ -171,19 +163,37 @@ mod tests {
         assert!(again.is_ok(), "{again:?}");
     }
 
+    /// The program that takes the lock of the next test, in a process of its own.
+    #[test]
+    #[ignore = "run by the next test, as a process of its own"]
+    fn holder() {
+        let Some(path) = std::env::var_os("MEDIAFS_TEST_LOCK") else {
+            println!("nothing to do without MEDIAFS_TEST_LOCK");
+            return;
+        };
+        // The other process looks now and then whether we have it, and has it for that moment.
+        let held = (0..100).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            LockedFile::acquire(Path::new(&path)).ok()
+        });
+        std::thread::sleep(std::time::Duration::from_secs(30));
+        drop(held.unwrap());
+    }
+
     #[test]
     fn it_goes_with_its_process() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("lock");
-        let mut child = std::process::Command::new("flock")
-            .args(["--no-fork", "-x"])
-            .arg(&path)
-            .args(["sleep", "30"])
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "lock::tests::holder", "--ignored"])
+            .env("MEDIAFS_TEST_LOCK", &path)
+            .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let held = (0..500).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            matches!(LockedFile::acquire(&path), Err(LockError::Held { .. }))
+        let id = child.id();
+        let held = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            matches!(LockedFile::acquire(&path), Err(LockError::Held { pid: Some(pid), .. }) if pid == id)
         });
         child.kill().unwrap();
         child.wait().unwrap();
@@ -191,8 +201,9 @@ mod tests {
         assert!(LockedFile::acquire(&path).is_ok());
     }
 
+    #[cfg(unix)]
     #[test]
-    fn links_and_folders_are_no_lock_files() {
+    fn links_are_no_lock_files() {
         let home = tempfile::tempdir().unwrap();
         let link = home.path().join("link");
         std::os::unix::fs::symlink(home.path().join("elsewhere"), &link).unwrap();
@@ -200,6 +211,22 @@ mod tests {
             LockedFile::acquire(&link),
             Err(LockError::Io { .. })
         ));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_lock_file_that_is_held_cannot_be_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lock");
+        let held = LockedFile::acquire(&path).unwrap();
+        assert!(std::fs::remove_file(&path).is_err());
+        drop(held);
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn folders_are_no_lock_files() {
+        let home = tempfile::tempdir().unwrap();
         assert!(matches!(
             LockedFile::acquire(home.path()),
             Err(LockError::Io { .. })

@@ -1,17 +1,10 @@
-//! Whether somebody has a file open for writing: this process, another one, or the kernel for a program that writes
-//! through a mount of ours whose daemon has died.
+//! On Linux the kernel grants a lease for reading only where there are no writers. It is given back at once.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 
-/// Whether any open file description may write to this file, which is open for reading only here. Asked of the system,
-/// which keeps count of writers: it grants a lease for reading only where there are none. The lease is given back at once.
-///
-/// # Errors
-/// Where the file system has no leases, or the file belongs to somebody else.
-#[cfg(target_os = "linux")]
-pub fn has_writers(file: &File) -> io::Result<bool> {
+pub(super) fn has_writers(file: &File) -> io::Result<bool> {
     // Whoever opens the file meanwhile makes the system signal us, which would end this process.
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| {
@@ -34,36 +27,11 @@ pub fn has_writers(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether any open file description may write to this file: not known on this system.
-///
-/// # Errors
-/// Always.
-#[cfg(not(target_os = "linux"))]
-pub fn has_writers(file: &File) -> io::Result<bool> {
-    let _ = file.as_raw_fd();
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn a_writer_is_seen_until_it_closes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("take");
-        let writer = File::create(&path).unwrap();
-        let reader = File::open(&path).unwrap();
-        let other = File::open(&path).unwrap();
-        assert!(has_writers(&reader).unwrap());
-        drop(writer);
-        assert!(!has_writers(&reader).unwrap());
-        // Nothing is left that would hold up the next one.
-        drop(File::options().write(true).open(&path).unwrap());
-        drop(other);
-    }
 
     /// By default the signal that the system sends to who holds a lease ends a process.
     #[test]

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 
 use super::device::{entries, text};
-use super::identity::{DiskIdentity, VolumeIdentity};
+use super::identity::{DiskIdentity, Identified, VolumeIdentity};
 use super::superblock::{self, Superblock};
 use super::table::{DeviceNumber, MountEntry};
 
@@ -23,19 +23,6 @@ use super::table::{DeviceNumber, MountEntry};
 const DEEPEST: usize = 16;
 /// The unit of sizes in sysfs, whatever the disk's sectors are.
 const SECTOR: u64 = 512;
-
-/// What can be told of the volume behind a mount.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identified {
-    /// What it is known by. If nothing but the size can be told, it never compares as the same.
-    pub identity: VolumeIdentity,
-    /// Its name for people: the label of the file system, else the last part of the mount point.
-    pub label: Option<String>,
-    /// Bytes of the device, or of all devices of the file system together.
-    pub size: u64,
-    /// It is mounted read-only.
-    pub read_only: bool,
-}
 
 /// Identifies the file system on a block device by its mount.
 ///
@@ -50,7 +37,7 @@ pub struct Identified {
 /// If the mount is not one of a block device ([`identity_from_table`] may tell of those), if something else is
 /// mounted there by now, or if the device is gone.
 ///
-/// [`identity_from_table`]: super::identity_from_table
+/// [`identity_from_table`]: crate::volume::identity_from_table
 pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     Notes::of_this_machine().identify(entry)
 }

@@ -343,7 +343,7 @@ impl Filesystem for Bare {
     }
 }
 
-fn main() -> std::io::Result<()> {
+pub(crate) fn main() -> std::io::Result<()> {
     let mut places = Vec::new();
     let mut passthrough = true;
     for argument in std::env::args_os().skip(1) {

@@ -6,28 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::identity::{MountIdentity, VolumeIdentity};
+use super::kind::{Provider, Reach};
 use super::table::MountEntry;
 use crate::mount::FS_TYPE as OUR_FS_TYPE;
-
-/// Where the bytes behind a program's file system come from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reach {
-    /// A provider on the internet: slow, and each read may cost a download.
-    Cloud,
-    /// Another machine.
-    Machine,
-    /// A folder or device of this machine, shown in another way.
-    Here,
-}
-
-/// A program known to serve file systems.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Provider {
-    /// Its name, for people.
-    pub name: &'static str,
-    /// Where its bytes come from.
-    pub reach: Reach,
-}
 
 /// Programs by the subtype of their mounts (`fuse.NAME`) or the source text they mount with.
 const PROVIDERS: &[(&[&str], &str, Reach)] = &[
@@ -174,7 +155,7 @@ fn protocol(fs_type: &str) -> Option<&str> {
 /// It is as good as that text: a share that is reached by another name is taken for another one, and two accounts of
 /// one provider at different times at one mount point are taken for the same.
 ///
-/// [`identify`]: super::identify
+/// [`identify`]: crate::volume::identify
 #[must_use]
 pub fn identity_from_table(entry: &MountEntry) -> Option<VolumeIdentity> {
     let fs_type = protocol(&entry.fs_type)?;
@@ -220,7 +201,7 @@ fn says_nothing(fs_type: &str, source: &OsStr) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::table::MountTable;
+    use super::super::super::table::MountTable;
     use super::*;
 
     fn entry(fs_type: &str, source: &str) -> MountEntry {

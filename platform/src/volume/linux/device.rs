@@ -7,19 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::reason::{Bus, Reason};
-use super::table::DeviceNumber;
+use super::table::{DeviceNumber, MountTable};
 
 /// How deep devices may be made of devices.
 const DEEPEST: usize = 16;
 
 /// Block devices as one sysfs shows them.
 #[derive(Clone, Debug)]
-pub(super) struct Devices {
+pub(crate) struct Devices {
     sysfs: PathBuf,
 }
 
 impl Devices {
-    pub(super) fn new(sysfs: PathBuf) -> Self {
+    /// Those of this machine, whatever is mounted.
+    pub(crate) fn of(_table: &MountTable) -> Self {
+        Self::new(PathBuf::from("/sys"))
+    }
+
+    pub(crate) fn new(sysfs: PathBuf) -> Self {
         Self { sysfs }
     }
 
@@ -177,7 +182,7 @@ fn numbered(name: &str, kind: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-pub(super) fn text(path: &Path) -> Option<String> {
+pub(crate) fn text(path: &Path) -> Option<String> {
     fs::read_to_string(path)
         .ok()
         .map(|text| text.trim().to_owned())
@@ -190,7 +195,7 @@ pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::fs::symlink;

@@ -1,84 +1,21 @@
-//! The local endpoint of the daemon: a Unix socket that only its owner can use.
-//!
-//! The socket has mode 0600 from its first moment, lies in a folder that nobody else can write to, and each
-//! peer's user is asked from the kernel, so a wrong mode somewhere lets nobody in. What is spoken over it is not
-//! known here.
+//! A Unix socket. It has mode 0600 from its first moment and lies in a folder that nobody else can write to.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 pub use tokio::net::UnixStream as Stream;
 
+use super::{EndpointError, Peer};
+
 /// The longest path a socket address holds, on the strictest system (macOS: 104 with the zero).
-const LONGEST_ADDRESS: usize = 103;
-
-/// Why an endpoint can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
-    /// Somebody answers there.
-    #[error("{} is in use by a running daemon", path.display())]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// Nobody answers there.
-    #[error("no daemon answers at {}; start it with `mediafs mount`", path.display())]
-    NotRunning {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// It is not for this user.
-    #[error("{} belongs to another user; use a home of your own", path.display())]
-    Foreign {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// Something that is no socket has the name.
-    #[error("{} is not a socket; remove it, or use another path", path.display())]
-    NotASocket {
-        /// What is there.
-        path: PathBuf,
-    },
-    /// Others could put a socket of theirs in its place.
-    #[error("the folder {} can be written to by others; make it private with `chmod 700`", folder.display())]
-    FolderNotPrivate {
-        /// The folder of the socket.
-        folder: PathBuf,
-    },
-    /// Longer than the system allows.
-    #[error("{} is too long for a socket; use a path of at most {LONGEST_ADDRESS} bytes", path.display())]
-    PathTooLong {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Who is at the other end, as the kernel tells.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Peer {
-    /// Its user.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Its process when it connected, where the system tells and it is visible here.
-    pub pid: Option<u32>,
-}
+pub(super) const LONGEST_ADDRESS: usize = 103;
 
 /// The process at the other end of a stream.
 ///
@@ -91,8 +28,7 @@ pub fn peer(stream: &Stream) -> io::Result<Peer> {
         .and_then(|pid| u32::try_from(pid).ok())
         .filter(|pid| *pid != 0);
     Ok(Peer {
-        uid: peer.uid(),
-        gid: peer.gid(),
+        user: Some((peer.uid(), peer.gid())),
         pid,
     })
 }
@@ -177,11 +113,8 @@ impl Listener {
         loop {
             let (stream, _) = self.inner.accept().await?;
             match peer(&stream) {
-                Ok(peer) if is_welcome(peer.uid) => return Ok((stream, peer)),
-                Ok(peer) => tracing::warn!(
-                    uid = peer.uid,
-                    "a connection of another user is turned away"
-                ),
+                Ok(peer) if is_welcome(&peer) => return Ok((stream, peer)),
+                Ok(peer) => tracing::warn!(?peer, "a connection of another user is turned away"),
                 Err(error) => tracing::debug!(%error, "a connection went before it was accepted"),
             }
         }
@@ -223,7 +156,7 @@ pub async fn connect(path: &Path) -> Result<Stream, EndpointError> {
         stream => stream.map_err(failed)?,
     };
     let peer = peer(&stream).map_err(failed)?;
-    if is_welcome(peer.uid) {
+    if is_welcome(&peer) {
         return Ok(stream);
     }
     Err(EndpointError::Foreign {
@@ -231,7 +164,11 @@ pub async fn connect(path: &Path) -> Result<Stream, EndpointError> {
     })
 }
 
-fn is_welcome(uid: u32) -> bool {
+fn is_welcome(peer: &Peer) -> bool {
+    peer.user.is_some_and(|(uid, _)| is_us_or_root(uid))
+}
+
+fn is_us_or_root(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
@@ -264,7 +201,7 @@ fn check_private(folder: &Path) -> Result<(), EndpointError> {
         path: folder.to_owned(),
         source,
     })?;
-    if is_welcome(metadata.uid()) && metadata.mode() & 0o022 == 0 {
+    if is_us_or_root(metadata.uid()) && metadata.mode() & 0o022 == 0 {
         Ok(())
     } else {
         Err(EndpointError::FolderNotPrivate {
@@ -357,7 +294,10 @@ mod tests {
         );
         let (client, accepted) = tokio::join!(connect(&path), listener.accept());
         let (mut client, (mut server, peer)) = (client.unwrap(), accepted.unwrap());
-        assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(
+            peer.user.map(|(uid, _)| uid),
+            Some(rustix::process::geteuid().as_raw())
+        );
         assert_eq!(peer.pid, Some(std::process::id()));
         client.write_all(b"hello").await.unwrap();
         let mut heard = [0; 5];

@@ -1,0 +1,175 @@
+//! Who may use a pipe, and whose a process is: rights of this user alone, and users as texts.
+
+use std::io;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle, RawHandle};
+use std::ptr::null_mut;
+
+use windows_sys::Win32::Foundation::LocalFree;
+use windows_sys::Win32::Security::Authorization::{
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::{
+    GetTokenInformation, PSECURITY_DESCRIPTOR, TOKEN_QUERY, TOKEN_USER, TokenUser,
+};
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, OpenProcess, OpenProcessToken, PROCESS_QUERY_LIMITED_INFORMATION,
+};
+
+/// A security descriptor that the system has made.
+#[derive(Debug)]
+pub(super) struct Descriptor(PSECURITY_DESCRIPTOR);
+
+// SAFETY: it is memory that nobody changes and that belongs to no thread.
+unsafe impl Send for Descriptor {}
+// SAFETY: as above.
+unsafe impl Sync for Descriptor {}
+
+impl Descriptor {
+    /// This user owns it and may do everything; nobody else may do anything, and no right comes from above.
+    pub(super) fn of_this_user() -> io::Result<Self> {
+        let user = User::of_this_process()?.text()?;
+        let text = format!("O:{user}D:P(A;;GA;;;{user})");
+        let text: Vec<u16> = text.encode_utf16().chain([0]).collect();
+        let mut descriptor: PSECURITY_DESCRIPTOR = null_mut();
+        // SAFETY: the text ends with a zero; `descriptor` is ours to be written, and its size need not be told.
+        let made = unsafe {
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                text.as_ptr(),
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                null_mut(),
+            )
+        };
+        if made == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self(descriptor))
+    }
+
+    /// For a call that wants one; valid as long as this lives.
+    pub(super) fn as_ptr(&self) -> PSECURITY_DESCRIPTOR {
+        self.0
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the call that made it gave it to us, to be freed so.
+        unsafe {
+            LocalFree(self.0);
+        }
+    }
+}
+
+/// The user of a process, as its token has it.
+pub(super) struct User {
+    /// A `TOKEN_USER` and behind it the identity it points to; of words, so that it is aligned.
+    token_user: Vec<usize>,
+}
+
+impl User {
+    pub(super) fn of_this_process() -> io::Result<Self> {
+        // SAFETY: takes nothing, and gives a handle that is always valid and never closed.
+        Self::of(unsafe { GetCurrentProcess() })
+    }
+
+    pub(super) fn of_process(id: u32) -> io::Result<Self> {
+        // SAFETY: takes numbers only.
+        let process = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, id) };
+        if process.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call has just given us this handle, to close when we are done.
+        let process = unsafe { OwnedHandle::from_raw_handle(process) };
+        Self::of(process.as_raw_handle())
+    }
+
+    /// `process` is open.
+    fn of(process: RawHandle) -> io::Result<Self> {
+        let mut token = null_mut();
+        // SAFETY: the process is open, and `token` is ours to be written.
+        if unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call has just given us this handle, to close when we are done.
+        let token = unsafe { OwnedHandle::from_raw_handle(token) };
+        // No identity has more than 68 bytes.
+        let mut token_user = vec![0_usize; 32];
+        let mut length = u32::try_from(size_of_val(&*token_user)).map_err(io::Error::other)?;
+        // SAFETY: the token is open; the buffer is as long as is said, and aligned for what is written.
+        let told = unsafe {
+            GetTokenInformation(
+                token.as_raw_handle(),
+                TokenUser,
+                token_user.as_mut_ptr().cast(),
+                length,
+                &raw mut length,
+            )
+        };
+        if told == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { token_user })
+    }
+
+    /// `S-1-5-…`, one text for each user.
+    pub(super) fn text(&self) -> io::Result<String> {
+        // SAFETY: the system has written a `TOKEN_USER` there, aligned as words are, and it points into the same buffer,
+        // which a move of the `Vec` does not move.
+        let identity = unsafe { (*self.token_user.as_ptr().cast::<TOKEN_USER>()).User.Sid };
+        let mut text: *mut u16 = null_mut();
+        // SAFETY: the identity lives as long as `self`, and `text` is ours to be written.
+        if unsafe { ConvertSidToStringSidW(identity, &raw mut text) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut units = Vec::new();
+        // SAFETY: the call gave us units up to a zero; none is read behind that.
+        unsafe {
+            let mut at: *const u16 = text;
+            while *at != 0 {
+                units.push(*at);
+                at = at.add(1);
+            }
+            LocalFree(text.cast());
+        }
+        String::from_utf16(&units).map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Others are kept out by the descriptor before they are asked who they are.
+    #[test]
+    fn the_pipe_belongs_to_this_user_alone() {
+        use windows_sys::Win32::Security::Authorization::ConvertSecurityDescriptorToStringSecurityDescriptorW;
+        use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION};
+        let user = User::of_this_process().unwrap().text().unwrap();
+        assert!(user.starts_with("S-1-5-"), "{user}");
+        let same = User::of_process(std::process::id()).unwrap();
+        assert_eq!(same.text().unwrap(), user);
+        let descriptor = Descriptor::of_this_user().unwrap();
+        let mut text: *mut u16 = null_mut();
+        let mut length = 0;
+        // SAFETY: the descriptor lives, and both answers are ours to be written.
+        let told = unsafe {
+            ConvertSecurityDescriptorToStringSecurityDescriptorW(
+                descriptor.0,
+                SDDL_REVISION_1,
+                OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION,
+                &raw mut text,
+                &raw mut length,
+            )
+        };
+        assert_ne!(told, 0);
+        // SAFETY: the call gave us so many units, the zero at the end among them.
+        let text = unsafe { std::slice::from_raw_parts(text, length as usize) };
+        let text = String::from_utf16_lossy(text);
+        assert!(text.contains(&format!("O:{user}")), "{text}");
+        assert_eq!(text.matches('(').count(), 1, "{text}");
+        assert!(text.contains(&format!(";;;{user})")), "{text}");
+    }
+}

@@ -1,0 +1,95 @@
+//! What an error of the system means, in words that every system has.
+
+use std::io;
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
+
+/// Why the system could not do what it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Failure {
+    /// There is nothing of that name.
+    NotFound,
+    /// The disk, or what this user may have of it, is full.
+    NoSpace,
+    /// Too many files are open.
+    TooManyOpen,
+    /// The file system is not written to.
+    ReadOnly,
+    /// Not permitted to this user.
+    NotPermitted,
+    /// The request makes no sense for this file.
+    Invalid,
+    /// The file system, or the system, has no such thing.
+    NotSupported,
+    /// The file would be longer than its file system can keep.
+    TooLarge,
+    /// The storage failed or has gone, whatever was asked of it.
+    Storage,
+    /// Anything else.
+    Other,
+}
+
+impl Failure {
+    /// What an error means.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        error.raw_os_error().map_or(Self::Other, system::meaning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn real_errors_have_their_meaning() {
+        let home = tempfile::tempdir().unwrap();
+        let none = std::fs::File::open(home.path().join("none")).unwrap_err();
+        assert_eq!(Failure::of(&none), Failure::NotFound);
+        let below = std::fs::File::open(home.path().join("none/below")).unwrap_err();
+        assert_eq!(Failure::of(&below), Failure::NotFound);
+        assert_eq!(
+            Failure::of(&io::ErrorKind::UnexpectedEof.into()),
+            Failure::Other
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn storage_is_told_from_files() {
+        use rustix::io::Errno;
+        for (errno, meaning) in [
+            (Errno::IO, Failure::Storage),
+            (Errno::STALE, Failure::Storage),
+            (Errno::NOTCONN, Failure::Storage),
+            (Errno::DQUOT, Failure::NoSpace),
+            (Errno::NFILE, Failure::TooManyOpen),
+            (Errno::PERM, Failure::NotPermitted),
+            (Errno::LOOP, Failure::Other),
+        ] {
+            assert_eq!(Failure::of(&errno.into()), meaning, "{errno}");
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn storage_is_told_from_files() {
+        for (code, meaning) in [
+            (1117, Failure::Storage),
+            (21, Failure::Storage),
+            (64, Failure::Storage),
+            (112, Failure::NoSpace),
+            (4, Failure::TooManyOpen),
+            (5, Failure::NotPermitted),
+            (19, Failure::ReadOnly),
+            (32, Failure::Other),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::of(&error), meaning, "{error}");
+        }
+    }
+}

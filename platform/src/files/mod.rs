@@ -1,0 +1,103 @@
+//! Reading and writing open files at a place, on every system in one way: many threads may do so at once.
+
+use std::fs::File;
+use std::io;
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
+
+/// Reads and writes at an offset (bytes). Nobody who uses this may use the file's cursor as well: it moves on some systems.
+pub trait Positioned {
+    /// Reads at most so many bytes as there are in `buffer`; 0 at the end.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes at most all of `bytes`; says how many.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Fills all of `buffer`.
+    ///
+    /// # Errors
+    /// What the system says; `UnexpectedEof` where the file ends before.
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    buffer = buffer.get_mut(count..).unwrap_or_default();
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// What the system says; some of it may be written then.
+    fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    bytes = bytes.get(count..).unwrap_or_default();
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Positioned for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        system::read_at(self, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        system::write_at(self, bytes, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn places_are_read_and_written_and_the_end_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        file.write_all_at(b"later", 10).unwrap();
+        file.write_all_at(b"first", 0).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"first\0\0\0\0\0later");
+        let mut buffer = [0; 5];
+        file.read_exact_at(&mut buffer, 10).unwrap();
+        assert_eq!(&buffer, b"later");
+        assert_eq!(file.read_at(&mut buffer, 13).unwrap(), 2);
+        assert_eq!(file.read_at(&mut buffer, 15).unwrap(), 0);
+        assert_eq!(file.read_at(&mut buffer, 1 << 40).unwrap(), 0);
+        assert_eq!(
+            file.read_exact_at(&mut buffer, 13).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! The system's own NFS client: whether there is one, and the export mounted by it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::NfsExport;
+
+/// What is said where the system has no client.
+const NO_CLIENT: &str = "this system has no NFS client";
+
+/// Whether a client is there: macOS has one, Linux where its kernel has it and `mount.nfs` is installed.
+pub(super) fn has_client() -> bool {
+    if cfg!(target_os = "macos") {
+        return true;
+    }
+    let is_known = std::fs::read_to_string("/proc/filesystems")
+        .is_ok_and(|known| known.lines().any(|line| line.trim_end().ends_with("\tnfs")));
+    let helpers = ["/sbin/mount.nfs", "/usr/sbin/mount.nfs"];
+    is_known && helpers.iter().any(|helper| Path::new(helper).exists())
+}
+
+/// The words of the call that mounts an export at `point`.
+///
+/// `soft`, so that a daemon that has died gives errors and holds nobody; names and attributes are kept for a second, as
+/// nobody tells the client that they have changed; no locks, as the export has none.
+fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
+    let port = export.port();
+    let source = format!("127.0.0.1:{}", export.path());
+    let common = format!("port={port},mountport={port},tcp,soft,actimeo=1");
+    let (program, options) = if cfg!(target_os = "macos") {
+        (
+            "/sbin/mount_nfs",
+            format!("{common},vers=3,nolocks,noresvport,intr,timeo=700,retrans=1"),
+        )
+    } else {
+        (
+            "mount",
+            format!("{common},nfsvers=3,mountproto=tcp,nolock,timeo=700,retrans=1"),
+        )
+    };
+    let mut words: Vec<OsString> = Vec::new();
+    if !cfg!(target_os = "macos") {
+        words.extend(["-t".into(), "nfs".into()]);
+    }
+    words.extend(["-o".into(), options.into(), source.into(), point.into()]);
+    (program, words)
+}
+
+/// Mounts it.
+pub(super) fn mount(export: &NfsExport, point: &Path) -> io::Result<()> {
+    if !has_client() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, NO_CLIENT));
+    }
+    let (program, words) = words(export, point);
+    succeeded(Command::new(program).args(words).output()?)
+}
+
+/// Takes it away; by force where programs have files open.
+pub(super) fn unmount(point: &Path, by_force: bool) -> io::Result<()> {
+    let mut command = Command::new("umount");
+    if by_force {
+        command.arg("-f");
+    }
+    succeeded(command.arg(point).output()?)
+}
+
+fn succeeded(output: Output) -> io::Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(said.trim().replace('\n', "; ")))
+}

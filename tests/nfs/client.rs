@@ -1,0 +1,190 @@
+//! A client of NFSv3 (RFC 1813) that says just what a test wants said, for what programs of libnfs do not: writing into a
+//! file that is there, and nonsense.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const NFS: u32 = 100_003;
+const MOUNT: u32 = 100_005;
+
+pub(crate) type Handle = Vec<u8>;
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    transaction: u32,
+}
+
+/// What goes out, in XDR.
+#[derive(Default)]
+pub(crate) struct Words(pub(crate) Vec<u8>);
+
+impl Words {
+    pub(crate) fn number(mut self, number: u32) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub(crate) fn long(mut self, number: u64) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
+        let mut words = self.number(u32::try_from(bytes.len()).unwrap());
+        words.0.extend(bytes);
+        words.0.resize(words.0.len().next_multiple_of(4), 0);
+        words
+    }
+}
+
+/// What comes back.
+pub(crate) struct Answer(Vec<u8>, usize);
+
+impl Answer {
+    pub(crate) fn number(&mut self) -> u32 {
+        let bytes = self.0[self.1..self.1 + 4].try_into().unwrap();
+        self.1 += 4;
+        u32::from_be_bytes(bytes)
+    }
+
+    pub(crate) fn long(&mut self) -> u64 {
+        u64::from(self.number()) << 32 | u64::from(self.number())
+    }
+
+    pub(crate) fn bytes(&mut self) -> Vec<u8> {
+        let length = self.number() as usize;
+        let bytes = self.0[self.1..self.1 + length].to_vec();
+        self.1 += length.next_multiple_of(4);
+        bytes
+    }
+
+    /// Attributes that may be there; gives the size.
+    fn attributes(&mut self) -> Option<u64> {
+        if self.number() == 0 {
+            return None;
+        }
+        for _ in 0..5 {
+            self.number();
+        }
+        let size = self.long();
+        self.1 += 84 - 20 - 8;
+        Some(size)
+    }
+}
+
+impl Client {
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        Self {
+            stream,
+            transaction: 1,
+        }
+    }
+
+    pub(crate) fn send(&mut self, record: &[u8]) {
+        let length = u32::try_from(record.len()).unwrap() | 1 << 31;
+        self.stream.write_all(&length.to_be_bytes()).unwrap();
+        self.stream.write_all(record).unwrap();
+    }
+
+    fn call(&mut self, program: u32, procedure: u32, words: Words) -> Answer {
+        self.transaction += 1;
+        let mut call = Words::default()
+            .number(self.transaction)
+            .number(0)
+            .number(2)
+            .number(program)
+            .number(3)
+            .number(procedure);
+        // Nobody's credentials.
+        for _ in 0..2 {
+            call = call.number(0).number(0);
+        }
+        call.0.extend(words.0);
+        self.send(&call.0);
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).unwrap();
+        let length = u32::from_be_bytes(length) & !(1 << 31);
+        let mut answer = vec![0; length as usize];
+        self.stream.read_exact(&mut answer).unwrap();
+        let mut answer = Answer(answer, 0);
+        assert_eq!(answer.number(), self.transaction);
+        assert_eq!((answer.number(), answer.number()), (1, 0), "it is accepted");
+        answer.number();
+        answer.bytes();
+        assert_eq!(answer.number(), 0, "the call is understood");
+        answer
+    }
+
+    /// The handle of an export, or the status.
+    pub(crate) fn mount(&mut self, path: &str) -> Result<Handle, u32> {
+        let mut answer = self.call(MOUNT, 1, Words::default().bytes(path.as_bytes()));
+        match answer.number() {
+            0 => Ok(answer.bytes()),
+            status => Err(status),
+        }
+    }
+
+    pub(crate) fn look_up(&mut self, folder: &Handle, name: &[u8]) -> Result<Handle, u32> {
+        let words = Words::default().bytes(folder).bytes(name);
+        let mut answer = self.call(NFS, 3, words);
+        match answer.number() {
+            0 => Ok(answer.bytes()),
+            status => Err(status),
+        }
+    }
+
+    pub(crate) fn size(&mut self, file: &Handle) -> Result<u64, u32> {
+        let mut answer = self.call(NFS, 1, Words::default().bytes(file));
+        match answer.number() {
+            0 => {
+                answer.1 += 20;
+                Ok(answer.long())
+            }
+            status => Err(status),
+        }
+    }
+
+    pub(crate) fn read(&mut self, file: &Handle, at: u64, length: u32) -> Result<Vec<u8>, u32> {
+        let words = Words::default().bytes(file).long(at).number(length);
+        let mut answer = self.call(NFS, 6, words);
+        let status = answer.number();
+        answer.attributes();
+        if status != 0 {
+            return Err(status);
+        }
+        answer.number();
+        answer.number();
+        Ok(answer.bytes())
+    }
+
+    pub(crate) fn write(&mut self, file: &Handle, at: u64, data: &[u8]) -> Result<u32, u32> {
+        let length = u32::try_from(data.len()).unwrap();
+        let words = Words::default()
+            .bytes(file)
+            .long(at)
+            .number(length)
+            // Once it is answered, it is on the disk.
+            .number(2)
+            .bytes(data);
+        let mut answer = self.call(NFS, 7, words);
+        let status = answer.number();
+        if status != 0 {
+            return Err(status);
+        }
+        if answer.number() == 1 {
+            answer.1 += 24;
+        }
+        answer.attributes();
+        Ok(answer.number())
+    }
+
+    /// REMOVE and RMDIR, RENAME, MKDIR.
+    pub(crate) fn change(&mut self, procedure: u32, words: Words) -> u32 {
+        self.call(NFS, procedure, words).number()
+    }
+}

@@ -1,0 +1,312 @@
+//! The drive by NFS, with programs of libnfs as clients: the tree, true bytes or an error, the drop box; and with a client of
+//! the test's own for what those do not say.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use client::{Client, Handle, Words};
+use support::sounds::wav;
+use support::{Home, Mounted, path_of, show, wait_until};
+
+const SOON: Duration = Duration::from_secs(15);
+/// A file that was written by NFS counts as closed after 45 s.
+const CLOSED: Duration = Duration::from_secs(100);
+
+const NO_SUCH: u32 = 2;
+const IO: u32 = 5;
+const READ_ONLY: u32 = 30;
+const STALE: u32 = 70;
+
+/// A drive that is exported, and where it is found.
+struct Exported<'a> {
+    home: &'a Home,
+    _daemon: Mounted<'a>,
+    port: u16,
+    path: String,
+}
+
+impl<'a> Exported<'a> {
+    fn of(home: &'a Home) -> Self {
+        let library = home.library();
+        let daemon = home.mount_with(&[
+            "--transport".as_ref(),
+            "nfs".as_ref(),
+            "--library".as_ref(),
+            library.as_os_str(),
+        ]);
+        let status = home.json(["status"]);
+        assert_eq!(status["mount"]["transport"], "nfs", "{status}");
+        let url = status["mount"]["url"].as_str().unwrap();
+        let rest = url.strip_prefix("nfs://127.0.0.1").unwrap();
+        let (path, words) = rest.split_once("/?").unwrap();
+        let port = words.rsplit_once('=').unwrap().1.parse().unwrap();
+        Self {
+            home,
+            _daemon: daemon,
+            port,
+            path: path.to_owned(),
+        }
+    }
+
+    /// As the programs of libnfs name something on the drive.
+    fn url(&self, path: &str) -> String {
+        let Self {
+            port, path: top, ..
+        } = self;
+        format!("nfs://127.0.0.1{top}/{path}?version=3&nfsport={port}&mountport={port}")
+    }
+
+    fn run(&self, program: &str, words: &[&str]) -> Output {
+        Command::new(program).args(words).output().unwrap()
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let output = self.run("nfs-ls", &[&self.url(folder)]);
+        assert!(output.status.success(), "{}", show(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(last_word).collect()
+    }
+
+    /// Copies a file off the drive, as `cp` would.
+    fn fetch(&self, path: &str) -> Result<Vec<u8>, Output> {
+        let to = self.home.path("fetched");
+        let _ = fs::remove_file(&to);
+        let output = self.run("nfs-cp", &[&self.url(path), to.to_str().unwrap()]);
+        match output.status.success() {
+            true => Ok(fs::read(to).unwrap()),
+            false => Err(output),
+        }
+    }
+
+    fn client(&self) -> (Client, Handle) {
+        let mut client = Client::connect(self.port);
+        let root = client.mount(&self.path).unwrap();
+        (client, root)
+    }
+}
+
+/// The name in a line of `nfs-ls`, behind mode, links, owner, group and size.
+fn last_word(line: &str) -> String {
+    let mut rest = line.trim_start();
+    for _ in 0..5 {
+        rest = rest.split_once(' ').unwrap().1.trim_start();
+    }
+    rest.to_owned()
+}
+
+fn find(client: &mut Client, root: &Handle, path: &str) -> Result<Handle, u32> {
+    Path::new(path)
+        .iter()
+        .try_fold(root.clone(), |folder, name| {
+            client.look_up(&folder, name.as_encoded_bytes())
+        })
+}
+
+#[test]
+fn all_is_listed_once_and_every_byte_is_true() {
+    let home = Home::new();
+    let pack = home.library().join("Pack with spaces");
+    fs::create_dir(&pack).unwrap();
+    // Of several pages.
+    let mut wanted = BTreeSet::new();
+    for number in 0..1200 {
+        let name = format!("{number} ä.wav");
+        fs::write(pack.join(&name), wav(50, number)).unwrap();
+        wanted.insert(name);
+    }
+    fs::write(pack.join("large.wav"), wav(700_000, 7)).unwrap();
+    wanted.insert("large.wav".to_owned());
+    let drive = Exported::of(&home);
+    assert_eq!(
+        drive.names(""),
+        [
+            "README.txt",
+            "import",
+            "record",
+            "projects",
+            "library",
+            "by-id"
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    );
+    let items = home.wait_for_items(1201);
+    let listed = drive.names("library/library/Pack with spaces");
+    assert_eq!(listed.len(), wanted.len());
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), wanted);
+    let large = drive.fetch("library/library/Pack with spaces/large.wav");
+    assert_eq!(large.unwrap(), wav(700_000, 7));
+    for item in items.iter().step_by(100) {
+        let source = item["resolvedPath"].as_str().map(PathBuf::from).unwrap();
+        assert_eq!(
+            drive.fetch(path_of(item)).unwrap(),
+            fs::read(source).unwrap()
+        );
+    }
+    assert!(drive.fetch("library/library/none.wav").is_err());
+}
+
+#[test]
+fn a_missing_sound_is_an_error_but_silence_for_who_says_that_it_plays() {
+    let home = Home::new();
+    let path = home.library().join("kick.wav");
+    fs::write(&path, wav(5000, 1)).unwrap();
+    let drive = Exported::of(&home);
+    let item = home.wait_for_items(1).remove(0);
+    let by_id = path_of(&item).to_owned();
+    assert_eq!(drive.fetch(&by_id).unwrap(), wav(5000, 1));
+    fs::remove_file(&path).unwrap();
+    wait_until(SOON, "the sound to be missing", || {
+        home.item("kick.wav")["availability"] == "missing"
+    });
+    // Also by the players' door: nobody knows who asks.
+    assert!(drive.fetch(&by_id).is_err());
+    let (mut client, root) = drive.client();
+    let file = find(&mut client, &root, &by_id).unwrap();
+    assert_eq!(client.read(&file, 0, 1000), Err(IO));
+    let silence = drive.fetch(&format!(".as/player/{by_id}")).unwrap();
+    assert_eq!(silence.len(), wav(5000, 1).len());
+    assert!(silence[44..].iter().all(|byte| *byte == 0));
+    // What comes back is heard by who looks the name up again.
+    fs::write(&path, wav(5000, 1)).unwrap();
+    wait_until(SOON, "the sound to be back", || {
+        drive.fetch(&by_id).is_ok_and(|bytes| bytes == wav(5000, 1))
+    });
+}
+
+#[test]
+fn what_is_put_into_the_drop_box_becomes_a_sound_and_all_else_is_read_only() {
+    let home = Home::new();
+    fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
+    let drive = Exported::of(&home);
+    home.wait_for_items(1);
+    let new = home.path("new.wav");
+    fs::write(&new, wav(90_000, 5)).unwrap();
+    let put = |to: &str| drive.run("nfs-cp", &[new.to_str().unwrap(), &drive.url(to)]);
+    let output = put("import/new.wav");
+    assert!(output.status.success(), "{}", show(&output));
+    for to in [
+        "new.wav",
+        "library/library/new.wav",
+        "by-id/new.wav",
+        "record/new.wav",
+    ] {
+        assert!(!put(to).status.success(), "{to}");
+    }
+    let (mut client, root) = drive.client();
+    let kick = find(&mut client, &root, "library/library/kick.wav").unwrap();
+    assert_eq!(client.write(&kick, 0, b"RIFF"), Err(READ_ONLY));
+    assert_eq!(
+        fs::read(home.library().join("kick.wav")).unwrap(),
+        wav(500, 1)
+    );
+    // REMOVE, RMDIR and MKDIR.
+    let library = find(&mut client, &root, "library/library").unwrap();
+    let named = |name: &[u8]| Words::default().bytes(&library).bytes(name);
+    assert_eq!(client.change(12, named(b"kick.wav")), READ_ONLY);
+    assert_eq!(client.change(13, named(b"none")), NO_SUCH);
+    let folder = named(b"folder").number(0).number(0).number(0);
+    let folder = folder.number(0).number(0).number(0);
+    assert_eq!(client.change(9, folder), READ_ONLY);
+    wait_until(CLOSED, "the copy to become a sound", || {
+        home.items().len() == 2
+    });
+    let item = home.item("Library/new.wav");
+    assert_eq!(drive.fetch(path_of(&item)).unwrap(), wav(90_000, 5));
+    assert_eq!(drive.names("import"), Vec::<String>::new());
+}
+
+#[test]
+fn a_take_is_written_and_made_final() {
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let words = [
+        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
+    ];
+    let reserved = home.json(words);
+    let (mut client, root) = drive.client();
+    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    let bytes = wav(200_000, 9);
+    // From the end, as a client may send what it has kept.
+    let parts: Vec<_> = bytes.chunks(60_000).enumerate().collect();
+    for (number, part) in parts.into_iter().rev() {
+        let written = client.write(&take, number as u64 * 60_000, part);
+        assert_eq!(written, Ok(u32::try_from(part.len()).unwrap()));
+    }
+    assert_eq!(client.size(&take), Ok(bytes.len() as u64));
+    assert_eq!(client.read(&take, 100, 50).unwrap(), bytes[100..150]);
+    // It is closed a second after the last write; who makes it final waits for that.
+    let made = home.json(["finalise", reserved["mediaId"].as_str().unwrap()]);
+    assert_eq!(drive.fetch(path_of(&made)).unwrap(), bytes);
+    // What was being written is no more; its name leads to the sound that has come of it.
+    assert_eq!(client.write(&take, 0, b"RIFF"), Err(STALE));
+    let made = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    assert_eq!(client.write(&made, 0, b"RIFF"), Err(READ_ONLY));
+}
+
+#[test]
+fn who_does_not_know_the_secret_gets_nothing() {
+    let home = Home::new();
+    fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let mut stranger = Client::connect(drive.port);
+    for path in [
+        "/",
+        "",
+        "/library",
+        "/00000000000000000000000000000000",
+        "/é",
+    ] {
+        assert_eq!(stranger.mount(path), Err(NO_SUCH), "{path}");
+    }
+    let longer = format!("{}00", drive.path);
+    assert_eq!(stranger.mount(&longer), Err(NO_SUCH));
+    // Handles hold a secret of their own.
+    let mut guessed = root.clone();
+    guessed[3] ^= 1;
+    assert_eq!(stranger.size(&guessed), Err(STALE));
+    assert!(stranger.size(&vec![1, 2, 3]).is_err());
+    assert!(client.size(&root).is_ok());
+    // The root of the drive has no `..` above it, and no name leads out of a folder.
+    assert_eq!(client.look_up(&root, b".."), Ok(root.clone()));
+    for name in [&b"a/b"[..], b"", &[b'x'; 300], b"a\0b"] {
+        assert!(client.look_up(&root, name).is_err());
+    }
+}
+
+#[test]
+fn nonsense_ends_its_connection_and_nothing_else() {
+    let home = Home::new();
+    fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
+    let drive = Exported::of(&home);
+    home.wait_for_items(1);
+    let mut seed = 1_u32;
+    for length in [0, 1, 3, 4, 20, 39, 40, 100, 5000] {
+        for _ in 0..20 {
+            let mut client = Client::connect(drive.port);
+            let record: Vec<u8> = (0..length)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    seed.to_be_bytes()[0]
+                })
+                .collect();
+            client.send(&record);
+        }
+    }
+    assert_eq!(
+        drive.fetch("library/library/kick.wav").unwrap(),
+        wav(500, 1)
+    );
+    assert_eq!(home.json(["status"])["items"]["total"], 1);
+}
