@@ -8,6 +8,7 @@ mod lock;
 use std::path::{Path, PathBuf};
 
 use mediafs_platform::lock::LockError;
+use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
 
 pub use lock::{HomeLock, Purpose};
 
@@ -304,22 +305,13 @@ fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
 /// # Errors
 /// When the mount table can't be read.
 pub(crate) fn untrusted(path: &Path, declared: &[PathBuf]) -> std::io::Result<Option<String>> {
-    #[cfg(target_os = "linux")]
-    {
-        use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
-        let classifier = Classifier::read(DeclaredTrusted {
-            paths: declared.to_vec(),
-            devices: Vec::new(),
-        })?;
-        match classifier.trust(path) {
-            Trust::Trusted => Ok(None),
-            Trust::Untrusted(reason) => Ok(Some(reason.to_string())),
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (path, declared);
-        Ok(None)
+    let classifier = Classifier::read(DeclaredTrusted {
+        paths: declared.to_vec(),
+        devices: Vec::new(),
+    })?;
+    match classifier.trust(path) {
+        Trust::Trusted => Ok(None),
+        Trust::Untrusted(reason) => Ok(Some(reason.to_string())),
     }
 }
 

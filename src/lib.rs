@@ -13,9 +13,7 @@ pub mod home;
 pub mod hydrate;
 pub mod library;
 pub mod model;
-#[cfg(target_os = "linux")]
 pub mod project;
 pub mod silence;
-#[cfg(target_os = "linux")]
 mod storage;
 pub mod tree;

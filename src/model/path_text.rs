@@ -4,8 +4,9 @@
 //! for what is not: no path begins like that, so nothing can be mistaken. Both forms are taken by the control protocol
 //! and by commands.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use mediafs_platform::names::from_bytes;
 
 /// How a path that is not UTF-8 begins.
 const SCHEME: &str = "file://";
@@ -51,20 +52,9 @@ pub fn path_from_text(text: &str) -> Result<PathBuf, NoPath> {
         return Err(NoPath::OtherMachine);
     }
     let bytes = decode(rest).ok_or(NoPath::BadEscape)?;
-    os_string(bytes)
+    from_bytes(bytes)
         .map(PathBuf::from)
         .ok_or(NoPath::OtherSystem)
-}
-
-#[cfg(unix)]
-fn os_string(bytes: Vec<u8>) -> Option<OsString> {
-    use std::os::unix::ffi::OsStringExt as _;
-    Some(OsString::from_vec(bytes))
-}
-
-#[cfg(not(unix))]
-fn os_string(bytes: Vec<u8>) -> Option<OsString> {
-    String::from_utf8(bytes).ok().map(OsString::from)
 }
 
 fn encode(bytes: &[u8]) -> String {
@@ -108,6 +98,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt as _;
 
     fn there_and_back(bytes: &[u8]) -> String {
