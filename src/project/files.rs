@@ -185,6 +185,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_killed_saves_have_left_long_ago_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = |seconds_ago: u64| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let at = now.unwrap() - Duration::from_secs(seconds_ago);
+            let at = uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), 0);
+            uuid::Uuid::new_v7(at).simple().to_string()
+        };
+        let old = [
+            format!(".media.json.{}", begun(4000)),
+            format!(".previous.{}", begun(100_000)),
+        ];
+        let kept = [
+            temporary("media.json"),
+            format!(".media.json.{}", begun(3000)),
+            // No time is in this one, and these are names of nobody's but the user.
+            format!(".media.json.{}", uuid::Uuid::nil().simple()),
+            format!(".notes.{}", begun(4000)),
+            format!("media.json.{}", begun(4000)),
+            ".media.json.backup".to_owned(),
+            "media.json".to_owned(),
+        ];
+        for name in old.iter().chain(&kept) {
+            std::fs::write(folder.path().join(name), "{").unwrap();
+        }
+        clear_abandoned(folder.path());
+        for name in &old {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
+        for name in &kept {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_replaced_stays_as_the_previous_one_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
