@@ -291,6 +291,7 @@ mod tests {
             last_seen: None,
             read_only: false,
             twin,
+            marked: false,
             known: true,
             items: 1,
             only_there: 1,

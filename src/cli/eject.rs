@@ -1,11 +1,10 @@
 //! `mediafs eject`: a volume is let go of, so that it can be unmounted.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report};
-use crate::control::methods::{EjectParams, VolumeEject};
+use crate::control::methods::VolumeEject;
 
 /// Let go of a volume within a second, so that it can be unmounted and unplugged; what is in the cache plays on
 #[derive(clap::Args)]
@@ -18,15 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    let named = arguments.volume.to_string_lossy();
-    let params = EjectParams {
-        volume: named.clone().into_owned(),
-        // What has a separator may be a path; the daemon's folder is another one.
-        path: named
-            .contains('/')
-            .then(|| super::absolute(Path::new(&arguments.volume)))
-            .transpose()?,
-    };
+    let params = super::volumes::which(&arguments.volume)?;
     let volume = context.daemon_needed()?.call::<VolumeEject>(&params)?;
     let mut out = Out::new();
     if arguments.report.json {

@@ -1,19 +1,71 @@
 //! `mediafs volumes`: disks, shares and cloud folders, those that are there and those that are known.
 
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
-use crate::control::methods::{Nothing, VolumeList, VolumeStatus};
+use crate::control::methods::{Nothing, VolumeList, VolumeMark, VolumeStatus, VolumeWhich};
 
 /// List disks, shares and cloud folders: what is on them, and whether they are there
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     #[command(flatten)]
     report: Report,
 }
 
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Write a small file on a disk by which it is told from others of one serial number, and known again in another box
+    Mark(Mark),
+}
+
+#[derive(clap::Args)]
+struct Mark {
+    /// Its name, or the folder where it is mounted
+    #[arg(value_name = "VOLUME")]
+    volume: OsString,
+    #[command(flatten)]
+    report: Report,
+}
+
+/// A volume, as somebody named it.
+pub(super) fn which(volume: &OsStr) -> Result<VolumeWhich, CliError> {
+    let named = volume.to_string_lossy();
+    Ok(VolumeWhich {
+        volume: named.clone().into_owned(),
+        // What has a separator may be a path; the daemon's folder is another one.
+        path: named
+            .contains(std::path::is_separator)
+            .then(|| super::absolute(Path::new(volume)))
+            .transpose()?,
+    })
+}
+
+fn mark(arguments: &Mark, context: &Context) -> Result<Done, CliError> {
+    let params = which(&arguments.volume)?;
+    let volume = context.daemon_needed()?.call::<VolumeMark>(&params)?;
+    let mut out = Out::new();
+    if arguments.report.json {
+        out.json(&volume)?;
+    } else {
+        let (name, path) = (plain(&volume.name), plain(&volume.path.to_string()));
+        out.line(&format!(
+            "{name} at {path} is known by its mark from now on"
+        ))?;
+    }
+    out.flush()?;
+    Ok(Done::Well)
+}
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    if let Some(Verb::Mark(arguments)) = &arguments.verb {
+        return mark(arguments, context);
+    }
     let list = context.client()?.call::<VolumeList>(&Nothing {})?;
     let mut out = Out::new();
     if arguments.report.json {
@@ -55,6 +107,9 @@ fn line(volume: &VolumeStatus) -> String {
     }
     if volume.read_only {
         words.push("read-only".to_owned());
+    }
+    if volume.marked {
+        words.push("marked".to_owned());
     }
     if volume.twin {
         words.push("another mounted volume is a copy of it".to_owned());

@@ -229,7 +229,9 @@ methods! {
     /// Volumes, shares and cloud folders: those that are there, and those that are known.
     VolumeList = "volume.list": Nothing => Volumes;
     /// Lets go of a volume, so that it can be unmounted.
-    VolumeEject = "volume.eject": EjectParams => VolumeStatus;
+    VolumeEject = "volume.eject": VolumeWhich => VolumeStatus;
+    /// Writes a small file on a disk by which it is told from others of one serial number, and known again in another box.
+    VolumeMark = "volume.mark": VolumeWhich => VolumeStatus;
     /// Paths of the drive as other systems or earlier mounts had it, as paths of this drive; or the other way.
     PathsTranslate = "paths.translate": TranslateParams => TranslateAnswer;
     /// Lets a process fetch as much as it likes.

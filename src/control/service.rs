@@ -28,6 +28,7 @@ mod takes;
 mod translate;
 mod unused;
 mod usages;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -462,6 +463,7 @@ impl Handler for Service {
             ProjectUse::NAME => answer::<ProjectUse>(params, |params| self.project_use(&params)),
             VolumeList::NAME => answer::<VolumeList>(params, |_| self.volumes()),
             VolumeEject::NAME => answer::<VolumeEject>(params, |params| self.eject(&params)),
+            VolumeMark::NAME => answer::<VolumeMark>(params, |params| self.mark_volume(&params)),
             RequestersAllow::NAME => {
                 answer::<RequestersAllow>(params, |params| self.allow(&params))
             }

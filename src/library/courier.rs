@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mediafs_platform::files::Positioned as _;
-use mediafs_platform::volume::{MountId, MountTable};
+use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
 use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
@@ -23,6 +23,7 @@ use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, V
 
 use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
 use super::file_system::FileSystems;
+use super::marks;
 use super::probing::{is_of_storage, read_facts};
 use super::residency::{Residency, by_attributes, stands_for};
 use super::wire_facts;
@@ -90,7 +91,13 @@ impl Work for Looker {
                 Err(no) => tell(no, &[]),
             },
             Question::Identify { mount, point } => {
-                tell(identify(mount, &PathBuf::from(point)), &[]);
+                tell(identified(identify(mount, &PathBuf::from(point))), &[]);
+            }
+            Question::Mark { mount, point, mark } => {
+                tell(
+                    identified(put_mark(mount, &PathBuf::from(point), &mark)),
+                    &[],
+                );
             }
             Question::Project { folder, name } => {
                 let prepared = crate::project::prepare(&PathBuf::from(folder), &name);
@@ -504,23 +511,38 @@ fn no_folder(reason: NoFolder) -> Reply {
     }
 }
 
-/// What the disk of a mount is, if that is still there.
-fn identify(mount: u64, point: &Path) -> Reply {
-    let table = match MountTable::read() {
-        Ok(table) => table,
-        Err(error) => return failed(error),
-    };
-    let entry = table.by_id(MountId(mount));
-    let Some(entry) = entry.filter(|entry| entry.mount_point == point) else {
-        return Reply::NotFound;
-    };
-    match mediafs_platform::volume::identify(entry) {
+fn identified(found: io::Result<Identified>) -> Reply {
+    match found {
         Ok(found) => Reply::Identified {
             identity: found.identity.to_string(),
             label: found.label,
         },
         Err(error) => failed(error),
     }
+}
+
+/// What the disk of a mount is, if that is still there.
+fn identify(mount: u64, point: &Path) -> io::Result<Identified> {
+    let table = MountTable::read()?;
+    let entry = table.by_id(MountId(mount));
+    let entry = entry.filter(|entry| entry.mount_point == point);
+    let entry = entry.ok_or(io::ErrorKind::NotFound)?;
+    let mut found = mediafs_platform::volume::identify(entry)?;
+    if let VolumeIdentity::Disk(disk) = &mut found.identity {
+        match marks::read(point) {
+            Ok(mark) => disk.mark = mark,
+            // It is known without, too.
+            Err(error) => tracing::warn!(%error, "the mark of a volume cannot be read"),
+        }
+    }
+    Ok(found)
+}
+
+fn put_mark(mount: u64, point: &Path, mark: &str) -> io::Result<Identified> {
+    // That it is there still, and a disk.
+    identify(mount, point)?;
+    marks::put(point, mark)?;
+    identify(mount, point)
 }
 
 fn resolve(path: &Path) -> Reply {

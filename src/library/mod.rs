@@ -21,6 +21,7 @@ mod folder;
 mod hash;
 mod identity;
 mod import;
+mod marks;
 mod moved_disk;
 mod owner;
 mod pace;

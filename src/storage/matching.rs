@@ -15,6 +15,12 @@ pub(super) fn recorded(identity: &VolumeIdentity, entry: &MountEntry) -> String 
     }
 }
 
+/// Whether what is recorded of a volume is of one with a mark.
+pub(crate) fn is_marked(recorded: &str) -> bool {
+    let (text, _) = parts_of(recorded);
+    matches!(text.parse(), Ok(VolumeIdentity::Disk(disk)) if disk.mark.is_some())
+}
+
 /// The mount that is this source. Of several (clones, bind mounts) the one where it was last, else the first; one that
 /// is only perhaps the same counts if there is no better.
 pub(super) fn mount_of<'t>(

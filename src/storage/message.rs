@@ -175,6 +175,12 @@ pub(crate) enum Question {
     },
     /// What is the disk of the mount of this number, at this point?
     Identify { mount: u64, point: Bytes },
+    /// Put this mark on the disk of the mount of this number, unless it has one; what is it then?
+    Mark {
+        mount: u64,
+        point: Bytes,
+        mark: String,
+    },
     /// Which project is this folder? One that is none becomes one of this name.
     Project { folder: Bytes, name: String },
     /// Make the folder `below` this root, as far as it is not there. No link is followed.
@@ -243,7 +249,7 @@ pub(crate) enum Reply {
     Bytes,
     /// To [`Question::Read`]: it is another file, or another content, than was asked for.
     Changed,
-    /// To [`Question::Identify`]: the text of its identity, and its name for people.
+    /// To [`Question::Identify`] and [`Question::Mark`]: the text of its identity, and its name for people.
     Identified {
         identity: String,
         label: Option<String>,

@@ -561,7 +561,7 @@ pub(super) fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<Source
     }
 }
 
-fn is_ours(entry: &MountEntry) -> bool {
+pub(super) fn is_ours(entry: &MountEntry) -> bool {
     entry.fs_type == mediafs_platform::mount::FS_TYPE
 }
 

@@ -229,6 +229,7 @@ fn what_is_spoken_is_what_the_schema_says() {
         ),
         ("volume.list", json!({})),
         ("volume.eject", json!({"volume": "none"})),
+        ("volume.mark", json!({"volume": "none"})),
         (
             "requesters.register",
             json!({"pid": std::process::id(), "startTime": 1, "class": "player"}),

@@ -13,6 +13,7 @@ mod clouds;
 mod coming;
 mod dead;
 mod ejecting;
+mod marks;
 mod odd;
 mod projects;
 mod relinking;

@@ -40,6 +40,8 @@ pub struct DiskIdentity {
     pub partition: Option<String>,
     /// The serial number of the disk, or of the box it hangs in.
     pub serial: Option<String>,
+    /// What mediafs has written in a file on the volume, where it was told to.
+    pub mark: Option<String>,
 }
 
 /// What a mount without a disk is known by.
@@ -66,16 +68,16 @@ pub struct Identified {
     pub read_only: bool,
 }
 
-/// How two identities stand to each other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// How two identities stand to each other, from the furthest to the nearest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Likeness {
-    /// Everything is known on both sides, or unknown on both, and equal.
-    Same,
+    /// Something that is known on both sides differs.
+    Other,
     /// What is known on both sides is equal, but it is not enough to be sure; or a disk with the same long UUID now
     /// tells another serial, as when it was put into another box.
     Perhaps,
-    /// Something that is known on both sides differs.
-    Other,
+    /// Everything is known on both sides, or unknown on both, and equal; or both carry the same mark.
+    Same,
 }
 
 impl VolumeIdentity {
@@ -92,6 +94,22 @@ impl VolumeIdentity {
 
 impl DiskIdentity {
     fn compare(&self, other: &Self) -> Likeness {
+        let file_system = part(self.file_system.as_ref(), other.file_system.as_ref());
+        match part(self.mark.as_ref(), other.mark.as_ref()) {
+            // The file system says the same, and holds the file that was written on it: another box may hide the
+            // serial, or the size. Whoever copies all files to another file system copies the mark.
+            Some(Likeness::Same) if file_system != Some(Likeness::Other) => return Likeness::Same,
+            Some(Likeness::Other) => return Likeness::Other,
+            // One that has none is no other one where its file system says enough: it may have been removed.
+            Some(Likeness::Perhaps) if !self.is_unique() => {
+                return self.compare_unmarked(other).min(Likeness::Perhaps);
+            }
+            _ => {}
+        }
+        self.compare_unmarked(other)
+    }
+
+    fn compare_unmarked(&self, other: &Self) -> Likeness {
         let parts = [
             part(self.file_system.as_ref(), other.file_system.as_ref()),
             part(self.size.as_ref(), other.size.as_ref()),
@@ -134,7 +152,7 @@ fn part<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> Option<Likeness> {
     }
 }
 
-/// The text form, for a catalog: `disk:uuid=…,size=…,part=…,serial=…` or `mount:type=…,source=…,at=…`. What is not
+/// The text form, for a catalog: `disk:uuid=…,size=…,part=…,serial=…,mark=…` or `mount:type=…,source=…,at=…`. What is not
 /// known is left out; bytes that are not plain are written `%xx`. It does not change from version to version.
 impl fmt::Display for VolumeIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,6 +166,7 @@ impl fmt::Display for VolumeIdentity {
                     ("size", text(&size)),
                     ("part", text(&disk.partition)),
                     ("serial", text(&disk.serial)),
+                    ("mark", text(&disk.mark)),
                 ];
                 ("disk", parts)
             }
@@ -156,6 +175,7 @@ impl fmt::Display for VolumeIdentity {
                     ("type", Some(OsString::from(&mount.fs_type))),
                     ("source", Some(mount.source.clone())),
                     ("at", mount.mount_point.clone().map(OsString::from)),
+                    ("", None),
                     ("", None),
                 ];
                 ("mount", parts)
@@ -210,6 +230,7 @@ fn parse(text: &str) -> Result<VolumeIdentity, &'static str> {
             ("disk", "uuid") => disk.file_system.replace(string()?).is_some(),
             ("disk", "part") => disk.partition.replace(string()?).is_some(),
             ("disk", "serial") => disk.serial.replace(string()?).is_some(),
+            ("disk", "mark") => disk.mark.replace(string()?).is_some(),
             ("disk", "size") => {
                 let size = string()?.parse().map_err(|_| "the size is not a number")?;
                 disk.size.replace(size).is_some()
@@ -274,7 +295,18 @@ mod tests {
             size: (size != 0).then_some(size),
             partition: known(partition),
             serial: known(serial),
+            mark: None,
         })
+    }
+
+    fn marked(identity: VolumeIdentity, mark: &str) -> VolumeIdentity {
+        match identity {
+            VolumeIdentity::Disk(disk) => VolumeIdentity::Disk(DiskIdentity {
+                mark: Some(mark.to_owned()),
+                ..disk
+            }),
+            mount @ VolumeIdentity::Mount(_) => mount,
+        }
     }
 
     fn share(fs_type: &str, source: &[u8], at: Option<&str>) -> VolumeIdentity {
@@ -296,6 +328,10 @@ mod tests {
                 "disk:uuid=0485feef-9b9c-492b-9487-99998e929513,size=1073741824,part=aa-bb,serial=WD%2c1%3d2%20%25",
             ),
             (disk("12AB-34CD", 0, "", ""), "disk:uuid=12AB-34CD"),
+            (
+                marked(disk("12AB-34CD", 0, "", ""), "a-1"),
+                "disk:uuid=12AB-34CD,mark=a-1",
+            ),
             (disk("", 5, "", ""), "disk:size=5"),
             (disk("", 0, "", ""), "disk:"),
             (
@@ -378,6 +414,70 @@ mod tests {
         assert_eq!(nameless.compare(&nameless), Likeness::Perhaps);
         let nothing = disk("", 0, "", "");
         assert_eq!(nothing.compare(&whole()), Likeness::Perhaps);
+    }
+
+    #[test]
+    fn a_mark_tells_apart_what_says_the_same_and_knows_again_what_says_less() {
+        let (short, long) = ("12AB-34CD", UUID);
+        for (one, other, expected) in [
+            // Two sticks of one make, without serials.
+            (
+                ("a", disk(short, 9, "", "")),
+                ("b", disk(short, 9, "", "")),
+                Likeness::Other,
+            ),
+            (
+                ("a", disk(long, 9, "", "")),
+                ("b", disk(long, 9, "", "")),
+                Likeness::Other,
+            ),
+            // A stick in another reader, and a disk in a box that hides some of it.
+            (
+                ("a", disk(short, 9, "", "s")),
+                ("a", disk(short, 9, "", "t")),
+                Likeness::Same,
+            ),
+            (
+                ("a", disk(long, 9, "p", "s")),
+                ("a", disk(long, 8, "", "t")),
+                Likeness::Same,
+            ),
+            (
+                ("a", disk(short, 9, "", "")),
+                ("a", disk("", 9, "", "")),
+                Likeness::Same,
+            ),
+            // All its files, on another disk.
+            (
+                ("a", disk(long, 9, "p", "s")),
+                ("a", disk(short, 9, "p", "s")),
+                Likeness::Other,
+            ),
+            // A mark was removed, or was written after the other was seen.
+            (
+                ("a", disk(long, 9, "p", "s")),
+                ("", disk(long, 9, "p", "s")),
+                Likeness::Same,
+            ),
+            (
+                ("a", disk(short, 9, "", "s")),
+                ("", disk(short, 9, "", "s")),
+                Likeness::Perhaps,
+            ),
+            (
+                ("a", disk(short, 9, "", "s")),
+                ("", disk(short, 9, "", "t")),
+                Likeness::Other,
+            ),
+        ] {
+            let with = |(mark, identity): (&str, VolumeIdentity)| match mark {
+                "" => identity,
+                mark => marked(identity, mark),
+            };
+            let (one, other) = (with(one), with(other));
+            assert_eq!(one.compare(&other), expected, "{one} {other}");
+            assert_eq!(other.compare(&one), expected, "{other} {one}");
+        }
     }
 
     #[test]

@@ -148,6 +148,7 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
             size: (size != 0).then_some(size),
             partition: None,
             serial: None,
+            mark: None,
         }),
         label: label.map(|name| name.to_string_lossy().into_owned()),
         size,

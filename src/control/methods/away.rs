@@ -100,6 +100,8 @@ pub struct VolumeStatus {
     pub read_only: bool,
     /// Another mounted volume has the same identity: one is a copy of the other.
     pub twin: bool,
+    /// A file on it says which one it is (`volume.mark`).
+    pub marked: bool,
     /// It holds items.
     pub known: bool,
     /// Items on it.
@@ -116,10 +118,10 @@ pub struct Volumes {
     pub volumes: Vec<VolumeStatus>,
 }
 
-/// Of `volume.eject`.
+/// One of the volumes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct EjectParams {
+pub struct VolumeWhich {
     /// Its name or identity.
     pub volume: String,
     /// The path where it is mounted, if it may be that.

@@ -1,13 +1,11 @@
 //! Sounds that are not on trusted storage: hydration, pins, volumes, silence.
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::Service;
 use super::history::{draft, recorded};
 use crate::catalog::{
-    CatalogError, Durability, ItemNo, ItemRow, OperationDraft, PlaceNo, Reader, SourceRow, USER,
+    CatalogError, Durability, ItemNo, ItemRow, OperationDraft, PlaceNo, Reader, USER,
 };
 use crate::control::events::ProcessName;
 use crate::control::methods::*;
@@ -15,7 +13,7 @@ use crate::control::rpc::one_line;
 use crate::control::{Reason, RpcError, WirePath};
 use crate::daemon::{Away, brake_warning, is_reached};
 use crate::hydrate::{HydrateError, TaskPhase, Why};
-use crate::model::{Availability, Playable, SourceKind, SourceState, path_from_text};
+use crate::model::{Availability, Playable, path_from_text};
 
 /// Why a sound is silent though its source is there.
 pub(crate) const LATE: &str = "they come too late";
@@ -212,134 +210,6 @@ impl Service {
         })
     }
 
-    fn known_volume(&self, reader: &Reader, row: SourceRow) -> Result<VolumeStatus, RpcError> {
-        let (items, only_there) = reader.items_on(row.row)?;
-        let seen = std::time::SystemTime::from(row.seen);
-        let state = reader.source_state(row.row);
-        Ok(VolumeStatus {
-            id: Some(row.identity),
-            name: row.name,
-            kind: row.kind.word().to_owned(),
-            provider: row.provider,
-            state: state_word(state).to_owned(),
-            path: row.path.as_path().into(),
-            last_seen: seen
-                .duration_since(UNIX_EPOCH)
-                .ok()
-                .map(|since| since.as_secs()),
-            read_only: false,
-            twin: false,
-            known: true,
-            items,
-            only_there,
-        })
-    }
-
-    pub(super) fn volumes(&self) -> Result<Volumes, RpcError> {
-        let reader = self.catalog.reader()?;
-        let mut volumes = Vec::new();
-        let mounted = match self.away.get() {
-            Some(away) => away
-                .outside
-                .sources
-                .mounted_volumes()
-                .map_err(|error| RpcError::new(Reason::Internal, one_line(&error)))?,
-            None => Vec::new(),
-        };
-        let mut identities: HashMap<&str, usize> = HashMap::new();
-        for identity in mounted
-            .iter()
-            .filter_map(|volume| volume.identity.as_deref())
-        {
-            *identities.entry(identity).or_default() += 1;
-        }
-        let is_twin = |identity: Option<&String>| {
-            identity.is_some_and(|id| identities.get(id.as_str()).is_some_and(|n| *n > 1))
-        };
-        for row in reader.sources()? {
-            let number = row.row;
-            let mut volume = self.known_volume(&reader, row)?;
-            if let Some(there) = mounted.iter().find(|there| there.source == Some(number)) {
-                volume.read_only = there.read_only;
-            }
-            volume.twin = is_twin(volume.id.as_ref());
-            volumes.push(volume);
-        }
-        for there in mounted.iter().filter(|there| there.source.is_none()) {
-            volumes.push(VolumeStatus {
-                id: there.identity.clone(),
-                name: there.name.clone(),
-                kind: there.kind.word().to_owned(),
-                provider: Some(there.fs_type.clone()),
-                state: "online".to_owned(),
-                path: there.point.as_path().into(),
-                last_seen: None,
-                read_only: there.read_only,
-                twin: is_twin(there.identity.as_ref()),
-                known: false,
-                items: 0,
-                only_there: 0,
-            });
-        }
-        Ok(Volumes { volumes })
-    }
-
-    pub(super) fn eject(&self, params: &EjectParams) -> Result<VolumeStatus, RpcError> {
-        let away = self.away()?;
-        let reader = self.catalog.reader()?;
-        let wanted = &params.volume;
-        let path = params.path.as_ref().map(|path| path.0.as_path());
-        let path = path.unwrap_or(Path::new(wanted));
-        let mut found: Vec<SourceRow> = reader
-            .sources()?
-            .into_iter()
-            .filter(|row| {
-                row.identity == params.volume
-                    || row.path == path
-                    || row.name.to_lowercase() == wanted.to_lowercase()
-            })
-            .collect();
-        if found.len() > 1 {
-            found.retain(|row| reader.source_state(row.row) != SourceState::Absent);
-        }
-        let row = match (found.pop(), found.is_empty()) {
-            (Some(row), true) => row,
-            (None, _) => {
-                return Err(RpcError::new(
-                    Reason::NotFound,
-                    format!("no volume is known as {:?}", params.volume),
-                )
-                .remedy("volume.list lists them")
-                .command("`mediafs volumes` lists them"));
-            }
-            (Some(_), false) => {
-                return Err(RpcError::new(
-                    Reason::InvalidParameter,
-                    format!("several volumes are called {:?}", params.volume),
-                )
-                .remedy("name it by where it is mounted"));
-            }
-        };
-        if row.kind == SourceKind::Cloud {
-            return Err(RpcError::new(
-                Reason::Refused,
-                format!("{} is a cloud's folder, which cannot be ejected", row.name),
-            )
-            .remedy("volume.list lists what can be")
-            .command("`mediafs volumes` lists what can be"));
-        }
-        if !away.eject(row.row)? {
-            return Err(RpcError::new(
-                Reason::Refused,
-                format!("{} is not mounted", row.name),
-            ));
-        }
-        if let Some(library) = self.library.lock().clone() {
-            library.release_source(&row.path);
-        }
-        self.known_volume(&reader, row)
-    }
-
     pub(super) fn silences(&self) -> Result<SilenceList, RpcError> {
         let drive = self.daemon_needed()?.drive.get();
         let silences = drive
@@ -399,15 +269,6 @@ fn counted(items: u64) -> String {
     match items {
         1 => "1 sound".to_owned(),
         more => format!("{more} sounds"),
-    }
-}
-
-fn state_word(state: SourceState) -> &'static str {
-    match state {
-        SourceState::Online => "online",
-        SourceState::Suspended => "suspended",
-        SourceState::Ejected => "ejected",
-        SourceState::Absent => "absent",
     }
 }
 

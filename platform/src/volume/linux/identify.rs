@@ -78,6 +78,7 @@ impl Notes {
             size: (size != 0).then_some(size),
             partition: single.as_ref().and_then(|base| self.partition_of(base)),
             serial: single.as_ref().and_then(|base| self.serial_of(base)),
+            mark: None,
         };
         Ok(Identified {
             identity: VolumeIdentity::Disk(identity),

@@ -49,6 +49,7 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
             size: (size != 0).then_some(size),
             partition: facts.partition,
             serial: facts.serial,
+            mark: None,
         }),
         label: told.label.or(Some(letter)),
         size,
