@@ -183,7 +183,8 @@ impl Service {
     }
 
     /// The library has started; requests that wait for it go on.
-    pub fn set_library(&self, library: Arc<Library>) {
+    pub fn set_library(self: &Arc<Self>, library: Arc<Library>) {
+        self.follow_scans(&library);
         *self.library.lock() = Some(library);
         self.library_came.notify_all();
     }

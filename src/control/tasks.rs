@@ -17,7 +17,7 @@ use super::methods::{TaskKind, TaskProgress};
 use crate::model::MediaId;
 
 /// How often the progress of a task is told at most.
-const TELL_EVERY: Duration = Duration::from_millis(250);
+pub(super) const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// How many tasks that have ended are told of.
 pub const ENDED_KEPT: usize = 100;
@@ -75,7 +75,7 @@ pub struct TaskInfo {
     pub kind: TaskKind,
     /// For which item, if for one.
     pub media_id: Option<MediaId>,
-    /// The name of that item.
+    /// The name of that item, or of the volume that is looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How it is.
@@ -152,12 +152,17 @@ impl Running {
 
     /// Work begins; it is listed until [`Task::end`], or until it is dropped.
     pub(super) fn begin(&self, kind: TaskKind) -> Task<'_> {
+        self.begin_on(kind, None)
+    }
+
+    /// The same, of work on something that has a name.
+    pub(super) fn begin_on(&self, kind: TaskKind, name: Option<String>) -> Task<'_> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let info = TaskInfo {
             id: format!("work-{number}"),
             kind,
             media_id: None,
-            name: None,
+            name,
             state: TaskState::Running,
             bytes: 0,
             total: None,

@@ -57,6 +57,8 @@ struct Looked {
     at: Instant,
     /// What its disk had done by its end; `None` where that says nothing of what is to be looked at.
     activity: Option<u64>,
+    /// Somebody has ended it by hand: it is not taken up again until another one is asked for.
+    given_up: bool,
 }
 
 impl Engine {
@@ -144,10 +146,11 @@ impl Engine {
         let asked = Looked {
             at: Instant::now(),
             activity: None,
+            given_up: false,
         };
         let mut looked = self.apart.looked.lock();
         let last = looked.entry(key).or_insert(asked);
-        if last.at.elapsed() < self.config.poll_interval {
+        if last.given_up || last.at.elapsed() < self.config.poll_interval {
             return false;
         }
         last.at = asked.at;
@@ -159,9 +162,27 @@ impl Engine {
         let looked = Looked {
             at: Instant::now(),
             activity: whole.then(|| activity(source)).flatten(),
+            given_up: false,
         };
         let key = (source.clone(), base);
         self.apart.looked.lock().insert(key, looked);
+    }
+
+    /// A look at these bases on a source was ended by hand: what was asked for until now is done with.
+    fn give_up(&self, source: &SourceKey, bases: impl Iterator<Item = BaseNo>) {
+        if let Some(worker) = self.apart.workers.lock().get_mut(source) {
+            worker.whole.clear();
+        }
+        let mut looked = self.apart.looked.lock();
+        for base in bases {
+            let key = (source.clone(), base);
+            let looked = looked.entry(key).or_insert_with(|| Looked {
+                at: Instant::now(),
+                activity: None,
+                given_up: true,
+            });
+            looked.given_up = true;
+        }
     }
 
     /// What was known of a base's disk counts no more: it may be another one.
@@ -213,7 +234,12 @@ pub(super) fn pass<'g>(gate: &'g Mutex<()>, cancel: &AtomicBool) -> Option<Mutex
     None
 }
 
-fn work(engine: &Arc<Engine>, source: &SourceKey, cancel: &AtomicBool, progress: &Progress) {
+fn work(
+    engine: &Arc<Engine>,
+    source: &SourceKey,
+    cancel: &Arc<AtomicBool>,
+    progress: &Arc<Progress>,
+) {
     lower_priority();
     loop {
         let (whole, mut paths) = {
@@ -238,7 +264,13 @@ fn work(engine: &Arc<Engine>, source: &SourceKey, cancel: &AtomicBool, progress:
             let whole: Vec<BaseRow> = whole.iter().filter_map(of).cloned().collect();
             if !whole.is_empty() {
                 progress.restart();
-                scan_source(engine, source, &whole, progress, cancel)?;
+                let mut under_way = engine.scans.begin(Some(source.root()), progress, cancel);
+                let scanned = scan_source(engine, source, &whole, progress, cancel);
+                if under_way.is_over(scanned.is_ok()) {
+                    engine.give_up(source, whole.iter().map(|base| base.row));
+                    return Ok(());
+                }
+                scanned?;
             }
             for (number, paths) in paths {
                 if let Some(base) = of(&number) {
@@ -304,4 +336,37 @@ fn activity(source: &SourceKey) -> Option<u64> {
         .filter_map(|counter| counter.parse().ok())
         .collect();
     Some(counters.first()?.wrapping_add(*counters.get(4)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::owner::LibraryConfig;
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn a_poll_is_due_until_a_look_was_given_up_and_after_the_next_whole_one() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(home.path()).unwrap();
+        let config = LibraryConfig {
+            poll_interval: Duration::ZERO,
+            ..LibraryConfig::default()
+        };
+        let engine = Engine::new(catalog, home.path().to_owned(), config);
+        let base = BaseNo(7);
+        let source = SourceKey::at(home.path().join("red"));
+        let is_due = || engine.is_poll_due(&source, base);
+        assert!(is_due());
+        engine.give_up(&source, [base].into_iter());
+        assert!(!is_due());
+        // Somebody asked for one.
+        engine.note_looked(&source, base, false);
+        assert!(is_due());
+        // Another disk is there.
+        engine.give_up(&source, [base].into_iter());
+        engine.forget_looked(base);
+        assert!(is_due());
+    }
 }

@@ -21,6 +21,7 @@ use super::folder::Folder;
 use super::owner::LibraryConfig;
 use super::problems::Problems;
 use super::residency::Residency;
+use super::scans::Scans;
 use super::trust::{Judge, Untrusted};
 use crate::model::{Kind, SourceNo, split_extension};
 use crate::storage::{Couriers, Outside, SourceKey, Sources};
@@ -69,7 +70,9 @@ pub(super) struct Engine {
     /// Everything is to end.
     pub(super) stopping: AtomicBool,
     /// The scan under way is to end: other bases are to be scanned now.
-    pub(super) scan_anew: AtomicBool,
+    pub(super) scan_anew: Arc<AtomicBool>,
+    /// What is scanned in the background.
+    pub(super) scans: Scans,
     /// To be read by the watch loop.
     probes: Mutex<Vec<PlaceNo>>,
     lost_events: AtomicU64,
@@ -120,7 +123,8 @@ impl Engine {
             busy: AtomicUsize::new(0),
             works: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            scan_anew: AtomicBool::new(false),
+            scan_anew: Arc::default(),
+            scans: Scans::default(),
             probes: Mutex::new(Vec::new()),
             lost_events: AtomicU64::new(0),
             began: Instant::now(),

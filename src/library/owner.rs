@@ -19,6 +19,7 @@ use super::error::LibraryError;
 use super::progress::{Phase, Progress, ProgressSnapshot};
 use super::residency::Residency;
 use super::scan::{Job, scan};
+use super::scans::Scan;
 use super::watch::Watcher;
 use super::watching::{WatchLoop, active_bases};
 use super::{background, hash, scan as scanning};
@@ -234,6 +235,11 @@ impl Library {
             Phase::Idle => self.engine.progress_apart().unwrap_or(here),
             _ => here,
         }
+    }
+
+    /// Tells of each scan in the background from now on, and of those that are under way. Who is told is not to hold it up.
+    pub fn tell_scans(&self, told: impl Fn(Arc<Scan>) + Send + Sync + 'static) {
+        self.engine.scans.tell(Box::new(told));
     }
 
     /// Where the bytes of a place were when it was last looked at: with a cloud provider only, or on the disk.

@@ -43,7 +43,7 @@ pub(super) fn run(
     engine: &Arc<Engine>,
     watcher: Option<&Arc<Watcher>>,
     jobs: &Receiver<Job>,
-    progress: &Progress,
+    progress: &Arc<Progress>,
 ) {
     lower_priority();
     while let Ok(job) = jobs.recv() {
@@ -83,7 +83,10 @@ pub(super) fn run(
                 }
             }
             progress.restart();
-            scan_group(engine, None, &here, progress, &engine.scan_anew).map(drop)
+            let mut under_way = engine.scans.begin(None, progress, &engine.scan_anew);
+            let scanned = scan_group(engine, None, &here, progress, &engine.scan_anew);
+            under_way.is_over(scanned.is_ok());
+            scanned.map(drop)
         });
         progress.enter(Phase::Idle);
         if let Err(error) = scanned {

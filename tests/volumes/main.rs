@@ -17,3 +17,4 @@ mod marks;
 mod odd;
 mod projects;
 mod relinking;
+mod scanning;

@@ -1,12 +1,20 @@
 //! Library roots: looked at again, and taken off.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::{Service, cancelled};
 use crate::catalog::{BaseKind, BaseRow};
 use crate::control::events::{Event, LibraryScanned};
 use crate::control::methods::*;
+use crate::control::tasks::{TELL_EVERY, TaskState};
 use crate::control::{Caller, Reason, RpcError, WirePath};
-use crate::library::{Phase, ProgressSnapshot};
+use crate::library::{Library, Phase, ProgressSnapshot, Scan, ScanEnd};
 use crate::model::path_text;
+
+/// A scan in the background is listed when it lasts longer.
+const LASTING: Duration = Duration::from_secs(1);
 
 impl Service {
     pub(super) fn scan(
@@ -84,6 +92,59 @@ impl Service {
 }
 
 impl Service {
+    /// Scans in the background are tasks too, if they last.
+    pub(super) fn follow_scans(self: &Arc<Self>, library: &Library) {
+        let service = Arc::downgrade(self);
+        library.tell_scans(move |scan| {
+            let Some(service) = service.upgrade() else {
+                return;
+            };
+            let following = std::thread::Builder::new()
+                .name("mediafs-follow".to_owned())
+                .spawn(move || service.follow_scan(&scan));
+            if let Err(error) = following {
+                tracing::warn!(%error, "a scan is not listed");
+            }
+        });
+    }
+
+    fn follow_scan(&self, scan: &Scan) {
+        // Polls of a volume that has not changed are nobody's business.
+        if scan.wait(LASTING).is_some() {
+            return;
+        }
+        let name = scan.root().map(|root| self.volume_name(root));
+        let mut task = self.running.begin_on(TaskKind::Scan, name);
+        let end = loop {
+            let end = scan.wait(TELL_EVERY);
+            task.progress(&scan_progress(&scan.progress()));
+            match end {
+                Some(end) => break end,
+                None if task.is_cancelled() => scan.cancel(),
+                None => {}
+            }
+        };
+        match end {
+            ScanEnd::Done => task.end(TaskState::Done, None),
+            ScanEnd::Cancelled => task.end(
+                TaskState::Cancelled,
+                Some("what it has not reached is looked at when a scan is asked for".to_owned()),
+            ),
+            ScanEnd::Failed => task.end(
+                TaskState::Failed,
+                Some("the catalog failed; the log says more".to_owned()),
+            ),
+        }
+    }
+
+    /// The name of the volume that is mounted there; the path, where it has none.
+    fn volume_name(&self, root: &Path) -> String {
+        let sources = self.catalog.reader().and_then(|reader| reader.sources());
+        let mut sources = sources.unwrap_or_default().into_iter();
+        let named = sources.find(|source| source.path == root);
+        named.map_or_else(|| path_text(root), |source| source.name)
+    }
+
     /// What to scan instead of a folder that is no root.
     fn no_root(&self, path: &WirePath) -> RpcError {
         let bases = self.catalog.reader().and_then(|reader| reader.bases());
