@@ -18,7 +18,7 @@ mod written;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::catalog::{Catalog, CatalogError, PlaceNo};
+use crate::catalog::{Catalog, CatalogError, Nanoseconds, PlaceNo};
 use crate::config::Config;
 use crate::control::methods::MountStatus;
 use crate::control::rpc::one_line;
@@ -371,9 +371,6 @@ impl Reconcile for LateLibrary {
 }
 
 fn mount_status(mounted: &Mounted) -> MountStatus {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     let passthrough = mounted.passthrough();
     MountStatus {
         point: mounted.path().into(),
@@ -381,7 +378,7 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
         passthrough_note: passthrough.to_string(),
         transport: mounted.transport().word().to_owned(),
         url: mounted.url().map(str::to_owned),
-        since: since.as_secs(),
+        since: Nanoseconds::from(SystemTime::now()).millis(),
         open_handles: 0,
         known_files: 0,
     }

@@ -55,6 +55,13 @@ impl From<std::time::SystemTime> for Nanoseconds {
     }
 }
 
+impl Nanoseconds {
+    /// As the protocol tells moments: in milliseconds since 1970; 0 for those before.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0 / 1_000_000).unwrap_or(0)
+    }
+}
+
 impl From<Nanoseconds> for std::time::SystemTime {
     fn from(at: Nanoseconds) -> Self {
         let distance = std::time::Duration::from_nanos(at.0.unsigned_abs());

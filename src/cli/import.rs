@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             .iter()
             .map(absolute)
             .collect::<Result<_, _>>()?,
-        project: arguments.project.as_ref().map(absolute).transpose()?,
+        project_path: arguments.project.as_ref().map(absolute).transpose()?,
         mode: match (arguments.copy, arguments.reference) {
             (true, _) => Some(ImportMode::Copy),
             (_, true) => Some(ImportMode::Reference),

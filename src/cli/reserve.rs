@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::output::{Out, plain, size};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::{
-    CleanupParams, FinaliseParams, MediaAbandon, MediaCleanup, MediaFinalise, MediaReserve,
-    MediaTakes, ReserveParams, Take, TakesParams,
+    AbandonParams, CleanupParams, FinaliseParams, Intent, MediaAbandon, MediaCleanup,
+    MediaFinalise, MediaReserve, MediaTakes, ReserveParams, Take, TakesParams,
 };
 use crate::model::{Kind, Lifecycle, MediaId};
 
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         kind: Kind::from(arguments.kind.clone()),
         name: arguments.name.clone(),
         ext: arguments.ext.clone(),
-        project: arguments
+        project_path: arguments
             .project
             .as_deref()
             .map(|path| super::absolute(&path.canonicalize().unwrap_or_else(|_| path.to_owned())))
@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         expected_seconds: arguments.seconds,
         format: None,
         media_id: arguments.id.clone(),
+        intent: Intent::default(),
     };
     let reserved = context.daemon_needed()?.call::<MediaReserve>(&params)?;
     let mut out = Out::new();
@@ -78,6 +79,7 @@ pub(super) fn run_finalise(
     let params = FinaliseParams {
         item: super::which(&arguments.item)?,
         usages: Vec::new(),
+        intent: Intent::default(),
     };
     let done = context.client()?.call::<MediaFinalise>(&params)?;
     let mut out = Out::new();
@@ -111,8 +113,11 @@ pub(super) fn run_abandon(
     arguments: &AbandonArguments,
     context: &Context,
 ) -> Result<Done, CliError> {
-    let which = super::which(&arguments.item)?;
-    let take = context.client()?.call::<MediaAbandon>(&which)?;
+    let params = AbandonParams {
+        item: super::which(&arguments.item)?,
+        intent: Intent::default(),
+    };
+    let take = context.client()?.call::<MediaAbandon>(&params)?.take;
     let mut out = Out::new();
     if arguments.report.json {
         out.json(&take)?;
@@ -179,6 +184,7 @@ pub(super) fn run_cleanup(
 ) -> Result<Done, CliError> {
     let params = CleanupParams {
         dry_run: arguments.dry_run,
+        intent: Intent::default(),
     };
     let takes = context.client()?.call::<MediaCleanup>(&params)?.takes;
     let mut out = Out::new();

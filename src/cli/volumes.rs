@@ -118,11 +118,11 @@ fn line(volume: &VolumeStatus) -> String {
 }
 
 /// ` (last seen 3 days ago)`.
-pub(super) fn last_seen(seconds: Option<u64>) -> String {
-    let Some(seconds) = seconds else {
+pub(super) fn last_seen(millis: Option<u64>) -> String {
+    let Some(millis) = millis else {
         return String::new();
     };
-    let seen = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    let seen = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
     let Some(Ok(ago)) = seen.map(|seen| SystemTime::now().duration_since(seen)) else {
         return String::new();
     };
@@ -144,13 +144,13 @@ mod tests {
     fn times_are_told_in_words() {
         let ago = |seconds: u64| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            last_seen(now.ok().map(|now| now.as_secs() - seconds))
+            last_seen(now.ok().map(|now| (now.as_secs() - seconds) * 1000))
         };
         assert_eq!(ago(5), " (last seen just now)");
         assert_eq!(ago(61), " (last seen 1 minute ago)");
         assert_eq!(ago(3 * 3600 + 5), " (last seen 3 hours ago)");
         assert_eq!(ago(3 * 86_400 + 5), " (last seen 3 days ago)");
         assert_eq!(last_seen(None), "");
-        assert_eq!(last_seen(Some(u64::MAX / 4)), "");
+        assert_eq!(last_seen(Some(u64::MAX)), "");
     }
 }

@@ -143,7 +143,7 @@ methods! {
     /// program writes still is waited for, two seconds at most, and then refused.
     MediaFinalise = "media.finalise": FinaliseParams => Finalised;
     /// Gives a take up. Its file stays for 30 days.
-    MediaAbandon = "media.abandon": Which => Take;
+    MediaAbandon = "media.abandon": AbandonParams => Abandoned;
     /// Takes that are not final.
     MediaTakes = "media.takes": TakesParams => TakeList;
     /// Moves takes to the trash that were given up more than 30 days ago, and that nothing names.
@@ -299,7 +299,7 @@ pub struct MountStatus {
     /// Where a program that speaks NFS finds the drive, where this system cannot mount it. Who knows it can read all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Since when, in seconds since 1970.
+    /// Since when, in milliseconds since 1970.
     pub since: u64,
     /// Files that programs have open on it.
     #[serde(default)]

@@ -91,7 +91,7 @@ pub fn document() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The control protocol of mediafs",
-        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields of results, events and errors that are not named here are to be ignored: a newer version may have more. Parameters that are not named here are refused by name, but for those of session.hello and session.shutdown.",
+        "description": "Not itself the schema of a message: params, result and error below are, with references into $defs. Fields of results, events and errors that are not named here are to be ignored: a newer version may have more. Parameters that are not named here are refused by name, but for those of session.hello and session.shutdown. Moments are in milliseconds since 1970, unless their name says nanoseconds; spans are in seconds.",
         "mediafs": env!("CARGO_PKG_VERSION"),
         "protocol": {"newest": PROTOCOL, "oldest": OLDEST_PROTOCOL},
         "framing": framing(),

@@ -389,7 +389,7 @@ impl Handler for Service {
             MediaFinalise::NAME => answer::<MediaFinalise>(params, |params| self.finalise(&params)),
             MediaAbandon::NAME => answer::<MediaAbandon>(params, |params| self.abandon(&params)),
             MediaTakes::NAME => answer::<MediaTakes>(params, |params| self.list_takes(&params)),
-            MediaCleanup::NAME => answer::<MediaCleanup>(params, |params| self.cleanup(params)),
+            MediaCleanup::NAME => answer::<MediaCleanup>(params, |params| self.cleanup(&params)),
             MediaSetAttribute::NAME => {
                 answer::<MediaSetAttribute>(params, |params| self.set_attribute(&params))
             }

@@ -26,7 +26,10 @@ fn what_cannot_be_reverted_is_told_and_stands_in_nobodys_way() {
     );
     assert_eq!(made["name"], "Ouverture à la Turque");
     let sound = desk.sound("kick.wav", 100, 1);
-    let imported = desk.call("media.import", json!({"paths": [sound], "project": song}));
+    let imported = desk.call(
+        "media.import",
+        json!({"paths": [sound], "projectPath": song}),
+    );
     let id = imported["items"][0]["mediaId"].as_str().unwrap().to_owned();
     let renamed = desk.call(
         "media.rename",
@@ -148,7 +151,10 @@ fn what_goes_between_library_and_project_can_be_reverted() {
     assert_eq!(scopes(&desk, &id), [false, true]);
 
     let sound = desk.sound("own.wav", 100, 2);
-    let own = desk.call("media.import", json!({"paths": [sound], "project": song}));
+    let own = desk.call(
+        "media.import",
+        json!({"paths": [sound], "projectPath": song}),
+    );
     let own = own["items"][0]["mediaId"].as_str().unwrap().to_owned();
     let promoted = desk.call(
         "media.promote",

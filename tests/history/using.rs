@@ -78,7 +78,9 @@ fn usages_are_set_added_removed_and_listed_in_pages() {
         Vec::<String>::new()
     );
     let unknown = json!({"usages": [usage(&snare, "aNewerHostsWord", "x")]});
-    assert_eq!(desk.call("usages.add", unknown)["added"], 1);
+    let added = desk.call("usages.add", unknown);
+    assert_eq!(added["added"], 1);
+    assert_eq!(added["unknownProjects"], json!(["song"]));
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn a_copy_of_a_project_keeps_its_own_usages_and_history() {
     let made = desk.call("project.new", json!({"path": song, "focused": true}));
     let project = made["projectId"].clone();
     let sound = desk.sound("kick.wav", 50, 1);
-    let import = json!({"paths": [sound], "mode": "copy", "project": song});
+    let import = json!({"paths": [sound], "mode": "copy", "projectPath": song});
     let kick = desk.call("media.import", import)["items"][0]["mediaId"].clone();
     desk.call("project.save", json!({"path": song}));
     // A backup, say: the same ids, open beside it.
@@ -141,7 +143,8 @@ fn a_copy_of_a_project_keeps_its_own_usages_and_history() {
     let params = json!({"usages": [
         {"mediaId": kick, "project": project, "role": "track", "target": "Drums"},
     ]});
-    desk.call("usages.add", params.clone());
+    let added = desk.call("usages.add", params.clone());
+    assert!(added.get("unknownProjects").is_none(), "{added}");
     focus(&copy);
     desk.call("usages.add", params);
     assert_eq!(count(), 2);
@@ -170,7 +173,7 @@ fn items_of_two_projects_with_one_id_are_told_apart() {
         );
         let sound = desk.sound(&format!("{name}.wav"), frames, 1);
         let import =
-            json!({"paths": [sound], "mode": "copy", "project": folder, "mediaId": "shared"});
+            json!({"paths": [sound], "mode": "copy", "projectPath": folder, "mediaId": "shared"});
         desk.call("media.import", import);
         made["projectId"].as_str().unwrap().to_owned()
     };

@@ -201,7 +201,7 @@ impl World {
                 let mut after = self.has.clone();
                 after.items.insert(id.clone());
                 self.may_have = Some(after.clone());
-                let params = json!({"paths": [file], "project": self.song, "mediaId": id});
+                let params = json!({"paths": [file], "projectPath": self.song, "mediaId": id});
                 let answer = host.call("media.import", &params);
                 if let Some(answer) = &answer {
                     assert_eq!(answer["items"][0]["mediaId"], id.as_str(), "{answer}");

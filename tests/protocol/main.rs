@@ -276,7 +276,29 @@ fn what_is_spoken_is_what_the_schema_says() {
         let answer = socket.judged(&mut schema, method, params);
         assert!(answer.get("result").is_some(), "{method}: {answer}");
         called.extend([method.to_owned(), "media.reserve".to_owned()]);
+        let told = &answer["result"]["operation"]["id"];
+        let changes = ["media.finalise", "media.abandon"].contains(&method);
+        assert_eq!(told.is_u64(), changes, "{method}: {answer}");
     }
+    let history = socket.judged(&mut schema, "history.list", json!({"limit": 4}));
+    let history = history["result"]["operations"].as_array().unwrap().iter();
+    let of_takes: Vec<_> = history
+        .map(|entry| {
+            (
+                entry["summary"].as_str().unwrap(),
+                entry["revertible"] == true,
+            )
+        })
+        .collect();
+    assert_eq!(
+        of_takes,
+        [
+            ("gave up Take.wav", false),
+            ("made final: Take.wav", false),
+            ("reserved Take.wav", false),
+            ("reserved Take.wav", false),
+        ]
+    );
     let tasks = socket.judged(&mut schema, "session.tasks", json!({}))["result"].clone();
     let kinds: BTreeSet<&str> = tasks["ended"]
         .as_array()

@@ -109,7 +109,7 @@ impl AnalysisPutParams {
     pub const LONGEST: u64 = 16 << 20;
 }
 
-/// It is kept.
+/// It is kept. No operation of history: it can be made anew from the same bytes at any time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisStored {

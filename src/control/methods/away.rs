@@ -94,7 +94,7 @@ pub struct VolumeStatus {
     pub state: String,
     /// Where it is, or was last.
     pub path: WirePath,
-    /// When it was there last, in seconds since 1970.
+    /// When it was there last, in milliseconds since 1970.
     pub last_seen: Option<u64>,
     /// Nothing can be written there.
     pub read_only: bool,

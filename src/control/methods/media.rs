@@ -81,7 +81,7 @@ pub struct ImportParams {
     pub paths: Vec<WirePath>,
     /// The project, by its folder; none: the library.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<WirePath>,
+    pub project_path: Option<WirePath>,
     /// None: copy into projects, reference otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ImportMode>,

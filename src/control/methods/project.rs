@@ -307,7 +307,7 @@ pub struct DraftWhich {
 pub struct DraftInfo {
     /// Its name.
     pub draft: String,
-    /// When it was kept, in seconds since 1970.
+    /// When it was kept, in milliseconds since 1970.
     pub at: u64,
     /// The revision that it was made upon.
     pub revision: Option<String>,

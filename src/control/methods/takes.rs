@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Which;
+use super::history::{Intent, Operation};
+use super::media::Which;
 use crate::control::WirePath;
 use crate::model::{Kind, Lifecycle, MediaId, MediaItem, Scope, UsageRole};
 
@@ -31,7 +32,7 @@ pub struct ReserveParams {
     pub ext: String,
     /// The project, by its folder; none: the library.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<WirePath>,
+    pub project_path: Option<WirePath>,
     /// How long it may get. It is refused where that would not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_seconds: Option<u64>,
@@ -41,6 +42,9 @@ pub struct ReserveParams {
     /// The host's own id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<MediaId>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// What was reserved.
@@ -55,6 +59,9 @@ pub struct Reserved {
     pub file: WirePath,
     /// The file on disk behind it. It moves when the take is final.
     pub staging: WirePath,
+    /// What history calls it; none where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// A use of an item that the host tells of.
@@ -80,6 +87,9 @@ pub struct FinaliseParams {
     /// Where it is used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usages: Vec<TakeUsage>,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// A take that is final.
@@ -92,6 +102,9 @@ pub struct Finalised {
     /// What was put right in its file; empty where nothing was to be.
     #[serde(default)]
     pub repaired: Vec<String>,
+    /// What history calls it; none where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }
 
 /// Of `media.takes`.
@@ -100,7 +113,7 @@ pub struct Finalised {
 pub struct TakesParams {
     /// Of the project with this folder only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<WirePath>,
+    pub project_path: Option<WirePath>,
     /// Only those that an earlier daemon had not seen the end of.
     #[serde(default)]
     pub recovered: bool,
@@ -137,6 +150,30 @@ pub struct Take {
     pub writing: bool,
 }
 
+/// Of `media.abandon`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbandonParams {
+    /// The take.
+    #[serde(flatten)]
+    pub item: Which,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
+}
+
+/// A take that was given up.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Abandoned {
+    /// It.
+    #[serde(flatten)]
+    pub take: Take,
+    /// What history calls it; none where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
 /// Takes that are not final.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -146,12 +183,15 @@ pub struct TakeList {
 }
 
 /// Of `media.cleanup`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CleanupParams {
     /// Only says what it would do.
     #[serde(default)]
     pub dry_run: bool,
+    /// For history.
+    #[serde(flatten)]
+    pub intent: Intent,
 }
 
 /// A take that was given up long ago.
@@ -177,4 +217,7 @@ pub struct CleanedTake {
 pub struct CleanupAnswer {
     /// Takes that were given up more than 30 days ago.
     pub takes: Vec<CleanedTake>,
+    /// What history calls it; none where nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
 }

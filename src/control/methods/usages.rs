@@ -72,6 +72,10 @@ pub struct UsagesAnswer {
     pub added: u64,
     /// Uses that went.
     pub removed: u64,
+    /// Projects that were named as using something and are not known here, by their ids: what they use is kept, and shown
+    /// among a project's sounds once one of that id is opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_projects: Vec<String>,
     /// What history calls it; `null` where nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,

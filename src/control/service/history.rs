@@ -37,11 +37,11 @@ impl Service {
         kind: &'static str,
         summary: String,
         intent: &Intent,
-        project: BaseNo,
+        project: Option<BaseNo>,
     ) -> Option<Operation> {
         let mut draft = draft(kind, summary, intent);
         let told = self.catalog.write(Durability::Full, |writer| {
-            writer.tell_of(&mut draft, Some(project))
+            writer.tell_of(&mut draft, project)
         });
         if let Err(error) = told {
             tracing::warn!(

@@ -29,7 +29,7 @@ impl Service {
                 format!("{} is no absolute path", path.display()),
             ));
         }
-        let project = match &params.project {
+        let project = match &params.project_path {
             Some(folder) => Some(crate::project::open(&library, &folder.0, false)?.row),
             None => None,
         };

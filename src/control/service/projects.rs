@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mediafs_cache::ObjectId;
 
@@ -153,7 +153,7 @@ impl Service {
         opening: Opening,
     ) -> Result<ProjectOpened, RpcError> {
         let summary = format!("{done} {}", opening.base.name);
-        let operation = self.tell_history(kind, summary, intent, opening.base.row);
+        let operation = self.tell_history(kind, summary, intent, Some(opening.base.row));
         Ok(ProjectOpened {
             operation,
             ..self.opened(&self.library()?, opening)?
@@ -198,7 +198,7 @@ impl Service {
             None => format!("saved {}", base.name),
         };
         let operation = match saved.written {
-            true => self.tell_history("project.save", summary, &params.intent, base.row),
+            true => self.tell_history("project.save", summary, &params.intent, Some(base.row)),
             false => None,
         };
         Ok(ProjectSaved {
@@ -439,7 +439,12 @@ impl Service {
         let draft = project::save_draft(&self.catalog, &base, new)?;
         let summary = format!("kept the draft {:?} of {}", draft.name, base.name);
         Ok(DraftInfo {
-            operation: self.tell_history("project.saveDraft", summary, &params.intent, base.row),
+            operation: self.tell_history(
+                "project.saveDraft",
+                summary,
+                &params.intent,
+                Some(base.row),
+            ),
             ..info_of(&draft)
         })
     }
@@ -475,7 +480,12 @@ impl Service {
             })?;
         let summary = format!("forgot the draft {:?} of {}", draft.name, base.name);
         Ok(DraftInfo {
-            operation: self.tell_history("project.removeDraft", summary, &params.intent, base.row),
+            operation: self.tell_history(
+                "project.removeDraft",
+                summary,
+                &params.intent,
+                Some(base.row),
+            ),
             ..info_of(&draft)
         })
     }
@@ -560,10 +570,9 @@ fn info_of(draft: &Draft) -> DraftInfo {
 }
 
 fn draft_info(draft: &DraftRow) -> DraftInfo {
-    let at = SystemTime::from(draft.at).duration_since(SystemTime::UNIX_EPOCH);
     DraftInfo {
         draft: draft.name.clone(),
-        at: at.unwrap_or_default().as_secs(),
+        at: draft.at.millis(),
         revision: draft.revision.clone(),
         pending: serde_json::from_str(&draft.items).unwrap_or_default(),
         bytes: draft.bytes,

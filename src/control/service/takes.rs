@@ -66,7 +66,7 @@ impl Service {
         })?;
         let name = take_name(&params.name, &params.ext)?;
         let library = self.library()?;
-        let project = match &params.project {
+        let project = match &params.project_path {
             Some(folder) => Some(self.project_for_takes(&library, folder)?),
             None => None,
         };
@@ -92,8 +92,9 @@ impl Service {
             rate,
             expected: params.expected_seconds,
         };
-        let (_, take) = takes::reserve(&self.catalog, &self.takes, &wanted)?;
+        let (item, take) = takes::reserve(&self.catalog, &self.takes, &wanted)?;
         self.look_at_takes()?;
+        let operation = self.tell_of_take("reserve", "reserved", item, &params.intent);
         let path = format!("record/{}", take.name);
         let staging = self.takes.path_of(&self.catalog.reader()?, &take)?;
         Ok(Reserved {
@@ -101,6 +102,7 @@ impl Service {
             file: mount.join(&path).as_path().into(),
             path,
             staging: staging.unwrap_or_default().as_path().into(),
+            operation,
         })
     }
 
@@ -158,16 +160,22 @@ impl Service {
 
     pub(super) fn finalise(&self, params: &FinaliseParams) -> Result<Finalised, RpcError> {
         let (item, take) = self.find_take(&params.item)?;
-        let repaired = match take.filter(|_| !item.is_final()) {
+        let take = take.filter(|_| !item.is_final());
+        let changes = take.is_some() || !params.usages.is_empty();
+        let repaired = match take {
             Some(take) => self.library()?.finalise_take(&self.takes, &item, &take)?,
             None if item.is_final() => Vec::new(),
             None => return Err(not_a_take(&item)),
         };
         self.attach(&item, &params.usages)?;
         self.look_at_takes()?;
+        let operation = changes
+            .then(|| self.tell_of_take("finalise", "made final:", item.row, &params.intent))
+            .flatten();
         Ok(Finalised {
             item: super::media::whole(&self.catalog.reader()?, item.row)?,
             repaired,
+            operation,
         })
     }
 
@@ -203,8 +211,21 @@ impl Service {
         })
     }
 
-    pub(super) fn abandon(&self, which: &Which) -> Result<Take, RpcError> {
-        let (item, take) = self.find_take(which)?;
+    /// Tells history what became of a take.
+    fn tell_of_take(
+        &self,
+        kind: &'static str,
+        what: &str,
+        item: ItemNo,
+        intent: &Intent,
+    ) -> Option<Operation> {
+        let found = self.catalog.reader().and_then(|reader| reader.item(item));
+        let item = found.ok().flatten()?;
+        self.tell_history(kind, format!("{what} {}", item.name), intent, item.project)
+    }
+
+    pub(super) fn abandon(&self, params: &AbandonParams) -> Result<Abandoned, RpcError> {
+        let (item, take) = self.find_take(&params.item)?;
         if take.is_none() || item.is_final() {
             return Err(not_a_take(&item));
         }
@@ -216,13 +237,16 @@ impl Service {
         let reader = self.catalog.reader()?;
         let now = reader.item(item.row)?.zip(reader.take(item.row)?);
         let (item, take) = now.ok_or_else(|| not_a_take(&item))?;
-        self.told(&reader, &item, take)
+        Ok(Abandoned {
+            take: self.told(&reader, &item, take)?,
+            operation: self.tell_of_take("abandon", "gave up", item.row, &params.intent),
+        })
     }
 
     pub(super) fn list_takes(&self, params: &TakesParams) -> Result<TakeList, RpcError> {
         let reader = self.catalog.reader()?;
         let mut scope = None;
-        if let Some(folder) = &params.project {
+        if let Some(folder) = &params.project_path {
             let base = reader.bases()?.into_iter().find(|base| {
                 base.kind == crate::catalog::BaseKind::Project && base.path == folder.0
             });
@@ -262,19 +286,28 @@ impl Service {
             path: format!("record/{}", take.name),
             staging: path.as_deref().map(Into::into),
             size: found.map(|found| found.len()),
-            reserved: millis(take.reserved),
-            abandoned: take.given_up.map(millis),
+            reserved: take.reserved.millis(),
+            abandoned: take.given_up.map(Nanoseconds::millis),
             recovered: take.recovered,
             writing,
         })
     }
 
-    pub(super) fn cleanup(&self, params: CleanupParams) -> Result<CleanupAnswer, RpcError> {
+    pub(super) fn cleanup(&self, params: &CleanupParams) -> Result<CleanupAnswer, RpcError> {
         const DAY: i64 = 24 * 3600 * 1_000_000_000;
         let days = i64::try_from(takes::DAYS).unwrap_or(i64::MAX);
         let before = Nanoseconds(takes::now().0.saturating_sub(days.saturating_mul(DAY)));
         let cleaned = takes::cleanup(&self.catalog, &self.takes, before, params.dry_run)?;
+        let moved = cleaned.iter().filter(|take| take.kept.is_none()).count();
+        let summary = match moved {
+            1 => "moved an abandoned take to the trash".to_owned(),
+            moved => format!("moved {moved} abandoned takes to the trash"),
+        };
+        let operation = (moved > 0 && !params.dry_run)
+            .then(|| self.tell_history("cleanup", summary, &params.intent, None))
+            .flatten();
         Ok(CleanupAnswer {
+            operation,
             takes: cleaned
                 .into_iter()
                 .map(|cleaned| CleanedTake {
@@ -429,10 +462,6 @@ fn not_a_take(item: &ItemRow) -> RpcError {
     )
     .remedy("media.takes lists those")
     .command("`mediafs takes` lists those")
-}
-
-fn millis(time: Nanoseconds) -> u64 {
-    u64::try_from(time.0 / 1_000_000).unwrap_or(0)
 }
 
 /// The name of a take with its extension.

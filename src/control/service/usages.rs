@@ -1,6 +1,6 @@
 //! Who uses what, as the host tells it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Service;
 use super::history::{draft, meant_by, recorded};
@@ -163,6 +163,13 @@ impl Service {
         self.catalog
             .write(Durability::Full, |writer| writer.operate(&mut draft, work))?;
         answer.operation = recorded(&draft);
+        let reader = self.catalog.reader()?;
+        let named: BTreeSet<&String> = add.iter().map(|(_, usage)| &usage.project).collect();
+        for project in named {
+            if meant_by(&reader, project)?.is_none() {
+                answer.unknown_projects.push(project.clone());
+            }
+        }
         Ok(answer)
     }
 

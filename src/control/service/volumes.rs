@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use super::Service;
 use crate::catalog::{Reader, SourceRow};
@@ -19,7 +18,6 @@ impl Service {
         row: SourceRow,
     ) -> Result<VolumeStatus, RpcError> {
         let (items, only_there) = reader.items_on(row.row)?;
-        let seen = std::time::SystemTime::from(row.seen);
         let state = reader.source_state(row.row);
         let marked = is_marked(&row.identity);
         Ok(VolumeStatus {
@@ -29,10 +27,7 @@ impl Service {
             provider: row.provider,
             state: state_word(state).to_owned(),
             path: row.path.as_path().into(),
-            last_seen: seen
-                .duration_since(UNIX_EPOCH)
-                .ok()
-                .map(|since| since.as_secs()),
+            last_seen: Some(row.seen.millis()),
             read_only: false,
             twin: false,
             marked,
