@@ -22,6 +22,7 @@ mod history;
 mod items;
 mod items_read;
 mod labels;
+mod lost;
 mod moves;
 mod on_source;
 mod pins;

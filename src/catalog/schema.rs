@@ -26,6 +26,7 @@ const VERSIONS: &[M<'static>] = &[
     M::up(WITH_PROJECTS),
     M::up(TOLD_NAMES),
     M::up(REMOVED_USAGES),
+    M::up(MISSING),
 ];
 
 const FIRST: &str = "
@@ -420,6 +421,11 @@ CREATE TABLE removed_usage (
     PRIMARY KEY (item, project, role, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX removed_usage_project ON removed_usage (project);
+";
+
+/// Missing items, by the project that they are of: a warning names them, which is looked for every few seconds.
+const MISSING: &str = "
+CREATE INDEX item_missing ON item (scope, number) WHERE availability = 5;
 ";
 
 /// The newest version that is known here.

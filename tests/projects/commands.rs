@@ -1,11 +1,12 @@
 //! `mediafs project`, beside a mounted drive and without a daemon: what it says, and how it ends.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::sounds::wav;
-use crate::support::{Home, path_of};
+use crate::support::{Home, path_of, wait_until};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -259,5 +260,54 @@ fn whoever_asks_for_a_sound_that_is_held_back_is_told_so() {
     let said = String::from_utf8_lossy(&ready.stdout).into_owned();
     assert!(said.contains("held back"), "{said}");
     assert!(!said.contains("not there"), "{said}");
+    mounted.stop();
+}
+
+#[test]
+fn an_open_project_that_lacks_sounds_is_warned_of_before_anybody_plays_them() {
+    let home = Home::new();
+    let song = home.path("Song");
+    let pack = home.path("pack");
+    std::fs::create_dir(&pack).unwrap();
+    for number in 1..=12 {
+        std::fs::write(
+            pack.join(format!("{number}.wav")),
+            wav(400 + number, number),
+        )
+        .unwrap();
+    }
+    let mounted = home.mount();
+    home.run(["project", "new", text(&song)]);
+    home.run([
+        "import",
+        "--reference",
+        "--project",
+        text(&song),
+        text(&pack),
+    ]);
+    let warnings = || {
+        let all = home.json(["warnings"]);
+        let all = all.as_array().unwrap().iter();
+        let of_it = all.filter(|one| one["id"].as_str().unwrap().starts_with("project.missing"));
+        of_it.cloned().collect::<Vec<Value>>()
+    };
+    assert_eq!(warnings(), Vec::<Value>::new());
+    let elsewhere = home.path("elsewhere");
+    std::fs::rename(&pack, &elsewhere).unwrap();
+    wait_until(Duration::from_secs(20), "all are missing", || {
+        warnings().first().is_some_and(|one| one["count"] == 12)
+    });
+    let one = warnings().remove(0);
+    assert_eq!(
+        one["text"],
+        "the project Song is not whole: 12 sounds of it are missing"
+    );
+    assert_eq!(one["items"].as_array().unwrap().len(), 10);
+    home.run(["project", "close", text(&song)]);
+    assert_eq!(warnings(), Vec::<Value>::new(), "nobody works in it");
+    home.run(["project", "open", text(&song)]);
+    assert_eq!(warnings().len(), 1);
+    home.run(["relink", "--search", text(&elsewhere)]);
+    assert_eq!(warnings(), Vec::<Value>::new());
     mounted.stop();
 }

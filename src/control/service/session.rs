@@ -1,12 +1,17 @@
 //! What is wrong and what is going on: warnings and tasks.
 
 use super::{Service, warnings};
+use crate::catalog::{BaseKind, CatalogError};
 use crate::control::methods::*;
 use crate::control::tasks::{ENDED_KEPT, TaskSource};
 use crate::control::{Reason, RpcError, Severity, Warning};
 use crate::library::LibraryError;
 use crate::model::path_text;
 
+/// The area of warnings of projects that lack sounds.
+const LOST: &str = "project.missing";
+/// So many missing sounds of a project are named.
+const LOST_NAMED: u32 = 10;
 /// Folders that are not watched, of which each is told by itself.
 const UNWATCHED: usize = 20;
 
@@ -16,6 +21,7 @@ impl Service {
         self.look_at_takes()?;
         let notes = self.catalog.notes().into_iter();
         self.warnings.replace("catalog", notes.map(note).collect());
+        self.look_for_lost_items()?;
         // Nobody waits for a library here.
         let Some(library) = self.library.lock().clone() else {
             return Ok(());
@@ -48,6 +54,35 @@ impl Service {
             now.push(Warning::new("watch.lostEvents", Severity::Info, text));
         }
         self.warnings.replace("watch", now);
+        Ok(())
+    }
+
+    /// Open projects that lack sounds, whether somebody plays them or not.
+    fn look_for_lost_items(&self) -> Result<(), CatalogError> {
+        let reader = self.catalog.reader()?;
+        let mut now = Vec::new();
+        for base in reader.bases()? {
+            if base.kind != BaseKind::Project || !base.active {
+                continue;
+            }
+            let (count, first) = reader.lost_items(base.row, LOST_NAMED)?;
+            let sounds = match count {
+                0 => continue,
+                1 => "1 sound of it is".to_owned(),
+                count => format!("{count} sounds of it are"),
+            };
+            let id = warnings::id_of_text(LOST, &path_text(&base.path));
+            let text = format!("the project {} is not whole: {sounds} missing", base.name);
+            now.push(
+                Warning::new(id, Severity::Warning, text)
+                    .remedy("put the files back, or look for them with media.relinkSearch")
+                    .command(
+                        "put the files back, or look for them: `mediafs relink --search FOLDER`",
+                    )
+                    .about(count, first),
+            );
+        }
+        self.warnings.replace(LOST, now);
         Ok(())
     }
 
