@@ -318,9 +318,9 @@ pub struct LibraryScanned {
 pub struct Missed {
     /// How many at most; `null`: the daemon that counted them is another one.
     pub count: Option<u64>,
-    /// The `seq` of the first that may be missing.
-    pub from: u64,
-    /// The `seq` of the last.
+    /// The `seq` of the first that may be missing; `null`: the daemon that counted them is another one.
+    pub from: Option<u64>,
+    /// The `seq` of the last; of another daemon's, the last that this one has told.
     pub to: u64,
 }
 

@@ -140,7 +140,7 @@ impl State {
         // It may itself say that some are missing.
         let (from, count) = match &event.event {
             Some(Event::Missed(missed)) => (missed.from, missed.count),
-            _ => (event.seq, Some(1)),
+            _ => (Some(event.seq), Some(1)),
         };
         let before = self.missed.unwrap_or(Missed {
             count: Some(0),
@@ -149,7 +149,7 @@ impl State {
         });
         self.missed = Some(Missed {
             count: before.count.zip(count).map(|(a, b)| a.saturating_add(b)),
-            from: before.from,
+            from: before.from.filter(|_| from.is_some()),
             to: event.seq,
         });
     }
@@ -190,7 +190,7 @@ mod tests {
         let missed = inbox.take().unwrap().unwrap();
         let expected = Missed {
             count: Some(more),
-            from: 1,
+            from: Some(1),
             to: more,
         };
         assert_eq!(missed.event, Some(Event::Missed(expected)));

@@ -226,12 +226,12 @@ impl Subscription {
     pub fn take(&mut self) -> Option<Arc<Told>> {
         let log = self.events.log.lock();
         if std::mem::take(&mut self.is_lost) {
-            return Some(missed(None, self.after, self.after));
+            return Some(missed(None, None, self.after));
         }
         if let Some(to) = self.gone_up_to(&log) {
             let from = self.after + 1;
             self.after = to;
-            return Some(missed(Some(to - from + 1), from, to));
+            return Some(missed(Some(to - from + 1), Some(from), to));
         }
         let mut waiting = log.kept.range(self.after + 1..).map(|(_, told)| told);
         let told = waiting
@@ -254,7 +254,7 @@ impl Subscription {
     }
 }
 
-fn missed(count: Option<u64>, from: u64, to: u64) -> Arc<Told> {
+fn missed(count: Option<u64>, from: Option<u64>, to: u64) -> Arc<Told> {
     let event = Event::Missed(Missed { count, from, to });
     Arc::new(Told::new(to, now_millis(), event))
 }
@@ -334,7 +334,7 @@ mod tests {
         let missed = slow.take().unwrap();
         let expected = Missed {
             count: Some(more as u64),
-            from: 1,
+            from: Some(1),
             to: more as u64,
         };
         assert_eq!(missed.event, Event::Missed(expected));
