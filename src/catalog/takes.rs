@@ -102,6 +102,26 @@ fn take_row(row: &Row<'_>) -> rusqlite::Result<TakeRow> {
 }
 
 impl Reader {
+    /// Final takes of a project whose files are in `base`, and no other item's.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn takes_elsewhere(&self, project: BaseNo, base: BaseNo) -> Result<Vec<ItemNo>> {
+        self.db().many(
+            "listing takes that are not with their project",
+            "SELECT i.number FROM item i JOIN place p ON p.number = i.place \
+             WHERE i.scope = ?1 AND i.lifecycle = ?2 AND i.origin = ?3 AND p.base = ?4 AND NOT EXISTS \
+             (SELECT 1 FROM item o WHERE o.place = p.number AND o.number <> i.number) ORDER BY i.number",
+            (
+                project.0,
+                Lifecycle::Final.code(),
+                Origin::Recorded.as_str(),
+                base.0,
+            ),
+            |row| row.get(0).map(ItemNo),
+        )
+    }
+
     /// The take that an item is, or was until its project is closed.
     ///
     /// # Errors
@@ -318,6 +338,39 @@ impl Writer {
         }
         self.durable = true;
         Ok(())
+    }
+
+    /// The file of a final item was copied to where its project is, byte by byte: the item is at that place from now on,
+    /// and is the same for everybody. The file that was copied becomes no item of its own, nor does the copy. Says whether
+    /// no item has that file any more.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
+    pub fn carry_item(&mut self, item: ItemNo, place: PlaceNo, hash: ObjectHash) -> Result<bool> {
+        let row = self.known_item(item)?;
+        for place in row.place.into_iter().chain([place]) {
+            self.put_hash(place, hash)?;
+        }
+        // Whoever looked at the folder before this may have taken the copy for something new.
+        if let Some(other) = self.reader().item_at(place, row.project)?
+            && other.row != item
+        {
+            self.remove(other.row)?;
+        }
+        let unknown = CatalogError::Unknown {
+            what: "place",
+            number: place.0,
+        };
+        let new = self.reader().place(place)?.ok_or(unknown)?;
+        let left = self.point_to(item, &new)?;
+        if let Some(left) = left {
+            self.run(
+                "leaving the file of a take",
+                "UPDATE place SET forgotten = 1 WHERE number = ?1",
+                [left.0],
+            )?;
+        }
+        Ok(left.is_some())
     }
 
     /// A take is given up, or taken up again (`None`). Its file stays.

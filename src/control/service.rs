@@ -6,6 +6,7 @@
 mod analysis;
 mod away;
 mod cache;
+mod carrying;
 mod changes;
 mod drive;
 mod drop_box;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use lru::LruCache;
 use mediafs_platform::mount::Mounted;
 use parking_lot::{Condvar, Mutex};
@@ -46,7 +48,7 @@ use super::params;
 use super::tasks::{Running, TaskSource};
 use super::warnings::{self, Severity, Warning, Warnings};
 use super::{Caller, Handler, Reason, RpcError, WirePath};
-use crate::catalog::{Catalog, PlaceNo};
+use crate::catalog::{BaseNo, Catalog, PlaceNo};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::Away;
@@ -120,6 +122,10 @@ pub struct Service {
     warnings: Warnings,
     /// Work of the requests.
     running: Running,
+    /// Held while takes are brought to their projects.
+    carrying: Mutex<()>,
+    /// Whom to tell of projects whose takes are to be brought, in a daemon.
+    carrier: OnceLock<Sender<BaseNo>>,
     /// Whoever else has tasks.
     task_source: OnceLock<Arc<dyn TaskSource>>,
     /// Kept by a command for as long as it works; a daemon keeps its own.
@@ -161,6 +167,8 @@ impl Service {
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
+            carrying: Mutex::default(),
+            carrier: OnceLock::new(),
             task_source: OnceLock::new(),
             _lock: None,
         }
@@ -185,6 +193,7 @@ impl Service {
     /// The library has started; requests that wait for it go on.
     pub fn set_library(self: &Arc<Self>, library: Arc<Library>) {
         self.follow_scans(&library);
+        self.start_carrying();
         *self.library.lock() = Some(library);
         self.library_came.notify_all();
     }
@@ -222,6 +231,7 @@ impl Service {
                 for base in bases.iter().filter(|base| base.source == Some(source)) {
                     if base.active {
                         library.scan(&crate::library::Which::One(base.row));
+                        self.carry_takes_soon(&library, base);
                     }
                 }
             }

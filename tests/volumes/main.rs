@@ -18,3 +18,4 @@ mod odd;
 mod projects;
 mod relinking;
 mod scanning;
+mod takes;

@@ -90,6 +90,7 @@ impl Service {
 
     fn opened(&self, library: &Arc<Library>, opening: Opening) -> Result<ProjectOpened, RpcError> {
         self.find_elsewhere(library, &opening.base);
+        self.carry_takes_soon(library, &opening.base);
         let drafts = self.catalog.reader()?.drafts(opening.base.row)?;
         // A command knows of no takes: those that are written now would seem to be lost ones.
         let recovered = match self.daemon.is_some() && opening.base.source.is_none() {
@@ -192,7 +193,10 @@ impl Service {
             revision: params.revision.clone(),
             document: params.document.clone(),
         };
-        let saved = project::save(&*self.library()?, &base, &host)?;
+        let library = self.library()?;
+        // What is saved is to be with the project.
+        self.carry_takes(&library, &base);
+        let saved = project::save(&library, &base, &host)?;
         let summary = match &saved.revision {
             Some(revision) => format!("saved {} (revision {revision:.80})", base.name),
             None => format!("saved {}", base.name),

@@ -169,6 +169,11 @@ impl Service {
         };
         self.attach(&item, &params.usages)?;
         self.look_at_takes()?;
+        if let Some(base) = item.project.filter(|_| changes)
+            && let Some(base) = self.catalog.reader()?.base(base)?
+        {
+            self.carry_takes_soon(&*self.library()?, &base);
+        }
         let operation = changes
             .then(|| self.tell_of_take("finalise", "made final:", item.row, &params.intent))
             .flatten();

@@ -5,6 +5,7 @@
 //! entered stays, whatever happens to the rest; what was not leaves nothing behind that a second import would not take
 //! up. The same place again gives the same item.
 
+mod carry;
 mod copy;
 mod drive;
 mod dropped;

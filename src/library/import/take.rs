@@ -464,7 +464,7 @@ struct Naming<'a> {
 }
 
 /// A name that is not one of those of our temporary files, which are removed.
-fn own_name(name: &str) -> String {
+pub(super) fn own_name(name: &str) -> String {
     match name.as_bytes().starts_with(TEMPORARY) {
         true => format!("_{name}"),
         false => name.to_owned(),

@@ -82,61 +82,84 @@ impl<'e> CopierThere<'e> {
             return Ok(Err(Halt::This(Outcome::Failed(taken.to_string()))));
         }
         drop(reader);
-        let below = Path::new(MEDIA_FOLDER).join(&file.below);
+        let wanted = file.source.file_name().unwrap_or_default();
+        let brought = self.bring(
+            &mut source,
+            &evidence,
+            &file.below,
+            wanted,
+            progress,
+            cancel,
+        );
+        let (relative, hash) = match brought {
+            Ok(brought) => brought,
+            Err(halt) => return Ok(Err(halt)),
+        };
+        Ok(self
+            .prepared(file, relative, &evidence, hash, cancel)
+            .map_err(Halt::This))
+    }
+
+    /// Copies the bytes into the folder `below` the project's media, under a name like `wanted`. Gives the path of the copy
+    /// below the project's folder, and the hash of the bytes.
+    pub(super) fn bring(
+        &self,
+        source: &mut Reading<'_>,
+        evidence: &Evidence,
+        below: &Path,
+        wanted: &OsStr,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<(PathBuf, ObjectHash), Halt> {
+        let below = Path::new(MEDIA_FOLDER).join(below);
         let folder = self.base.path.join(&below);
         let copied = self
             .ask(&Question::MakeFolder {
                 root: self.base.path.as_path().into(),
                 below: below.as_path().into(),
             })
-            .and_then(|()| self.copy(&mut source, &evidence, &folder, progress, cancel));
+            .and_then(|()| self.copy(source, evidence, &folder, progress, cancel));
         let (name, hash) = match copied {
             Ok(Some(copied)) => copied,
-            Ok(None) => return Ok(Err(Halt::Cancelled)),
-            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
-            Err(why) => return Ok(Err(Halt::This(Outcome::Failed(why)))),
+            Ok(None) => return Err(Halt::Cancelled),
+            Err(_) if cancel.load(Ordering::Relaxed) => return Err(Halt::Cancelled),
+            Err(why) => return Err(Halt::This(Outcome::Failed(why))),
         };
-        let unchanged = source.is_unchanged(&evidence);
-        let wanted = file.source.file_name().unwrap_or_default();
-        let named = match unchanged {
+        let named = match source.is_unchanged(evidence) {
             true => self.name(&folder, &name, wanted),
             false => Err(CHANGED.to_owned()),
         };
-        let target = match named {
-            Ok(name) => folder.join(name),
+        match named {
+            Ok(name) => Ok((below.join(name), hash)),
             Err(why) => {
                 self.remove(&folder, &name);
-                return Ok(Err(Halt::This(Outcome::Failed(why))));
+                Err(Halt::This(Outcome::Failed(why)))
             }
-        };
-        Ok(self
-            .prepared(file, target, &below, &evidence, hash, cancel)
-            .map_err(Halt::This))
+        }
     }
 
     /// What the copy is, as its courier has read it.
     fn prepared(
         &self,
         file: &Source,
-        target: PathBuf,
-        below: &Path,
+        relative: PathBuf,
         evidence: &Evidence,
         hash: ObjectHash,
         cancel: &AtomicBool,
     ) -> Result<Copied, Outcome> {
+        let target = self.base.path.join(&relative);
         let read = remote::read_reference(self.engine, &target, &self.to, cancel);
         let (seen, record) = read.and_then(|(seen, record)| {
             let record = super::copy::media(record, file.named)?;
             Ok((seen, record))
         })?;
-        let name = target.file_name().unwrap_or_default().to_owned();
         Ok(Copied::Ready(Box::new(Prepared {
             source: target,
             evidence: seen,
             record,
             base: self.base.clone(),
             way: Way::CopyThere {
-                relative: below.join(name),
+                relative,
                 from: file.source.clone(),
                 origin: Origin::new(&file.source, evidence, hash),
             },
