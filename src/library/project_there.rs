@@ -84,6 +84,22 @@ impl Library {
         folder
     }
 
+    /// Makes the folder at the absolute `path`, on storage that is not trusted, with those above it. No link is followed.
+    pub(crate) fn make_folder_there(&self, path: &Path) -> io::Result<()> {
+        let Some(untrusted) = self.engine.untrusted_now(path) else {
+            return Err(io::Error::other("it is no longer where it was"));
+        };
+        let root = untrusted.source.root();
+        let below = path.strip_prefix(root).map_err(io::Error::other)?;
+        let question = Question::MakeFolder {
+            root: root.into(),
+            below: below.into(),
+        };
+        let made = self.done_there(path, &question);
+        self.end_couriers();
+        made
+    }
+
     /// Asks the courier of a folder.
     fn ask_there(&self, folder: &Path, question: &Question) -> io::Result<(Reply, Vec<u8>)> {
         let engine = &*self.engine;

@@ -139,6 +139,8 @@ pub fn new_named(
     let absolute = std::path::absolute(path).map_err(failed)?;
     if library.untrusted(&absolute).is_none() {
         std::fs::create_dir_all(&absolute).map_err(failed)?;
+    } else if library.project_folder_there(&absolute).is_err() {
+        library.make_folder_there(&absolute).map_err(failed)?;
     }
     let folder = resolved(library, &absolute)?;
     let shelf = Shelf::new(library, &folder);

@@ -1,5 +1,5 @@
-//! A take of a project that is not on trusted storage: the project's, with its bytes in the library of the home, and told as
-//! that to whoever opens the project, here and on other machines.
+//! A sound of the home's own library that a project on a stick uses: the project's, with its bytes in that library, and told
+//! as that to whoever opens the project, here and on other machines.
 
 use std::path::Path;
 
@@ -21,16 +21,27 @@ fn ready(home: &Home, project: &Path) -> Value {
 }
 
 #[test]
-fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
+fn a_sound_of_the_library_in_a_project_on_a_stick_is_told_to_be_in_the_library() {
     let scene = Scene::new();
     let mut stick = Volume::new(Kind::Ext4);
     stick.mount(&scene.project());
     let drive = scene.mount(&[]);
-    let take = scene.reserve("Lead");
-    assert!(take.staging.starts_with(scene.home.home()));
     let sound = wav(500, 1);
-    std::fs::write(&take.file, &sound).unwrap();
-    let item = scene.finalise(&take);
+    let lead = scene.home.path("Lead.wav");
+    std::fs::write(&lead, &sound).unwrap();
+    let import = ["import".as_ref(), "--copy".as_ref(), lead.as_os_str()];
+    let id = scene.home.json(import)[0]["mediaId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let project = scene.project();
+    let made = [
+        "project".as_ref(),
+        "use".as_ref(),
+        project.as_os_str(),
+        id.as_ref(),
+    ];
+    let item = scene.home.json(made);
     let library = scene.home.home().join("Library/Lead.wav");
     assert_eq!(
         Scene::resolved(&item).canonicalize().unwrap(),
@@ -39,7 +50,6 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
     assert!(item["scope"]["project"].is_string(), "{item}");
     let storage = json!({"backend": "reference", "root": "Imported", "path": "Lead.wav"});
     assert_eq!(item["storage"], storage);
-    let project = scene.project();
     let on_project = |words: &[&str], last: &[&Path]| {
         let words = words.iter().map(AsRef::<std::ffi::OsStr>::as_ref);
         let last = last.iter().map(|path| path.as_os_str());
@@ -49,12 +59,11 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
     let manifest = std::fs::read(project.join("media.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let told = &manifest["items"][0];
-    assert_eq!(
-        (&told["mediaId"], &told["storage"]),
-        (&json!(take.id), &storage)
-    );
+    assert_eq!((&told["mediaId"], &told["storage"]), (&json!(id), &storage));
     assert_eq!(told["scope"], Value::Null, "it is the project's: {told}");
     assert_eq!(told["blake3"], blake3::hash(&sound).to_hex().as_str());
+    // It is the library's, too: nobody takes it from there.
+    assert!(library.exists());
     // Here it plays without the stick.
     assert_eq!(ready(&scene.home, &project)["ready"], true);
     drive.stop();
@@ -68,7 +77,7 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
     other.run(["import".as_ref(), "--copy".as_ref(), another.as_os_str()]);
     let project = other.path("Stick");
     other.run(["project".as_ref(), "open".as_ref(), project.as_os_str()]);
-    let shown = other.json(["show", &take.id]);
+    let shown = other.json(["show", &id]);
     assert_eq!(
         (
             &shown["availability"],
@@ -84,7 +93,7 @@ fn a_take_of_a_project_on_a_stick_is_told_to_be_in_the_library() {
     assert_eq!(answer["ready"], false);
     let reason = answer["items"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("in the library Imported"), "{answer}");
-    let told = other.run(["whereis", &take.id]);
+    let told = other.run(["whereis", &id]);
     assert!(
         told.contains("in the library Imported") && told.contains("collects its sounds"),
         "{told}"

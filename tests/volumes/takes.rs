@@ -59,8 +59,7 @@ fn brought(kind: Kind) {
     let mut red = Volume::new(kind);
     let at = home.path("red");
     red.mount(&at);
-    let song = at.join("Song");
-    std::fs::create_dir(&song).unwrap();
+    let song = at.join("Songs/Song");
     let mounted = home.mount();
     home.run(["project", "new", song.to_str().unwrap()]);
     let media = song.join("Media");
@@ -131,7 +130,6 @@ fn a_take_that_cannot_be_brought_stays_and_is_told_until_it_can() {
     let at = home.path("red");
     red.mount(&at);
     let song = at.join("Song");
-    std::fs::create_dir(&song).unwrap();
     let mounted = home.mount();
     home.run(["project", "new", song.to_str().unwrap()]);
     let (first, second) = (wav(400_000, 1), wav(500, 2));
