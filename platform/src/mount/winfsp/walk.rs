@@ -54,7 +54,8 @@ impl Adapter {
         while let Some(name) = todo.pop_front() {
             let is_of_link = of_links > 0;
             of_links = of_links.saturating_sub(1);
-            let missing = match todo.is_empty() {
+            // What is left of links is in front of what is left of the path.
+            let missing = match todo.len() <= of_links {
                 true => Status::OBJECT_NAME_NOT_FOUND,
                 false => Status::OBJECT_PATH_NOT_FOUND,
             };
