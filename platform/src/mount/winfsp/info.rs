@@ -185,6 +185,8 @@ mod tests {
             Some(NewTime::At(before))
         );
         assert_eq!(file_time(UNIX_EPOCH - TO_UNIX), 0);
+        // Windows itself has no such time.
+        #[cfg(unix)]
         assert_eq!(file_time(UNIX_EPOCH - TO_UNIX - Duration::from_secs(9)), 0);
     }
 

@@ -245,6 +245,12 @@ impl Adapter {
             return Err(Status::NAME_TOO_LONG);
         }
         let name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        // To the drive, the same name in another case is another.
+        match self.step(folder.node, shown, &by) {
+            Ok(_) => return Err(Status::OBJECT_NAME_COLLISION),
+            Err(DriveError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
         let (entry, opening, writes) = match wanted {
             Wanted::Folder => {
                 let made = |drive: &dyn crate::drive::Drive| {
