@@ -20,14 +20,13 @@ use winfsp_sys::{FspFileSystemGetOperationContext, FspFileSystemOperationProcess
 use super::adapter::{Adapter, requester};
 use super::changing::Place;
 use super::descriptor::Descriptors;
-use super::info::{Info, SECTOR, Wanted};
+use super::info::{Info, SECTOR, SECTORS, Wanted};
 use super::names;
 use super::opens::Open;
+use super::point::FILE_SYSTEM;
 use super::status::Status;
 use crate::drive::Requester;
 
-/// What Windows says the file system is. At most 16 units.
-pub(super) const FILE_SYSTEM: &str = "mediafs";
 /// How long Windows may keep attributes and lists, in milliseconds. With no limit it would keep content as well, which is not
 /// the same for every program.
 const KEPT: u32 = 1000;
@@ -367,7 +366,9 @@ impl AsyncFileSystemContext for Context {
 
 impl NotifyingFileSystemContext<()> for Context {
     fn should_notify(&self) -> Option<()> {
-        (!self.adapter.changes.is_empty()).then_some(())
+        // The library ends what it could not begin, so it is not to begin while something is renamed.
+        let can_be_told = !self.adapter.is_renaming() && !self.adapter.changes.is_empty();
+        can_be_told.then_some(())
     }
 
     fn notify(&self, (): (), notifier: &Notifier) {
@@ -390,23 +391,25 @@ impl NotifyingFileSystemContext<()> for Context {
     }
 }
 
-/// The drive at work. Stops when it is dropped, which waits for what is asked at that moment.
+/// The drive behind WinFsp. Stops when it is dropped, which waits for what is asked at that moment.
 pub(super) struct Host(FileSystemHost<Context>);
 
+fn status(error: impl Into<FspError>) -> Status {
+    Status(error.into().to_ntstatus())
+}
+
 impl Host {
-    /// Starts it. `network_name` makes it a network drive.
-    pub(super) fn start(
+    /// Makes it and shows it at `point`. `network_name` makes it a network drive. Nothing is answered yet.
+    pub(super) fn new(
         context: Context,
         network_name: Option<&str>,
         point: &OsStr,
-        threads: u32,
     ) -> std::result::Result<Self, Status> {
-        let status = |error: FspError| Status(error.to_ntstatus());
         let mut volume = VolumeParams::new();
         volume
             .filesystem_name(FILE_SYSTEM)
-            .sector_size(SECTOR / 8)
-            .sectors_per_allocation_unit(8)
+            .sector_size(SECTOR)
+            .sectors_per_allocation_unit(SECTORS)
             .max_component_length(names::LONGEST_NAME as u16)
             .volume_serial_number(SERIAL)
             .file_info_timeout(KEPT)
@@ -426,13 +429,15 @@ impl Host {
             debug_mode: DebugMode::none(),
         };
         let host = FileSystemHost::new_with_timer_async::<(), TOLD_EVERY>(options, context);
-        let mut host = Self(host.map_err(|error| status(error.into()))?);
+        let mut host = Self(host.map_err(status)?);
         let point: OsString = point.to_owned();
-        host.0.mount(&point).map_err(|error| status(error.into()))?;
-        host.0
-            .start_with_threads(threads)
-            .map_err(|error| status(error.into()))?;
+        host.0.mount(&point).map_err(status)?;
         Ok(host)
+    }
+
+    /// Answers from now on.
+    pub(super) fn start(&mut self, threads: u32) -> std::result::Result<(), Status> {
+        self.0.start_with_threads(threads).map_err(status)
     }
 
     /// Takes the drive out of sight. What is open goes on.

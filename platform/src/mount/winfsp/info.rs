@@ -14,8 +14,9 @@ const FILE_EXECUTE: u32 = 0x20;
 const FILE_DIRECTORY_FILE: u32 = 0x1;
 const FILE_NON_DIRECTORY_FILE: u32 = 0x40;
 
-/// What room is given in.
-pub(super) const SECTOR: u16 = 4096;
+/// What programs read and write in that do so without a cache, and how many of them room is given in.
+pub(super) const SECTOR: u16 = 512;
+pub(super) const SECTORS: u16 = 8;
 /// From 1601, where Windows begins to count, to 1970.
 const TO_UNIX: Duration = Duration::from_secs(11_644_473_600);
 /// Windows counts in units of 100 ns.
@@ -47,7 +48,7 @@ impl Info {
             },
             size,
             allocated: size
-                .checked_next_multiple_of(u64::from(SECTOR))
+                .checked_next_multiple_of(u64::from(SECTOR) * u64::from(SECTORS))
                 .unwrap_or(size),
             born: file_time(of.born),
             modified: file_time(of.modified),

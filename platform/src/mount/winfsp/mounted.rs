@@ -113,12 +113,16 @@ pub(super) fn mount_with(
         .unwrap_or(THREADS)
         .max(THREADS);
     let network_name = point.network_name(&label);
-    let host = Host::start(context, network_name.as_deref(), point.as_told(), threads);
+    let host = Host::new(context, network_name.as_deref(), point.as_told());
+    let host = host.and_then(|mut host| {
+        drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
+        host.start(threads)?;
+        Ok(host)
+    });
     let host = host.map_err(|status| {
         point.restore(&options.unmounted_note);
         not_started(path.clone(), status)
     })?;
-    drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
     tracing::info!(path = %path.display(), network_name, "mounted by WinFsp");
     Ok(Mounted {
         shared,
@@ -130,8 +134,8 @@ pub(super) fn mount_with(
     })
 }
 
-/// What stands in the way when WinFsp refuses, in words.
-pub(super) fn not_started(path: PathBuf, status: Status) -> MountError {
+/// What stands in the way when WinFsp refuses.
+fn not_started(path: PathBuf, status: Status) -> MountError {
     // "No such device", "object name not found": the driver does not run.
     let words = match status {
         Status::NO_SUCH_DEVICE | Status::OBJECT_NAME_NOT_FOUND | Status::OBJECT_PATH_NOT_FOUND => {
@@ -143,7 +147,7 @@ pub(super) fn not_started(path: PathBuf, status: Status) -> MountError {
                 ),
             };
         }
-        Status::OBJECT_NAME_COLLISION => "something else is there already",
+        Status::OBJECT_NAME_COLLISION => return super::point::taken(path),
         Status::ACCESS_DENIED => "this user may not mount there",
         _ => "WinFsp refuses",
     };

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::{MountError, NOTE_NAME};
 
+/// What Windows says the file system is. At most 16 units, or the library panics.
+pub(super) const FILE_SYSTEM: &str = "mediafs";
 /// The server in the network name of a drive with a letter.
 const SERVER: &str = "mediafs";
 
@@ -108,6 +110,13 @@ impl Point {
             Err(source) => return Err(failed(path, "it cannot be looked at", source)),
             Ok(found) => found,
         };
+        if found.is_symlink() {
+            // A mount is a link to its volume.
+            return match fs::metadata(path) {
+                Ok(_) => Err(taken(path.clone())),
+                Err(_) => remove_dead(path),
+            };
+        }
         if !found.is_dir() {
             return Err(MountError::NotAFolder { path: path.clone() });
         }
@@ -136,6 +145,60 @@ impl Point {
             tracing::debug!(path = %path.display(), %error, "the note in the mount point cannot be written");
         }
     }
+}
+
+/// What is said of a mount point where something is already.
+pub(super) fn taken(path: PathBuf) -> MountError {
+    match file_system(&path) {
+        Some(name) if name == FILE_SYSTEM => MountError::AlreadyMounted { path },
+        name => MountError::Occupied {
+            path,
+            fs_type: name.unwrap_or_else(|| "a link".to_owned()),
+        },
+    }
+}
+
+/// What a power failure has left of a mount: a link that leads nowhere.
+fn remove_dead(path: &Path) -> Result<(), MountError> {
+    let removed = match cfg!(windows) {
+        true => fs::remove_dir(path),
+        false => fs::remove_file(path),
+    };
+    removed.map_err(|source| failed(path, "what a dead mount has left cannot be removed", source))
+}
+
+/// What the file system at a mount point is called.
+#[cfg(windows)]
+fn file_system(path: &Path) -> Option<String> {
+    use std::os::windows::ffi::OsStrExt;
+    use std::ptr::null_mut;
+
+    use windows_sys::Win32::Storage::FileSystem::GetVolumeInformationW;
+
+    // It wants a separator at the end.
+    let path = path.join("");
+    let path: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let mut name = [0_u16; 64];
+    // SAFETY: the path ends with a zero, the buffer is as long as is said, and nothing else is asked for.
+    let told = unsafe {
+        GetVolumeInformationW(
+            path.as_ptr(),
+            null_mut(),
+            0,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            name.as_mut_ptr(),
+            64,
+        )
+    };
+    let name = name.split(|unit| *unit == 0).next()?;
+    (told != 0).then(|| String::from_utf16_lossy(name))
+}
+
+#[cfg(not(windows))]
+fn file_system(_path: &Path) -> Option<String> {
+    None
 }
 
 fn failed(path: &Path, action: &'static str, source: io::Error) -> MountError {
@@ -199,6 +262,30 @@ mod tests {
         fs::create_dir(&path).unwrap();
         point.prepare().unwrap();
         assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_is_removed_and_any_other_left() {
+        let home = tempfile::tempdir().unwrap();
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(home.path().join("none"), &link).unwrap();
+        Point::of(&link).unwrap().prepare().unwrap();
+        assert!(fs::symlink_metadata(&link).is_err());
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        let refused = Point::of(&link).unwrap().prepare();
+        assert!(matches!(refused, Err(MountError::Occupied { .. })));
+        assert!(fs::symlink_metadata(&link).is_ok());
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn what_is_mounted_somewhere_is_known_by_name() {
+        let refused = taken(PathBuf::from(r"C:\"));
+        let MountError::Occupied { fs_type, .. } = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(!fs_type.is_empty() && fs_type != "a link", "{fs_type}");
     }
 
     #[test]

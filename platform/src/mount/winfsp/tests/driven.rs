@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::context::FILE_SYSTEM;
 use super::super::mounted::mount_with;
+use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
 use super::host::{
     AS_MUCH_AS_ALLOWED, DELETE, Driver, GENERIC_READ, GENERIC_WRITE, MAKE, OPEN, OPEN_OR_MAKE,
@@ -439,6 +439,8 @@ fn a_letter_is_a_network_drive() {
     let (mounted, _) = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap();
     assert_eq!(mounted.path(), Path::new(r"Q:\"));
     assert!(is_in_sight(Path::new("Q:")));
+    let taken = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap_err();
+    assert!(matches!(taken, MountError::Occupied { .. }), "{taken:?}");
     drop(mounted);
     assert!(!is_in_sight(Path::new("Q:")));
 }

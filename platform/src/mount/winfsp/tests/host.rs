@@ -17,6 +17,7 @@ use std::ffi::{OsString, c_void};
 use std::mem::offset_of;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ use crate::drive::Drive;
 use crate::mount::{MountError, MountOptions};
 
 const STATUS_PENDING: i32 = 0x103;
+const STATUS_OBJECT_NAME_COLLISION: i32 = 0xc000_0035_u32.cast_signed();
 const STATUS_CANT_WAIT: i32 = 0xc000_00d8_u32.cast_signed();
 /// As large as requests and responses may be.
 const LARGEST: usize = 16 * 1024 - 64;
@@ -162,11 +164,17 @@ unsafe extern "C" fn FspFileSystemSetMountPoint(
 ) -> i32 {
     // SAFETY: it ends with a zero.
     let point = unsafe { text(point) };
-    if std::path::Path::new(&point).exists() {
-        return 0xc000_0035_u32.cast_signed();
+    let is_free = seen(|seen| {
+        let is_free = !Path::new(&point).exists() && !seen.points.values().any(|at| *at == point);
+        if is_free {
+            seen.points.insert(file_system as usize, point);
+        }
+        is_free
+    });
+    match is_free {
+        true => 0,
+        false => STATUS_OBJECT_NAME_COLLISION,
     }
-    seen(|seen| seen.points.insert(file_system as usize, point));
-    0
 }
 
 /// # Safety
@@ -386,12 +394,8 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Is the mount point in sight?
-pub(super) fn is_in_sight(point: &std::path::Path) -> bool {
-    seen(|seen| {
-        seen.points
-            .values()
-            .any(|there| point == std::path::Path::new(there))
-    })
+pub(super) fn is_in_sight(point: &Path) -> bool {
+    seen(|seen| seen.points.values().any(|there| point == Path::new(there)))
 }
 
 impl Driver {
