@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -44,8 +43,6 @@ pub(super) struct Adapter {
     pub(super) known: Mutex<Known>,
     pub(super) changes: Arc<Changes>,
     pub(super) opens: Opens,
-    /// How many renames are under way.
-    pub(super) renaming: AtomicUsize,
     /// What nobody asks for in particular, such as what has changed.
     nobody: Requester,
 }
@@ -87,14 +84,8 @@ impl Adapter {
             known: Mutex::new(Known::new()),
             changes: Arc::new(Changes::new()),
             opens: Opens::default(),
-            renaming: AtomicUsize::new(0),
             nobody: requester(0),
         })
-    }
-
-    /// Windows tells nobody of a change while something gets another name.
-    pub(super) fn is_renaming(&self) -> bool {
-        self.renaming.load(Ordering::Acquire) > 0
     }
 
     pub(super) fn may_write(&self, node: NodeId, by: &Requester) -> bool {

@@ -3,8 +3,6 @@
 //! Only reading, writing and listing can be answered later; the rest is waited for on the thread that it came by. On what
 //! may be changed at all (takes, the drop box, files beside sounds) that is a disk of this machine.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 
 use super::adapter::Adapter;
@@ -237,10 +235,8 @@ impl Adapter {
             let from = (found.parent, found.name.as_os_str());
             drive.rename(from, (folder.node, &name), replacing, &by)
         };
-        self.renaming.fetch_add(1, Ordering::AcqRel);
-        let renamed = self.asking.wait(rename);
-        self.renaming.fetch_sub(1, Ordering::AcqRel);
-        Ok(renamed?)
+        self.asking.wait(rename)?;
+        Ok(())
     }
 }
 

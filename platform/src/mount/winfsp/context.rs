@@ -366,9 +366,7 @@ impl AsyncFileSystemContext for Context {
 
 impl NotifyingFileSystemContext<()> for Context {
     fn should_notify(&self) -> Option<()> {
-        // The library ends what it could not begin, so it is not to begin while something is renamed.
-        let can_be_told = !self.adapter.is_renaming() && !self.adapter.changes.is_empty();
-        can_be_told.then_some(())
+        (!self.adapter.changes.is_empty()).then_some(())
     }
 
     fn notify(&self, (): (), notifier: &Notifier) {

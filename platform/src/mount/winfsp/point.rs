@@ -98,7 +98,11 @@ impl Point {
     /// Makes it ready: the folder above is there, the folder itself is not.
     pub(super) fn prepare(&self) -> Result<(), MountError> {
         let Self::Folder(path) = self else {
-            return Ok(());
+            // WinFsp would hide what has the letter already.
+            return match is_in_use(&self.path()) {
+                true => Err(taken(self.path())),
+                false => Ok(()),
+            };
         };
         let found = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -153,7 +157,7 @@ pub(super) fn taken(path: PathBuf) -> MountError {
         Some(name) if name == FILE_SYSTEM => MountError::AlreadyMounted { path },
         name => MountError::Occupied {
             path,
-            fs_type: name.unwrap_or_else(|| "a link".to_owned()),
+            fs_type: name.unwrap_or_else(|| "a link or a drive".to_owned()),
         },
     }
 }
@@ -194,6 +198,24 @@ fn file_system(path: &Path) -> Option<String> {
     };
     let name = name.split(|unit| *unit == 0).next()?;
     (told != 0).then(|| String::from_utf16_lossy(name))
+}
+
+/// Has something this letter, be it a drive with nothing in it?
+#[cfg(windows)]
+fn is_in_use(root: &Path) -> bool {
+    use std::os::windows::ffi::OsStrExt;
+
+    use windows_sys::Win32::Storage::FileSystem::GetDriveTypeW;
+    use windows_sys::Win32::System::WindowsProgramming::DRIVE_NO_ROOT_DIR;
+
+    let root: Vec<u16> = root.as_os_str().encode_wide().chain([0]).collect();
+    // SAFETY: the path ends with a zero.
+    unsafe { GetDriveTypeW(root.as_ptr()) != DRIVE_NO_ROOT_DIR }
+}
+
+#[cfg(not(windows))]
+fn is_in_use(_root: &Path) -> bool {
+    false
 }
 
 #[cfg(not(windows))]
@@ -285,7 +307,13 @@ mod tests {
         let MountError::Occupied { fs_type, .. } = refused else {
             panic!("{refused:?}")
         };
-        assert!(!fs_type.is_empty() && fs_type != "a link", "{fs_type}");
+        let letter = Point::of(Path::new("C:")).unwrap().prepare();
+        assert!(matches!(letter, Err(MountError::Occupied { .. })));
+        Point::of(Path::new("Q:")).unwrap().prepare().unwrap();
+        assert!(
+            !fs_type.is_empty() && !fs_type.starts_with("a link"),
+            "{fs_type}"
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::super::mounted::mount_with;
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
+use super::driver::is_in_sight;
 use super::host::{
     AS_MUCH_AS_ALLOWED, DELETE, Driver, GENERIC_READ, GENERIC_WRITE, MAKE, OPEN, OPEN_OR_MAKE,
-    OVERWRITE_OR_MAKE, Wish, is_in_sight, mount_with_driver, runtime,
+    OVERWRITE_OR_MAKE, Wish, mount_with_driver, runtime,
 };
 use crate::drive::{Drive, DriveError, NodeId};
 use crate::mount::{Ended, MountError, MountOptions, NOTE_NAME, Transport, Unmounted};
