@@ -82,7 +82,7 @@ pub struct MountOptions {
     /// The program that registers files for passthrough if this process may not. It must belong to root and be
     /// writable by root alone. `None` looks for it where it is installed: see `passthrough::find`.
     pub passthrough_helper: Option<PathBuf>,
-    /// Dispatch threads; 1 is used outside Linux whatever this says. At least 1.
+    /// Dispatch threads, at least 1. On macOS it is 1 whatever this says, on Windows never less than 32.
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,

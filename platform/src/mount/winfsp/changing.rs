@@ -192,9 +192,10 @@ impl Adapter {
 
     fn remove(&self, open: &Open, path: &[u16]) -> Result<(), Status> {
         let found = self.walk(path, &open.by)?;
-        let (by, is_folder) = (open.by, open.is_folder);
+        let (by, is_folder, parent) = (open.by, open.is_folder, found.parent);
         self.asking
-            .wait(move |drive| drive.remove(found.parent, &found.name, is_folder, &by))?;
+            .wait(move |drive| drive.remove(parent, &found.name, is_folder, &by))?;
+        self.changes.cases.lock().changed(parent);
         Ok(())
     }
 
@@ -230,12 +231,16 @@ impl Adapter {
             true => Replacing::Replace,
             false => Replacing::Keep,
         };
-        let by = *by;
+        let (by, folders) = (*by, [found.parent, folder.node]);
         let rename = move |drive: &dyn Drive| {
             let from = (found.parent, found.name.as_os_str());
             drive.rename(from, (folder.node, &name), replacing, &by)
         };
         self.asking.wait(rename)?;
+        let mut cases = self.changes.cases.lock();
+        for folder in folders {
+            cases.changed(folder);
+        }
         Ok(())
     }
 }

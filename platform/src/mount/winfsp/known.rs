@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
@@ -111,12 +112,22 @@ impl Known {
     }
 }
 
-/// The names of folders by what is the same for all cases. Only of folders of which each change is told.
+/// How long the names of a folder are kept whose changes nobody tells. A name that is new in that time is found as it is, but
+/// not in another case.
+const UNTOLD: Duration = Duration::from_secs(5);
+
+/// The names of folders by what is the same for all cases.
 pub(super) struct Cases {
-    folders: LruCache<NodeId, HashMap<Vec<u16>, OsString>>,
+    folders: LruCache<NodeId, Names>,
     names: usize,
     /// How many changes were told so far.
     changes: u64,
+}
+
+struct Names {
+    /// After this they are not known any more; `None` where each change is told.
+    until: Option<Instant>,
+    by_fold: HashMap<Vec<u16>, OsString>,
 }
 
 impl Cases {
@@ -136,22 +147,31 @@ impl Cases {
     /// What `folded` is called in a folder; the outer `None` where its names are not known.
     pub(super) fn find(&mut self, folder: NodeId, folded: &[u16]) -> Option<Option<OsString>> {
         let names = self.folders.get(&folder)?;
-        Some(names.get(folded).cloned())
+        let is_known = names.until.is_none_or(|until| Instant::now() < until);
+        is_known.then(|| names.by_fold.get(folded).cloned())
     }
 
-    /// Keeps the names of a folder, unless something has changed since the list was begun.
-    pub(super) fn keep(&mut self, since: u64, folder: NodeId, names: HashMap<Vec<u16>, OsString>) {
-        if since != self.changes || names.len() > NAMES {
+    /// Keeps the names of a folder, unless something has changed since the list was begun. `is_told` if each change will
+    /// be.
+    pub(super) fn keep(
+        &mut self,
+        since: u64,
+        folder: NodeId,
+        by_fold: HashMap<Vec<u16>, OsString>,
+        is_told: bool,
+    ) {
+        if since != self.changes || by_fold.len() > NAMES {
             return;
         }
-        self.names += names.len();
-        if let Some(before) = self.folders.put(folder, names) {
-            self.names -= before.len();
+        self.names += by_fold.len();
+        let until = (!is_told).then(|| Instant::now() + UNTOLD);
+        if let Some(before) = self.folders.put(folder, Names { until, by_fold }) {
+            self.names -= before.by_fold.len();
         }
         while self.names > NAMES
             && let Some((_, gone)) = self.folders.pop_lru()
         {
-            self.names -= gone.len();
+            self.names -= gone.by_fold.len();
         }
     }
 
@@ -159,7 +179,7 @@ impl Cases {
     pub(super) fn changed(&mut self, folder: NodeId) {
         self.changes += 1;
         if let Some(gone) = self.folders.pop(&folder) {
-            self.names -= gone.len();
+            self.names -= gone.by_fold.len();
         }
     }
 }
@@ -167,4 +187,46 @@ impl Cases {
 /// The entry of [`Cases`] for a name.
 pub(super) fn in_all_cases(name: &OsStr) -> Option<Vec<u16>> {
     Some(names::folded(&names::shown(name)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> HashMap<Vec<u16>, OsString> {
+        (0..count)
+            .map(|number| {
+                let name = OsString::from(format!("{number}.WAV"));
+                (in_all_cases(&name).unwrap_or_default(), name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_are_kept_until_something_changes_and_not_too_many() {
+        let mut cases = Cases::new();
+        let one = in_all_cases("1.wav".as_ref()).unwrap_or_default();
+        let since = cases.now();
+        cases.keep(since, NodeId(7), names(2), true);
+        assert_eq!(cases.find(NodeId(7), &one), Some(Some("1.WAV".into())));
+        assert_eq!(cases.find(NodeId(7), &[]), Some(None));
+        assert_eq!(cases.find(NodeId(8), &one), None);
+        cases.changed(NodeId(7));
+        assert_eq!(cases.find(NodeId(7), &one), None);
+        // What was listed before the change is not known.
+        cases.keep(since, NodeId(7), names(2), true);
+        assert_eq!(cases.find(NodeId(7), &one), None);
+        // The longest unused go.
+        for folder in 0..5 {
+            let since = cases.now();
+            cases.keep(since, NodeId(folder), names(NAMES / 4), true);
+            assert!(cases.names <= NAMES);
+            cases.find(NodeId(0), &one);
+        }
+        assert!(cases.find(NodeId(0), &one).is_some());
+        assert_eq!(cases.find(NodeId(1), &one), None);
+        assert!(cases.find(NodeId(4), &one).is_some());
+        cases.keep(cases.now(), NodeId(9), names(NAMES + 1), true);
+        assert_eq!(cases.find(NodeId(9), &one), None);
+    }
 }

@@ -82,10 +82,26 @@ pub(super) fn verbatim(name: &[u16]) -> Option<OsString> {
     text(name)
 }
 
+// On Windows a name need not be text: half of a character is one as well.
+
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "as on the other systems")]
+fn text(units: &[u16]) -> Option<OsString> {
+    Some(std::os::windows::ffi::OsStringExt::from_wide(units))
+}
+
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "as on the other systems")]
+fn units(name: &OsStr) -> Option<Vec<u16>> {
+    Some(std::os::windows::ffi::OsStrExt::encode_wide(name).collect())
+}
+
+#[cfg(not(windows))]
 fn text(units: &[u16]) -> Option<OsString> {
     String::from_utf16(units).ok().map(OsString::from)
 }
 
+#[cfg(not(windows))]
 fn units(name: &OsStr) -> Option<Vec<u16>> {
     Some(name.to_str()?.encode_utf16().collect())
 }
@@ -192,7 +208,12 @@ mod tests {
         assert!(shown(OsStr::new(&"x".repeat(255))).is_some());
         assert_eq!(shown(OsStr::new(&"x".repeat(256))), None);
         // Half a character.
-        assert_eq!(from_shown(&[0xd800]), None);
+        let half = from_shown(&[0xd800]);
+        if cfg!(windows) {
+            assert_eq!(shown(&half.unwrap()).unwrap(), [0xd800]);
+        } else {
+            assert_eq!(half, None);
+        }
     }
 
     #[test]

@@ -277,6 +277,7 @@ impl Adapter {
             }
         };
         self.looked_up(&entry, folder.node, shown);
+        self.changes.cases.lock().changed(folder.node);
         let at = match folder.node {
             NodeId::ROOT => &[][..],
             _ => &folder.path,

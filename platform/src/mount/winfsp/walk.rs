@@ -208,9 +208,8 @@ impl Adapter {
             }
         })?;
         let found = all.get(folded).cloned();
-        if self.asking.ask(|drive| Ok(drive.keeps_listing(folder)))? {
-            self.changes.cases.lock().keep(since, folder, all);
-        }
+        let is_told = self.asking.ask(|drive| Ok(drive.keeps_listing(folder)))?;
+        self.changes.cases.lock().keep(since, folder, all, is_told);
         Ok(found)
     }
 
