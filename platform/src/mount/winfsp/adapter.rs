@@ -111,13 +111,23 @@ impl Adapter {
         Info::new(attributes, is_away)
     }
 
-    /// What a path leads to, and who may do what there.
-    pub(super) fn look(&self, path: &[u16], by: &Requester) -> Result<(Info, Rights), Status> {
+    /// What a path leads to, and who may do what there. Who `means_to_write` into a sound is answered by the drive, which
+    /// warns of it, before WinFsp finds that there is no right to.
+    pub(super) fn look(
+        &self,
+        path: &[u16],
+        by: &Requester,
+        means_to_write: bool,
+    ) -> Result<(Info, Rights), Status> {
         let found = self.walk(path, by)?;
         let rights = Rights {
             is_folder: found.is_folder(),
             is_writable: self.may_write(found.node, by),
         };
+        if means_to_write && !rights.is_folder && !rights.is_writable {
+            let refused = self.refusal(|drive| drive.refuse_write(found.node, by));
+            return Err(refused.into());
+        }
         let info = self.info_of(found.node, &found.attributes, found.is_settled);
         Ok((info, rights))
     }

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use winfsp::constants::{FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX, FspCleanupFlags};
+use winfsp::constants::{FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX, FspCleanupFlags, FspTransactKind};
 use winfsp::filesystem::{
     AsyncFileSystemContext, DirBuffer, DirInfo, DirMarker, FileInfo, FileSecurity,
     FileSystemContext, OpenFileInfo, VolumeInfo, WideNameInfo,
@@ -20,7 +20,7 @@ use winfsp_sys::{FspFileSystemGetOperationContext, FspFileSystemOperationProcess
 use super::adapter::{Adapter, requester};
 use super::changing::Place;
 use super::descriptor::Descriptors;
-use super::info::{Info, SECTOR, SECTORS, Wanted};
+use super::info::{self, Info, SECTOR, SECTORS, Wanted};
 use super::names;
 use super::opens::Open;
 use super::point::FILE_SYSTEM;
@@ -68,6 +68,21 @@ fn by() -> Requester {
         }
     };
     requester(process)
+}
+
+/// Does the program that opens something mean to write?
+fn means_to_write() -> bool {
+    // SAFETY: it gives nothing, or what it gives stays until the request is answered. A request of this kind has this part.
+    unsafe {
+        let request = FspFileSystemGetOperationContext().as_ref();
+        let request = request.and_then(|context| context.Request.as_ref());
+        request
+            .filter(|request| request.Kind == FspTransactKind::FspFsctlTransactCreateKind as u32)
+            .is_some_and(|request| {
+                let create = request.Req.Create;
+                info::means_to_write(create.DesiredAccess, create.CreateOptions)
+            })
+    }
 }
 
 fn tell(info: &Info, out: &mut FileInfo) {
@@ -155,7 +170,9 @@ impl FileSystemContext for Context {
         security_descriptor: Option<&mut [c_void]>,
         _reparse_point_resolver: impl FnOnce(&U16CStr) -> Option<FileSecurity>,
     ) -> Result<FileSecurity> {
-        let (info, rights) = self.adapter.look(file_name.as_slice(), &by())?;
+        let (info, rights) = self
+            .adapter
+            .look(file_name.as_slice(), &by(), means_to_write())?;
         Ok(FileSecurity {
             reparse: false,
             sz_security_descriptor: give(self.descriptors.of(rights), security_descriptor)?,

@@ -11,6 +11,10 @@ const FILE_READ_DATA: u32 = 0x1;
 const FILE_WRITE_DATA: u32 = 0x2;
 const FILE_APPEND_DATA: u32 = 0x4;
 const FILE_EXECUTE: u32 = 0x20;
+const MAXIMUM_ALLOWED: u32 = 0x0200_0000;
+const FILE_SUPERSEDE: u32 = 0;
+const FILE_OVERWRITE: u32 = 4;
+const FILE_OVERWRITE_IF: u32 = 5;
 const FILE_DIRECTORY_FILE: u32 = 0x1;
 const FILE_NON_DIRECTORY_FILE: u32 = 0x40;
 
@@ -104,6 +108,17 @@ pub(super) fn mode(granted: u32) -> Option<OpenMode> {
     // The kernel reads the rest of a page of which a mapping writes a part.
     let read = mode.read || mode.write;
     read.then_some(OpenMode { read, ..mode })
+}
+
+/// Does a program that asks for these rights, with these options, mean to write? Not where it asks for as much as it may have.
+pub(super) fn means_to_write(desired: u32, create_options: u32) -> bool {
+    // Above the options: what is to be done with what is there.
+    let empties = matches!(
+        create_options >> 24,
+        FILE_SUPERSEDE | FILE_OVERWRITE | FILE_OVERWRITE_IF
+    );
+    let writes = desired & (FILE_WRITE_DATA | FILE_APPEND_DATA) != 0;
+    empties || (writes && desired & MAXIMUM_ALLOWED == 0)
 }
 
 /// What kind of thing whoever opens insists on.
@@ -201,6 +216,19 @@ mod tests {
         assert_eq!(mode_of(0x2), Some((true, true)));
         assert_eq!(mode_of(0x4), Some((true, true)));
         assert_eq!(mode_of(0x001f_01ff), Some((true, true)));
+    }
+
+    #[test]
+    fn who_asks_for_as_much_as_it_may_have_does_not_mean_to_write() {
+        let (open, open_or_make) = (1 << 24, 3 << 24);
+        assert!(means_to_write(0x0012_0196, open));
+        assert!(means_to_write(0x4, open_or_make));
+        assert!(!means_to_write(0x0012_0089, open));
+        assert!(!means_to_write(0x0200_0000, open));
+        assert!(!means_to_write(0x0212_0196, open));
+        for empties in [0, 4 << 24, 5 << 24] {
+            assert!(means_to_write(0x0012_0089, empties | 0x60));
+        }
     }
 
     #[test]

@@ -339,7 +339,8 @@ impl Drive for MemoryDrive {
         state.nodes.get(&node).is_some_and(|node| node.is_writable)
     }
 
-    fn refuse_write(&self, _node: NodeId, _by: &Requester) -> DriveError {
+    fn refuse_write(&self, node: NodeId, _by: &Requester) -> DriveError {
+        self.0.lock().log.push(format!("refused {}", node.0));
         DriveError::NotPermitted
     }
 

@@ -216,13 +216,14 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
     let drive = MemoryDrive::new();
     let import = drop_box(&drive);
     drive.file(import, "take.wav", b"x");
-    drive.file(NodeId::ROOT, "kick.wav", b"boom");
+    let kick = drive.file(NodeId::ROOT, "kick.wav", b"boom");
     let (_home, driver) = driver(&drive);
     // As much as allowed is reading there, and nothing is opened for writing by it.
     let file = driver.open(r"\kick.wav", AS_MUCH_AS_ALLOWED).unwrap();
     assert_eq!(file.granted & 0x1, 0x1);
     assert_eq!(file.granted & (0x2 | 0x4), 0);
     assert_eq!(driver.read(&file, 0, 4).unwrap(), b"boom");
+    assert!(!drive.log().iter().any(|line| line.starts_with("refused")));
     let descriptor = driver.security(&file);
     let user = crate::endpoint::User::of_this_process()
         .unwrap()
@@ -230,10 +231,20 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
         .unwrap();
     assert!(!user.is_empty() && descriptor.len() > 60, "{descriptor:?}");
     driver.close(file);
+    drive.log();
     for access in [GENERIC_WRITE, GENERIC_READ | 0x2, GENERIC_READ | 0x4] {
         let refused = driver.open(r"\kick.wav", access);
         assert_eq!(refused.err(), Some(STATUS_ACCESS_DENIED));
+        let log = drive.log();
+        assert_eq!(
+            log,
+            [format!("refused {}", kick.0)],
+            "the drive hears of it"
+        );
     }
+    let wish = Wish::new(GENERIC_READ, OVERWRITE_OR_MAKE);
+    let refused = driver.create(r"\kick.wav", wish);
+    assert_eq!(refused.err(), Some(STATUS_ACCESS_DENIED));
     // Wine, other than Windows, lets an owner delete whatever the descriptor says. Then the drive says no.
     if let Ok(file) = driver.open(r"\kick.wav", DELETE) {
         let refused = driver.mark_to_go(&file, r"\kick.wav");

@@ -74,7 +74,7 @@ impl Mount {
     }
 
     pub(super) fn look(&self, path: &str) -> Result<u32, Status> {
-        let looked = self.adapter.look(&wide(path), &requester(0));
+        let looked = self.adapter.look(&wide(path), &requester(0), false);
         looked.map(|(info, _)| info.attributes)
     }
 
