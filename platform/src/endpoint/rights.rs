@@ -62,13 +62,13 @@ impl Drop for Descriptor {
 }
 
 /// The user of a process, as its token has it.
-pub(super) struct User {
+pub(crate) struct User {
     /// A `TOKEN_USER` and behind it the identity it points to; of words, so that it is aligned.
     token_user: Vec<usize>,
 }
 
 impl User {
-    pub(super) fn of_this_process() -> io::Result<Self> {
+    pub(crate) fn of_this_process() -> io::Result<Self> {
         // SAFETY: takes nothing, and gives a handle that is always valid and never closed.
         Self::of(unsafe { GetCurrentProcess() })
     }
@@ -113,7 +113,7 @@ impl User {
     }
 
     /// `S-1-5-…`, one text for each user.
-    pub(super) fn text(&self) -> io::Result<String> {
+    pub(crate) fn text(&self) -> io::Result<String> {
         // SAFETY: the system has written a `TOKEN_USER` there, aligned as words are, and it points into the same buffer,
         // which a move of the `Vec` does not move.
         let identity = unsafe { (*self.token_user.as_ptr().cast::<TOKEN_USER>()).User.Sid };

@@ -25,7 +25,8 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
-use self::rights::{Descriptor, User};
+use self::rights::Descriptor;
+pub(crate) use self::rights::User;
 use super::{EndpointError, Peer};
 
 /// The longest name a pipe can have is 256 units, and ours has a beginning of its own.

@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::Poll;
 
 use bytes::Bytes;
 use fuser::{
@@ -21,6 +20,7 @@ use tokio::sync::watch;
 
 use super::attr::entry_attr;
 use super::errno;
+use super::guarded::guarded;
 use super::open_files::{OpenFiles, Served};
 use super::workers::Workers;
 use crate::drive::{
@@ -113,17 +113,6 @@ impl Adapter {
             finish(result);
         });
     }
-}
-
-/// A panic while the future is polled becomes an I/O error of its request.
-async fn guarded<T>(
-    mut answer: BoxFuture<'static, Result<T, DriveError>>,
-) -> Result<T, DriveError> {
-    std::future::poll_fn(move |context| {
-        catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)))
-            .unwrap_or(Poll::Ready(Err(DriveError::Io)))
-    })
-    .await
 }
 
 /// Who asks. Number 0 means that the thread is not visible in this pid namespace.

@@ -1,5 +1,7 @@
 //! Mounting a [`Drive`]: the mount point, the adapter, and the way down again.
 //!
+//! Each system has its way: FUSE (`fuse.rs`), NFS where there is none (`nfs/`), on Windows WinFsp (`winfsp.rs`).
+//!
 //! [`mount`] makes the mount point ready (and clears away a dead mount of ours), attaches the file system,
 //! starts the dispatch threads and hands back [`Mounted`]. Requests then flow `fuse.rs` → [`Drive`];
 //! invalidations flow the other way through `notifier.rs`.
@@ -18,6 +20,7 @@ mod either;
 mod errno;
 #[cfg(unix)]
 mod fuse;
+mod guarded;
 #[cfg(unix)]
 mod listing;
 #[cfg(target_os = "linux")]
@@ -37,9 +40,8 @@ mod readdir;
 #[cfg(unix)]
 mod registering;
 mod transport;
-#[cfg(windows)]
-mod without;
-#[cfg(unix)]
+#[cfg(any(windows, test))]
+mod winfsp;
 mod workers;
 #[cfg(unix)]
 mod writing;
@@ -53,7 +55,12 @@ pub use either::{Mounted, mount};
 pub use point::clear;
 pub use transport::Transport;
 #[cfg(windows)]
-pub use without::{Mounted, clear, mount};
+pub use winfsp::{Mounted, clear, mount};
+
+/// What is to be shown, with its link, wherever WinFsp is spoken of: its licence asks for it.
+#[cfg(windows)]
+pub const WINFSP_NOTICE: &str =
+    "WinFsp - Windows File System Proxy, Copyright (C) Bill Zissimopoulos, https://winfsp.dev";
 
 /// The file that an unmounted mount point holds.
 pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
@@ -75,7 +82,7 @@ pub struct MountOptions {
     /// The program that registers files for passthrough if this process may not. It must belong to root and be
     /// writable by root alone. `None` looks for it where it is installed: see `passthrough::find`.
     pub passthrough_helper: Option<PathBuf>,
-    /// Dispatch threads; 1 is used outside Linux whatever this says. At least 1.
+    /// Dispatch threads, at least 1. On macOS it is 1 whatever this says, on Windows never less than 32.
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
@@ -145,6 +152,7 @@ impl std::fmt::Display for Passthrough {
             Self::InForce => f.write_str("in force"),
             Self::ByHelper => f.write_str("in force, by the helper"),
             Self::HelperLost => f.write_str("off: the helper has ended; mount again to start it"),
+            Self::NotOfTransport if cfg!(windows) => f.write_str("off: WinFsp has none"),
             Self::NotOfTransport => f.write_str("off: NFS has none"),
             Self::NotAsked => f.write_str("off: not asked for"),
             Self::NotOffered => f.write_str("off: this kernel has none (Linux 6.9 or later has)"),
@@ -254,8 +262,18 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
-    /// The kernel has no FUSE.
-    #[error("this system has no /dev/fuse; load it with `modprobe fuse`")]
+    /// What mounts drives is not on this system: FUSE, or WinFsp.
+    #[cfg_attr(
+        not(windows),
+        error("this system has no /dev/fuse; load it with `modprobe fuse`")
+    )]
+    #[cfg_attr(
+        windows,
+        error(
+            "WinFsp is not installed, and without it there are no drives on Windows; install it from \
+             https://winfsp.dev/rel/, then try again ({WINFSP_NOTICE})"
+        )
+    )]
     NoFuse,
     /// This user may not use FUSE.
     #[error(

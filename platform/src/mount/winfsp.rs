@@ -1,0 +1,55 @@
+//! The drive by WinFsp, which gives Windows what FUSE gives other systems.
+//!
+//! Requests flow `context.rs` (the only file that knows the library, and no more than that) → [`adapter`] → [`Drive`];
+//! what has changed flows back through [`changes`], which a timer of the library empties. All that is decided here is decided
+//! without a type of Windows, and tested on every system; `context.rs`, [`library`] and [`mounted`] are Windows' own.
+//!
+//! What Windows does otherwise than Linux, and what is done about it:
+//!
+//! - It asks by path and keeps no names, so each path is walked anew ([`walk`]), and nothing has to be told to be forgotten
+//!   but attributes, within a second.
+//! - It has one file, and so one set of mapped pages, for all programs that open a path, whoever they are. Plain reads are
+//!   each answered for who opened the file. Pages that a player has mapped as silence are seen by others that map the same
+//!   path until the last of them closes it; then they are dropped (`flush_and_purge_on_cleanup`).
+//! - While a read waits for bytes, WinFsp completes no other open of the same path (its lock of the file is shared by reads and
+//!   exclusive to opens). So what holds a read up holds up whoever opens the same sound, for as long as the drive waits; other
+//!   sounds are not concerned. An open itself is waited for a moment only ([`opens`]), as nothing can be made or renamed then.
+//! - A request that has reached the drive cannot be taken back, so a program that is ended stays until its read is answered.
+//! - It knows which process opens or renames, not which one reads: who opened a file is who reads it.
+//! - A folder as mount point is seen by all programs of this machine, elevated ones among them. A drive letter is seen by
+//!   those that run as the daemon does; the others find it under its network name, `\\mediafs\…` ([`point`]).
+//!
+//! [`Drive`]: crate::drive::Drive
+
+#![cfg_attr(
+    not(windows),
+    allow(
+        dead_code,
+        reason = "compiled elsewhere for its tests, which need not all of it"
+    )
+)]
+
+mod adapter;
+mod asking;
+mod changes;
+mod changing;
+#[cfg(windows)]
+mod context;
+#[cfg(windows)]
+mod descriptor;
+mod info;
+mod known;
+#[cfg(windows)]
+mod library;
+#[cfg(windows)]
+mod mounted;
+mod names;
+mod opens;
+mod point;
+mod status;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+#[cfg(windows)]
+pub use mounted::{Mounted, clear, mount};

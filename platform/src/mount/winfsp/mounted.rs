@@ -1,0 +1,304 @@
+//! A mount by WinFsp from its beginning to its end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use super::super::{Clear, Ended, MountError, MountOptions, Passthrough, Transport, Unmounted};
+use super::adapter::Adapter;
+use super::context::{Context, Host};
+use super::descriptor::Descriptors;
+use super::library::{self, NotLoaded};
+use super::point::Point;
+use super::status::Status;
+use crate::drive::{Drive, Invalidate};
+
+/// Threads that WinFsp asks on. What opens or changes something is waited for on them.
+const THREADS: u32 = 32;
+/// How often it is looked whether programs have closed their files.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long WinFsp may take to stop once nothing waits any more.
+const STOPS: Duration = Duration::from_secs(2);
+
+/// A mounted drive. Dropping it unmounts at once.
+pub struct Mounted {
+    shared: Arc<Shared>,
+    /// Turns `true` when the mount ends.
+    ending: watch::Sender<bool>,
+    adapter: Arc<Adapter>,
+    point: Point,
+    note: String,
+    /// Taken at the end.
+    host: Mutex<Option<Host>>,
+}
+
+/// What whoever waits for the end looks at.
+struct Shared {
+    path: PathBuf,
+    ended: Mutex<Option<Ended>>,
+    changed: Condvar,
+    ended_async: watch::Sender<Option<Ended>>,
+}
+
+/// Mounts `drive`. `runtime` is where answers that come later are waited for; it must outlive the mount.
+///
+/// # Errors
+/// See [`MountError`]. Nothing stays mounted then.
+pub fn mount(
+    drive: Arc<dyn Drive>,
+    options: &MountOptions,
+    runtime: tokio::runtime::Handle,
+) -> Result<Mounted, MountError> {
+    mount_with(&library::KEYS, drive, options, runtime)
+}
+
+/// The same, with WinFsp looked for under these keys of the registry.
+pub(super) fn mount_with(
+    keys: &[&str],
+    drive: Arc<dyn Drive>,
+    options: &MountOptions,
+    runtime: tokio::runtime::Handle,
+) -> Result<Mounted, MountError> {
+    let point = Point::of(&options.mountpoint)?;
+    let path = point.path();
+    let refused = |source| MountError::Refused {
+        path: path.clone(),
+        source,
+    };
+    if options.transport != Transport::Fuse {
+        return Err(refused(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "on Windows the drive is mounted by WinFsp only; leave `--transport` away",
+        )));
+    }
+    library::load(keys).map_err(|error| match error {
+        NotLoaded::NotInstalled => MountError::NoFuse,
+        NotLoaded::Unusable { dll, source } => refused(io::Error::new(
+            source.kind(),
+            format!("{} cannot be loaded ({source})", dll.display()),
+        )),
+    })?;
+    let started = |source| MountError::Start {
+        path: path.clone(),
+        source,
+    };
+    let descriptors = Descriptors::of_this_user(options.allow_other).map_err(started)?;
+    let (ending, watched) = watch::channel(false);
+    let adapter = Adapter::new(Arc::clone(&drive), runtime, watched).map_err(started)?;
+    let adapter = Arc::new(adapter);
+    let shared = Arc::new(Shared {
+        path: path.clone(),
+        ended: Mutex::new(None),
+        changed: Condvar::new(),
+        ended_async: watch::Sender::new(None),
+    });
+    let label = point.label(&options.name);
+    let told = Arc::clone(&shared);
+    let context = Context {
+        adapter: Arc::clone(&adapter),
+        descriptors,
+        label: label.clone(),
+        stopped: Box::new(move |normally| {
+            if !normally {
+                told.end(Ended::Failed("WinFsp's driver has stopped".to_owned()));
+            }
+        }),
+    };
+    point.prepare()?;
+    let threads = u32::try_from(options.threads)
+        .unwrap_or(THREADS)
+        .max(THREADS);
+    let network_name = point.network_name(&label);
+    let host = Host::new(context, network_name.as_deref(), point.as_told());
+    let host = host.and_then(|mut host| {
+        drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
+        host.start(threads)?;
+        Ok(host)
+    });
+    let host = host.map_err(|status| {
+        point.restore(&options.unmounted_note);
+        not_started(path.clone(), status)
+    })?;
+    tracing::info!(path = %path.display(), network_name, "mounted by WinFsp");
+    Ok(Mounted {
+        shared,
+        ending,
+        adapter,
+        point,
+        note: options.unmounted_note.clone(),
+        host: Mutex::new(Some(host)),
+    })
+}
+
+/// What stands in the way when WinFsp refuses.
+fn not_started(path: PathBuf, status: Status) -> MountError {
+    // "No such device", "object name not found": the driver does not run.
+    let words = match status {
+        Status::NO_SUCH_DEVICE | Status::OBJECT_NAME_NOT_FOUND | Status::OBJECT_PATH_NOT_FOUND => {
+            return MountError::Refused {
+                path,
+                source: io::Error::other(
+                    "WinFsp is installed, but its driver does not run; restart the computer, and if that does not help \
+                     install WinFsp anew from https://winfsp.dev/rel/",
+                ),
+            };
+        }
+        Status::OBJECT_NAME_COLLISION => return super::point::taken(path),
+        Status::ACCESS_DENIED => "this user may not mount there",
+        _ => "WinFsp refuses",
+    };
+    let Status(number) = status;
+    MountError::Refused {
+        path,
+        source: io::Error::other(format!("{words} (status {:#x})", number.cast_unsigned())),
+    }
+}
+
+/// WinFsp takes a mount away with the daemon that it belongs to, so nothing can have been left.
+///
+/// # Errors
+/// None.
+pub fn clear(_point: &Path, _what: Clear) -> Result<bool, MountError> {
+    Ok(false)
+}
+
+impl Mounted {
+    /// Where the drive is, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// How it gets to the system.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        Transport::Fuse
+    }
+
+    /// Where a program finds it, where this system cannot mount it.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        None
+    }
+
+    /// Is passthrough used, and if not, why.
+    #[must_use]
+    pub fn passthrough(&self) -> Passthrough {
+        Passthrough::NotOfTransport
+    }
+
+    /// Why the mount has ended; `None` while it lives.
+    #[must_use]
+    pub fn has_ended(&self) -> Option<Ended> {
+        self.shared.ended.lock().clone()
+    }
+
+    /// Waits until the mount has ended, whoever ended it.
+    pub async fn ended(&self) -> Ended {
+        let mut watched = self.shared.ended_async.subscribe();
+        let ended = watched.wait_for(Option::is_some).await;
+        match ended.map(|ended| ended.clone()) {
+            Ok(Some(ended)) => ended,
+            // The sender lives as long as `self`.
+            Ok(None) | Err(_) => Ended::Unmounted,
+        }
+    }
+
+    /// Waits until the mount has ended, on this thread.
+    pub fn wait(&self) -> Ended {
+        let mut ended = self.shared.ended.lock();
+        loop {
+            if let Some(ended) = ended.as_ref() {
+                return ended.clone();
+            }
+            self.shared.changed.wait(&mut ended);
+        }
+    }
+
+    /// Waits on this thread until the mount has ended, but no longer than `patience`.
+    #[must_use]
+    pub fn wait_for(&self, patience: Duration) -> Option<Ended> {
+        let until = Instant::now() + patience;
+        let mut ended = self.shared.ended.lock();
+        while ended.is_none()
+            && !self
+                .shared
+                .changed
+                .wait_until(&mut ended, until)
+                .timed_out()
+        {}
+        ended.clone()
+    }
+
+    /// Unmounts within `grace` and two seconds more, whatever programs and storage do. Blocks this thread.
+    ///
+    /// For `grace` programs may close their files, which they no longer find by their paths. After it requests that still
+    /// wait are answered with an error, and what is open is cut off.
+    pub fn unmount(&self, grace: Duration) -> Unmounted {
+        let Some(mut host) = self.host.lock().take() else {
+            return Unmounted::Already;
+        };
+        let had_ended = self.has_ended().is_some();
+        host.hide();
+        let until = Instant::now() + grace;
+        while self.adapter.opens.files() > 0 && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        let are_open = self.adapter.opens.files() > 0;
+        // Whoever waits is answered, so that WinFsp can stop.
+        self.ending.send_replace(true);
+        let (stopped, stopping) = std::sync::mpsc::channel();
+        let stop = move || {
+            drop(host);
+            // Whoever unmounts may have gone on.
+            let _ = stopped.send(());
+        };
+        let thread = std::thread::Builder::new().name("mediafs-mount".to_owned());
+        let is_stopped = match thread.spawn(stop) {
+            Ok(_) => stopping.recv_timeout(STOPS).is_ok(),
+            // The host went with the closure.
+            Err(_) => true,
+        };
+        self.adapter.close_all();
+        self.point.restore(&self.note);
+        self.shared.end(Ended::Unmounted);
+        let outcome = match (is_stopped, are_open) {
+            _ if had_ended => Unmounted::Already,
+            (false, _) => Unmounted::LeftBehind,
+            (true, true) => Unmounted::Aborted,
+            (true, false) => Unmounted::Clean,
+        };
+        tracing::info!(path = %self.shared.path.display(), ?outcome, "unmounted");
+        outcome
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.unmount(Duration::ZERO);
+    }
+}
+
+impl Shared {
+    fn end(&self, how: Ended) {
+        let mut ended = self.ended.lock();
+        if ended.is_none() {
+            *ended = Some(how.clone());
+            self.changed.notify_all();
+            self.ended_async.send_replace(Some(how));
+        }
+    }
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted")
+            .field("path", &self.shared.path)
+            .field("ended", &self.has_ended())
+            .finish_non_exhaustive()
+    }
+}

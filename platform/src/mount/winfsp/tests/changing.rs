@@ -1,0 +1,134 @@
+//! What is made, written, renamed and removed, on every system.
+
+use super::super::adapter::requester;
+use super::super::changing::Place;
+use super::super::info::Wanted;
+use super::super::status::Status;
+use super::mount::{LOOK, Mount, READ, WRITE, at, wide};
+use crate::drive::NodeId;
+
+#[test]
+fn the_drop_box_takes_files_and_hears_of_each_close() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let by = requester(7);
+    let create = |path: &str, wanted| mount.adapter.create(&wide(path), wanted, WRITE, by);
+    let (open, info) = create("\\IMPORT\\Take 1.wav", Wanted::File).unwrap();
+    assert_eq!(info.size, 0);
+    assert_eq!(mount.write(&open, b"one two", at(0)), Ok(7));
+    let place = Place {
+        offset: 0,
+        to_end: true,
+        within: false,
+    };
+    assert_eq!(mount.write(&open, b"!", place), Ok(1));
+    let place = Place {
+        offset: 6,
+        to_end: false,
+        within: true,
+    };
+    assert_eq!(mount.write(&open, b"O?????", place), Ok(2));
+    let node = mount.drive.named(import, "Take 1.wav").unwrap();
+    assert_eq!(mount.drive.bytes(node).unwrap(), b"one twO?");
+    assert_eq!(mount.adapter.set_size(&open, 3).unwrap().size, 3);
+    assert_eq!(mount.adapter.set_allocated(&open, 4096).unwrap().size, 3);
+    assert_eq!(mount.adapter.set_allocated(&open, 2).unwrap().size, 2);
+    mount.adapter.flush(&open).unwrap();
+    let time = 133_000_000_000_000_000;
+    assert_eq!(
+        mount.adapter.set_times(&open, 0, time).unwrap().modified,
+        time
+    );
+    mount.adapter.cleanup(&open, None, false);
+    mount.adapter.close(&open);
+    let log: Vec<String> = mount.drive.log();
+    let (closed, released) = (format!("closed {}", node.0), format!("release {}", node.0));
+    assert_eq!(log.iter().filter(|line| **line == closed).count(), 1);
+    assert_eq!(log.last(), Some(&released));
+    // It is there; a folder is not a file; and elsewhere nothing can be made.
+    let refused = |path: &str, wanted| create(path, wanted).err().unwrap();
+    assert_eq!(
+        refused("\\import\\Take 1.wav", Wanted::File),
+        Status::OBJECT_NAME_COLLISION
+    );
+    assert_eq!(
+        refused("\\nowhere\\x", Wanted::File),
+        Status::OBJECT_PATH_NOT_FOUND
+    );
+    assert_eq!(
+        refused("\\x.wav", Wanted::File),
+        Status::MEDIA_WRITE_PROTECTED
+    );
+    let (kit, _) = create("\\import\\kit", Wanted::Folder).unwrap();
+    assert!(kit.is_folder);
+    assert_eq!(mount.names("\\import"), [".", "..", "Take 1.wav", "kit"]);
+}
+
+#[test]
+fn what_is_removed_goes_when_it_is_closed_and_never_counts_as_written() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let kit = mount.drive.folder(import, "kit");
+    let take = mount.drive.file(kit, "take.wav", b"x");
+    let folder = mount.open("\\import\\kit", LOOK).unwrap();
+    assert_eq!(
+        mount.adapter.may_remove(&folder),
+        Err(Status::DIRECTORY_NOT_EMPTY)
+    );
+    let open = mount.open("\\import\\kit\\take.wav", WRITE).unwrap();
+    mount.adapter.may_remove(&open).unwrap();
+    assert!(
+        mount.drive.named(kit, "take.wav").is_some(),
+        "not before it is closed"
+    );
+    mount
+        .adapter
+        .cleanup(&open, Some(&wide("\\import\\KIT\\Take.wav")), true);
+    mount.adapter.close(&open);
+    assert!(mount.drive.named(kit, "take.wav").is_none());
+    let log = mount.drive.log();
+    let place = |what: String| log.iter().position(|line| *line == what).unwrap();
+    assert!(place(format!("removed {}", take.0)) < place(format!("closed {}", take.0)));
+    mount.adapter.may_remove(&folder).unwrap();
+    mount
+        .adapter
+        .cleanup(&folder, Some(&wide("\\import\\kit")), true);
+    assert!(mount.drive.named(import, "kit").is_none());
+    mount.drive.file(NodeId::ROOT, "kick.wav", b"boom");
+    let kept = mount.open("\\kick.wav", LOOK).unwrap();
+    assert_eq!(
+        mount.adapter.may_remove(&kept),
+        Err(Status::MEDIA_WRITE_PROTECTED)
+    );
+    let root = mount.open("\\", LOOK).unwrap();
+    assert_eq!(mount.adapter.may_remove(&root), Err(Status::ACCESS_DENIED));
+}
+
+#[test]
+fn names_change_in_case_and_never_twice_the_same_but_for_case() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    mount.drive.file(import, "kick.wav", b"kick");
+    mount.drive.file(import, "Snare.wav", b"snare");
+    let rename = |from: &str, to: &str, replace| {
+        let (from, to) = (wide(from), wide(to));
+        mount.adapter.rename(&from, &to, replace, &requester(7))
+    };
+    rename("\\import\\kick.wav", "\\import\\KICK.wav", false).unwrap();
+    assert_eq!(mount.names("\\import")[2..], ["KICK.wav", "Snare.wav"]);
+    let taken = rename("\\import\\kick.wav", "\\import\\SNARE.wav", false);
+    assert_eq!(taken, Err(Status::OBJECT_NAME_COLLISION));
+    rename("\\import\\kick.wav", "\\import\\SNARE.wav", true).unwrap();
+    assert_eq!(mount.names("\\import")[2..], ["Snare.wav"]);
+    let open = mount.open("\\import\\snare.wav", READ).unwrap();
+    assert_eq!(mount.read(&open, 0, 9).unwrap(), b"kick");
+    let elsewhere = rename("\\import\\snare.wav", "\\snare.wav", false);
+    assert_eq!(elsewhere, Err(Status::NOT_SAME_DEVICE));
+    let nowhere = rename("\\import\\snare.wav", "\\nowhere\\snare.wav", false);
+    assert_eq!(nowhere, Err(Status::OBJECT_PATH_NOT_FOUND));
+    let gone = rename("\\import\\gone.wav", "\\import\\x.wav", false);
+    assert_eq!(gone, Err(Status::OBJECT_NAME_NOT_FOUND));
+}
