@@ -5,6 +5,7 @@
 
 pub mod autostart;
 pub mod beneath;
+pub mod cloud;
 pub mod drive;
 pub mod endpoint;
 pub mod failure;

@@ -1,4 +1,4 @@
-//! Values of the registry of Windows, of this user.
+//! Values of the registry of Windows: this user's are read and written, the machine's read.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,33 +10,54 @@ use windows_sys::Win32::Foundation::{
     ERROR_SUCCESS, WIN32_ERROR,
 };
 use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_CURRENT_USER, KEY_ENUMERATE_SUB_KEYS, REG_ROUTINE_FLAGS, REG_SZ, REG_VALUE_TYPE,
-    RRF_RT_REG_BINARY, RRF_RT_REG_SZ, RegCloseKey, RegDeleteKeyValueW, RegEnumKeyExW, RegGetValueW,
-    RegOpenKeyExW, RegSetKeyValueW,
+    HKEY, HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE, KEY_ENUMERATE_SUB_KEYS, KEY_QUERY_VALUE,
+    REG_ROUTINE_FLAGS, REG_SAM_FLAGS, REG_SZ, REG_VALUE_TYPE, RRF_RT_REG_BINARY, RRF_RT_REG_SZ,
+    RegCloseKey, RegDeleteKeyValueW, RegEnumKeyExW, RegEnumValueW, RegGetValueW, RegOpenKeyExW,
+    RegSetKeyValueW,
 };
 
 /// No value of interest is longer, in bytes.
 const LONGEST: usize = 1 << 20;
-/// Names of keys have at most 255 units.
-const LONGEST_NAME: usize = 256;
+/// Names of keys have at most 255 units, those of values 16,383.
+const LONGEST_NAME: usize = 16_384;
+/// The longest path, in bytes.
+const LONGEST_TEXT: usize = 65_536;
 
-/// A text; `None` if there is none.
+/// Whose values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Of {
+    User,
+    Machine,
+}
+
+impl Of {
+    fn top(self) -> HKEY {
+        match self {
+            Self::User => HKEY_CURRENT_USER,
+            Self::Machine => HKEY_LOCAL_MACHINE,
+        }
+    }
+}
+
+/// A text of this user; `None` if there is none.
 pub(crate) fn text(key: &str, name: &str) -> io::Result<Option<OsString>> {
-    let Some(bytes) = value(key, name, RRF_RT_REG_SZ)? else {
-        return Ok(None);
-    };
+    let bytes = value(key, name, RRF_RT_REG_SZ)?;
+    Ok(bytes.map(|bytes| text_of(&bytes)))
+}
+
+fn text_of(bytes: &[u8]) -> OsString {
     let units = bytes.chunks_exact(2);
     let units = units.map(|pair| u16::from_ne_bytes([pair[0], pair[1]]));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
-    Ok(Some(OsString::from_wide(&units)))
+    OsString::from_wide(&units)
 }
 
-/// Bytes; `None` if there are none.
+/// Bytes of this user; `None` if there are none.
 pub(crate) fn bytes(key: &str, name: &str) -> io::Result<Option<Vec<u8>>> {
     value(key, name, RRF_RT_REG_BINARY)
 }
 
-/// Writes a text; the key is made if it is missing.
+/// Writes a text of this user; the key is made if it is missing.
 pub(crate) fn set_text(key: &str, name: &str, text: &str) -> io::Result<()> {
     let units = ended(text);
     let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_ne_bytes()).collect();
@@ -54,7 +75,7 @@ pub(crate) fn set_bytes(key: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
     )
 }
 
-/// Takes a value away; tells whether there was one.
+/// Takes a value of this user away; tells whether there was one.
 pub(crate) fn remove(key: &str, name: &str) -> io::Result<bool> {
     let (key, name) = (ended(key), ended(name));
     // SAFETY: both names end with a zero and live until the call returns.
@@ -62,32 +83,31 @@ pub(crate) fn remove(key: &str, name: &str) -> io::Result<bool> {
     Ok(there(told)?.is_some())
 }
 
-/// The names of the keys below a key; none if it is missing.
-pub(crate) fn keys_below(key: &str) -> io::Result<Vec<String>> {
+/// Takes a key of this user away.
+#[cfg(test)]
+pub(crate) fn remove_key(key: &str) -> io::Result<()> {
     let key = ended(key);
-    let mut open: HKEY = null_mut();
-    // SAFETY: the name ends with a zero and lives until the call returns; `open` is ours to be written.
+    // SAFETY: the name ends with a zero and lives until the call returns.
     let told = unsafe {
-        RegOpenKeyExW(
-            HKEY_CURRENT_USER,
-            key.as_ptr(),
-            0,
-            KEY_ENUMERATE_SUB_KEYS,
-            &raw mut open,
-        )
+        windows_sys::Win32::System::Registry::RegDeleteKeyW(HKEY_CURRENT_USER, key.as_ptr())
     };
-    if there(told)?.is_none() {
+    there(told).map(drop)
+}
+
+/// The names of the keys below a key; none if it is missing.
+pub(crate) fn keys_below(of: Of, key: &str) -> io::Result<Vec<String>> {
+    let Some(key) = Key::open(of, key, KEY_ENUMERATE_SUB_KEYS)? else {
         return Ok(Vec::new());
-    }
+    };
     let mut names = Vec::new();
-    let ended = loop {
+    loop {
         let mut name = [0_u16; LONGEST_NAME];
         let mut units = LONGEST_NAME as u32;
-        let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(names.len()).map_err(io::Error::other)?;
         // SAFETY: the key is open; the name has so many units as is said; what else could be told is not asked for.
         let told = unsafe {
             RegEnumKeyExW(
-                open,
+                key.0,
                 number,
                 name.as_mut_ptr(),
                 &raw mut units,
@@ -99,13 +119,65 @@ pub(crate) fn keys_below(key: &str) -> io::Result<Vec<String>> {
         };
         match told {
             ERROR_SUCCESS => names.push(String::from_utf16_lossy(&name[..units as usize])),
-            ERROR_NO_MORE_ITEMS => break Ok(names),
-            error => break Err(io::Error::from_raw_os_error(error.cast_signed())),
+            ERROR_NO_MORE_ITEMS => return Ok(names),
+            error => return Err(io::Error::from_raw_os_error(error.cast_signed())),
         }
+    }
+}
+
+/// All texts of a key, whatever their names; none if it is missing. Those that are far too long are left out.
+pub(crate) fn texts(of: Of, key: &str) -> io::Result<Vec<OsString>> {
+    let Some(key) = Key::open(of, key, KEY_QUERY_VALUE)? else {
+        return Ok(Vec::new());
     };
-    // SAFETY: the key is open, and not used after this.
-    unsafe { RegCloseKey(open) };
-    ended
+    let mut texts = Vec::new();
+    for number in 0.. {
+        let mut name = [0_u16; LONGEST_NAME];
+        let (mut units, mut kind) = (LONGEST_NAME as u32, 0);
+        let mut bytes = vec![0_u8; LONGEST_TEXT];
+        let mut length = LONGEST_TEXT as u32;
+        // SAFETY: the key is open; the name has so many units, and the buffer so many bytes, as is said; `kind` is ours to be
+        // written.
+        let told = unsafe {
+            RegEnumValueW(
+                key.0,
+                number,
+                name.as_mut_ptr(),
+                &raw mut units,
+                null_mut(),
+                &raw mut kind,
+                bytes.as_mut_ptr(),
+                &raw mut length,
+            )
+        };
+        match told {
+            ERROR_SUCCESS if kind == REG_SZ => texts.push(text_of(&bytes[..length as usize])),
+            ERROR_SUCCESS | ERROR_MORE_DATA => {}
+            ERROR_NO_MORE_ITEMS => break,
+            error => return Err(io::Error::from_raw_os_error(error.cast_signed())),
+        }
+    }
+    Ok(texts)
+}
+
+/// An open key.
+struct Key(HKEY);
+
+impl Key {
+    fn open(of: Of, key: &str, access: REG_SAM_FLAGS) -> io::Result<Option<Self>> {
+        let key = ended(key);
+        let mut open: HKEY = null_mut();
+        // SAFETY: the name ends with a zero and lives until the call returns; `open` is ours to be written.
+        let told = unsafe { RegOpenKeyExW(of.top(), key.as_ptr(), 0, access, &raw mut open) };
+        Ok(there(told)?.map(|()| Self(open)))
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: the key is open, and not used after this.
+        unsafe { RegCloseKey(self.0) };
+    }
 }
 
 fn value(key: &str, name: &str, kind: REG_ROUTINE_FLAGS) -> io::Result<Option<Vec<u8>>> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{AutostartError, Start};
 
-/// "The data value for a key is a command line no longer than 260 characters."
+/// The Run key takes lines of so many characters.
 const LONGEST: usize = 260;
 
 /// The line.
