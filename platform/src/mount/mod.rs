@@ -22,6 +22,8 @@ mod fuse;
 mod listing;
 #[cfg(target_os = "linux")]
 mod listing_plus;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+mod macfuse;
 #[cfg(unix)]
 mod mounted;
 #[cfg(unix)]
