@@ -64,6 +64,10 @@ const CACHE_BEFORE_READY: Duration = Duration::from_millis(500);
 /// How long requests may still be answered when all else has ended.
 const REQUESTS_END: Duration = Duration::from_secs(1);
 
+/// Set in the environment, it makes the mount like one of systems other than Linux, which take one request at a time and read
+/// nothing by themselves: for tests that nothing waits there.
+const LIKE_ELSEWHERE: &str = "MEDIAFS_TEST_ONE_THREAD";
+
 /// What a daemon is started with.
 #[derive(Clone, Debug)]
 pub struct DaemonOptions {
@@ -273,6 +277,10 @@ pub fn run(
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     mount_options.transport = options.transport;
+    if std::env::var_os(LIKE_ELSEWHERE).is_some() {
+        mount_options.threads = 1;
+        mount_options.passthrough = false;
+    }
     if let Some(daemon) = service.daemon() {
         // It is set nowhere else.
         let _ = daemon.drive.set(Arc::downgrade(&drive));

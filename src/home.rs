@@ -95,6 +95,9 @@ fn lock_remedy(error: &LockError) -> &'static str {
 /// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
 #[must_use]
 pub fn default_mount_point() -> PathBuf {
+    if cfg!(target_os = "macos") {
+        return PathBuf::from("/Volumes/Loophole");
+    }
     let made_by_installer = Path::new("/media/loophole");
     // Without asking a file system that may be mounted and dead there.
     let there = match std::fs::symlink_metadata(made_by_installer) {

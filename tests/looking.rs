@@ -85,3 +85,69 @@ fn listing_opens_nothing() {
     home.run(["status"]);
     assert_eq!(opens.count(), 0, "looking touched the sources");
 }
+
+/// Spotlight, Time Machine, fseventsd and the Finder, in what they ask of every volume.
+#[test]
+fn what_a_mac_looks_for_at_the_top_is_there_and_not_listed() {
+    let home = Home::new();
+    std::fs::write(home.library().join("Kick.wav"), wav(100, 1)).unwrap();
+    let _drive = home.mount();
+    home.wait_for_items(1);
+    let names = |folder: &str| -> Vec<_> {
+        let entries = std::fs::read_dir(home.on_drive(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    };
+    let top = names("");
+    assert!(top.contains(&"README.txt".to_owned()), "{top:?}");
+    assert!(top.iter().all(|name| !name.starts_with('.')), "{top:?}");
+    assert_eq!(names(".fseventsd"), ["no_log"]);
+    for name in [
+        ".metadata_never_index",
+        ".com.apple.timemachine.donotpresent",
+        ".fseventsd/no_log",
+        ".as/player/.metadata_never_index",
+    ] {
+        let path = home.on_drive(name);
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        assert!(found.is_file() && found.len() == 0, "{name}: {found:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"", "{name}");
+    }
+    let read_only = rustix::io::Errno::ROFS.raw_os_error();
+    for name in [
+        ".metadata_never_index",
+        ".fseventsd/no_log",
+        ".fseventsd/0000000000000001",
+        ".DS_Store",
+        "library/.DS_Store",
+        "library/library/._Kick.wav",
+        "by-id/._x",
+    ] {
+        let path = home.on_drive(name);
+        let written = std::fs::write(&path, "x").unwrap_err();
+        assert_eq!(written.raw_os_error(), Some(read_only), "{name}");
+    }
+    for name in [".DS_Store", "._.", "library/library/._Kick.wav", "no_log"] {
+        let found = std::fs::symlink_metadata(home.on_drive(name));
+        let error = found.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{name}");
+    }
+}
+
+/// What the Finder keeps of a file on a volume without attributes, it writes beside it.
+#[test]
+fn what_the_finder_writes_beside_a_file_is_no_sound() {
+    let home = Home::new();
+    let _drive = home.mount();
+    std::fs::write(home.on_drive("import/._Kick.wav"), [0, 5, 0x16, 7]).unwrap();
+    std::fs::write(home.on_drive("import/Kick.wav"), wav(100, 1)).unwrap();
+    std::fs::write(home.on_drive("import/.DS_Store"), "x").unwrap();
+    let items = home.wait_for_items(1);
+    assert_eq!(items[0]["name"], "Kick.wav");
+    let beside = home.on_drive("import/._Kick.wav");
+    assert_eq!(std::fs::read(&beside).unwrap(), [0, 5, 0x16, 7]);
+    for name in ["import/._Kick.wav", "import/.DS_Store"] {
+        std::fs::remove_file(home.on_drive(name)).unwrap();
+    }
+    assert_eq!(home.items().len(), 1);
+}

@@ -1,14 +1,18 @@
 //! What differs between operating systems, behind traits: the mounted drive, processes that ask,
-//! volumes and their trust, files beneath a root, local endpoints.
+//! volumes and their trust, files beneath a root, local endpoints, the start at login.
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
+pub mod autostart;
 pub mod beneath;
+pub mod cloud;
 pub mod drive;
 pub mod endpoint;
 pub mod failure;
 pub mod files;
 pub mod folder;
+#[cfg(unix)]
+mod helper;
 pub mod limits;
 pub mod lock;
 pub mod mount;
@@ -18,5 +22,7 @@ mod nt;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
 pub mod process;
+#[cfg(windows)]
+mod registry;
 pub mod volume;
 pub mod writers;

@@ -6,6 +6,7 @@
 //! Ctrl-C.
 
 mod analysis;
+mod autostart;
 mod cache;
 mod connect;
 mod doctor;
@@ -72,6 +73,7 @@ enum Command {
     Mount(mount::Arguments),
     Unmount(unmount::Arguments),
     Ensure(ensure::Arguments),
+    Autostart(autostart::Arguments),
     Run(run::Arguments),
     Import(import::Arguments),
     Scan(scan::Arguments),
@@ -231,6 +233,7 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Mount(arguments) => mount::run(&arguments, context),
         Command::Unmount(arguments) => unmount::run(&arguments, context),
         Command::Ensure(arguments) => ensure::run(&arguments, context),
+        Command::Autostart(arguments) => autostart::run(&arguments, context),
         Command::Run(arguments) => run::run(&arguments, context),
         Command::Import(arguments) => import::run(&arguments, context),
         Command::Scan(arguments) => scan::run(&arguments, context),

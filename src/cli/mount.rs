@@ -98,6 +98,20 @@ pub(super) enum By {
     Nfs,
 }
 
+impl By {
+    fn transport(self) -> Transport {
+        match self {
+            Self::Fuse => Transport::Fuse,
+            Self::Nfs => Transport::Nfs,
+        }
+    }
+
+    /// As it is given on the command line.
+    pub(super) fn word(self) -> &'static str {
+        self.transport().word()
+    }
+}
+
 /// What a daemon is to be started with.
 pub(super) struct Start {
     /// `None`: the usual place.
@@ -115,11 +129,9 @@ impl Arguments {
             libraries: self.libraries.clone(),
             projects: self.projects.clone(),
             passthrough: !self.no_passthrough,
-            transport: match self.transport {
-                Some(By::Fuse) => Transport::Fuse,
-                Some(By::Nfs) => Transport::Nfs,
-                None => Transport::of_this_system(),
-            },
+            transport: self
+                .transport
+                .map_or_else(Transport::of_this_system, By::transport),
         }
     }
 }

@@ -7,7 +7,7 @@ use mediafs_platform::drive::{Attributes, DriveError, Entry, NodeKind, Room};
 
 use super::class::Class;
 use super::node::{Door, Face, Node, generation_bits};
-use super::readme::README;
+use super::texts::Text;
 use super::{MediaDrive, PUSHED, failed};
 use crate::catalog::{FolderRow, ItemRow, PlaceKind, PlaceRow};
 use crate::model::{Availability, Playable};
@@ -168,11 +168,11 @@ impl MediaDrive {
         }
     }
 
-    pub(super) fn readme_entry(&self, door: Door) -> Entry {
-        let node = Node::ReadMe;
+    pub(super) fn text_entry(&self, text: Text, door: Door) -> Entry {
+        let node = Node::Text(text);
         let attributes = Attributes {
             kind: NodeKind::File,
-            size: README.len() as u64,
+            size: text.content().len() as u64,
             permissions: 0o444,
             ..self.folder_attributes(node, door, self.started)
         };
@@ -206,7 +206,7 @@ impl MediaDrive {
         door: Door,
     ) -> Result<(Attributes, Duration), DriveError> {
         match node {
-            Node::ReadMe => Ok((self.readme_entry(door).attributes, PUSHED)),
+            Node::Text(text) => Ok((self.text_entry(text, door).attributes, PUSHED)),
             Node::Item {
                 item,
                 generation,

@@ -10,6 +10,7 @@ use super::known::Subject;
 use super::node::{Door, Face, Node, Uses};
 use super::sidecars::{AT, Listing};
 use super::takes::take_listed;
+use super::texts::Text;
 use super::view::View;
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemRow, PlaceRow, Section};
@@ -153,7 +154,18 @@ impl MediaDrive {
             Node::Folder(folder) => self.list_library_folder(folder, after, asked, sink),
             Node::Record => self.list_record(door, after, sink),
             Node::DropBox | Node::Dropped(_) => self.list_drop_box(node, door, after, sink),
-            Node::ReadMe
+            Node::Events => {
+                if resume(after, FIXED) == Some(0) {
+                    let no_log = Text::NoLog;
+                    let listed = folder_listed(no_log.name(), Node::Text(no_log), door, 1);
+                    sink(Listed {
+                        kind: NodeKind::File,
+                        ..listed
+                    });
+                }
+                Ok(())
+            }
+            Node::Text(_)
             | Node::Take { .. }
             | Node::Sidecar(_)
             | Node::Item { .. }
@@ -180,7 +192,7 @@ impl MediaDrive {
         }
         let last = 1 + u32::try_from(folders.len()).unwrap_or(u32::MAX - 1);
         if readme && last > behind {
-            let listed = folder_listed("README.txt", Node::ReadMe, door, last);
+            let listed = folder_listed(Text::ReadMe.name(), Node::Text(Text::ReadMe), door, last);
             sink(Listed {
                 kind: NodeKind::File,
                 ..listed

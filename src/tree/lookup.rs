@@ -8,6 +8,7 @@ use mediafs_platform::drive::{DriveError, Entry, NodeId, Requester};
 use super::attributes::{face_for, place_node};
 use super::known::Subject;
 use super::node::{Door, Node, Uses};
+use super::texts::{EVENTS, Text};
 use super::{MediaDrive, failed};
 use crate::catalog::{BaseKind, BaseNo, FolderNo, ItemNo, ItemRow, PlaceRow, Reader, Section};
 use crate::model::{MediaId, compared, is_sidecar, shown_name, split_extension};
@@ -116,7 +117,9 @@ impl MediaDrive {
             Node::Folder(folder) => self.look_up_in_library(folder, door, name, by),
             Node::Record => self.look_up_take(door, name, by),
             Node::DropBox | Node::Dropped(_) => self.look_up_dropped(parent, door, name),
-            Node::ReadMe
+            Node::Events if name == Text::NoLog.name() => Ok(self.text_entry(Text::NoLog, door)),
+            Node::Events => Err(DriveError::NotFound),
+            Node::Text(_)
             | Node::Take { .. }
             | Node::Sidecar(_)
             | Node::Item { .. }
@@ -132,9 +135,12 @@ impl MediaDrive {
             Some("library") => Node::Library,
             Some("record") => Node::Record,
             Some("import") => return Ok(self.drop_box_entry(door)),
-            Some("README.txt") => return Ok(self.readme_entry(door)),
             Some(".as") if door == Door::Plain => Node::Doors,
-            _ => return Err(DriveError::NotFound),
+            Some(EVENTS) => Node::Events,
+            name => {
+                let text = name.and_then(Text::at_top).ok_or(DriveError::NotFound)?;
+                return Ok(self.text_entry(text, door));
+            }
         };
         Ok(self.folder_entry(node, door, self.started))
     }
@@ -282,7 +288,8 @@ impl MediaDrive {
             | Node::Library
             | Node::Record
             | Node::DropBox
-            | Node::ReadMe => Node::Root,
+            | Node::Events
+            | Node::Text(_) => Node::Root,
             Node::ItemFolder(_) => Node::ById,
             Node::Project(_) => Node::Projects,
             Node::Section(project, _) | Node::ProjectById(project) | Node::Uses(project, _) => {

@@ -12,6 +12,7 @@
 use mediafs_platform::drive::NodeId;
 
 use super::class::Class;
+pub use super::texts::Text;
 use crate::catalog::{BaseNo, FolderNo, ItemNo, PlaceNo, Section, UsageFolderNo};
 use crate::model::UsageRole;
 
@@ -144,8 +145,10 @@ impl Uses {
 pub enum Node {
     /// The top of the drive, or of a door.
     Root,
-    /// `README.txt`.
-    ReadMe,
+    /// A file of the drive's own.
+    Text(Text),
+    /// `.fseventsd/`.
+    Events,
     /// `.as/`.
     Doors,
     /// `by-id/`.
@@ -247,6 +250,10 @@ const PROJECTS: u64 = 5;
 const LIBRARY: u64 = 6;
 const RECORD: u64 = 7;
 const DROP_BOX: u64 = 8;
+const EVENTS: u64 = 9;
+const NEVER_INDEX: u64 = 10;
+const NEVER_BACK_UP: u64 = 11;
+const NO_LOG: u64 = 12;
 
 impl Node {
     /// The number of this node behind a door.
@@ -254,7 +261,11 @@ impl Node {
     pub fn id(self, door: Door) -> NodeId {
         let (sort, face, epoch, generation, row) = match self {
             Self::Root => (0, 0, 0, 0, ROOT),
-            Self::ReadMe => (0, 0, 0, 0, README),
+            Self::Text(Text::ReadMe) => (0, 0, 0, 0, README),
+            Self::Text(Text::NeverIndex) => (0, 0, 0, 0, NEVER_INDEX),
+            Self::Text(Text::NeverBackUp) => (0, 0, 0, 0, NEVER_BACK_UP),
+            Self::Text(Text::NoLog) => (0, 0, 0, 0, NO_LOG),
+            Self::Events => (0, 0, 0, 0, EVENTS),
             Self::Doors => (0, 0, 0, 0, DOORS),
             Self::ById => (0, 0, 0, 0, BY_ID),
             Self::Projects => (0, 0, 0, 0, PROJECTS),
@@ -305,7 +316,11 @@ impl Node {
         let door = Door::from_code(bits >> 57 & 7)?;
         let node = match (bits >> 60, u64::from(row)) {
             (0, ROOT) => Self::Root,
-            (0, README) => Self::ReadMe,
+            (0, README) => Self::Text(Text::ReadMe),
+            (0, NEVER_INDEX) => Self::Text(Text::NeverIndex),
+            (0, NEVER_BACK_UP) => Self::Text(Text::NeverBackUp),
+            (0, NO_LOG) => Self::Text(Text::NoLog),
+            (0, EVENTS) => Self::Events,
             (0, DOORS) => Self::Doors,
             (0, BY_ID) => Self::ById,
             (0, PROJECTS) => Self::Projects,
@@ -356,6 +371,19 @@ mod tests {
     #[test]
     fn the_root_is_what_the_kernel_takes_for_it() {
         assert_eq!(Node::Root.id(Door::Plain), NodeId::ROOT);
+    }
+
+    #[test]
+    fn what_is_always_there_has_a_number_of_its_own() {
+        let texts = Text::ALL.map(Node::Text);
+        let folders = [Node::Root, Node::Doors, Node::ById, Node::Projects];
+        let more = [Node::Library, Node::Record, Node::DropBox, Node::Events];
+        let mut numbers = std::collections::BTreeSet::new();
+        for node in texts.into_iter().chain(folders).chain(more) {
+            let id = node.id(Door::Plain);
+            assert!(numbers.insert(id.0), "{node:?}");
+            assert_eq!(Node::from_id(id), Some((node, Door::Plain)));
+        }
     }
 
     proptest! {

@@ -11,7 +11,6 @@ use super::attributes::at_hand;
 use super::handles::Shown;
 use super::known::Subject;
 use super::node::{Door, Face, Node, generation_bits};
-use super::readme::README;
 use super::source::{NotThere, Place, Source};
 use super::{MediaDrive, failed};
 use crate::catalog::{AtHand, ItemNo, ItemRow, PlaceNo, PlaceRow};
@@ -25,9 +24,9 @@ impl MediaDrive {
         by: &Requester,
     ) -> Answer<Opened> {
         match node {
-            Node::ReadMe => {
-                let attributes = self.readme_entry(door).attributes;
-                let text = Shown::Text(README);
+            Node::Text(text) => {
+                let attributes = self.text_entry(text, door).attributes;
+                let text = Shown::Text(text.content());
                 Answer::Now(Ok(self.handles.open_direct(
                     node.id(door),
                     attributes,

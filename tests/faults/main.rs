@@ -18,6 +18,7 @@ mod interrupting;
 mod killed;
 mod looking;
 mod matrix;
+mod one_thread;
 mod rclone;
 mod requests;
 mod scene;

@@ -198,8 +198,15 @@ pub(super) fn finish_xattr(value: Result<Vec<u8>, DriveError>, size: u32, reply:
     }
 }
 
-/// `EOPNOTSUPP` for a name outside `user.`, without asking the drive: programs ask for several such names
-/// of every file they list.
+/// No other name is ever looked for, nor the drive asked: programs ask for several of every file they list.
 pub(super) fn xattr_is_kept(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"user.")
 }
+
+/// What is answered for another name. Linux asks no further for one that is not supported; macOS looks for it in a file
+/// `._NAME` beside the file then, but takes it that there is none where it is told so.
+pub(super) const XATTR_NOT_KEPT: DriveError = if cfg!(target_os = "macos") {
+    DriveError::NoAttribute
+} else {
+    DriveError::NotSupported
+};

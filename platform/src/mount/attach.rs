@@ -6,8 +6,10 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::helper;
 
 /// How a mount is taken away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +44,10 @@ pub(super) fn detach(path: &Path, how: Detach) -> io::Result<()> {
         } else {
             &["-u", "-z"]
         };
-        run_helper(Command::new("fusermount3").args(flags).arg("--").arg(path))
+        helper::run(
+            Command::new("fusermount3").args(flags).arg("--").arg(path),
+            HELPER_PATIENCE,
+        )
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -50,45 +55,8 @@ pub(super) fn detach(path: &Path, how: Detach) -> io::Result<()> {
         if how != Detach::IfUnused {
             command.arg("-f");
         }
-        run_helper(command.arg(path))
+        helper::run(command.arg(path), HELPER_PATIENCE)
     }
-}
-
-/// Runs a helper for a bounded time.
-fn run_helper(command: &mut Command) -> io::Result<()> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let deadline = Instant::now() + HELPER_PATIENCE;
-    loop {
-        if child.try_wait()?.is_some() {
-            let output = child.wait_with_output()?;
-            return if output.status.success() {
-                Ok(())
-            } else {
-                Err(told(&output.stderr))
-            };
-        }
-        if Instant::now() > deadline {
-            // Whether a set-uid program can be killed is not ours to say; it is left behind either way.
-            let _ = child.kill();
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The words of a helper as an error.
-fn told(stderr: &[u8]) -> io::Error {
-    let text = String::from_utf8_lossy(stderr);
-    let kind = if text.contains("busy") {
-        io::ErrorKind::ResourceBusy
-    } else {
-        io::ErrorKind::Other
-    };
-    io::Error::new(kind, text.trim().to_owned())
 }
 
 #[cfg(target_os = "linux")]
@@ -109,6 +77,7 @@ mod linux {
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
     use super::super::{MountError, MountOptions, SUBTYPE};
+    use crate::helper::told;
 
     /// Mounts at `path` and hands out the descriptor that requests are read from.
     pub(in crate::mount) fn attach(
@@ -202,7 +171,7 @@ mod linux {
         let output = child.wait_with_output()?;
         match received? {
             Some(device) => Ok(device),
-            None => Err(super::told(&output.stderr)),
+            None => Err(told(&output.stderr)),
         }
     }
 

@@ -24,8 +24,8 @@ use fuser::{
 };
 
 use super::adapter::{
-    Adapter, LONGEST_NAME, finish_entry, finish_open, finish_read, finish_xattr, requester,
-    xattr_is_kept,
+    Adapter, LONGEST_NAME, XATTR_NOT_KEPT, finish_entry, finish_open, finish_read, finish_xattr,
+    requester, xattr_is_kept,
 };
 use super::attr::{entry_attr, file_attr};
 use super::{errno, writing};
@@ -241,7 +241,7 @@ impl Filesystem for Adapter {
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if !xattr_is_kept(name) {
-            return reply.error(errno::of(DriveError::NotSupported));
+            return reply.error(errno::of(XATTR_NOT_KEPT));
         }
         finish_xattr(
             self.ask(|drive| drive.xattr(NodeId(ino.0), name)),

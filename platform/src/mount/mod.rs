@@ -25,6 +25,8 @@ mod guarded;
 mod listing;
 #[cfg(target_os = "linux")]
 mod listing_plus;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+mod macfuse;
 #[cfg(unix)]
 mod mounted;
 #[cfg(unix)]

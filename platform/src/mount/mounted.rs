@@ -212,6 +212,9 @@ fn open_session(
         MountOption::NoDev,
         MountOption::NoExec,
     ];
+    let of_macfuse = super::macfuse::options(&point.path).into_iter();
+    let of_macfuse = of_macfuse.map(MountOption::CUSTOM);
+    config.mount_options.extend(of_macfuse);
     let started = || -> io::Result<_> {
         let unused = std::fs::File::open("/dev/null")?.into();
         let session = Session::new(adapter(unused), &point.path, &config)?;

@@ -19,16 +19,16 @@ const UNMOUNTED_MODE: u32 = 0o555;
 pub(super) struct Point {
     /// Absolute, without symbolic links.
     pub(super) path: PathBuf,
-    /// The folder that the mount will cover.
-    under: File,
+    /// The folder that the mount will cover; `None` where mounting makes it.
+    under: Option<File>,
 }
 
 impl Drop for Point {
     fn drop(&mut self) {
-        if let Err(error) = self
-            .under
-            .set_permissions(Permissions::from_mode(UNMOUNTED_MODE))
-        {
+        let Some(under) = &self.under else {
+            return;
+        };
+        if let Err(error) = under.set_permissions(Permissions::from_mode(UNMOUNTED_MODE)) {
             tracing::debug!(path = %self.path.display(), %error, "the mount point stays writable");
         }
     }
@@ -51,10 +51,13 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(MountError::NotAFolder { path }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new()
-                .mode(0o755)
-                .create(&path)
-                .map_err(failed("it cannot be created"))?;
+            match DirBuilder::new().mode(0o755).create(&path) {
+                Ok(()) => {}
+                Err(error) if is_made_by_mounting(&path, &error) => {
+                    return Ok(Point { path, under: None });
+                }
+                Err(error) => return Err(failed("it cannot be created")(error)),
+            }
         }
         Err(source) => return Err(failed("it cannot be looked at")(source)),
     }
@@ -76,11 +79,21 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
     if let Err(error) = under.set_permissions(Permissions::from_mode(0o755)) {
         tracing::debug!(path = %path.display(), %error, "the mode of the mount point cannot be set");
     }
-    let point = Point { path, under };
+    let point = Point {
+        path,
+        under: Some(under),
+    };
     if let Err(error) = write_note(&point.path.join(NOTE_NAME), note) {
         tracing::warn!(path = %point.path.display(), %error, "the note in the mount point cannot be written");
     }
     Ok(point)
+}
+
+/// In `/Volumes`, where macOS lets nobody else make folders, macFUSE's helper makes the mount point, and takes it away again.
+fn is_made_by_mounting(path: &Path, error: &io::Error) -> bool {
+    cfg!(target_os = "macos")
+        && error.kind() == io::ErrorKind::PermissionDenied
+        && path.parent() == Some(Path::new("/Volumes"))
 }
 
 /// The absolute path without symbolic links, with its parents created. Does not touch what is mounted there.

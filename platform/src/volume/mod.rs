@@ -11,7 +11,6 @@
 //!
 //! Each system has a part of its own with the same functions: `linux`, `macos`, `windows`.
 
-mod cloud;
 mod identity;
 mod kind;
 #[cfg(not(target_os = "linux"))]
@@ -21,7 +20,7 @@ mod table;
 mod trust;
 
 #[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
-#[cfg_attr(target_os = "macos", path = "macos.rs")]
+#[cfg_attr(target_os = "macos", path = "macos/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod system;
 

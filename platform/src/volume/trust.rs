@@ -9,11 +9,11 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf, Prefix};
 
-use super::cloud::{self, CloudRoot};
 use super::kind::StorageSort;
 use super::reason::{Reason, Trust};
 use super::system::{self, Devices};
 use super::table::{MountEntry, MountTable};
+use crate::cloud::{self, CloudRoot};
 
 /// The kernel follows as many.
 const MOST_LINKS: usize = 40;

@@ -6,6 +6,7 @@
 
 mod class;
 mod disk;
+mod events;
 mod identify;
 
 use std::ffi::{OsStr, OsString};
@@ -30,6 +31,7 @@ use super::{identity, kind, reason, table, trust};
 
 pub use super::polled::MountWatch;
 pub(super) use class::{Devices, sort_of};
+pub(super) use events::MountEvents;
 pub use identify::{identify, identity_from_table};
 
 /// The kind of file system of a share, as other systems call it.

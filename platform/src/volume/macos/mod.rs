@@ -1,7 +1,9 @@
 //! Volumes of macOS: from `getfsstat`, which waits for nobody, and the attributes of a volume.
 //!
-//! What a disk hangs on is not asked yet (DiskArbitration would tell), so only the disk that the system runs from is
-//! trusted.
+//! `events` tells when they come and go. What a disk hangs on is not asked yet (DiskArbitration would tell that as well), so
+//! only the disk that the system runs from is trusted.
+
+mod events;
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
@@ -16,6 +18,7 @@ use super::trust::{Class, Classifier};
 use crate::mount::FS_TYPE as OUR_FS_TYPE;
 
 pub use super::polled::MountWatch;
+pub(super) use events::MountEvents;
 
 /// Where the parts of the disk are mounted that the system runs from.
 const OF_THE_SYSTEM: &[&str] = &["/System/Volumes", "/private/var/vm"];

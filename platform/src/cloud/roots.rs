@@ -14,13 +14,13 @@ const MOST_ENTRIES: usize = 4096;
 
 /// A folder a client manages.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct CloudRoot {
-    pub(super) provider: &'static str,
-    pub(super) root: PathBuf,
+pub(crate) struct CloudRoot {
+    pub(crate) provider: &'static str,
+    pub(crate) root: PathBuf,
 }
 
 /// The folders that clients of this user are set up for.
-pub(super) fn configured(home: &Path) -> Vec<CloudRoot> {
+pub(crate) fn configured(home: &Path) -> Vec<CloudRoot> {
     let mut roots = Vec::new();
     let mut add = |provider, root: PathBuf| {
         if root.is_absolute() && root.parent().is_some() {
@@ -93,23 +93,72 @@ fn told_by_the_system(_home: &Path) -> Vec<(&'static str, PathBuf)> {
     Vec::new()
 }
 
-/// Folders of providers that the system itself knows: those of file providers lie together, and so do those of iCloud.
+/// Folders of providers that the system itself knows: those of file providers lie together, and so do those of iCloud, which
+/// may have taken in the user's desktop and documents.
 #[cfg(target_os = "macos")]
 fn told_by_the_system(home: &Path) -> Vec<(&'static str, PathBuf)> {
-    vec![
-        ("cloud storage", home.join("Library/CloudStorage")),
-        ("iCloud", home.join("Library/Mobile Documents")),
-    ]
+    let icloud = home.join("Library/Mobile Documents");
+    let mut roots = vec![("cloud storage", home.join("Library/CloudStorage"))];
+    for name in ["Desktop", "Documents"] {
+        let taken_in = icloud.join("com~apple~CloudDocs").join(name);
+        if fs::symlink_metadata(taken_in).is_ok() {
+            roots.push(("iCloud", home.join(name)));
+        }
+    }
+    roots.push(("iCloud", icloud));
+    roots
 }
 
-/// Folders of providers that the system itself knows: OneDrive tells each program of its own.
+/// Where clients that work by the system's cloud files register their folders: a key for each, `CLIENT!USER!ACCOUNT`.
+#[cfg(windows)]
+const SYNC_ROOTS: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\SyncRootManager";
+/// Where OneDrive keeps its accounts.
+#[cfg(windows)]
+const ONEDRIVE: &str = r"Software\Microsoft\OneDrive\Accounts";
+
+/// Folders of providers that the system itself knows: those that are registered with it, those of OneDrive's accounts, and
+/// what OneDrive tells each program of its own.
 #[cfg(windows)]
 fn told_by_the_system(_home: &Path) -> Vec<(&'static str, PathBuf)> {
-    ["OneDrive", "OneDriveConsumer", "OneDriveCommercial"]
-        .iter()
-        .filter_map(std::env::var_os)
-        .map(|root| ("OneDrive", PathBuf::from(root)))
-        .collect()
+    use crate::registry::{Of, keys_below, text, texts};
+    // What can't be read tells of nothing.
+    let below = |of, key: &str| keys_below(of, key).unwrap_or_default();
+    let mut roots = Vec::new();
+    for client in below(Of::Machine, SYNC_ROOTS) {
+        let folders = texts(
+            Of::Machine,
+            &format!(r"{SYNC_ROOTS}\{client}\UserSyncRoots"),
+        );
+        for folder in folders.unwrap_or_default() {
+            roots.push((client_of(&client), PathBuf::from(folder)));
+        }
+    }
+    for account in below(Of::User, ONEDRIVE) {
+        if let Ok(Some(folder)) = text(&format!(r"{ONEDRIVE}\{account}"), "UserFolder") {
+            roots.push(("OneDrive", PathBuf::from(folder)));
+        }
+    }
+    for variable in ["OneDrive", "OneDriveConsumer", "OneDriveCommercial"] {
+        if let Some(folder) = std::env::var_os(variable) {
+            roots.push(("OneDrive", PathBuf::from(folder)));
+        }
+    }
+    roots
+}
+
+/// The client that has registered a folder.
+#[cfg(windows)]
+fn client_of(key: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 6] = [
+        ("OneDrive", "OneDrive"),
+        ("Dropbox", "Dropbox"),
+        ("iCloud", "iCloud"),
+        ("Google", "Google Drive"),
+        ("Nextcloud", "Nextcloud"),
+        ("ownCloud", "ownCloud"),
+    ];
+    let known = KNOWN.iter().find(|(begins, _)| key.starts_with(begins));
+    known.map_or("cloud storage", |(_, name)| *name)
 }
 
 /// `info.json` of Dropbox: an object of accounts, each with its `path`.
@@ -141,7 +190,7 @@ fn read(path: &Path) -> String {
 }
 
 /// The client whose file lies in `folder`.
-pub(super) fn marked(folder: &Path) -> Option<&'static str> {
+pub(crate) fn marked(folder: &Path) -> Option<&'static str> {
     const FIXED: &[(&str, &str)] = &[
         (".dropbox.cache", "Dropbox"),
         (".dropbox", "Dropbox"),
@@ -234,6 +283,30 @@ mod tests {
             assert!(roots.contains(&CloudRoot { provider, root }), "{roots:?}");
         }
         assert!(roots.iter().all(|cloud| cloud.root.is_absolute()));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn accounts_of_onedrive_are_found_in_the_registry() {
+        use crate::registry::{remove, remove_key, set_text};
+        let account = format!(r"{ONEDRIVE}\mediafs-test-{}", std::process::id());
+        set_text(&account, "UserFolder", r"C:\Users\a b\OneDrive - é").unwrap();
+        let roots = configured(Path::new(r"C:\nobody"));
+        remove(&account, "UserFolder").unwrap();
+        remove_key(&account).unwrap();
+        let root = PathBuf::from(r"C:\Users\a b\OneDrive - é");
+        let provider = "OneDrive";
+        assert!(roots.contains(&CloudRoot { provider, root }), "{roots:?}");
+        let left = configured(Path::new(r"C:\nobody"));
+        assert!(left.len() < roots.len(), "{left:?}");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn clients_are_known_by_their_keys() {
+        assert_eq!(client_of("OneDrive!S-1-5-21-1!Personal"), "OneDrive");
+        assert_eq!(client_of("GoogleDriveFS!S-1!x"), "Google Drive");
+        assert_eq!(client_of("Box!S-1!x"), "cloud storage");
     }
 
     #[test]

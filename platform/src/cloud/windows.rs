@@ -1,0 +1,229 @@
+//! Windows: cloud files, whose attributes say that reading would fetch them. What is asked of their providers goes through
+//! `cldapi.dll`, which Windows has had since version 1709, and which is looked for when it is needed.
+
+#[path = "windows/api.rs"]
+mod api;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::io::AsRawHandle;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use windows_sys::Win32::Storage::CloudFilters::{
+    CF_PLACEHOLDER_STATE_INVALID, CF_PLACEHOLDER_STATE_PARTIAL, CF_PLACEHOLDER_STATE_PLACEHOLDER,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ATTRIBUTE_OFFLINE, FILE_ATTRIBUTE_PINNED, FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS,
+    FILE_ATTRIBUTE_RECALL_ON_OPEN, FILE_ATTRIBUTE_TAG_INFO, FILE_FLAG_BACKUP_SEMANTICS,
+    FILE_FLAG_OPEN_NO_RECALL, FILE_FLAG_OPEN_REPARSE_POINT as ITSELF, FILE_FLAG_OVERLAPPED,
+    FILE_GENERIC_READ, FILE_READ_ATTRIBUTES, FileAttributeTagInfo, GetFileInformationByHandleEx,
+    SYNCHRONIZE,
+};
+
+use self::api::{Api, Hydration, Progress};
+use super::{CloudError, Freed, Residency, failed};
+
+/// How often is looked whether anybody still waits.
+const STEP: Duration = Duration::from_millis(100);
+
+pub(super) fn residency(path: &Path) -> io::Result<Residency> {
+    residency_of(&look(path)?)
+}
+
+pub(super) fn residency_of(file: &File) -> io::Result<Residency> {
+    let marks = Marks::of(file)?;
+    Ok(marks.residency(api::get()))
+}
+
+/// Without a right to its content, so that nothing is fetched (`RECALL_ON_OPEN` is of opens that may read), and itself if it
+/// is a link.
+fn look(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .access_mode(FILE_READ_ATTRIBUTES | SYNCHRONIZE)
+        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | ITSELF | FILE_FLAG_OPEN_NO_RECALL)
+        .open(path)
+}
+
+/// What a file's attributes say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Marks {
+    attributes: u32,
+    /// What kind of stand-in it is; 0 if it is none.
+    tag: u32,
+}
+
+impl Marks {
+    fn of(file: &File) -> io::Result<Self> {
+        let mut told = FILE_ATTRIBUTE_TAG_INFO::default();
+        let size = u32::try_from(size_of_val(&told)).map_err(io::Error::other)?;
+        // SAFETY: the file is open until the call is over; the answer is of the type that belongs to the class, and as long as
+        // is said.
+        let done = unsafe {
+            GetFileInformationByHandleEx(
+                file.as_raw_handle(),
+                FileAttributeTagInfo,
+                (&raw mut told).cast(),
+                size,
+            )
+        };
+        if done == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            attributes: told.FileAttributes,
+            tag: told.ReparseTag,
+        })
+    }
+
+    fn residency(self, api: Option<&Api>) -> Residency {
+        const AWAY: u32 = FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS
+            | FILE_ATTRIBUTE_RECALL_ON_OPEN
+            | FILE_ATTRIBUTE_OFFLINE;
+        let partly = || {
+            let state = api.map(|api| api.state(self.attributes, self.tag));
+            state.is_some_and(|state| {
+                state != CF_PLACEHOLDER_STATE_INVALID && state & CF_PLACEHOLDER_STATE_PARTIAL != 0
+            })
+        };
+        if self.attributes & AWAY != 0 || partly() {
+            Residency::OnlineOnly
+        } else {
+            Residency::Here
+        }
+    }
+
+    /// Has it a provider?
+    fn is_placeholder(self, api: &Api) -> bool {
+        let state = api.state(self.attributes, self.tag);
+        state != CF_PLACEHOLDER_STATE_INVALID && state & CF_PLACEHOLDER_STATE_PLACEHOLDER != 0
+    }
+}
+
+/// The provider is told that what is read is to stay where it is.
+pub(super) fn open_as_it_is(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .access_mode(FILE_GENERIC_READ)
+        .custom_flags(FILE_FLAG_OPEN_NO_RECALL)
+        .open(path)
+}
+
+/// There is none: handles are opened so.
+#[derive(Debug)]
+pub(super) struct Policy;
+
+impl Policy {
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere the system is asked")]
+    pub(super) fn never_fetch() -> io::Result<Self> {
+        Ok(Self)
+    }
+}
+
+fn no_provider(path: &Path) -> CloudError {
+    CloudError::NoProvider {
+        path: path.to_owned(),
+    }
+}
+
+pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> {
+    let api = api::get().ok_or_else(|| no_provider(path))?;
+    let refused = |source| failed(path, "fetched", source);
+    // No right to its content is needed; it does not wait if it is an overlapped one.
+    let file = OpenOptions::new()
+        .access_mode(FILE_READ_ATTRIBUTES)
+        .custom_flags(FILE_FLAG_OVERLAPPED)
+        .open(path)
+        .map_err(refused)?;
+    let hydration = Hydration::start(api, &file).map_err(refused)?;
+    loop {
+        match hydration.wait(STEP).map_err(refused)? {
+            Progress::Done => return Ok(()),
+            Progress::Going if cancel.load(Ordering::Relaxed) => {
+                // Dropped, it is taken back.
+                return Err(CloudError::Cancelled {
+                    path: path.to_owned(),
+                });
+            }
+            Progress::Going => {}
+        }
+    }
+}
+
+/// At once, by the system, if it can be had alone and is in sync; else the provider is asked, as by "Free up space".
+pub(super) fn make_online_only(path: &Path) -> Result<Freed, CloudError> {
+    let api = api::get().ok_or_else(|| no_provider(path))?;
+    let refused = |source| failed(path, "given back", source);
+    let file = look(path).map_err(refused)?;
+    let marks = Marks::of(&file).map_err(refused)?;
+    if !marks.is_placeholder(api) {
+        return Err(no_provider(path));
+    }
+    if marks.attributes & FILE_ATTRIBUTE_PINNED != 0 {
+        return Ok(Freed::KeptByUser);
+    }
+    drop(file);
+    match api.dehydrate(path) {
+        Ok(()) => Ok(Freed::Now),
+        Err(error) => {
+            tracing::debug!(%error, path = %path.display(), "its provider is asked to give it back");
+            api.unpin(path).map_err(refused)?;
+            Ok(Freed::Asked)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windows_sys::Win32::Storage::FileSystem::{
+        FILE_ATTRIBUTE_ARCHIVE, FILE_ATTRIBUTE_SPARSE_FILE, FILE_ATTRIBUTE_UNPINNED,
+    };
+
+    use super::*;
+
+    #[test]
+    fn attributes_tell_what_is_away() {
+        let of = |attributes| Marks { attributes, tag: 0 }.residency(None);
+        for away in [
+            FILE_ATTRIBUTE_OFFLINE,
+            FILE_ATTRIBUTE_RECALL_ON_OPEN | FILE_ATTRIBUTE_ARCHIVE,
+            FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS | FILE_ATTRIBUTE_SPARSE_FILE,
+        ] {
+            assert_eq!(of(away), Residency::OnlineOnly, "{away:x}");
+        }
+        for here in [
+            0,
+            FILE_ATTRIBUTE_ARCHIVE,
+            FILE_ATTRIBUTE_PINNED,
+            // It may go at any time, but is here.
+            FILE_ATTRIBUTE_UNPINNED | FILE_ATTRIBUTE_SPARSE_FILE,
+        ] {
+            assert_eq!(of(here), Residency::Here, "{here:x}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_says_counts_where_the_attributes_are_hidden() {
+        const TAG: u32 = 0x9000_001a;
+        let marks = Marks {
+            attributes: FILE_ATTRIBUTE_ARCHIVE,
+            tag: TAG,
+        };
+        let saying = |state: extern "system" fn(u32, u32) -> u32| Api::of_test(state);
+        extern "system" fn partial(_: u32, tag: u32) -> u32 {
+            assert_eq!(tag, TAG);
+            CF_PLACEHOLDER_STATE_PLACEHOLDER | CF_PLACEHOLDER_STATE_PARTIAL
+        }
+        extern "system" fn whole(_: u32, _: u32) -> u32 {
+            CF_PLACEHOLDER_STATE_PLACEHOLDER
+        }
+        extern "system" fn invalid(_: u32, _: u32) -> u32 {
+            CF_PLACEHOLDER_STATE_INVALID
+        }
+        let of = |api: Api| (marks.residency(Some(&api)), marks.is_placeholder(&api));
+        assert_eq!(of(saying(partial)), (Residency::OnlineOnly, true));
+        assert_eq!(of(saying(whole)), (Residency::Here, true));
+        assert_eq!(of(saying(invalid)), (Residency::Here, false));
+    }
+}
