@@ -3,13 +3,16 @@
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
+pub mod activity;
 pub mod beneath;
+pub mod disk;
 pub mod drive;
 pub mod endpoint;
 pub mod failure;
 pub mod files;
 pub mod folder;
 pub mod limits;
+pub mod line;
 pub mod lock;
 pub mod mount;
 pub mod names;
@@ -17,6 +20,11 @@ pub mod names;
 mod nt;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
+pub mod places;
+pub mod private;
 pub mod process;
+#[cfg(windows)]
+mod rights;
+pub mod this_process;
 pub mod volume;
 pub mod writers;

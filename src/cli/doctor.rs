@@ -1,6 +1,9 @@
 //! `mediafs doctor`: is everything there that the drive needs, and what to do if not.
 
+#[cfg(target_os = "linux")]
+mod helper;
 mod survives;
+#[cfg_attr(not(target_os = "linux"), path = "doctor/elsewhere.rs")]
 mod system;
 
 use serde::Serialize;

@@ -136,7 +136,7 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
         }
         let next = settled.join(step);
         if classifier.trust(&next).is_trusted() {
-            settled = std::fs::canonicalize(&next).unwrap_or(next);
+            settled = mediafs_platform::files::canonical(&next).unwrap_or(next);
             continue;
         }
         // What is no mount lies on the storage of its folder, so this is a link there, or that is the source.

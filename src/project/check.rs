@@ -2,8 +2,9 @@
 //! known. Whatever else it names, it may come from a stranger.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
+
+use mediafs_platform::names;
 
 use crate::model::{Storage, name_bytes};
 
@@ -112,7 +113,7 @@ fn absolute(path: &str) -> Option<Objection> {
 
 /// The bytes of a path that is written as text.
 pub(super) fn path_of(text: &str) -> PathBuf {
-    PathBuf::from(OsString::from_vec(name_bytes(text)))
+    PathBuf::from(names::lossy(name_bytes(text)))
 }
 
 /// The names of a path that stays below the folder that it begins in.

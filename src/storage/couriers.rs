@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::this_process;
 use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
@@ -80,8 +81,8 @@ pub(crate) struct Couriers {
 
 impl Default for Couriers {
     fn default() -> Self {
-        // Not by its path: the binary may have been replaced since this process was started.
-        Self::of_program(PathBuf::from("/proc/self/exe"))
+        // Where the system does not tell, none can be started, and that is said then.
+        Self::of_program(this_process::program().unwrap_or_default())
     }
 }
 

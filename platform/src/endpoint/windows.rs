@@ -3,8 +3,6 @@
 //! The name of the pipe is the absolute path with `|` for each `\`, behind `\\.\pipe\mediafs|`: no path has a `|`, and
 //! names of pipes, like paths, are the same in upper and lower case. No file is made.
 
-mod rights;
-
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
@@ -25,8 +23,8 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
-use self::rights::{Descriptor, User};
 use super::{EndpointError, Peer};
+use crate::rights::{Descriptor, User};
 
 /// The longest name a pipe can have is 256 units, and ours has a beginning of its own.
 pub(super) const LONGEST_ADDRESS: usize = 256 - BEGINNING.len();

@@ -619,7 +619,7 @@ mod tests {
     #[test]
     fn another_file_does_not_become_the_sound_that_was_read() {
         let home = tempfile::tempdir().unwrap();
-        let home = home.path().canonicalize().unwrap();
+        let home = mediafs_platform::files::canonical(home.path()).unwrap();
         let config = LibraryConfig {
             trusted: mediafs_platform::volume::DeclaredTrusted {
                 paths: vec![home.clone()],
