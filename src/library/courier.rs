@@ -37,7 +37,7 @@ const PAGE_BYTES: usize = 512 * 1024;
 /// When this process was not started as a courier.
 pub fn run_courier() -> io::Result<()> {
     let line = mediafs_platform::line::inherited()?;
-    let _ = mediafs_platform::this_process::set_name(c"mediafs-courier");
+    mediafs_platform::this_process::set_name(c"mediafs-courier");
     super::disk::lower_priority();
     serve(line, Looker::default());
     Ok(())

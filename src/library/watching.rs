@@ -276,11 +276,12 @@ enum RootNow {
     /// Device and inode, on trusted storage.
     Here(Option<(u64, u64)>),
     /// A source that is not trusted, and what is mounted there. Nobody has touched it.
-    There(SourceKey, Option<MountEntry>),
+    There(SourceKey, Option<Box<MountEntry>>),
 }
 
-fn mounted_at(source: &Path) -> Option<MountEntry> {
-    MountTable::read().ok()?.holding(source).cloned()
+fn mounted_at(source: &Path) -> Option<Box<MountEntry>> {
+    let table = MountTable::read().ok()?;
+    table.holding(source).cloned().map(Box::new)
 }
 
 /// Bases whose files are looked at.

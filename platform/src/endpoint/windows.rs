@@ -42,6 +42,19 @@ pub enum Stream {
     Client(NamedPipeClient),
 }
 
+impl Stream {
+    /// Writes as much as can be written at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` if that is nothing, or what the system says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Server(pipe) => pipe.try_write(bytes),
+            Self::Client(pipe) => pipe.try_write(bytes),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
