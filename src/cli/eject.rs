@@ -22,8 +22,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     let params = EjectParams {
         volume: named.clone().into_owned(),
         // What has a separator may be a path; the daemon's folder is another one.
-        path: named
-            .contains('/')
+        path: super::looks_like_path(&arguments.volume)
             .then(|| super::absolute(Path::new(&arguments.volume)))
             .transpose()?,
     };

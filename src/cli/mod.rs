@@ -278,11 +278,16 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
     }
 }
 
+/// Whether a text is a path of several parts, not a name.
+fn looks_like_path(text: &std::ffi::OsStr) -> bool {
+    let is_separator = |byte: &u8| std::path::is_separator(char::from(*byte));
+    text.as_encoded_bytes().iter().any(is_separator)
+}
+
 /// The item that a person names: by its id, or by a path on the drive or on disk.
 fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     let media_id = text.to_str().and_then(|text| text.parse().ok());
-    let is_separator = |byte: &u8| std::path::is_separator(char::from(*byte));
-    let looks_like_path = text.as_encoded_bytes().iter().any(is_separator);
+    let looks_like_path = looks_like_path(text);
     // A file in this folder may have a name that is also an id; the id is looked for first.
     let path = if media_id.is_none() || looks_like_path || std::path::Path::new(text).exists() {
         let path = absolute(std::path::Path::new(text))?;

@@ -370,7 +370,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
 
 /// A project is named by its folder, its id, or its name.
 fn which(text: &Path) -> Result<ProjectWhich, CliError> {
-    let is_path = text.as_os_str().as_encoded_bytes().contains(&b'/') || text.exists();
+    let is_path = super::looks_like_path(text.as_os_str()) || text.exists();
     if is_path {
         let path = super::absolute(text)?;
         let path = canonical(&path.0).map_or(path, crate::control::WirePath);

@@ -132,7 +132,7 @@ pub(super) fn parts(text: &str) -> Option<Vec<OsString>> {
 
 /// Without `.` and `..`, as far as that can be told without looking.
 fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
+    let mut normal = path.ancestors().last().unwrap_or(path).to_owned();
     for part in path.components() {
         match part {
             Component::Normal(name) => normal.push(name),

@@ -18,7 +18,7 @@ use super::{
     MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
     open_as,
 };
-use crate::catalog::{BaseRow, ItemRow};
+use crate::catalog::{BaseRow, ItemRow, relative_text};
 use crate::library::{Library, Progress, Taken, carry_sources};
 use crate::model::{
     Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
@@ -386,7 +386,7 @@ impl Collecting<'_> {
         self.bytes += size;
         let path = Path::new(MEDIA).join(below).join(named);
         Ok(Made {
-            path: display_name(path.as_os_str().as_encoded_bytes()),
+            path: relative_text(&path),
             hash,
             size,
         })

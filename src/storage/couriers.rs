@@ -49,7 +49,12 @@ impl SourceKey {
     pub(crate) fn holding(path: &Path) -> Self {
         let table = MountTable::read().ok();
         let mount = table.as_ref().and_then(|table| table.holding(path));
-        Self(mount.map_or_else(|| PathBuf::from("/"), |mount| mount.mount_point.clone()))
+        let root = || path.ancestors().last().unwrap_or(path);
+        Self(
+            mount
+                .map_or_else(root, |mount| &mount.mount_point)
+                .to_owned(),
+        )
     }
 
     /// Where it hangs.

@@ -49,8 +49,8 @@ fn a_project_is_known_by_its_id() {
 #[test]
 fn there_is_one_computer() {
     let bench = Bench::new();
-    let first = bench.write(Writer::computer);
-    assert_eq!(bench.write(Writer::computer), first);
+    let first = bench.write(|w| w.computer(Path::new("/opt/a.wav")));
+    assert_eq!(bench.write(|w| w.computer(Path::new("/b.wav"))), first);
     assert_eq!(
         (first.kind, first.path.as_path()),
         (BaseKind::Computer, Path::new("/"))
