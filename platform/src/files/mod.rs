@@ -93,11 +93,28 @@ impl Positioned for File {
     }
 }
 
+/// Brings what anybody has written to a file to the disk; also of one that is open for reading alone.
+///
+/// # Errors
+/// What the system says.
+pub fn sync(file: &File) -> io::Result<()> {
+    system::sync(file)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn what_is_open_for_reading_is_brought_to_the_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        std::fs::write(&path, "x").unwrap();
+        sync(&File::open(&path).unwrap()).unwrap();
+        sync(&File::create(&path).unwrap()).unwrap();
+    }
 
     #[test]
     fn room_is_given_with_and_without_size() {

@@ -85,6 +85,23 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_has_open_is_replaced() {
+        use std::io::Read as _;
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        std::fs::write(path("old"), "old").unwrap();
+        std::fs::write(path("new"), "new").unwrap();
+        let mut open = std::fs::File::open(path("old")).unwrap();
+        rename(&path("new"), &path("old"), Replacing::Replace).unwrap();
+        assert_eq!(std::fs::read(path("old")).unwrap(), b"new");
+        let mut text = String::new();
+        open.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "old");
+        drop(open);
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn folders_are_renamed_with_what_is_in_them() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("folder")).unwrap();

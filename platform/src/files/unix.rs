@@ -83,6 +83,10 @@ pub(super) fn rename(from: &Path, to: &Path, replacing: Replacing) -> io::Result
     Ok(rustix::fs::renameat_with(CWD, from, CWD, to, how)?)
 }
 
+pub(super) fn sync(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

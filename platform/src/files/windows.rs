@@ -4,15 +4,19 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::os::windows::io::AsRawHandle;
+use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Component, Path, PathBuf, Prefix};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use windows_sys::Win32::Foundation::ERROR_INVALID_PARAMETER;
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, ERROR_SHARING_VIOLATION, GENERIC_WRITE,
+    INVALID_HANDLE_VALUE,
+};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ALLOCATION_INFO, FILE_ATTRIBUTE_READONLY, FILE_ATTRIBUTE_REPARSE_POINT,
     FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_GENERIC_READ,
-    FILE_GENERIC_WRITE, FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES, FileAllocationInfo,
-    MoveFileExW, SetFileInformationByHandle,
+    FILE_GENERIC_WRITE, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE,
+    FILE_WRITE_ATTRIBUTES, FileAllocationInfo, MoveFileExW, ReOpenFile, SetFileInformationByHandle,
 };
 
 use super::{Identity, Make, Opening};
@@ -124,7 +128,7 @@ fn identity_by(path: &Path, how: u32) -> io::Result<Identity> {
 
 pub(super) fn rename(from: &Path, to: &Path, replacing: Replacing) -> io::Result<()> {
     match replacing {
-        Replacing::Replace => std::fs::rename(from, to),
+        Replacing::Replace => replace(from, to),
         Replacing::Keep => {
             let (from, to) = (units_of(from)?, units_of(to)?);
             // SAFETY: both paths end with a zero.
@@ -134,6 +138,29 @@ pub(super) fn rename(from: &Path, to: &Path, replacing: Replacing) -> io::Result
             Ok(())
         }
         Replacing::Exchange => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Where a file system can't replace a file that somebody has open, that one goes aside first.
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    static ASIDE: AtomicU32 = AtomicU32::new(0);
+    match std::fs::rename(from, to) {
+        Err(error)
+            if (is(&error, ERROR_ACCESS_DENIED) || is(&error, ERROR_SHARING_VIOLATION))
+                && to.is_file() => {}
+        renamed => return renamed,
+    }
+    let number = ASIDE.fetch_add(1, Ordering::Relaxed);
+    let aside = format!(".mediafs-replaced-{}-{number}", std::process::id());
+    let aside = to.with_file_name(aside);
+    std::fs::rename(to, &aside)?;
+    match std::fs::rename(from, to) {
+        // It goes when the last who has it open closes it.
+        Ok(()) => std::fs::remove_file(&aside),
+        Err(error) => {
+            std::fs::rename(&aside, to)?;
+            Err(error)
+        }
     }
 }
 
@@ -152,6 +179,22 @@ fn units_of(path: &Path) -> io::Result<Vec<u16>> {
     let mut long = OsString::from(r"\\?\");
     long.push(path);
     ended(&long)
+}
+
+/// The call is for those who may write.
+pub(super) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if is(&error, ERROR_ACCESS_DENIED) => {}
+        synced => return synced,
+    }
+    let shared = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    // SAFETY: the handle is open as long as `file`; the rest are numbers.
+    let again = unsafe { ReOpenFile(file.as_raw_handle(), GENERIC_WRITE, shared, 0) };
+    if again == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just given us this handle, to close when we are done.
+    unsafe { File::from_raw_handle(again) }.sync_all()
 }
 
 pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {

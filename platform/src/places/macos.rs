@@ -18,5 +18,9 @@ pub(super) fn places(name: &str, get: &dyn Fn(&str) -> Option<PathBuf>) -> Optio
 }
 
 pub(super) fn mount_point(user: Option<&Path>) -> PathBuf {
-    user.map_or_else(|| "/Volumes/Loophole".into(), in_user_folder)
+    let made_by_installer = Path::new("/Volumes/Loophole");
+    match user {
+        Some(user) if std::fs::symlink_metadata(made_by_installer).is_err() => in_user_folder(user),
+        _ => made_by_installer.to_owned(),
+    }
 }

@@ -42,6 +42,7 @@ pub fn default_mount_point() -> PathBuf {
 }
 
 /// The drive within the user's folder.
+#[cfg(unix)]
 fn in_user_folder(user: &Path) -> PathBuf {
     user.join("Loophole")
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{UserPlaces, in_user_folder};
+use super::UserPlaces;
 
 pub(super) const USER_FOLDER: &str = "USERPROFILE";
 
@@ -21,8 +21,9 @@ pub(super) fn places(name: &str, get: &dyn Fn(&str) -> Option<PathBuf>) -> Optio
     })
 }
 
-pub(super) fn mount_point(user: Option<&Path>) -> PathBuf {
-    user.map_or_else(|| r"C:\Loophole".into(), in_user_folder)
+/// A letter of its own, the same for every user.
+pub(super) fn mount_point(_user: Option<&Path>) -> PathBuf {
+    r"L:\".into()
 }
 
 #[cfg(test)]

@@ -58,7 +58,14 @@ fn numbers_follow_renames_and_are_forgotten() {
     assert_eq!(there.path_of(file), Some("b/x.wav".into()));
     assert_eq!(there.path_of(other), Some("ab".into()));
     assert_eq!(number("b"), folder);
-    rename("b", "ab", Replacing::Exchange);
+    if cfg!(windows) {
+        // Names can't be exchanged there.
+        rename("ab", "c", Replacing::Keep);
+        rename("b", "ab", Replacing::Keep);
+        rename("c", "b", Replacing::Keep);
+    } else {
+        rename("b", "ab", Replacing::Exchange);
+    }
     assert_eq!(there.path_of(folder), Some("ab".into()));
     assert_eq!(there.path_of(file), Some("ab/x.wav".into()));
     assert_eq!(there.path_of(other), Some("b".into()));
@@ -127,7 +134,8 @@ fn a_file_stays_cut_off_until_it_is_begun_anew() {
     let killed = writer(&there, "x.wav", false);
     killed.cut(Cut::Ended);
     drop(killed);
-    assert!(is_marked(&there.absolute(Path::new("x.wav"))));
+    // On Windows nothing is noted on files.
+    assert_eq!(is_marked(&there.absolute(Path::new("x.wav"))), cfg!(unix));
     // Others look into it, append to it, give it another name.
     drop(writer(&there, "x.wav", false));
     assert_eq!(cut(&there, "x.wav"), Some(Cut::Ended));
@@ -135,12 +143,14 @@ fn a_file_stays_cut_off_until_it_is_begun_anew() {
         .rename(at("x.wav"), at("y.wav"), Replacing::Replace)
         .unwrap();
     assert_eq!(cut(&there, "y.wav"), Some(Cut::Ended));
-    assert!(is_marked(&there.absolute(Path::new("y.wav"))));
+    assert_eq!(is_marked(&there.absolute(Path::new("y.wav"))), cfg!(unix));
     drop(writer(&there, "y.wav", true));
     assert_eq!(cut(&there, "y.wav"), None);
     assert!(!is_marked(&there.absolute(Path::new("y.wav"))));
 }
 
+/// On Windows nothing is noted on files.
+#[cfg(unix)]
 #[test]
 fn what_is_noted_on_a_file_does_not_show_in_the_time_of_its_change() {
     let (_home, there) = open_box();

@@ -590,7 +590,11 @@ mod tests {
         assert_eq!(of(".hidden", 2), ".hidden (2)");
         let long = of(&format!("{}.wav", "ä".repeat(125)), 10);
         assert!(long.len() <= 255 && long.to_str().is_some_and(|n| n.ends_with("ä (10).wav")));
-        let bytes = names::lossy([vec![0xff; 251], b".wav".to_vec()].concat());
-        assert_eq!(numbered(&bytes, 2).len(), 255);
+        // On Windows names are text.
+        #[cfg(unix)]
+        {
+            let bytes = names::lossy([vec![0xff; 251], b".wav".to_vec()].concat());
+            assert_eq!(numbered(&bytes, 2).len(), 255);
+        }
     }
 }

@@ -19,6 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use mediafs_platform::drive::Replacing;
+use mediafs_platform::files;
 use parking_lot::Mutex;
 
 use crate::model::{Behind, MediaId, ProjectId, SidecarName, safe_name};
@@ -362,7 +364,8 @@ impl Sidecars {
         }
         let path = new.path(to.1);
         self.keep_open(target, &path);
-        std::fs::rename(old.path(from.1), path).inspect_err(|_| self.keeps_its_name(target))?;
+        files::rename(&old.path(from.1), &path, Replacing::Replace)
+            .inspect_err(|_| self.keeps_its_name(target))?;
         {
             let mut table = self.table.lock();
             if let Some(replaced) = table.take_name(to.0, to.1) {

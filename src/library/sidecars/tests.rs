@@ -39,7 +39,12 @@ fn wait_until_complete(sidecars: &Sidecars) {
 fn what_was_written_is_there_when_it_is_opened_again() {
     let home = tempfile::tempdir().unwrap();
     let (kick, snare) = (key("Kick"), key("snare"));
-    let temporary = SidecarName::behind_name(b".reapeaks\n\xff.tmp");
+    // Any bytes, where names are bytes.
+    let temporary = SidecarName::behind_name(if cfg!(unix) {
+        b".reapeaks\n\xff.tmp"
+    } else {
+        b".reapeaks.tmp"
+    });
     {
         let sidecars = Sidecars::open(home.path().to_owned()).unwrap();
         write(&sidecars, &kick, &peaks(), b"old");
