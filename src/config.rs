@@ -509,9 +509,11 @@ mod tests {
 
     #[test]
     fn deadlines_and_clouds_are_read() {
-        let config = over(
-            "[deadlines]\nplayer_ms = 5\n[[cloud]]\npath = \"/home/a/Dropbox\"\nprovider = \"google-drive\"",
-        )
+        let path = std::path::absolute("/home/a/Dropbox").unwrap();
+        let config = over(&format!(
+            "[deadlines]\nplayer_ms = 5\n[[cloud]]\npath = '{}'\nprovider = \"google-drive\"",
+            path.display()
+        ))
         .unwrap();
         assert_eq!(config.deadlines.player, Duration::from_millis(5));
         assert_eq!(config.deadlines.copier, Duration::from_secs(60));

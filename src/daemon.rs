@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
 use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Transport, mount};
+use mediafs_platform::this_process::{self, EndSignals};
 use mediafs_platform::volume::DeclaredTrusted;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -256,14 +257,12 @@ pub fn run(
         before: unmounted,
         started: OnceLock::new(),
     });
+    let (uid, gid) = this_process::user();
     let drive = MediaDrive::new(
         Arc::clone(&catalog),
         requesters,
         Arc::clone(&library) as Arc<dyn Reconcile>,
-        Owner {
-            uid: rustix::process::geteuid().as_raw(),
-            gid: rustix::process::getegid().as_raw(),
-        },
+        Owner { uid, gid },
         home.data().to_owned(),
     );
     observing::begin(&catalog, &who, &drive).map_err(system("starting threads"))?;
@@ -394,22 +393,17 @@ fn mount_status(mounted: &Mounted) -> MountStatus {
 
 /// Any of the usual signals ends the daemon in order.
 fn listen_for_signals(runtime: &Runtime, stop: &watch::Sender<bool>) -> Result<(), DaemonError> {
-    use tokio::signal::unix::{SignalKind, signal};
     let _inside = runtime.enter();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals = signal(kind).map_err(system("listening for signals"))?;
-        let stop = stop.clone();
-        runtime.spawn(async move {
-            signals.recv().await;
-            tracing::info!(signal = kind.as_raw_value(), "told to end");
-            // Fails only when it is ending already.
-            let _ = stop.send(true);
-        });
-    }
+    let mut signals = EndSignals::listen(true).map_err(system("listening for signals"))?;
+    let stop = stop.clone();
+    runtime.spawn(async move {
+        let signal = signals.next().await;
+        tracing::info!(signal, "told to end");
+        // Fails only when it is ending already.
+        let _ = stop.send(true);
+        // Until the end they don't end the process by themselves.
+        std::future::pending::<()>().await;
+    });
     Ok(())
 }
 

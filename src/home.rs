@@ -1,13 +1,17 @@
 //! The home: where configuration, catalog, cache, log and socket of one user's media drive are.
 //!
-//! `--home DIR` (or `MEDIAFS_HOME`) puts all of them under one folder; without it they go to the places of the XDG
-//! base directories. One process at a time works on a home, by a lock that ends with the process.
+//! `--home DIR` (or `MEDIAFS_HOME`) puts all of them under one folder; without it they go where programs of the system
+//! keep such things (`platform::places`). One process at a time works on a home, by a lock that ends with the process.
 
 mod lock;
 
 use std::path::{Path, PathBuf};
 
+use mediafs_platform::files;
 use mediafs_platform::lock::LockError;
+pub use mediafs_platform::places::default_mount_point;
+use mediafs_platform::places::{self, UserPlaces};
+use mediafs_platform::private::{self, PrivateError};
 use mediafs_platform::volume::{Classifier, DeclaredTrusted, Trust};
 
 pub use lock::{HomeLock, Purpose};
@@ -17,7 +21,10 @@ pub use lock::{HomeLock, Purpose};
 #[non_exhaustive]
 pub enum HomeError {
     /// There is nowhere to put it.
-    #[error("no home folder is known: $HOME is not set; name one with --home DIR")]
+    #[error(
+        "no home folder is known: ${} is not set; name one with --home DIR",
+        places::USER_FOLDER
+    )]
     Nowhere,
     /// A folder or file of it can't be made or opened.
     #[error("the home {path} cannot be used: {doing} failed{}", remedy(source))]
@@ -35,8 +42,8 @@ pub enum HomeError {
     Foreign {
         /// Which folder.
         path: PathBuf,
-        /// Number of the user it belongs to.
-        owner: u32,
+        /// The user it belongs to, as the system numbers users.
+        owner: String,
     },
     /// It is on storage that can hang or vanish.
     #[error(
@@ -92,24 +99,6 @@ fn lock_remedy(error: &LockError) -> &'static str {
     }
 }
 
-/// Where the drive is when nothing else was said; always the same, for plugins store absolute paths.
-#[must_use]
-pub fn default_mount_point() -> PathBuf {
-    if cfg!(target_os = "macos") {
-        return PathBuf::from("/Volumes/Loophole");
-    }
-    let made_by_installer = Path::new("/media/loophole");
-    // Without asking a file system that may be mounted and dead there.
-    let there = match std::fs::symlink_metadata(made_by_installer) {
-        Ok(_) => true,
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    };
-    match std::env::var_os("HOME") {
-        Some(home) if !there => PathBuf::from(home).join("Loophole"),
-        _ => made_by_installer.to_owned(),
-    }
-}
-
 /// The places of a home. Nothing is made until [`Home::prepare`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Home {
@@ -118,18 +107,6 @@ pub struct Home {
     cache: PathBuf,
     socket: PathBuf,
     given: bool,
-}
-
-/// What [`Home::locate`] asks of the environment.
-struct Environment<'a> {
-    get: &'a dyn Fn(&str) -> Option<PathBuf>,
-}
-
-impl Environment<'_> {
-    /// An absolute path of a variable; others are to be ignored by the XDG specification.
-    fn folder(&self, name: &str) -> Option<PathBuf> {
-        (self.get)(name).filter(|path| path.is_absolute())
-    }
 }
 
 impl Home {
@@ -143,14 +120,15 @@ impl Home {
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        Self::locate_in(given, &Environment { get: &get })
+        Self::locate_in(given, &get)
     }
 
-    fn locate_in(given: Option<&Path>, environment: &Environment<'_>) -> Result<Self, HomeError> {
-        let given = given
-            .map(Path::to_owned)
-            .or_else(|| (environment.get)("MEDIAFS_HOME"));
-        let runtime = environment.folder("XDG_RUNTIME_DIR");
+    /// `get` tells of the environment.
+    fn locate_in(
+        given: Option<&Path>,
+        get: &dyn Fn(&str) -> Option<PathBuf>,
+    ) -> Result<Self, HomeError> {
+        let given = given.map(Path::to_owned).or_else(|| get("MEDIAFS_HOME"));
         if let Some(folder) = given {
             let folder = std::path::absolute(&folder).map_err(|source| HomeError::Unusable {
                 path: folder,
@@ -165,23 +143,13 @@ impl Home {
                 given: true,
             });
         }
-        let user = environment.folder("HOME").ok_or(HomeError::Nowhere)?;
-        let place = |variable: &str, usual: &str| {
-            environment
-                .folder(variable)
-                .unwrap_or_else(|| user.join(usual))
-                .join("mediafs")
-        };
-        let data = place("XDG_DATA_HOME", ".local/share");
-        let socket = runtime.map_or_else(
-            || data.join("socket"),
-            |runtime| runtime.join("mediafs/socket"),
-        );
+        let places = UserPlaces::of("mediafs", get).ok_or(HomeError::Nowhere)?;
+        let of_socket = places.runtime.as_ref().unwrap_or(&places.data);
         Ok(Self {
-            config_file: place("XDG_CONFIG_HOME", ".config").join("config.toml"),
-            cache: place("XDG_CACHE_HOME", ".cache"),
-            socket,
-            data,
+            config_file: places.config.join("config.toml"),
+            socket: of_socket.join("socket"),
+            cache: places.cache,
+            data: places.data,
             given: false,
         })
     }
@@ -248,43 +216,22 @@ impl Home {
 
 /// Makes the folder if it is missing, and sees to it that only its owner can enter it.
 fn private_folder(path: &Path) -> Result<(), HomeError> {
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-    let unusable = |doing| {
-        move |source| HomeError::Unusable {
+    private::folder(path).map_err(|error| match error {
+        PrivateError::Io { doing, source } => HomeError::Unusable {
             path: path.to_owned(),
             doing,
             source,
-        }
-    };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(unusable("making the folder"))?;
-    let found = std::fs::symlink_metadata(path).map_err(unusable("looking at it"))?;
-    let found = if found.is_symlink() {
-        // A folder that the user keeps elsewhere; what counts is where it leads.
-        std::fs::metadata(path).map_err(unusable("following the link"))?
-    } else {
-        found
-    };
-    let us = rustix::process::geteuid();
-    if found.uid() != us.as_raw() && !us.is_root() {
-        return Err(HomeError::Foreign {
+        },
+        PrivateError::Foreign { owner } => HomeError::Foreign {
             path: path.to_owned(),
-            owner: found.uid(),
-        });
-    }
-    if found.permissions().mode() & 0o077 != 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-            .map_err(unusable("keeping others out"))?;
-    }
-    Ok(())
+            owner,
+        },
+    })
 }
 
 /// The path without links, where it can be told.
 pub(crate) fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    files::canonical(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn check_trust(folder: &Path, declared: &[PathBuf]) -> Result<(), HomeError> {
@@ -322,7 +269,6 @@ pub(crate) fn untrusted(path: &Path, declared: &[PathBuf]) -> std::io::Result<Op
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn located(given: Option<&str>, variables: &[(&str, &str)]) -> Result<Home, HomeError> {
         let get = |name: &str| {
@@ -331,11 +277,13 @@ mod tests {
                 .find(|(variable, _)| *variable == name)
                 .map(|(_, value)| PathBuf::from(value))
         };
-        Home::locate_in(given.map(Path::new), &Environment { get: &get })
+        Home::locate_in(given.map(Path::new), &get)
     }
 
     #[test]
     fn a_given_home_holds_everything() {
+        // Of this system's form.
+        let top = std::path::absolute("/h").unwrap();
         for (given, variables) in [
             (
                 Some("/h"),
@@ -344,13 +292,15 @@ mod tests {
             (None, &[("MEDIAFS_HOME", "/h"), ("HOME", "/home/u")][..]),
         ] {
             let home = located(given, variables).unwrap();
-            assert_eq!(home.config_file(), Path::new("/h/config.toml"));
-            assert_eq!(home.data(), Path::new("/h"));
-            assert_eq!(home.cache(), Path::new("/h/cache"));
-            assert_eq!(home.socket(), Path::new("/h/socket"));
+            assert_eq!(home.config_file(), top.join("config.toml"));
+            assert_eq!(home.data(), top);
+            assert_eq!(home.cache(), top.join("cache"));
+            assert_eq!(home.socket(), top.join("socket"));
         }
     }
 
+    /// Other systems have other places, see `platform::places`.
+    #[cfg(target_os = "linux")]
     #[test]
     fn without_one_the_usual_places_are_taken() {
         let home = located(
@@ -379,10 +329,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("home");
         std::fs::create_dir(&folder).unwrap();
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         let home = Home::locate(Some(&folder)).unwrap();
         home.prepare(&[]).unwrap();
+        // On Windows by lists that only the system reads.
+        #[cfg(unix)]
         for path in [home.data(), home.cache(), &home.log()] {
+            use std::os::unix::fs::PermissionsExt as _;
             let mode = std::fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{}", path.display());
         }

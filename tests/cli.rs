@@ -95,6 +95,7 @@ fn an_import_prints_id_and_path_and_is_idempotent() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn an_item_has_every_field_of_the_protocol() {
     let (home, file) = home_with("Snare.wav");
@@ -431,6 +432,7 @@ fn the_doctor_looks_at_everything() {
     assert!(text.contains("broken.wav"), "{text}");
 }
 
+#[cfg(unix)]
 #[test]
 fn an_interrupted_import_loses_nothing() {
     let home = Home::new();

@@ -1,5 +1,7 @@
 //! The command line beside a running drive: names of any bytes, libraries that come and go, what is told of them.
 
+// It mounts real drives, with FUSE and signals.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,5 +1,7 @@
 //! The daemon from outside: one per home, the control socket, signals, the background, processes it is told about.
 
+// It mounts real drives, with FUSE and signals.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

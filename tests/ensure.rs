@@ -1,5 +1,7 @@
 //! `mediafs ensure`: every answer that it can give, on real mounts and in mount namespaces where the driver is missing.
 
+// It mounts real drives, with FUSE, and hides the driver in mount namespaces.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

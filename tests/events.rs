@@ -1,5 +1,7 @@
 //! What a daemon tells without being asked: events over the control socket, `mediafs watch`, warnings, tasks.
 
+// It mounts real drives, with FUSE.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,5 +1,7 @@
 //! `mediafs heal`: copies that are silence in the place of sounds are found and put right, and nothing else is touched.
 
+// It mounts real drives, with FUSE.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,5 +1,7 @@
 //! Promise 5: looking does not touch. Listings, attributes and searches open no source.
 
+// It mounts real drives, with FUSE, and watches with inotify.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

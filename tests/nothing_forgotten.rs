@@ -1,5 +1,7 @@
 //! Promise 4: nothing is forgotten. No change of storage deletes an item, its id, its tags; only an explicit remove does.
 
+// It mounts real drives, with FUSE.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

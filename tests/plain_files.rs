@@ -1,6 +1,8 @@
 //! The drive is plain files: every file of a library through the mount is its source, byte for byte, under its own name
 //! and under its stable path, for the programs that musicians use.
 
+// It mounts real drives, with FUSE.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

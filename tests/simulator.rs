@@ -1,5 +1,7 @@
 //! The test equipment itself: each fault shows, counts are true, and nothing stays behind.
 
+// The equipment is made of file systems of Linux.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,6 +1,8 @@
 //! The test equipment itself, where it is made of real file systems: volumes on loop devices, rclone and bindfs; and that
 //! nothing of any equipment stays behind, whatever becomes of a test.
 
+// The equipment is made of file systems of Linux.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

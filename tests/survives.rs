@@ -1,6 +1,8 @@
 //! Playback survives the daemon: after `kill -9` a handle under passthrough reads on, the drive mounts again at once,
 //! and every path is the same.
 
+// It mounts real drives, with FUSE and passthrough.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -3,9 +3,11 @@
 //!
 //! This crate knows nothing of media items. Meaning comes from whoever implements [`drive::Drive`].
 
+pub mod activity;
 pub mod autostart;
 pub mod beneath;
 pub mod cloud;
+pub mod disk;
 pub mod drive;
 pub mod endpoint;
 pub mod failure;
@@ -14,6 +16,7 @@ pub mod folder;
 #[cfg(unix)]
 mod helper;
 pub mod limits;
+pub mod line;
 pub mod lock;
 pub mod mount;
 pub mod names;
@@ -21,8 +24,13 @@ pub mod names;
 mod nt;
 #[cfg(target_os = "linux")]
 pub mod passthrough;
+pub mod places;
+pub mod private;
 pub mod process;
 #[cfg(windows)]
 mod registry;
+#[cfg(windows)]
+mod rights;
+pub mod this_process;
 pub mod volume;
 pub mod writers;

@@ -2,7 +2,7 @@
 //!
 //! The other way is [`OsStr::as_encoded_bytes`](std::ffi::OsStr::as_encoded_bytes).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// The name of these bytes; `None` where this system has no such name.
 #[cfg(unix)]
@@ -17,6 +17,15 @@ pub fn from_bytes(bytes: Vec<u8>) -> Option<OsString> {
 #[must_use]
 pub fn from_bytes(bytes: Vec<u8>) -> Option<OsString> {
     String::from_utf8(bytes).ok().map(OsString::from)
+}
+
+/// As [`from_bytes`], without taking the bytes.
+#[must_use]
+pub fn of(bytes: &[u8]) -> Option<&OsStr> {
+    #[cfg(unix)]
+    return Some(std::os::unix::ffi::OsStrExt::from_bytes(bytes));
+    #[cfg(windows)]
+    std::str::from_utf8(bytes).ok().map(OsStr::new)
 }
 
 /// The name of these bytes; where this system has no such name, with `�` for what is no text.
@@ -42,6 +51,8 @@ mod tests {
         let name = "größe 東京.wav";
         assert_eq!(from_bytes(name.into()), Some(OsString::from(name)));
         assert_eq!(lossy(name.into()), name);
+        assert_eq!(of(name.as_bytes()), Some(OsStr::new(name)));
+        assert_eq!(of(b"m\xfcsik").is_some(), cfg!(unix));
         let other = || b"m\xfcsik".to_vec();
         if cfg!(unix) {
             assert_eq!(lossy(other()).as_encoded_bytes(), other());

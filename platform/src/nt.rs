@@ -1,11 +1,12 @@
 //! Files of Windows by an open folder and a name: the calls below those that take paths.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
-use std::os::windows::ffi::OsStrExt;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
+use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 
 use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
@@ -20,11 +21,14 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::Storage::FileSystem::{
     DELETE, FILE_ACCESS_RIGHTS, FILE_ATTRIBUTE_NORMAL, FILE_GENERIC_READ, FILE_GENERIC_WRITE,
-    FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
-    FILE_SHARE_WRITE, FILE_TRAVERSE, SYNCHRONIZE,
+    FILE_LIST_DIRECTORY, FILE_NAME_NORMALIZED, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE,
+    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TRAVERSE, GetFinalPathNameByHandleW, SYNCHRONIZE,
+    VOLUME_NAME_DOS,
 };
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 
+/// The longest path there can be, in units.
+const LONGEST_PATH: usize = 32_768;
 /// To look at something, no more.
 pub(crate) const LOOK: FILE_ACCESS_RIGHTS = FILE_READ_ATTRIBUTES | SYNCHRONIZE;
 /// To go on below a folder, or to list it.
@@ -57,6 +61,33 @@ pub(crate) fn open_at(
 pub(crate) fn create_at(folder: &File, name: &OsStr) -> io::Result<File> {
     let access = FILE_GENERIC_READ | FILE_GENERIC_WRITE;
     at(folder, name, access, FILE_CREATE, 0)
+}
+
+/// Makes the folder `name`, which must not be there.
+pub(crate) fn make_at(folder: &File, name: &OsStr) -> io::Result<()> {
+    at(folder, name, ENTER, FILE_CREATE, 0).map(drop)
+}
+
+/// The path by which an open folder can be reached now, in the form that may be long.
+pub(crate) fn path_of(folder: &File) -> io::Result<PathBuf> {
+    let mut units = vec![0_u16; LONGEST_PATH];
+    let room = u32::try_from(units.len()).map_err(io::Error::other)?;
+    // SAFETY: the folder is open, and the buffer is as long as is said.
+    let length = unsafe {
+        GetFinalPathNameByHandleW(
+            folder.as_raw_handle(),
+            units.as_mut_ptr(),
+            room,
+            FILE_NAME_NORMALIZED | VOLUME_NAME_DOS,
+        )
+    };
+    match usize::try_from(length)
+        .ok()
+        .and_then(|length| units.get(..length))
+    {
+        Some([]) | None => Err(io::Error::last_os_error()),
+        Some(path) => Ok(OsString::from_wide(path).into()),
+    }
 }
 
 fn at(
@@ -165,4 +196,26 @@ fn checked(status: NTSTATUS) -> io::Result<()> {
     // SAFETY: takes a number and gives another.
     let code = unsafe { RtlNtStatusToDosError(status) };
     Err(io::Error::from_raw_os_error(code.cast_signed()))
+}
+
+/// What Windows counts times from, in seconds before 1970.
+const BEFORE_1970: i64 = 11_644_473_600;
+const TICKS_PER_SECOND: i64 = 10_000_000;
+
+/// Seconds and nanoseconds since 1970, of units of 100 ns since 1601.
+pub(crate) fn since_1970(ticks: i64) -> (i64, i64) {
+    (
+        ticks.div_euclid(TICKS_PER_SECOND) - BEFORE_1970,
+        ticks.rem_euclid(TICKS_PER_SECOND) * 100,
+    )
+}
+
+/// A text for a call that wants a zero at its end.
+pub(crate) fn ended(text: &OsStr) -> io::Result<Vec<u16>> {
+    let mut units: Vec<u16> = text.encode_wide().collect();
+    if units.contains(&0) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    units.push(0);
+    Ok(units)
 }

@@ -393,7 +393,7 @@ impl Reader {
 }
 
 /// A path below a base for people and for the protocol: `/` between parts.
-fn relative_text(path: &Path) -> String {
+pub(crate) fn relative_text(path: &Path) -> String {
     let text = display_name(path.as_os_str().as_encoded_bytes());
     if std::path::MAIN_SEPARATOR == '/' {
         text

@@ -10,8 +10,6 @@ use super::shown::numbered;
 use super::writer::Writer;
 use crate::model::{ProjectId, SourceNo, shown_name};
 
-/// The root of all absolute paths.
-const COMPUTER_ROOT: &str = "/";
 /// The name the computer's base has; it is shown nowhere.
 const COMPUTER_NAME: &str = "computer";
 
@@ -164,12 +162,13 @@ impl Writer {
         self.tell_twins_of(base)
     }
 
-    /// The base of files that are referenced by absolute paths; made at the first call.
+    /// The base of files that are referenced by absolute paths as this one; made at the first call.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn computer(&mut self) -> Result<BaseRow> {
-        let path = Path::new(COMPUTER_ROOT);
+    pub fn computer(&mut self, path: &Path) -> Result<BaseRow> {
+        // Always absolute: one root on Unix, one for each drive and share on Windows.
+        let path = path.ancestors().last().unwrap_or(path);
         match self.base_at(BaseKind::Computer, path)? {
             Some(base) => Ok(base),
             None => self.insert_base(BaseKind::Computer, COMPUTER_NAME, path, None, true),

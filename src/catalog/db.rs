@@ -26,6 +26,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 std::thread_local! {
     /// Rows of whole-table scans and rows sorted by this thread's statements, so that tests can tell a look-up by
     /// index from one that grows with the catalog.
+    #[allow(clippy::missing_const_for_thread_local, reason = "not seen to be const for Windows")]
     pub(super) static LABOUR: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
 }
 

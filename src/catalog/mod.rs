@@ -50,6 +50,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 pub use alternatives::{Likeness, LookAlike};
+pub(crate) use assembled::relative_text;
 pub use error::CatalogError;
 use error::Result;
 pub use given::{GivenFolder, GivenName, NameIn};

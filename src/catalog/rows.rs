@@ -93,6 +93,20 @@ pub struct Evidence {
     pub permissions: u16,
 }
 
+impl From<mediafs_platform::beneath::Evidence> for Evidence {
+    fn from(seen: mediafs_platform::beneath::Evidence) -> Self {
+        Self {
+            device: seen.device,
+            inode: seen.inode,
+            size: seen.size,
+            modified: seen.modified.into(),
+            changed: seen.changed.into(),
+            born: seen.born.map(Into::into),
+            permissions: seen.permissions,
+        }
+    }
+}
+
 impl Evidence {
     /// Whether two looks at a file are at the same bytes on disk, whatever its name: a rename changes the inode's time
     /// alone.

@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     // What has a separator is a path; a name may also be that of a folder here, and is looked for first.
-    let is_path = arguments.library.as_encoded_bytes().contains(&b'/');
+    let is_path = super::looks_like_path(&arguments.library);
     let params = ForgetLibraryParams {
         name: arguments
             .library

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use mediafs_platform::files::canonical;
+
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::{
@@ -74,11 +76,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
     // One bad file in a folder is told, and no failure of the whole; a file that was named itself is.
     let named = |file: &Imported| {
         params.paths.iter().any(|path| {
-            *path == file.source
-                || path
-                    .0
-                    .canonicalize()
-                    .is_ok_and(|path| path == file.source.0)
+            *path == file.source || canonical(&path.0).is_ok_and(|path| path == file.source.0)
         })
     };
     let failed: Vec<&Imported> = answer

@@ -51,6 +51,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use mediafs_platform::files::canonical;
+
 use crate::control::methods::Which;
 use crate::control::rpc::one_line;
 use crate::control::{ClientError, WirePath};
@@ -120,7 +122,6 @@ enum Command {
     Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     /// What the daemon runs for storage that may hang; not for people
-    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Courier,
 }
@@ -202,7 +203,6 @@ struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { home, command } = Arguments::parse();
-    #[cfg(target_os = "linux")]
     if matches!(command, Command::Courier) {
         return match crate::library::run_courier() {
             Ok(()) => ExitCode::SUCCESS,
@@ -277,23 +277,25 @@ fn run(command: Command, context: &Context) -> Result<Done, CliError> {
         Command::Cache(arguments) => cache::run(&arguments, context),
         Command::Doctor(arguments) => doctor::run(&arguments, context),
         Command::Schema(arguments) => schema::run(&arguments),
-        #[cfg(target_os = "linux")]
         Command::Courier => Ok(Done::Well),
     }
+}
+
+/// Whether a text is a path of several parts, not a name.
+fn looks_like_path(text: &std::ffi::OsStr) -> bool {
+    let is_separator = |byte: &u8| std::path::is_separator(char::from(*byte));
+    text.as_encoded_bytes().iter().any(is_separator)
 }
 
 /// The item that a person names: by its id, or by a path on the drive or on disk.
 fn which(text: &std::ffi::OsStr) -> Result<Which, CliError> {
     let media_id = text.to_str().and_then(|text| text.parse().ok());
-    let looks_like_path = text.as_encoded_bytes().contains(&b'/');
+    let looks_like_path = looks_like_path(text);
     // A file in this folder may have a name that is also an id; the id is looked for first.
     let path = if media_id.is_none() || looks_like_path || std::path::Path::new(text).exists() {
         let path = absolute(std::path::Path::new(text))?;
         // Libraries and the mount are known by their paths without links; the file itself may be gone, or a link.
-        let real = path
-            .0
-            .parent()
-            .and_then(|parent| parent.canonicalize().ok());
+        let real = path.0.parent().and_then(|parent| canonical(parent).ok());
         match real.zip(path.0.file_name()) {
             Some((parent, name)) => Some(WirePath(parent.join(name))),
             None => Some(path),

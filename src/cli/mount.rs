@@ -5,12 +5,12 @@
 //! the first daemon's word on a pipe: lines `warning TEXT`, then `ready PATH` or `failed OBSTACLE REASON`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mediafs_platform::mount::{Mounted, Transport};
+use mediafs_platform::this_process;
 
 use super::output::{Out, plain};
 use super::supervise::{DETACHED, SUPERVISED, forget, supervise};
@@ -62,7 +62,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     if arguments.detached || arguments.supervised {
         // The kernel has named it after `/proc/self/exe`.
-        let _ = rustix::thread::set_name(c"mediafs");
+        this_process::set_name(c"mediafs");
     }
     if arguments.detached {
         return detached(arguments, context);
@@ -164,6 +164,7 @@ impl Start {
             CliError::new(format!("the daemon cannot be started: {}", one_line(error)))
         };
         let mut child = again(context, &options, DETACHED)
+            .map_err(|error| failed(&error))?
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.for_child().map_err(|error| failed(&error))?)
@@ -261,8 +262,7 @@ fn say(line: &str) -> std::io::Result<()> {
 
 /// The process that starts the daemon, as often as it dies.
 fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
-    // Out of the session of the terminal, so that its end is not ours. Fails only if that is so already.
-    let _ = rustix::process::setsid();
+    this_process::leave_terminal();
     let options = arguments.start().options(context)?;
     let log = open_log(context)?;
     log.install(&options.config.log_level);
@@ -274,10 +274,10 @@ fn detached(arguments: &Arguments, context: &Context) -> Result<Done, CliError> 
     };
     supervise(&context.home, |first| {
         let options = if first { &options } else { &later };
-        let mut command = again(context, options, SUPERVISED);
+        let mut command = again(context, options, SUPERVISED)?;
         // The log's own file: what a daemon says as it dies is read there.
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
-        command
+        Ok(command)
     })
     .map_err(|error| CliError::new(format!("the daemon cannot be started: {error}")))
 }
@@ -293,8 +293,7 @@ fn supervised(arguments: &Arguments, context: &Context) -> Done {
             }
             say(&format!("ready {}", place(&options, mounted)))?;
             // Whoever waited has its line; nobody else's pipe is kept open.
-            let null = std::fs::File::options().write(true).open("/dev/null")?;
-            Ok(rustix::stdio::dup2_stdout(null)?)
+            this_process::silence_output()
         })?;
         Ok(())
     };
@@ -310,10 +309,8 @@ fn supervised(arguments: &Arguments, context: &Context) -> Done {
 }
 
 /// This command once more, as another of its parts.
-fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
-    // Not by its path: another version may have been installed there meanwhile.
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("mediafs");
+fn again(context: &Context, options: &DaemonOptions, part: &str) -> std::io::Result<Command> {
+    let mut command = this_process::begin(&this_process::program()?, "mediafs");
     if let Some(home) = context.home.given() {
         command.arg("--home").arg(home);
     }
@@ -328,8 +325,8 @@ fn again(context: &Context, options: &DaemonOptions, part: &str) -> Command {
         command.arg("--no-passthrough");
     }
     command.args(["--transport", options.transport.word()]);
-    command.arg("--").arg(&options.mountpoint).current_dir("/");
-    command
+    command.arg("--").arg(&options.mountpoint);
+    Ok(command)
 }
 
 /// The half that waits.

@@ -4,7 +4,6 @@
 
 use std::io::{self, Write};
 
-use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -84,12 +83,7 @@ impl Out {
 
     /// Nobody can read the output any more. Who only writes now and then would not notice.
     pub(super) fn reader_left(&self) -> bool {
-        let stdout = io::stdout();
-        let mut state = [PollFd::new(&stdout, PollFlags::empty())];
-        let at_once = rustix::event::Timespec::default();
-        let asked = poll(&mut state, Some(&at_once));
-        let gone = PollFlags::ERR | PollFlags::HUP;
-        asked.is_ok() && state.iter().any(|state| state.revents().intersects(gone))
+        mediafs_platform::this_process::output_is_lost()
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

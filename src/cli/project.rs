@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Subcommand;
 
+use mediafs_platform::files::canonical;
+
 use super::output::{Out, plain};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::*;
@@ -368,10 +370,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
 
 /// A project is named by its folder, its id, or its name.
 fn which(text: &Path) -> Result<ProjectWhich, CliError> {
-    let is_path = text.as_os_str().as_encoded_bytes().contains(&b'/') || text.exists();
+    let is_path = super::looks_like_path(text.as_os_str()) || text.exists();
     if is_path {
         let path = super::absolute(text)?;
-        let path = path.0.canonicalize().map_or(path, crate::control::WirePath);
+        let path = canonical(&path.0).map_or(path, crate::control::WirePath);
         return Ok(ProjectWhich {
             path: Some(path),
             ..ProjectWhich::default()

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use mediafs_platform::files::canonical;
+
 use super::output::{Out, plain, size};
 use super::{CliError, Context, Done, Report, counted};
 use crate::control::methods::{
@@ -44,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
         project_path: arguments
             .project
             .as_deref()
-            .map(|path| super::absolute(&path.canonicalize().unwrap_or_else(|_| path.to_owned())))
+            .map(|path| super::absolute(&canonical(path).unwrap_or_else(|_| path.to_owned())))
             .transpose()?,
         expected_seconds: arguments.seconds,
         format: None,

@@ -1,12 +1,12 @@
 //! `mediafs run --as CLASS CMD…`: run a program as a player, a copier, …
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 
 use super::{CliError, Context, Done};
 use crate::control::methods::{AllowParams, RegisterParams, RequestersAllow, RequestersRegister};
 use crate::tree::class::Class;
 use mediafs_platform::process::{Process, ProcessId};
+use mediafs_platform::this_process;
 
 /// Run a program that gets the deal of a class, with all that it starts
 #[derive(clap::Args)]
@@ -43,7 +43,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliE
             strict: arguments.strict,
         })?;
     // On success this does not return: the program takes the place of this process, and its registration.
-    let error = std::process::Command::new(program).args(rest).exec();
+    let mut command = std::process::Command::new(program);
+    command.args(rest);
+    let error = this_process::give_way_to(command);
     eprintln!(
         "mediafs: {} cannot be run: {error}",
         super::output::plain(&program.to_string_lossy())

@@ -8,14 +8,13 @@
 //! Whether it lives is told by the system: it is the parent of a daemon that it started. What the system can't tell, that
 //! it gave up, is in `supervisor.json` in the home, which is there as long as the supervisor and stays if it gave up.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mediafs_platform::process::{Process, ProcessId};
+use mediafs_platform::this_process::{self, EndSignals, was_killed};
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Done;
 use crate::home::Home;
@@ -33,22 +32,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs `daemon`, and again whenever a signal has ended it, until it ends by itself or this process is told to. The
 /// first one has our standard output, for its first word; `daemon` is told whether it is that.
-pub(super) fn supervise(home: &Home, daemon: impl Fn(bool) -> Command) -> std::io::Result<Done> {
+pub(super) fn supervise(
+    home: &Home,
+    daemon: impl Fn(bool) -> std::io::Result<Command>,
+) -> std::io::Result<Done> {
     let note = Note::leave(home);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut told = Told {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        };
-        let nowhere = std::fs::File::options().write(true).open("/dev/null")?;
-        let mut child = tokio::process::Command::from(daemon(true))
+        let mut told = EndSignals::listen(false)?;
+        let mut child = tokio::process::Command::from(daemon(true)?)
             .stdout(Stdio::inherit())
             .spawn()?;
         // The first daemon alone holds the pipe of whoever waits for its word.
-        rustix::stdio::dup2_stdout(nowhere)?;
+        this_process::silence_output()?;
         let mut stillborn = 0;
         loop {
             let begun = Instant::now();
@@ -56,12 +54,13 @@ pub(super) fn supervise(home: &Home, daemon: impl Fn(bool) -> Command) -> std::i
             let ended = loop {
                 tokio::select! {
                     ended = child.wait() => break ended?,
-                    () = told.asked_to_end() => {
+                    _ = told.next() => {
                         stop = true;
                         pass_on(&child);
                     }
                 }
             };
+            // It takes a wish to stop for one, and ends by itself.
             if stop || !was_killed(ended) {
                 return Ok(if ended.success() || stop {
                     Done::Well
@@ -86,13 +85,14 @@ pub(super) fn supervise(home: &Home, daemon: impl Fn(bool) -> Command) -> std::i
                 if stillborn > 1 {
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}
-                        () = told.asked_to_end() => return Ok(Done::Well),
+                        _ = told.next() => return Ok(Done::Well),
                     }
                 }
-                match tokio::process::Command::from(daemon(false))
-                    .stdout(Stdio::null())
-                    .spawn()
-                {
+                let begun = daemon(false).and_then(|command| {
+                    let mut command = tokio::process::Command::from(command);
+                    command.stdout(Stdio::null()).spawn()
+                });
+                match begun {
                     Ok(child) => break child,
                     // What took the memory that killed it may have it still.
                     Err(error) => {
@@ -105,36 +105,12 @@ pub(super) fn supervise(home: &Home, daemon: impl Fn(bool) -> Command) -> std::i
     })
 }
 
-/// The ways in which this process is told to end.
-struct Told {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Told {
-    async fn asked_to_end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// The daemon takes its drive away in an orderly manner when it is told to.
 fn pass_on(child: &tokio::process::Child) {
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
+    if let Some(pid) = child.id() {
         // It may just have ended.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = this_process::ask_to_end(pid);
     }
-}
-
-/// Ended from outside or by a fault, not by itself. (It takes TERM and INT for a wish to stop, and ends by itself.)
-fn was_killed(ended: ExitStatus) -> bool {
-    ended.signal().is_some()
 }
 
 /// Who starts the daemon of a home again.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::files::canonical;
+
 use super::output::{Out, plain};
 use super::{CliError, Context, Done};
 use crate::control::methods::{Nothing, SessionShutdown};
@@ -85,9 +87,7 @@ fn tell(point: Option<&Path>) -> Result<(), CliError> {
 
 /// The daemon's path has no symbolic links; the given one may. A mount that hangs is never asked.
 pub(super) fn same(wanted: &Path, point: &Path) -> bool {
-    let resolved = wanted
-        .parent()
-        .and_then(|parent| parent.canonicalize().ok());
+    let resolved = wanted.parent().and_then(|parent| canonical(parent).ok());
     let resolved = resolved
         .zip(wanted.file_name())
         .map(|(parent, name)| parent.join(name));

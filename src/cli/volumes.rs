@@ -39,8 +39,7 @@ pub(super) fn which(volume: &OsStr) -> Result<VolumeWhich, CliError> {
     Ok(VolumeWhich {
         volume: named.clone().into_owned(),
         // What has a separator may be a path; the daemon's folder is another one.
-        path: named
-            .contains(std::path::is_separator)
+        path: super::looks_like_path(volume)
             .then(|| super::absolute(Path::new(volume)))
             .transpose()?,
     })

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -324,18 +324,7 @@ fn look_at(
 fn activity(source: &SourceKey) -> Option<u64> {
     let table = MountTable::read().ok()?;
     let mount = table.holding(source.root())?;
-    let device: &Path = mount.source.as_ref();
-    if !device.starts_with("/dev") {
-        return None;
-    }
-    let number = rustix::fs::stat(device).ok()?.st_rdev;
-    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
-    let counters = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
-    let counters: Vec<u64> = counters
-        .split_whitespace()
-        .filter_map(|counter| counter.parse().ok())
-        .collect();
-    Some(counters.first()?.wrapping_add(*counters.get(4)?))
+    mediafs_platform::activity::of_device(mount.source.as_ref())
 }
 
 #[cfg(test)]

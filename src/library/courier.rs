@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Evidence, ProbeRecord};
 use crate::control::rpc::one_line;
 use crate::project::files;
-use crate::storage::courier::{Work, inherited_socket, serve};
+use crate::storage::courier::{Work, serve};
 use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 
 use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
@@ -37,10 +37,11 @@ const PAGE_BYTES: usize = 512 * 1024;
 /// # Errors
 /// When this process was not started as a courier.
 pub fn run_courier() -> io::Result<()> {
-    let socket = inherited_socket()?;
-    let _ = rustix::thread::set_name(c"mediafs-courier");
+    let line = mediafs_platform::line::inherited()?;
+    mediafs_platform::this_process::set_name(c"mediafs-courier");
     super::disk::lower_priority();
-    serve(socket, Looker::default())
+    serve(line, Looker::default());
+    Ok(())
 }
 
 /// Files that are kept open for a while, as they are read in pieces.
@@ -546,7 +547,7 @@ fn put_mark(mount: u64, point: &Path, mark: &str) -> io::Result<Identified> {
 }
 
 fn resolve(path: &Path) -> Reply {
-    let found = std::fs::canonicalize(path).and_then(|path| {
+    let found = mediafs_platform::files::canonical(path).and_then(|path| {
         let found = std::fs::metadata(&path)?;
         Ok((path, found))
     });

@@ -354,5 +354,5 @@ impl Drop for Library {
 
 /// The path without links, where it can be told.
 pub(super) fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    mediafs_platform::files::canonical(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -236,7 +236,7 @@ impl Library {
         if let Some(untrusted) = self.engine.untrusted_now(path) {
             return self.resolve_there(path, &untrusted.source);
         }
-        let real = std::fs::canonicalize(path).map_err(failed)?;
+        let real = mediafs_platform::files::canonical(path).map_err(failed)?;
         if let Some(untrusted) = self.engine.untrusted_now(&real) {
             return self.resolve_there(&real, &untrusted.source);
         }
@@ -359,8 +359,10 @@ fn noted<T>(
 }
 
 fn real_parent(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => real(parent).join(name),
-        _ => path.to_owned(),
+    mediafs_platform::files::canonical(path).unwrap_or_else(|_| {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => real(parent).join(name),
+            _ => path.to_owned(),
+        }
     })
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 
 use crate::model::caseless;
 
@@ -14,16 +13,20 @@ pub(crate) struct Taken(HashSet<Vec<u8>>);
 impl Taken {
     pub(crate) fn of(names: impl IntoIterator<Item = OsString>) -> Self {
         let names = names.into_iter();
-        Self(names.map(|name| caseless(name.as_bytes())).collect())
+        Self(
+            names
+                .map(|name| caseless(name.as_encoded_bytes()))
+                .collect(),
+        )
     }
 
     /// Some file has this name, or one that is the same without regard to case and composition.
     pub(crate) fn has(&self, name: &OsStr) -> bool {
-        self.0.contains(&caseless(name.as_bytes()))
+        self.0.contains(&caseless(name.as_encoded_bytes()))
     }
 
     pub(crate) fn add(&mut self, name: &OsStr) {
-        self.0.insert(caseless(name.as_bytes()));
+        self.0.insert(caseless(name.as_encoded_bytes()));
     }
 }
 

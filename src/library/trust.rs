@@ -126,7 +126,7 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
         return SourceKey::at(root.clone());
     }
     let table = MountTable::read().unwrap_or_default();
-    let mut settled = PathBuf::from("/");
+    let mut settled = root_of(path);
     let mut left: VecDeque<OsString> = steps(path);
     let mut links = 0;
     while let Some(step) = left.pop_front() {
@@ -136,7 +136,7 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
         }
         let next = settled.join(step);
         if classifier.trust(&next).is_trusted() {
-            settled = std::fs::canonicalize(&next).unwrap_or(next);
+            settled = mediafs_platform::files::canonical(&next).unwrap_or(next);
             continue;
         }
         // What is no mount lies on the storage of its folder, so this is a link there, or that is the source.
@@ -146,7 +146,7 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
             Some(target) => {
                 links += 1;
                 if target.is_absolute() {
-                    settled = PathBuf::from("/");
+                    settled = root_of(&target);
                 }
                 let mut ahead = steps(&target);
                 ahead.append(&mut left);
@@ -160,6 +160,11 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
         }
     }
     SourceKey::holding(&settled)
+}
+
+/// The root that an absolute path begins with.
+fn root_of(path: &Path) -> PathBuf {
+    path.ancestors().last().unwrap_or(path).to_owned()
 }
 
 fn steps(path: &Path) -> VecDeque<OsString> {

@@ -276,11 +276,12 @@ enum RootNow {
     /// Device and inode, on trusted storage.
     Here(Option<(u64, u64)>),
     /// A source that is not trusted, and what is mounted there. Nobody has touched it.
-    There(SourceKey, Option<MountEntry>),
+    There(SourceKey, Option<Box<MountEntry>>),
 }
 
-fn mounted_at(source: &Path) -> Option<MountEntry> {
-    MountTable::read().ok()?.holding(source).cloned()
+fn mounted_at(source: &Path) -> Option<Box<MountEntry>> {
+    let table = MountTable::read().ok()?;
+    table.holding(source).cloned().map(Box::new)
 }
 
 /// Bases whose files are looked at.
@@ -314,10 +315,14 @@ fn by_base(bases: &[BaseRow], paths: &[(PathBuf, bool)]) -> BTreeMap<BaseNo, Pat
         let group = grouped.entry(base.row).or_default();
         *group.entry(relative).or_default() |= whole;
         // A file may be referenced by its absolute path too.
-        let computer = bases.iter().find(|base| base.kind == BaseKind::Computer);
-        if let Some(computer) = computer.filter(|computer| computer.row != base.row)
-            && let Ok(relative) = path.strip_prefix(&computer.path)
-        {
+        let mut computers = bases
+            .iter()
+            .filter(|other| other.kind == BaseKind::Computer && other.row != base.row);
+        let below = computers.find_map(|computer| {
+            let relative = path.strip_prefix(&computer.path).ok()?;
+            Some((computer, relative))
+        });
+        if let Some((computer, relative)) = below {
             let group = grouped.entry(computer.row).or_default();
             *group.entry(relative.to_owned()).or_default() |= whole;
         }

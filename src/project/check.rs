@@ -2,8 +2,9 @@
 //! known. Whatever else it names, it may come from a stranger.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
+
+use mediafs_platform::names;
 
 use crate::model::{Storage, name_bytes};
 
@@ -85,6 +86,42 @@ fn unusable(path: &str) -> Option<String> {
     None
 }
 
+/// Of this system alone: on Windows what is needed to run it lies on the same disk as what users have, and a path may lead
+/// to a computer that would be told who asks.
+fn is_private(target: &Path) -> bool {
+    const ON_WINDOWS: [&str; 6] = [
+        "Windows",
+        "Program Files",
+        "Program Files (x86)",
+        "ProgramData",
+        "$Recycle.Bin",
+        "System Volume Information",
+    ];
+    if cfg!(unix) {
+        return PRIVATE.iter().any(|private| target.starts_with(private));
+    }
+    let first = target.components().find_map(|part| match part {
+        Component::Normal(name) => Some(name.to_string_lossy()),
+        _ => None,
+    });
+    first.is_some_and(|first| {
+        ON_WINDOWS
+            .iter()
+            .any(|private| first.eq_ignore_ascii_case(private))
+    })
+}
+
+/// A share, or what else has no letter.
+fn is_elsewhere(target: &Path) -> bool {
+    use std::path::Prefix;
+    match target.components().next() {
+        Some(Component::Prefix(prefix)) => {
+            !matches!(prefix.kind(), Prefix::Disk(_) | Prefix::VerbatimDisk(_))
+        }
+        _ => false,
+    }
+}
+
 fn absolute(path: &str) -> Option<Objection> {
     let target = path_of(path);
     if !target.is_absolute() {
@@ -97,8 +134,10 @@ fn absolute(path: &str) -> Option<Objection> {
     };
     let reason = if target.components().any(|part| part == Component::ParentDir) {
         "its path has \"..\" in it"
-    } else if PRIVATE.iter().any(|private| target.starts_with(private)) {
+    } else if is_private(&target) {
         "its path leads to files of the system"
+    } else if is_elsewhere(&target) {
+        "its path leads to another computer"
     } else if target.components().any(hidden) {
         "its path leads to a hidden folder or file"
     } else {
@@ -112,7 +151,7 @@ fn absolute(path: &str) -> Option<Objection> {
 
 /// The bytes of a path that is written as text.
 pub(super) fn path_of(text: &str) -> PathBuf {
-    PathBuf::from(OsString::from_vec(name_bytes(text)))
+    PathBuf::from(names::lossy(name_bytes(text)))
 }
 
 /// The names of a path that stays below the folder that it begins in.
@@ -131,7 +170,7 @@ pub(super) fn parts(text: &str) -> Option<Vec<OsString>> {
 
 /// Without `.` and `..`, as far as that can be told without looking.
 fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
+    let mut normal = path.ancestors().last().unwrap_or(path).to_owned();
     for part in path.components() {
         match part {
             Component::Normal(name) => normal.push(name),
@@ -167,6 +206,24 @@ mod tests {
         assert!(project("./Media/a b.wav").is_none());
         assert!(reference("/home/a/Samples/kick.wav").is_none());
         assert!(reference("C:\\Samples\\kick.wav").is_none());
+        // Those of the other system are no paths here.
+        let bad: &[&str] = if cfg!(windows) {
+            &[
+                "C:\\Windows\\System32\\config\\SAM",
+                "c:/windows/x.wav",
+                "C:\\Users\\a\\.ssh\\id_rsa",
+                "C:\\Users\\a\\..\\b\\x.wav",
+                "\\\\elsewhere\\share\\x.wav",
+            ]
+        } else {
+            &[
+                "/etc/shadow",
+                "/proc/self/mem",
+                "/root/x.wav",
+                "/home/a/.ssh/id_rsa",
+                "/home/a/../b/x.wav",
+            ]
+        };
         for (path, target) in [
             ("../x.wav", "/home/a/x.wav"),
             ("Media/../../../b/x.wav", "/home/b/x.wav"),
@@ -175,13 +232,7 @@ mod tests {
             let (_, leads_to) = project(path).unwrap_or_default();
             assert_eq!(leads_to, Some(PathBuf::from(target)), "{path}");
         }
-        for path in [
-            "/etc/shadow",
-            "/proc/self/mem",
-            "/root/x.wav",
-            "/home/a/.ssh/id_rsa",
-            "/home/a/../b/x.wav",
-        ] {
+        for path in bad {
             assert!(reference(path).is_some_and(|o| o.1.is_some()), "{path}");
         }
     }

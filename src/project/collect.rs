@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use mediafs_platform::names;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::document::{Document, Item, Where};
@@ -17,7 +18,7 @@ use super::{
     MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
     open_as,
 };
-use crate::catalog::{BaseRow, ItemRow};
+use crate::catalog::{BaseRow, ItemRow, relative_text};
 use crate::library::{Library, Progress, Taken, carry_sources};
 use crate::model::{
     Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
@@ -75,7 +76,7 @@ pub fn save_as(
     document.project_id = ProjectId::new();
     document.name = match &wish.name {
         Some(name) => name.clone(),
-        None => display_name(target.file_name().unwrap_or_default().as_bytes()),
+        None => display_name(target.file_name().unwrap_or_default().as_encoded_bytes()),
     };
     if !super::is_name(&document.name) {
         let why = "the name of a project is 1 to 1,024 bytes long";
@@ -209,7 +210,7 @@ fn target(library: &Library, to: &Path) -> Result<PathBuf, ProjectError> {
         )));
     }
     std::fs::create_dir_all(&absolute).map_err(failed)?;
-    let folder = std::fs::canonicalize(&absolute).map_err(failed)?;
+    let folder = mediafs_platform::files::canonical(&absolute).map_err(failed)?;
     if let Some(reason) = library.untrusted(&folder) {
         return Err(refused(format!(
             "it is {reason}; save it to trusted storage and copy the folder there"
@@ -385,7 +386,7 @@ impl Collecting<'_> {
         self.bytes += size;
         let path = Path::new(MEDIA).join(below).join(named);
         Ok(Made {
-            path: display_name(path.as_os_str().as_bytes()),
+            path: relative_text(&path),
             hash,
             size,
         })
@@ -504,13 +505,13 @@ fn numbered(name: &OsStr, number: usize) -> OsString {
     let (Some(stem), extension) = (path.file_stem(), path.extension()) else {
         return name.to_owned();
     };
-    let mut bytes = stem.as_bytes().to_vec();
+    let mut bytes = stem.as_encoded_bytes().to_vec();
     bytes.extend_from_slice(format!(" ({number})").as_bytes());
     if let Some(extension) = extension {
         bytes.push(b'.');
-        bytes.extend_from_slice(extension.as_bytes());
+        bytes.extend_from_slice(extension.as_encoded_bytes());
     }
-    OsString::from_vec(bytes)
+    names::lossy(bytes)
 }
 
 #[cfg(test)]

@@ -30,8 +30,9 @@ pub(crate) mod takes;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use mediafs_platform::files::identity;
 
 use parking_lot::Mutex;
 
@@ -227,7 +228,7 @@ fn resolved(library: &Library, absolute: &Path) -> Result<PathBuf, ProjectError>
     if library.untrusted(absolute).is_some() {
         return Ok(library.project_folder_there(absolute)?);
     }
-    std::fs::canonicalize(absolute).map_err(failed)
+    mediafs_platform::files::canonical(absolute).map_err(failed)
 }
 
 /// A known project on storage that is not there.
@@ -529,8 +530,8 @@ fn less_like(
     for base in &bases {
         let files = reader.inodes_in(base.row, MOST_COMPARED)?;
         let same = files.iter().filter(|(path, inode)| {
-            let there = std::fs::symlink_metadata(folder.join(path));
-            there.is_ok_and(|there| there.ino() == *inode)
+            let there = identity(&folder.join(path));
+            there.is_ok_and(|there| there.inode == *inode)
         });
         let same = same.count();
         if same > best.map_or(0, |(_, most)| most) {

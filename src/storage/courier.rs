@@ -1,29 +1,26 @@
 //! A courier: the child process through which one source is touched, seen from both sides.
 //!
-//! The child inherits nothing but one end of a socket pair, as its standard input, so that however it hangs it keeps
-//! nothing of ours alive: not the drive, not the lock of the home. It answers several questions at a time. Who asked
+//! The child inherits nothing but one end of a line (`platform::line`), so that however it hangs it keeps nothing of ours
+//! alive: not the drive, not the lock of the home. It answers several questions at a time. Who asked
 //! waits for as long as it likes; a courier that is not wanted any more is killed if it can be, else left behind: it
 //! ends when its system call does.
 
 use std::collections::HashMap;
-use std::net::Shutdown;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use mediafs_platform::line;
 use parking_lot::Mutex;
 
 use super::message::{Frame, Question, Reply, receive, send};
 
 /// How often somebody who waits looks whether to go on.
 const GLANCE: Duration = Duration::from_millis(20);
-/// How long the socket may be full. The child's reader touches no storage, so it is never full for long.
+/// How long the line may be full. The child's reader touches no storage, so it is never full for long.
 const FULL: Duration = Duration::from_secs(2);
 /// Questions that one courier works on at a time.
 const HANDS: usize = 4;
@@ -60,7 +57,7 @@ type Pending = Mutex<HashMap<u64, Sender<Frame<Reply>>>>;
 
 /// The parent's side.
 pub(crate) struct Courier {
-    socket: Mutex<UnixStream>,
+    line: Mutex<line::Sender>,
     pending: Arc<Pending>,
     next: AtomicU64,
     child: Mutex<Option<Child>>,
@@ -94,23 +91,10 @@ impl Courier {
     /// Starts a child of this program, which is to be `mediafs`.
     pub(super) fn start(program: &Path) -> Result<Self, CourierError> {
         let failed = CourierError::NotStarted;
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        ours.set_write_timeout(Some(FULL)).map_err(failed)?;
-        let child = Command::new(program)
-            .arg0("mediafs-courier")
-            .arg("courier")
-            .env_clear()
-            .current_dir("/")
-            // What a terminal sends to our group is not for it.
-            .process_group(0)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
+        let (child, sender, mut reader) =
+            line::start(program, "mediafs-courier", &["courier"], FULL).map_err(failed)?;
         let pending = Arc::new(Pending::default());
         let told = Arc::clone(&pending);
-        let mut reader = ours.try_clone().map_err(failed)?;
         std::thread::Builder::new()
             .name("courier".to_owned())
             .spawn(move || {
@@ -121,12 +105,12 @@ impl Courier {
                     }
                 }
                 // Nobody waits for an answer that can't come; nor can the child be asked again.
-                let _ = reader.shutdown(Shutdown::Both);
+                reader.close();
                 told.lock().clear();
             })
             .map_err(failed)?;
         Ok(Self {
-            socket: Mutex::new(ours),
+            line: Mutex::new(sender),
             pending,
             next: AtomicU64::new(0),
             child: Mutex::new(Some(child)),
@@ -166,10 +150,11 @@ impl Courier {
     }
 
     fn end(&self) {
-        let _ = self.socket.lock().shutdown(Shutdown::Both);
+        // First, so that nobody goes on writing to it.
         if let Some(child) = self.child.lock().as_mut() {
             let _ = child.kill();
         }
+        self.line.lock().close();
     }
 
     fn ended(&self) -> CourierError {
@@ -190,7 +175,7 @@ impl Courier {
             number,
             frames,
         };
-        match send(&mut *self.socket.lock(), number, question, &[]) {
+        match send(&mut *self.line.lock(), number, question, &[]) {
             Ok(()) => Ok(answers),
             Err(_) => Err(self.ended()),
         }
@@ -265,17 +250,21 @@ pub(crate) trait Work: Send + Sync {
     fn rest(&self);
 }
 
-/// The child's side: answers what comes over `socket` until the other side ends.
-pub(crate) fn serve(socket: UnixStream, work: impl Work) -> std::io::Result<()> {
+/// The child's side: answers what comes over the line until the other side ends.
+pub(crate) fn serve((sender, receiver): (line::Sender, line::Receiver), work: impl Work) {
     // A hand may hang in a call that never ends, and would be waited for.
-    serve_until(socket, &work, || std::process::exit(0))
+    serve_until(sender, receiver, &work, || std::process::exit(0));
 }
 
 /// As [`serve`], and then `end`, before the hands are waited for.
-fn serve_until(socket: UnixStream, work: &impl Work, end: impl FnOnce()) -> std::io::Result<()> {
+fn serve_until(
+    sender: line::Sender,
+    mut reader: line::Receiver,
+    work: &impl Work,
+    end: impl FnOnce(),
+) {
     const BREATH: Duration = Duration::from_secs(1);
-    let writer = Mutex::new(socket.try_clone()?);
-    let mut reader = socket;
+    let writer = Mutex::new(sender);
     std::thread::scope(|scope| {
         let writer = &writer;
         let hands = |count| {
@@ -307,21 +296,6 @@ fn serve_until(socket: UnixStream, work: &impl Work, end: impl FnOnce()) -> std:
         }
         end();
     });
-    Ok(())
-}
-
-/// The socket that the parent has given this process as its standard input.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn inherited_socket() -> std::io::Result<UnixStream> {
-    use std::os::fd::AsFd;
-    let input = std::io::stdin();
-    let fd = input.as_fd().try_clone_to_owned()?;
-    let socket = UnixStream::from(fd);
-    // Anything but a socket has no address.
-    socket.local_addr()?;
-    Ok(socket)
 }
 
 #[cfg(test)]
@@ -353,24 +327,24 @@ mod tests {
 
     #[test]
     fn a_storage_is_known_to_answer_while_all_that_is_read_of_it_takes_long() {
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        let [(mut ours, mut answers), (sender, receiver)] = line::pair().unwrap();
         let (go_on, slow) = unbounded();
-        let serving = std::thread::spawn(move || serve_until(theirs, &Slow(slow), || ()));
+        let serving = std::thread::spawn(move || {
+            serve_until(sender, receiver, &Slow(slow), || ());
+        });
         let path = || Path::new("/nothing").into();
         for number in 0..10 {
             send(&mut ours, number, &Question::Look(path()), &[]).unwrap();
         }
         send(&mut ours, 10, &Question::Resolve(path()), &[]).unwrap();
-        let frame = receive::<Reply>(&mut ours).unwrap().unwrap();
+        let frame = receive::<Reply>(&mut answers).unwrap().unwrap();
         assert_eq!(frame.number, 10);
         drop(go_on);
         for _ in 0..10 {
-            let frame = receive::<Reply>(&mut ours).unwrap().unwrap();
+            let frame = receive::<Reply>(&mut answers).unwrap().unwrap();
             assert_eq!(frame.header, Reply::NotFound);
         }
-        drop(ours);
-        serving.join().unwrap().unwrap();
+        ours.close();
+        serving.join().unwrap();
     }
 }

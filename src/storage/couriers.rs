@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::this_process;
 use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
@@ -48,7 +49,12 @@ impl SourceKey {
     pub(crate) fn holding(path: &Path) -> Self {
         let table = MountTable::read().ok();
         let mount = table.as_ref().and_then(|table| table.holding(path));
-        Self(mount.map_or_else(|| PathBuf::from("/"), |mount| mount.mount_point.clone()))
+        let root = || path.ancestors().last().unwrap_or(path);
+        Self(
+            mount
+                .map_or_else(root, |mount| &mount.mount_point)
+                .to_owned(),
+        )
     }
 
     /// Where it hangs.
@@ -80,8 +86,8 @@ pub(crate) struct Couriers {
 
 impl Default for Couriers {
     fn default() -> Self {
-        // Not by its path: the binary may have been replaced since this process was started.
-        Self::of_program(PathBuf::from("/proc/self/exe"))
+        // Where the system does not tell, none can be started, and that is said then.
+        Self::of_program(this_process::program().unwrap_or_default())
     }
 }
 
@@ -450,7 +456,8 @@ mod tests {
 
     use super::*;
 
-    /// In a courier's place: reads all that it is asked, says nothing, and ends with whoever asks.
+    /// In a courier's place, which only Unix has programs for: reads all that it is asked, says nothing, and ends with whoever asks.
+    #[cfg(unix)]
     const NEVER_ANSWERS: &str = "/bin/grep";
 
     fn question() -> Question {
@@ -461,6 +468,7 @@ mod tests {
         AtomicBool::new(false)
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_courier_that_ends_is_no_silent_source() {
         let couriers = Couriers::of_program(PathBuf::from("/bin/false"));
@@ -473,6 +481,7 @@ mod tests {
         assert!(matches!(asked, Err(CourierError::NotStarted(_))));
     }
 
+    #[cfg(unix)]
     #[test]
     fn who_waits_is_told_when_its_source_is_let_go() {
         let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
@@ -493,6 +502,7 @@ mod tests {
         assert!(couriers.sources.lock()[&source].courier.is_none());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_source_that_many_wait_for_is_suspended_once() {
         let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
@@ -558,7 +568,8 @@ mod tests {
     fn nobody_is_sent_where_too_many_hang() {
         let running = Arc::new(());
         let hangs = |mount| (Running::of(&running), mount);
-        let root = Path::new("/");
+        let here = std::env::current_dir().unwrap();
+        let root = here.ancestors().last().unwrap();
         let mut source = Source::default();
         let other = mount_of(root).map(|id| MountId(id.0 + 1_000_000));
         source.left = (0..MOST_LEFT).map(|_| hangs(other)).collect();
@@ -569,6 +580,7 @@ mod tests {
         assert!(!source.swallows(root), "they have ended");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_silent_source_is_suspended_and_probed_by_one() {
         let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));

@@ -247,7 +247,7 @@ fn key(process: &Process) -> ProcessKey {
 
 /// It runs still.
 pub(super) fn lives((process, started): ProcessKey) -> bool {
-    Process::of(process).is_some_and(|now| now.started == started)
+    StartTime::of(process) == Some(started)
 }
 
 fn deal(registration: Registration) -> Class {

@@ -5,7 +5,6 @@
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,8 @@ use mediafs_platform::drive::{
     Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, HandleId, Listed,
     Making, NodeId, NodeKind, OpenMode, Opened, Replacing, Requester,
 };
+use mediafs_platform::files;
 use mediafs_platform::process::is_being_killed;
-use rustix::fs::RenameFlags;
 
 use super::MediaDrive;
 use super::handles::Shown;
@@ -100,7 +99,7 @@ impl MediaDrive {
                 |drop_box| at_time(drop_box.changed_at(number, found)),
             ),
             born: found.created().unwrap_or(modified),
-            permissions: u16::try_from(found.permissions().mode() & 0o777).unwrap_or(0o644),
+            permissions: files::permissions(found),
             uid: self.owner.uid,
             gid: self.owner.gid,
         }
@@ -286,18 +285,13 @@ impl MediaDrive {
             (Ok(_), Err(_)) => return Answer::Now(Err(DriveError::Elsewhere)),
             (Ok(_), Ok(folder)) => folder,
         };
-        let how = match replacing {
-            Replacing::Replace => RenameFlags::empty(),
-            Replacing::Keep => RenameFlags::NOREPLACE,
-            Replacing::Exchange => RenameFlags::EXCHANGE,
-        };
         let new = to.1.to_owned();
         self.box_change(from.0, from.1, move |drive, at| {
             let to = At {
                 folder: to_folder,
                 name: &new,
             };
-            let renamed = drive.drop_box()?.rename(at, to, how);
+            let renamed = drive.drop_box()?.rename(at, to, replacing);
             renamed.map_err(|error| named(&error))
         })
     }
@@ -335,8 +329,7 @@ impl MediaDrive {
                 }
             };
             if let Some(permissions) = change.permissions {
-                let mode = u32::from(permissions) & 0o777 | 0o600;
-                file.set_permissions(std::fs::Permissions::from_mode(mode))
+                files::set_permissions(file, permissions & 0o777 | 0o600)
                     .map_err(|error| of_storage(&error))?;
             }
             let found = apply(file, change).map_err(|error| of_storage(&error))?;
@@ -371,16 +364,16 @@ impl MediaDrive {
 
 /// What is said of a name.
 pub(super) fn named(error: &io::Error) -> DriveError {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        Some(Errno::NOENT) => DriveError::NotFound,
-        Some(Errno::EXIST) => DriveError::AlreadyExists,
-        Some(Errno::NOTEMPTY) => DriveError::NotEmpty,
-        Some(Errno::NOTDIR) => DriveError::NotFolder,
-        Some(Errno::ISDIR) => DriveError::IsFolder,
-        Some(Errno::BUSY) => DriveError::Busy,
-        Some(Errno::NAMETOOLONG) => DriveError::NameTooLong,
-        Some(Errno::STALE) => DriveError::Stale,
+    use io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => DriveError::NotFound,
+        ErrorKind::AlreadyExists => DriveError::AlreadyExists,
+        ErrorKind::DirectoryNotEmpty => DriveError::NotEmpty,
+        ErrorKind::NotADirectory => DriveError::NotFolder,
+        ErrorKind::IsADirectory => DriveError::IsFolder,
+        ErrorKind::ResourceBusy => DriveError::Busy,
+        ErrorKind::InvalidFilename => DriveError::NameTooLong,
+        ErrorKind::StaleNetworkFileHandle => DriveError::Stale,
         _ => of_storage(error),
     }
 }

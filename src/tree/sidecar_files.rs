@@ -12,6 +12,8 @@ use mediafs_platform::drive::{
     Opened, Replacing, Requester,
 };
 
+use mediafs_platform::files;
+
 use super::MediaDrive;
 use super::attributes::place_node;
 use super::drop_box::{named, stale_if_gone};
@@ -388,18 +390,16 @@ fn changed(
     change: AttributeChange,
     before: Attributes,
 ) -> io::Result<Attributes> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let file = handle.file();
     if let Some(permissions) = change.permissions {
-        let mode = u32::from(permissions) & 0o777 | 0o600;
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        files::set_permissions(file, permissions & 0o777 | 0o600)?;
     }
     let found = apply(file, change)?;
     Ok(Attributes {
         size: found.len(),
         modified: found.modified().unwrap_or(before.modified),
         changed: super::takes::changed_at(&found),
-        permissions: u16::try_from(found.mode() & 0o777).unwrap_or(before.permissions),
+        permissions: files::permissions(&found),
         ..before
     })
 }

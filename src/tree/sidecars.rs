@@ -5,14 +5,13 @@
 //! write a known one that lies beside the item's own file on trusted storage stands for it, and is read there. Nothing of
 //! all this is kept by the kernel but lists of folders of the library, which it is told to drop.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mediafs_platform::drive::{Attributes, Cursor, DriveError, Entry, Listed, NodeId, NodeKind};
+use mediafs_platform::{files, names};
 
 use super::attributes::place_node;
 use super::list::Sink;
@@ -110,7 +109,7 @@ impl MediaDrive {
         let Some(sidecars) = self.sidecars.get() else {
             return Ok(None);
         };
-        let name = name.as_bytes();
+        let name = name.as_encoded_bytes();
         let may_be_on_disk = is_sidecar(name);
         let is_wanted = |behind, suffix: &[u8]| {
             sidecars.may_have(behind, suffix) || (may_be_on_disk && is_whole_suffix(suffix))
@@ -134,9 +133,13 @@ impl MediaDrive {
         view: View,
         name: &OsStr,
     ) -> Result<Option<Owner>, DriveError> {
-        self.owners(reader, view, name.as_bytes(), &|_, _| true, |owner| {
-            Ok(Some(owner))
-        })
+        self.owners(
+            reader,
+            view,
+            name.as_encoded_bytes(),
+            &|_, _| true,
+            |owner| Ok(Some(owner)),
+        )
     }
 
     /// The file beside the item's own that is this sidecar of it: a known one, on trusted storage, as the last scan saw it.
@@ -160,7 +163,7 @@ impl MediaDrive {
         if let View::Folder(folder) = view {
             let child = reader.child_place(folder, name).map_err(failed)?;
             if let Some((_, item)) = child.filter(|(place, item)| {
-                place.present && (item.is_some() || !is_sidecar(place.name.as_bytes()))
+                place.present && (item.is_some() || !is_sidecar(place.name.as_encoded_bytes()))
             }) {
                 return Ok(Some(
                     item.map_or(Taken::ByOther, |item| Taken::ByItem(Box::new(item))),
@@ -169,7 +172,7 @@ impl MediaDrive {
             let folder = reader.child_folder(folder, name).map_err(failed)?;
             return Ok(folder.map(|_| Taken::ByOther));
         }
-        let item = view.named(reader, name.as_bytes())?;
+        let item = view.named(reader, name.as_encoded_bytes())?;
         Ok(item.map(|item| Taken::ByItem(Box::new(item))))
     }
 
@@ -206,7 +209,7 @@ impl MediaDrive {
         folder: FolderNo,
         place: &PlaceRow,
     ) -> Result<bool, DriveError> {
-        if self.sidecars.get().is_none() || !is_sidecar(place.name.as_bytes()) {
+        if self.sidecars.get().is_none() || !is_sidecar(place.name.as_encoded_bytes()) {
             return Ok(false);
         }
         let view = View::Folder(folder);
@@ -236,7 +239,7 @@ impl MediaDrive {
             return Ok(false);
         };
         let whole = |_, suffix: &[u8]| is_whole_suffix(suffix);
-        let found = self.owners(reader, view, name.as_bytes(), &whole, |owner| {
+        let found = self.owners(reader, view, name.as_encoded_bytes(), &whole, |owner| {
             let state = sidecars.state(&owner.key, &owner.name);
             Ok((state == State::Hidden).then_some(()))
         })?;
@@ -276,11 +279,11 @@ impl MediaDrive {
         Attributes {
             inode: Node::Sidecar(number).id(door).0,
             kind: NodeKind::File,
-            size: found.size(),
+            size: found.len(),
             modified,
             changed: changed_at(found),
             born: found.created().unwrap_or(modified),
-            permissions: u16::try_from(found.permissions().mode() & 0o777).unwrap_or(0o644),
+            permissions: files::permissions(found),
             uid: self.owner.uid,
             gid: self.owner.gid,
         }
@@ -339,10 +342,10 @@ impl MediaDrive {
             if at <= listing.after {
                 continue;
             }
-            let Some(name) = name.beside(shown.as_bytes()) else {
+            let Some(name) = name.beside(shown.as_encoded_bytes()) else {
                 continue;
             };
-            let name = OsString::from_vec(name);
+            let name = names::lossy(name);
             if !self.leads_to(reader, listing, &name, inode)? {
                 continue;
             }

@@ -112,8 +112,7 @@ impl Silenced {
     pub(super) fn restored(&self, item: ItemNo) -> Option<Silence> {
         let mut silence = self.items.lock().remove(&item)?;
         silence.listeners.retain(|listener| {
-            listener.process.0 == 0
-                || Process::of(listener.process).is_some_and(|now| now.started == listener.started)
+            listener.process.0 == 0 || StartTime::of(listener.process) == Some(listener.started)
         });
         Some(silence)
     }

@@ -14,12 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use mediafs_platform::drive::{
-    Allocation, Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, Fill,
-    HandleId, Listed, NewTime, NodeId, NodeKind, OpenMode, Opened, Requester,
+    Allocation, Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, HandleId,
+    Listed, NewTime, NodeId, NodeKind, OpenMode, Opened, Requester,
 };
 use mediafs_platform::failure::Failure;
-use mediafs_platform::files::Positioned as _;
-use rustix::fs::FallocateFlags;
+use mediafs_platform::files::{self, Positioned as _};
 
 use super::handles::Shown;
 use super::known::Subject;
@@ -295,15 +294,8 @@ impl MediaDrive {
             Ok((writer, _)) => writer,
             Err(error) => return Answer::Now(Err(error)),
         };
-        let mut flags = match allocation.fill {
-            Fill::Kept => FallocateFlags::empty(),
-            Fill::Hole => FallocateFlags::PUNCH_HOLE,
-            Fill::Zeros => FallocateFlags::ZERO_RANGE,
-        };
-        flags.set(FallocateFlags::KEEP_SIZE, allocation.keep_size);
         Answer::work(move || {
-            rustix::fs::fallocate(&*writer, flags, allocation.offset, allocation.length)
-                .map_err(|error| of_storage(&error.into()))
+            files::allocate(&writer, allocation).map_err(|error| of_storage(&error))
         })
     }
 
@@ -457,8 +449,7 @@ fn take_by_id(reader: &Reader, text: &str) -> Result<Option<TakeRow>, DriveError
 }
 
 pub(super) fn changed_at(found: &Metadata) -> SystemTime {
-    use std::os::unix::fs::MetadataExt as _;
-    at_time((found.ctime(), found.ctime_nsec()))
+    at_time(files::changed_at(found))
 }
 
 /// Of seconds and nanoseconds since 1970.

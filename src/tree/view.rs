@@ -1,9 +1,7 @@
 //! The folders in which items are listed, and the items that are shown there by a name, or by names of one stem.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-
 use mediafs_platform::drive::DriveError;
+use mediafs_platform::names;
 
 use super::failed;
 use super::lookup::{folded, is_media_extension};
@@ -45,8 +43,11 @@ impl View {
         let text = || std::str::from_utf8(name).ok();
         match self {
             Self::Folder(folder) => {
-                let child = reader.child_place(folder, OsStr::from_bytes(name));
-                let child = child.map_err(failed)?.filter(|(place, _)| place.present);
+                let Some(name) = names::of(name) else {
+                    return Ok(None);
+                };
+                let child = reader.child_place(folder, name).map_err(failed)?;
+                let child = child.filter(|(place, _)| place.present);
                 Ok(child.and_then(|(_, item)| item))
             }
             Self::Section(project, section) => match text() {
@@ -73,7 +74,7 @@ impl View {
                 found
                     .map_err(failed)?
                     .into_iter()
-                    .filter(|(place, _)| stem_of(place.name.as_bytes()).len() == stem.len())
+                    .filter(|(place, _)| stem_of(place.name.as_encoded_bytes()).len() == stem.len())
                     .filter_map(|(_, item)| item)
                     .collect()
             }

@@ -81,6 +81,7 @@ fn a_copier_that_reads_on_begins_anew() {
     world.nothing_is_left();
 }
 
+#[cfg(unix)]
 #[test]
 fn who_is_told_to_end_is_not_held() {
     let world = patient();

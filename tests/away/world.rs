@@ -23,6 +23,7 @@ use mediafs::tree::class::{Class, Requesters};
 use mediafs::tree::node::{Door, Face, Node};
 use mediafs::tree::{Bringing, Heard, Listener, MediaDrive, Owner, Reconcile, Silence};
 use mediafs_cache::{Eviction, ObjectId, Store, StoreOptions};
+use mediafs_platform::beneath;
 use mediafs_platform::drive::{
     Answer, Content, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,
 };
@@ -390,16 +391,10 @@ impl World {
         let base = folder.iter().find(|base| base.top == top).unwrap();
         let path = base.path.join(&file.name);
         std::fs::write(&path, &file.bytes).unwrap();
-        use std::os::unix::fs::MetadataExt as _;
-        let seen = std::fs::metadata(&path).unwrap();
+        let (_, seen) = beneath::evidence_of(&std::fs::File::open(&path).unwrap()).unwrap();
         let evidence = Evidence {
-            device: seen.dev(),
-            inode: seen.ino(),
-            size: seen.len(),
-            modified: Nanoseconds::from(seen.modified().unwrap()),
-            changed: Nanoseconds(seen.ctime() * 1_000_000_000 + seen.ctime_nsec()),
             born: None,
-            permissions: 0o644,
+            ..seen.into()
         };
         let place = self.seen(top, &file.name, evidence, &file.bytes, Known::Facts);
         let item = reader.item_at(place, None).unwrap().unwrap();

@@ -1,6 +1,5 @@
 //! History, relink, usages and analysis: through the protocol's methods, on real files, and on a real mount where the
 //! drive is asked.
-#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
@@ -8,6 +7,8 @@ mod support;
 
 mod analysing;
 mod desk;
+// On a real mount.
+#[cfg(target_os = "linux")]
 mod drive;
 mod forgetting;
 mod model;

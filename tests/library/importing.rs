@@ -1,6 +1,7 @@
 //! Import by copy and by reference: idempotent, and nothing is lost by a crash, a full disk or a change of mind.
 
 use std::collections::{BTreeMap, HashSet};
+#[cfg(unix)]
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -74,10 +75,13 @@ fn a_copy_is_true_and_the_same_place_is_the_same_item() {
     let song = project(&house, &library, "Song");
     let source = house.sounds().join("kick.wav");
     put(&source, &wav(1, 5000));
-    std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o440)).unwrap();
-    let past = std::time::SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
-    let file = std::fs::File::options().read(true).open(&source).unwrap();
+    // Windows counts times in units of 100 ns.
+    let past = std::time::SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_700);
+    let file = std::fs::File::options().write(true).open(&source).unwrap();
     file.set_modified(past).unwrap();
+    drop(file);
+    #[cfg(unix)]
+    std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o440)).unwrap();
 
     let first = import(&library, &[&source], &into(&song));
     assert_eq!(first[0].outcome, Outcome::Imported);
@@ -88,6 +92,7 @@ fn a_copy_is_true_and_the_same_place_is_the_same_item() {
     );
     let found = std::fs::metadata(&copy).unwrap();
     assert_eq!(found.modified().unwrap(), past);
+    #[cfg(unix)]
     assert_eq!(found.permissions().mode() & 0o777, 0o640);
     let item = house.item(&id(&first[0]));
     assert_eq!(item.project, Some(song.row));
@@ -201,6 +206,7 @@ fn a_copy_that_was_lost_is_made_again_for_the_same_item() {
     assert_ne!(id(&second[0]), id(&first[0]));
 }
 
+#[cfg(unix)]
 #[test]
 fn folders_keep_their_shape_and_leave_out_what_is_no_media() {
     let house = House::new();
@@ -238,6 +244,7 @@ fn folders_keep_their_shape_and_leave_out_what_is_no_media() {
     assert!(!media.join("notes.txt").exists() && !media.join("broken.flac").exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_was_named_itself_and_is_none_fails() {
     let house = House::new();
@@ -263,6 +270,7 @@ fn what_was_named_itself_and_is_none_fails() {
     failed(&done[0]);
 }
 
+#[cfg(unix)]
 #[test]
 fn files_stay_where_they_are_by_reference() {
     let house = House::new();
@@ -514,7 +522,7 @@ fn a_source_that_is_written_to_is_never_imported_half() {
     let (stop, writes) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            use std::os::unix::fs::FileExt;
+            use mediafs_platform::files::Positioned as _;
             let file = std::fs::File::options().write(true).open(&source).unwrap();
             let mut value = 0_u8;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {

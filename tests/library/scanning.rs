@@ -1,5 +1,6 @@
 //! Scans of roots, and moves that nobody watched.
 
+#[cfg(unix)]
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -74,6 +75,7 @@ fn odd_names_are_kept_byte_for_byte() {
     assert_eq!(scan(&library).snapshot().expected, 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_no_file_is_listed_and_never_opened() {
     let house = House::new();
@@ -120,6 +122,7 @@ fn what_is_no_file_is_listed_and_never_opened() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_left_a_link_in_its_place_goes_on_under_its_new_name() {
     let house = House::new();
@@ -416,6 +419,7 @@ impl Drop for Mounted {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn storage_that_is_not_trusted_is_refused_and_never_entered() {
     let house = House::new();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -164,7 +163,7 @@ pub(crate) fn wav(value: i16, frames: u32) -> Vec<u8> {
 }
 
 pub(crate) fn os(bytes: &[u8]) -> &OsStr {
-    OsStr::from_bytes(bytes)
+    mediafs_platform::names::of(bytes).unwrap()
 }
 
 pub(crate) fn put(path: &Path, bytes: &[u8]) {

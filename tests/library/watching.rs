@@ -178,6 +178,7 @@ fn two_roots_and_a_move_between_them() {
     assert!(!Path::new(&house.sounds().join("kit")).exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn ids_survive_moves_while_scans_and_the_watcher_race() {
     const FILES: usize = 60;

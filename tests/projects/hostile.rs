@@ -1,5 +1,6 @@
 //! Manifests of strangers: nothing outside is touched without consent, and no entry hides another.
 
+#[cfg(unix)]
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -27,6 +28,7 @@ fn reference(path: &Path) -> String {
     format!(r#"{{"backend":"reference","path":"{}"}}"#, path.display())
 }
 
+#[cfg(unix)]
 #[test]
 fn what_leads_out_of_the_project_is_held_back_until_it_is_allowed() {
     let place = folder();
@@ -144,6 +146,7 @@ fn what_leads_out_of_the_project_is_held_back_until_it_is_allowed() {
     assert!(manifest(&song).contains("/etc/shadow"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_manifest_that_is_a_link_or_no_manifest_is_left_alone() {
     let place = folder();

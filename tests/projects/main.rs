@@ -1,11 +1,12 @@
 //! Projects: manifests, copies, moves, other machines, strangers, drafts, collecting; and the commands, beside a drive.
-#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod collecting;
+// Beside a mounted drive.
+#[cfg(target_os = "linux")]
 mod commands;
 mod hostile;
 mod kept;
@@ -15,4 +16,5 @@ mod model;
 mod moving;
 mod names;
 mod saving;
+#[cfg(target_os = "linux")]
 mod storm;

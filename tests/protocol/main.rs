@@ -1,5 +1,7 @@
 //! The control protocol against what `mediafs schema` says of it, against hostile clients, and as README shows it.
 
+// It mounts real drives, with FUSE.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]

@@ -16,6 +16,12 @@ use std::time::SystemTime;
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
 
+#[cfg(unix)]
+pub(crate) use system::evidence_of_open;
+#[cfg(all(unix, any(not(target_os = "linux"), test)))]
+pub(crate) use system::from_stat;
+#[cfg(target_os = "linux")]
+pub(crate) use system::kind_of;
 pub use system::{Listing, Root, evidence_of};
 
 /// Which symbolic links are followed on the way.
@@ -41,7 +47,9 @@ pub enum Kind {
     Fifo,
     /// A character or block device.
     Device,
-    /// A socket, or what this system has beside.
+    /// A socket.
+    Socket,
+    /// What this system has beside.
     Other,
 }
 
@@ -53,7 +61,8 @@ impl std::fmt::Display for Kind {
             Self::Symlink => "a symbolic link",
             Self::Fifo => "a named pipe",
             Self::Device => "a device",
-            Self::Other => "neither file nor folder",
+            Self::Socket => "a socket",
+            Self::Other => "neither a file nor a folder",
         })
     }
 }

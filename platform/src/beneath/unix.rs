@@ -307,6 +307,11 @@ pub fn evidence_of(file: &File) -> io::Result<(Kind, Evidence)> {
     Ok(status(file.as_fd())?)
 }
 
+/// As [`evidence_of`], of a folder, or of what is open as a mere path.
+pub(crate) fn evidence_of_open(file: &impl AsFd) -> io::Result<(Kind, Evidence)> {
+    Ok(status(file.as_fd())?)
+}
+
 /// A descriptor that only stands for a place.
 #[cfg(target_os = "linux")]
 const PATH_ONLY: OFlags = OFlags::PATH;
@@ -349,7 +354,7 @@ fn is_link(folder: BorrowedFd<'_>, name: &OsStr) -> bool {
     })
 }
 
-fn kind_of(file_type: rustix::fs::FileType) -> Kind {
+pub(crate) fn kind_of(file_type: rustix::fs::FileType) -> Kind {
     use rustix::fs::FileType;
     match file_type {
         FileType::RegularFile => Kind::File,
@@ -357,7 +362,8 @@ fn kind_of(file_type: rustix::fs::FileType) -> Kind {
         FileType::Symlink => Kind::Symlink,
         FileType::Fifo => Kind::Fifo,
         FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
-        _ => Kind::Other,
+        FileType::Socket => Kind::Socket,
+        FileType::Unknown => Kind::Other,
     }
 }
 
@@ -397,7 +403,7 @@ fn status(file: BorrowedFd<'_>) -> Result<(Kind, Evidence), Errno> {
 
 // The fields differ in width and sign from system to system.
 #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
-fn from_stat(stat: &rustix::fs::Stat) -> (Kind, Evidence) {
+pub(crate) fn from_stat(stat: &rustix::fs::Stat) -> (Kind, Evidence) {
     let evidence = Evidence {
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,

@@ -151,7 +151,7 @@ fn what_is_no_regular_file_is_told_apart_and_nothing_hangs() {
             ("sub", Kind::Folder),
             ("", Kind::Folder),
             ("fifo", Kind::Fifo),
-            ("socket", Kind::Other),
+            ("socket", Kind::Socket),
         ] {
             match root.open_file(Path::new(below)) {
                 Err(BeneathError::NotRegular { kind, .. }) => assert_eq!(kind, expected),

@@ -3,8 +3,6 @@
 //! The name of the pipe is the absolute path with `|` for each `\`, behind `\\.\pipe\mediafs|`: no path has a `|`, and
 //! names of pipes, like paths, are the same in upper and lower case. No file is made.
 
-mod rights;
-
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
@@ -25,9 +23,8 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
-use self::rights::Descriptor;
-pub(crate) use self::rights::User;
 use super::{EndpointError, Peer};
+use crate::rights::{Descriptor, User};
 
 /// The longest name a pipe can have is 256 units, and ours has a beginning of its own.
 pub(super) const LONGEST_ADDRESS: usize = 256 - BEGINNING.len();
@@ -43,6 +40,19 @@ pub enum Stream {
     Server(NamedPipeServer),
     /// That of who has connected to it.
     Client(NamedPipeClient),
+}
+
+impl Stream {
+    /// Writes as much as can be written at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` if that is nothing, or what the system says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Server(pipe) => pipe.try_write(bytes),
+            Self::Client(pipe) => pipe.try_write(bytes),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

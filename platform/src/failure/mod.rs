@@ -35,7 +35,24 @@ impl Failure {
     /// What an error means.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
-        error.raw_os_error().map_or(Self::Other, system::meaning)
+        error
+            .raw_os_error()
+            .map_or_else(|| Self::of_kind(error.kind()), system::meaning)
+    }
+
+    /// Of an error that the system has not given.
+    fn of_kind(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind;
+        match kind {
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace,
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            ErrorKind::PermissionDenied => Self::NotPermitted,
+            ErrorKind::InvalidInput => Self::Invalid,
+            ErrorKind::Unsupported => Self::NotSupported,
+            ErrorKind::FileTooLarge => Self::TooLarge,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -52,10 +69,15 @@ mod tests {
         assert_eq!(Failure::of(&none), Failure::NotFound);
         let below = std::fs::File::open(home.path().join("none/below")).unwrap_err();
         assert_eq!(Failure::of(&below), Failure::NotFound);
-        assert_eq!(
-            Failure::of(&io::ErrorKind::UnexpectedEof.into()),
-            Failure::Other
-        );
+        for (kind, meaning) in [
+            (io::ErrorKind::UnexpectedEof, Failure::Other),
+            (io::ErrorKind::StorageFull, Failure::NoSpace),
+            (io::ErrorKind::FileTooLarge, Failure::TooLarge),
+            (io::ErrorKind::NotFound, Failure::NotFound),
+            (io::ErrorKind::Unsupported, Failure::NotSupported),
+        ] {
+            assert_eq!(Failure::of(&kind.into()), meaning, "{kind}");
+        }
     }
 
     #[cfg(unix)]

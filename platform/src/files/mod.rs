@@ -1,11 +1,34 @@
-//! Reading and writing open files at a place, on every system in one way: many threads may do so at once.
+//! Files by their paths and when they are open, on every system in one way: [`Positioned`] reads and writes that many
+//! threads may do at once, [`Opening`] without following a link or waiting, names and what a file is known by (`named`),
+//! permissions, times and marks (`meta`), and room in a file.
+//!
+//! What one system has no call for is done in the next best way, or is an error of the kind `Unsupported`; which, is told
+//! where it matters.
 
 use std::fs::File;
 use std::io;
 
+use crate::drive::Allocation;
+
+mod meta;
+mod named;
+mod opening;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
+
+pub use meta::{changed_at, is_marked, mark, permissions, set_permissions, unmark};
+pub use named::{Identity, canonical, identity, identity_behind, rename, sync_folder};
+pub use opening::{Make, Opening};
+
+/// Gives a file room, or takes room from it. On Windows, and on macOS for all but holes, only what is there can be kept
+/// ([`Fill::Kept`](crate::drive::Fill::Kept)).
+///
+/// # Errors
+/// `Unsupported` where the system or the file system can't, or what the system says.
+pub fn allocate(file: &File, wanted: Allocation) -> io::Result<()> {
+    system::allocate(file, wanted)
+}
 
 /// Reads and writes at an offset (bytes). Nobody who uses this may use the file's cursor as well: it moves on some systems.
 pub trait Positioned {
@@ -70,11 +93,46 @@ impl Positioned for File {
     }
 }
 
+/// Brings what anybody has written to a file to the disk; also of one that is open for reading alone.
+///
+/// # Errors
+/// What the system says.
+pub fn sync(file: &File) -> io::Result<()> {
+    system::sync(file)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn what_is_open_for_reading_is_brought_to_the_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        std::fs::write(&path, "x").unwrap();
+        sync(&File::open(&path).unwrap()).unwrap();
+        sync(&File::create(&path).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn room_is_given_with_and_without_size() {
+        use crate::drive::Fill;
+        let home = tempfile::tempdir().unwrap();
+        let file = File::create(home.path().join("file")).unwrap();
+        let wanted = |offset, length, keep_size| Allocation {
+            offset,
+            length,
+            keep_size,
+            fill: Fill::Kept,
+        };
+        allocate(&file, wanted(0, 4096, false)).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 4096);
+        allocate(&file, wanted(0, 16, false)).unwrap();
+        allocate(&file, wanted(4096, 4096, true)).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 4096);
+    }
 
     #[test]
     fn places_are_read_and_written_and_the_end_is_told() {

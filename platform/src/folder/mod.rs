@@ -8,6 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+#[cfg(any(not(target_os = "linux"), test))]
+use crate::beneath;
+
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
@@ -124,6 +127,40 @@ impl Folder {
     /// What the system says.
     pub fn sync(&self) -> io::Result<()> {
         self.0.sync()
+    }
+}
+
+/// What looks at others' folders, see [`disk`](crate::disk), has beside.
+#[cfg(any(not(target_os = "linux"), test))]
+impl Folder {
+    /// Another handle of it.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        self.0.again().map(Self)
+    }
+
+    /// What the folder itself is and shows.
+    pub(crate) fn seen(&self) -> io::Result<(beneath::Kind, beneath::Evidence)> {
+        self.0.seen()
+    }
+
+    /// What has this name in it, without opening it or following a link.
+    pub(crate) fn look(&self, name: &OsStr) -> io::Result<(beneath::Kind, beneath::Evidence)> {
+        self.0.look(single(name)?)
+    }
+
+    /// Where the link `name` points, as written.
+    pub(crate) fn target(&self, name: &OsStr) -> io::Result<OsString> {
+        self.0.target(single(name)?)
+    }
+
+    /// Makes the folder `name`, which must not be there.
+    pub(crate) fn make(&self, name: &OsStr) -> io::Result<()> {
+        self.0.make(single(name)?)
+    }
+
+    /// An extended attribute of `name`, as in [`disk::Folder::attribute`](crate::disk::Folder::attribute).
+    pub(crate) fn attribute(&self, name: &OsStr, attribute: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.attribute(single(name)?, attribute)
     }
 }
 

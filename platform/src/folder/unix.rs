@@ -11,6 +11,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Kind, Over};
+#[cfg(any(not(target_os = "linux"), test))]
+use {crate::beneath, std::os::unix::ffi::OsStringExt, std::path::PathBuf};
 
 #[derive(Debug)]
 pub(super) struct Folder(OwnedFd);
@@ -140,6 +142,75 @@ impl Folder {
             // Some file systems of programs can't.
             Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
             synced => Ok(synced?),
+        }
+    }
+}
+
+#[cfg(any(not(target_os = "linux"), test))]
+impl Folder {
+    pub(super) fn again(&self) -> io::Result<Self> {
+        // Opened anew, as duplicates share how far a folder was listed.
+        Ok(Self(rustix::fs::openat(
+            &self.0,
+            ".",
+            FOLDER,
+            Mode::empty(),
+        )?))
+    }
+
+    pub(super) fn seen(&self) -> io::Result<(beneath::Kind, beneath::Evidence)> {
+        beneath::evidence_of_open(&self.0)
+    }
+
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<(beneath::Kind, beneath::Evidence)> {
+        let look = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(beneath::from_stat(&rustix::fs::statat(
+            &self.0, name, look,
+        )?))
+    }
+
+    pub(super) fn target(&self, name: &OsStr) -> io::Result<OsString> {
+        let target = rustix::fs::readlinkat(&self.0, name, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()))
+    }
+
+    pub(super) fn make(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(
+            &self.0,
+            name,
+            Mode::from_raw_mode(0o777),
+        )?)
+    }
+
+    pub(super) fn attribute(&self, name: &OsStr, attribute: &str) -> io::Result<Option<Vec<u8>>> {
+        #[cfg(target_os = "linux")]
+        const NONE: Errno = Errno::NODATA;
+        #[cfg(not(target_os = "linux"))]
+        const NONE: Errno = Errno::NOATTR;
+        let path = self.path()?.join(name);
+        let mut value = vec![0; 4096];
+        match rustix::fs::lgetxattr(&path, attribute, &mut value[..]) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(NONE) => Ok(None),
+            Err(Errno::RANGE) => Ok(Some(Vec::new())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where it is now: attributes are asked for by a path.
+    fn path(&self) -> io::Result<PathBuf> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd as _;
+            Ok(format!("/proc/self/fd/{}", self.0.as_raw_fd()).into())
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let path = rustix::fs::getpath(&self.0)?;
+            Ok(OsString::from_vec(path.into_bytes()).into())
         }
     }
 }

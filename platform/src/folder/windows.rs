@@ -26,8 +26,10 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 
 use super::{Kind, Over};
-use crate::beneath::{Kind as Found, Listing};
-use crate::nt::{ENTER, MOVE, can_be_a_name, create_at, is, name_in, open_at};
+use crate::beneath::{Evidence, Kind as Found, Listing, evidence_of};
+use crate::nt::{
+    ENTER, LOOK, MOVE, can_be_a_name, create_at, is, make_at, name_in, open_at, path_of,
+};
 
 #[derive(Debug)]
 pub(super) struct Folder(File);
@@ -164,6 +166,39 @@ impl Folder {
     /// There is no such call; NTFS journals its names.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Folder {
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self(open_at(&self.0, OsStr::new(""), ENTER, 0)?))
+    }
+
+    pub(super) fn seen(&self) -> io::Result<(Found, Evidence)> {
+        evidence_of(&self.0)
+    }
+
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<(Found, Evidence)> {
+        evidence_of(&open_at(
+            &self.0,
+            plain(name)?,
+            LOOK,
+            FILE_OPEN_REPARSE_POINT,
+        )?)
+    }
+
+    /// By the path that the folder has now: the library knows how links are written.
+    pub(super) fn target(&self, name: &OsStr) -> io::Result<OsString> {
+        let link = path_of(&self.0)?.join(plain(name)?);
+        std::fs::read_link(link).map(PathBuf::into_os_string)
+    }
+
+    pub(super) fn make(&self, name: &OsStr) -> io::Result<()> {
+        make_at(&self.0, plain(name)?)
+    }
+
+    pub(super) fn attribute(&self, _name: &OsStr, _attribute: &str) -> io::Result<Option<Vec<u8>>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

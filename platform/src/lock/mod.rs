@@ -79,6 +79,14 @@ impl LockedFile {
     }
 }
 
+/// Takes the lock of an open file, until its last handle is closed. Who reads or writes it is not kept from that.
+///
+/// # Errors
+/// `WouldBlock` if another handle has it, or what the system says.
+pub fn hold(file: &File) -> io::Result<()> {
+    system::hold(file)
+}
+
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;

@@ -33,3 +33,10 @@ pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
     }
     Err(io::Error::other("the file is removed again and again"))
 }
+
+pub(super) fn hold(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(
+        file,
+        FlockOperation::NonBlockingLockExclusive,
+    )?)
+}

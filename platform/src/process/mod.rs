@@ -19,6 +19,18 @@ pub struct ProcessId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct StartTime(pub u64);
 
+impl StartTime {
+    /// Of the process of this number now.
+    #[must_use]
+    pub fn of(id: ProcessId) -> Option<Self> {
+        // On Windows to know all of it takes a list of all processes.
+        #[cfg(windows)]
+        return system::start_of(id);
+        #[cfg(not(windows))]
+        Process::of(id).map(|process| process.started)
+    }
+}
+
 /// What is known of a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Process {
@@ -62,7 +74,7 @@ impl Process {
     /// Does it still run, and is it still the same?
     #[must_use]
     pub fn is_running(&self) -> bool {
-        Self::of(self.id).is_some_and(|now| now.started == self.started)
+        StartTime::of(self.id) == Some(self.started)
     }
 }
 

@@ -36,8 +36,12 @@ pub(super) fn process_of_thread(thread: u32) -> Option<ProcessId> {
 }
 
 pub(super) fn stamp(process: ProcessId, _thread: u32) -> Option<Stamp> {
+    start_of(process).map(Stamp)
+}
+
+pub(super) fn start_of(process: ProcessId) -> Option<StartTime> {
     let handle = open(process.0, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
-    started(&handle).map(Stamp)
+    started(&handle)
 }
 
 pub(super) fn process(id: ProcessId) -> Option<Process> {

@@ -25,7 +25,7 @@ fn lives_at(bench: &Bench, item: ItemNo) -> Option<String> {
     let whole = bench.reader().media_item(item).unwrap().unwrap();
     let local = row.availability == Availability::Local && row.playable == Playable::Bytes;
     assert_eq!(local, whole.resolved_path.is_some());
-    whole.resolved_path
+    whole.resolved_path.map(with_slashes)
 }
 
 #[test]
@@ -134,8 +134,10 @@ fn what_may_be_a_missing_sound_is_offered() {
         };
         w.record_probe(named, 1, &other_ends)
     });
+    let candidates = bench.reader().candidates(&bench.item(item)).unwrap();
+    let candidates: Vec<String> = candidates.into_iter().map(with_slashes).collect();
     assert_eq!(
-        bench.reader().candidates(&bench.item(item)).unwrap(),
+        candidates,
         ["/srv/samples/same ends.wav", "/srv/samples/Kit/q.wav"]
     );
 }

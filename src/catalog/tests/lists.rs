@@ -1,13 +1,13 @@
 //! Names as bytes, listings in pages, search, counts, transactions and what listeners hear.
 
-use std::ffi::OsString;
-
 use super::*;
 use crate::model::{Availability, ObjectHash, Playable, Tag};
 
+/// Names of Windows are text.
 #[cfg(unix)]
 #[test]
 fn names_are_bytes_and_are_found_in_either_composition() {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let bench = Bench::new();
     let latin = OsString::from_vec(b"latin\xe9.wav".to_vec());

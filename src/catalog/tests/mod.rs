@@ -25,6 +25,15 @@ use super::*;
 use crate::model::{Codec, Container, Format, Kind, MediaId, Origin, ProjectId};
 use crate::silence::Capsule;
 
+/// As Unix writes it, so that what is expected is the same on every system.
+pub(super) fn with_slashes(path: String) -> String {
+    if cfg!(windows) {
+        path.replace('\\', "/")
+    } else {
+        path
+    }
+}
+
 /// A home with an open catalog and one library root, and everything its listeners were told.
 pub(super) struct Bench {
     pub(super) home: TempDir,

@@ -18,7 +18,7 @@ fn renamed(size: u64) -> Evidence {
 
 fn path_of(bench: &Bench, item: ItemNo) -> (Storage, Option<String>) {
     let whole = bench.reader().media_item(item).unwrap().unwrap();
-    (whole.storage, whole.resolved_path)
+    (whole.storage, whole.resolved_path.map(with_slashes))
 }
 
 fn in_samples(path: &str) -> Storage {

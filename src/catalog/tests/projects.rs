@@ -1,7 +1,7 @@
 //! Bases, and the names that projects show.
 
 use super::*;
-use crate::model::Storage;
+use crate::model::{Storage, path_text};
 
 #[test]
 fn the_same_path_is_the_same_library_and_a_taken_name_is_numbered() {
@@ -49,8 +49,8 @@ fn a_project_is_known_by_its_id() {
 #[test]
 fn there_is_one_computer() {
     let bench = Bench::new();
-    let first = bench.write(Writer::computer);
-    assert_eq!(bench.write(Writer::computer), first);
+    let first = bench.write(|w| w.computer(Path::new("/opt/a.wav")));
+    assert_eq!(bench.write(|w| w.computer(Path::new("/b.wav"))), first);
     assert_eq!(
         (first.kind, first.path.as_path()),
         (BaseKind::Computer, Path::new("/"))
@@ -67,10 +67,13 @@ fn there_is_one_computer() {
         whole.storage,
         Storage::Reference {
             root: None,
-            path: "/opt/a.wav".to_owned()
+            path: path_text(&Path::new("/").join("opt").join("a.wav"))
         }
     );
-    assert_eq!(whole.resolved_path.as_deref(), Some("/opt/a.wav"));
+    assert_eq!(
+        whole.resolved_path.clone().map(with_slashes).as_deref(),
+        Some("/opt/a.wav")
+    );
 }
 
 fn listed(bench: &Bench, project: &BaseRow) -> Vec<String> {
@@ -216,7 +219,7 @@ fn a_projects_own_file_is_recorded_relative_to_it() {
         crate::model::Scope::Project(song.project.clone().unwrap())
     );
     assert_eq!(
-        whole.resolved_path.as_deref(),
+        whole.resolved_path.clone().map(with_slashes).as_deref(),
         Some("/srv/projects/Song/1.wav")
     );
     let at = bench

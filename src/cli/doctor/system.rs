@@ -6,7 +6,7 @@ use std::time::Duration;
 use mediafs_platform::mount::FS_TYPE;
 use mediafs_platform::volume::MountTable;
 
-use super::{Finding, State, survives};
+use super::{Finding, State, helper};
 
 /// Fewer open files are soon used up by a sampler.
 const FEW_FILES: u64 = 4096;
@@ -27,7 +27,7 @@ pub(super) fn findings() -> Vec<Finding> {
     let root = rustix::process::geteuid().is_root();
     let mut findings = vec![fuse_device(root), fusermount(root)];
     findings.extend(kernel());
-    findings.push(survives::request_timeouts());
+    findings.push(helper::request_timeouts());
     findings.push(open_files());
     findings.extend(watches());
     findings.extend(mounts());
@@ -107,7 +107,7 @@ fn kernel() -> Vec<Finding> {
         return findings;
     }
     let privileged = may_pass_through();
-    let helper = survives::helper(privileged);
+    let helper = helper::helper(privileged);
     findings.push(if privileged {
         Finding::ok("passthrough", "possible")
     } else if helper.state == State::Ok {

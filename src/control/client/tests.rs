@@ -37,8 +37,12 @@ async fn where_nobody_listens_there_is_no_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     assert!(Client::connect(&path, "test").await.unwrap().is_none());
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(Client::connect(&path, "test").await.unwrap().is_none());
+    // What a daemon that died has left there; a pipe of Windows ends with its process.
+    #[cfg(unix)]
+    {
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(Client::connect(&path, "test").await.unwrap().is_none());
+    }
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(Client::connect(&file, "test").await.unwrap().is_none());

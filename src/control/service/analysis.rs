@@ -8,6 +8,8 @@ use std::io::{Read, Seek};
 
 use mediafs_cache::{CacheError, ObjectId, OpenObject, PinOwner};
 
+use mediafs_platform::files::Opening;
+
 use super::Service;
 use crate::catalog::{ANALYSIS, AnalysisKey, Durability, ItemRow, Reader};
 use crate::control::methods::*;
@@ -257,9 +259,7 @@ fn text_of(object: &OpenObject) -> Option<String> {
 
 /// Opens a regular file, without waiting for what only looks like one.
 fn open_plain(path: &std::path::Path) -> std::io::Result<(File, u64)> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = Opening::default().open(path)?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(std::io::Error::new(

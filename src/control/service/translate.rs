@@ -3,7 +3,7 @@
 //! Plugins store absolute paths. Whoever opens their projects on another system, or after the drive was mounted
 //! elsewhere, asks here what they mean. Nothing is looked up: what the rest of a path names is the drive's to say.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::Service;
@@ -54,10 +54,17 @@ fn translated(names: &[OsString], mount: &Path, to: Option<DriveSystem>) -> Tran
         path.extend(names);
         path_text(&path)
     };
+    // With slashes, whatever this system has.
+    let on_unix = |root: &str| {
+        let names = names.iter().map(OsString::as_os_str);
+        let parts: Vec<&OsStr> = std::iter::once(OsStr::new(root)).chain(names).collect();
+        let path = parts.join(OsStr::new("/"));
+        path_text(Path::new(&path))
+    };
     let path = match to {
         None => under(mount),
-        Some(DriveSystem::Macos) => under(Path::new(MACOS)),
-        Some(DriveSystem::Linux) => under(Path::new(LINUX)),
+        Some(DriveSystem::Macos) => on_unix(MACOS),
+        Some(DriveSystem::Linux) => on_unix(LINUX),
         Some(DriveSystem::Windows) => {
             let mut path = format!("{}:\\", char::from(LETTER));
             for (at, name) in names.iter().enumerate() {
@@ -109,7 +116,8 @@ fn below(text: &str, roots: &[PathBuf]) -> Result<Vec<OsString>, String> {
     {
         return names(Path::new(&rest.replace('\\', "/")));
     }
-    if path.is_relative() && !path.starts_with("~") {
+    // Without a drive it is not absolute on Windows.
+    if !path.has_root() && !path.starts_with("~") {
         return names(&path);
     }
     let rest = roots.iter().find_map(|root| path.strip_prefix(root).ok());
@@ -189,15 +197,16 @@ mod tests {
             .into()
     }
 
-    fn here(text: &str) -> Option<String> {
+    fn here(text: &str) -> Option<PathBuf> {
         let names = below(text, &roots()).ok()?;
-        translated(&names, Path::new("/now"), None).path
+        let path = translated(&names, Path::new("/now"), None).path;
+        path.map(PathBuf::from)
     }
 
     #[test]
     fn paths_of_every_system_lead_to_this_drive() {
         let id = "0192f0c1-0000-7000-8000-000000000001";
-        let expected = format!("/now/by-id/{id}/Kick 1.wav");
+        let expected = PathBuf::from(format!("/now/by-id/{id}/Kick 1.wav"));
         for root in [
             "L:\\",
             "l:/",
@@ -216,14 +225,14 @@ mod tests {
             "file:///Volumes/Loophole/",
         ] {
             let text = format!("{root}by-id/{id}/Kick 1.wav");
-            assert_eq!(here(&text).as_deref(), Some(expected.as_str()), "{text}");
+            assert_eq!(here(&text).as_ref(), Some(&expected), "{text}");
             let names = below(&text, &roots()).unwrap();
             assert_eq!(media_id(&names).unwrap().as_str(), id);
         }
         let backslashes = format!("L:\\by-id\\{id}\\Kick 1.wav");
         assert_eq!(here(&backslashes), Some(expected));
-        assert_eq!(here("L:"), Some("/now".to_owned()));
-        assert_eq!(here("/media/loophole"), Some("/now".to_owned()));
+        assert_eq!(here("L:"), Some("/now".into()));
+        assert_eq!(here("/media/loophole"), Some("/now".into()));
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Giving and taking names. The disk is asked first, then the table follows.
 
 use std::ffi::OsStr;
-use std::fs::{Metadata, Permissions};
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
-use rustix::io::Errno;
+use mediafs_platform::drive::Replacing;
+use mediafs_platform::files::{self, Opening};
 
 use super::{DropBox, Table};
 
@@ -24,7 +23,9 @@ impl DropBox {
     /// The path that a name has, below the top.
     pub(super) fn place(&self, at: At<'_>) -> io::Result<PathBuf> {
         let folder = match at.folder {
-            Some(number) => self.path_of(number).ok_or(Errno::STALE)?,
+            Some(number) => self
+                .path_of(number)
+                .ok_or(io::ErrorKind::StaleNetworkFileHandle)?,
             None => PathBuf::new(),
         };
         Ok(inside(&folder, at.name))
@@ -36,8 +37,11 @@ impl DropBox {
         let path = self.place(at)?;
         let absolute = self.absolute(&path);
         std::fs::create_dir(&absolute)?;
-        let mode = Permissions::from_mode(u32::from(permissions) & 0o777 | 0o700);
-        std::fs::set_permissions(&absolute, mode)?;
+        let how = Opening {
+            change_meta: true,
+            ..Opening::default()
+        };
+        files::set_permissions(&how.open(&absolute)?, permissions & 0o777 | 0o700)?;
         let found = absolute.symlink_metadata()?;
         Ok((self.number(&path, true), found))
     }
@@ -60,14 +64,14 @@ impl DropBox {
     }
 
     /// Gives something another name, with everything below it.
-    pub(crate) fn rename(&self, from: At<'_>, to: At<'_>, how: RenameFlags) -> io::Result<()> {
+    pub(crate) fn rename(&self, from: At<'_>, to: At<'_>, how: Replacing) -> io::Result<()> {
         let _alone = self.changing.write();
         let (old, new) = (self.place(from)?, self.place(to)?);
         self.not_sealed(&old)?;
         self.not_sealed(&new)?;
-        rustix::fs::renameat_with(CWD, self.absolute(&old), CWD, self.absolute(&new), how)?;
+        files::rename(&self.absolute(&old), &self.absolute(&new), how)?;
         let is_file = |path: &Path| self.absolute(path).is_file();
-        if how.contains(RenameFlags::EXCHANGE) {
+        if how == Replacing::Exchange {
             let (old_is_file, new_is_file) = (is_file(&old), is_file(&new));
             let mut table = self.table.lock();
             let aside = Path::new("\u{0}exchanged");
@@ -84,10 +88,12 @@ impl DropBox {
     /// Puts the names in a folder on the disk for good.
     pub(crate) fn sync_folder(&self, folder: Option<u32>) -> io::Result<()> {
         let path = match folder {
-            Some(number) => self.path_of(number).ok_or(Errno::STALE)?,
+            Some(number) => self
+                .path_of(number)
+                .ok_or(io::ErrorKind::StaleNetworkFileHandle)?,
             None => PathBuf::new(),
         };
-        std::fs::File::open(self.absolute(&path))?.sync_all()
+        files::sync_folder(&self.absolute(&path))
     }
 
     /// What becomes a sound just now keeps its name, and so does all it is in.
@@ -98,7 +104,7 @@ impl DropBox {
             sealed.is_some_and(|sealed| sealed.starts_with(path))
         };
         if table.sealed.iter().any(is_below) {
-            return Err(Errno::BUSY.into());
+            return Err(io::ErrorKind::ResourceBusy.into());
         }
         Ok(())
     }

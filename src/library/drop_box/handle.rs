@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mediafs_platform::files::{self, Make, Opening};
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags, XattrFlags};
-use rustix::io::Errno;
 
 use super::{At, Cut, DropBox, WRITING};
 
@@ -30,11 +29,17 @@ impl BoxHandle {
         write: bool,
         truncate: bool,
     ) -> io::Result<Self> {
-        let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+        let how = Opening {
+            write,
+            change_meta: true,
+            ..Opening::default()
+        };
         let this = {
             let _still = drop_box.changing.read();
-            let path = drop_box.path_of(number).ok_or(Errno::STALE)?;
-            Self::opened(drop_box, number, &path, access, Mode::empty(), write)?
+            let path = drop_box
+                .path_of(number)
+                .ok_or(io::ErrorKind::StaleNetworkFileHandle)?;
+            Self::opened(drop_box, number, &path, how)?
         };
         if write && truncate {
             this.empty()?;
@@ -50,13 +55,20 @@ impl BoxHandle {
         exclusive: bool,
         truncate: bool,
     ) -> io::Result<(u32, Self)> {
-        let mut flags = OFlags::RDWR | OFlags::CREATE;
-        flags.set(OFlags::EXCL, exclusive);
-        let mode = Mode::from_raw_mode(u32::from(permissions) & 0o777 | 0o600);
+        let how = Opening {
+            write: true,
+            make: if exclusive {
+                Make::New
+            } else {
+                Make::IfMissing
+            },
+            permissions: permissions & 0o777 | 0o600,
+            ..Opening::default()
+        };
         let still = drop_box.changing.read();
         let path = drop_box.place(at)?;
         let number = drop_box.number(&path, true);
-        let opened = Self::opened(drop_box, number, &path, flags, mode, true);
+        let opened = Self::opened(drop_box, number, &path, how);
         drop(still);
         let emptied = opened.and_then(|this| {
             // Somebody else may have made it since it was looked up.
@@ -75,29 +87,18 @@ impl BoxHandle {
     }
 
     /// Nothing gets or loses a name, nor is sealed, meanwhile.
-    fn opened(
-        drop_box: &Arc<DropBox>,
-        number: u32,
-        path: &Path,
-        flags: OFlags,
-        mode: Mode,
-        writes: bool,
-    ) -> io::Result<Self> {
+    fn opened(drop_box: &Arc<DropBox>, number: u32, path: &Path, how: Opening) -> io::Result<Self> {
+        let writes = how.write;
         if writes && drop_box.table.lock().sealed.contains(&number) {
-            return Err(Errno::BUSY.into());
+            return Err(io::ErrorKind::ResourceBusy.into());
         }
-        let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(
-            drop_box.absolute(path),
-            flags | safe,
-            mode,
-        )?);
+        let file = how.open(&drop_box.absolute(path))?;
         let noting = writes.then(|| noting(drop_box, number)).flatten();
         let noted = noting.as_ref().map(|noting| noting.lock());
         if writes {
             // Where there are no such attributes, one that is cut off by a crash is known by its container only.
             drop_box.noted(number, &file, |file| {
-                let _ = rustix::fs::fsetxattr(file, WRITING, b"1", XattrFlags::empty());
+                let _ = files::mark(file, WRITING);
             });
         }
         let file = Arc::new(file);
@@ -181,7 +182,7 @@ impl Drop for BoxHandle {
         }
         if is_whole {
             self.drop_box.noted(self.number, &self.file, |file| {
-                let _ = rustix::fs::fremovexattr(file, WRITING);
+                let _ = files::unmark(file, WRITING);
             });
         }
         drop(noted);

@@ -20,11 +20,11 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use mediafs_platform::files;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use changing::{At, inside};
@@ -92,7 +92,7 @@ struct Note {
 type ChangedAt = (i64, i64);
 
 fn changed_at(found: &Metadata) -> ChangedAt {
-    (found.ctime(), found.ctime_nsec())
+    files::changed_at(found)
 }
 
 impl Note {
@@ -286,5 +286,5 @@ impl Table {
 
 /// Is there a note on a file that somebody writes to it?
 fn is_marked(path: &Path) -> bool {
-    rustix::fs::lgetxattr(path, WRITING, &mut [0_u8; 8][..]).is_ok()
+    files::is_marked(path, WRITING)
 }

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mediafs_platform::names;
+use mediafs_platform::failure::Failure;
+use mediafs_platform::{files, names};
 use parking_lot::Mutex;
-use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord};
 use crate::library::disk::{LocalFolder, LocalRoot, evidence_of};
@@ -540,25 +540,21 @@ fn copy_bytes(
 
 /// Gives the copy its source's permissions and time, and brings it to the disk.
 pub(super) fn finish(copy: &File, evidence: &Evidence) -> io::Result<()> {
-    let mode = u32::from(evidence.permissions) & 0o777 | 0o600;
-    match rustix::fs::fchmod(copy, Mode::from_raw_mode(mode)) {
+    match files::set_permissions(copy, evidence.permissions & 0o777 | 0o600) {
+        Ok(()) => {}
         // A file system without permissions.
-        Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::OPNOTSUPP) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) if is_without_permissions(&error) => {}
+        Err(error) => return Err(error),
     }
-    let modified = evidence.modified.0;
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: modified.div_euclid(1_000_000_000),
-            tv_nsec: modified.rem_euclid(1_000_000_000),
-        },
-    };
-    rustix::fs::futimens(copy, &times)?;
+    copy.set_modified(evidence.modified.into())?;
     copy.sync_all()
+}
+
+fn is_without_permissions(error: &io::Error) -> bool {
+    matches!(
+        Failure::of(error),
+        Failure::NotPermitted | Failure::NotSupported
+    )
 }
 
 /// The `n`th name for a file whose name is taken: `Kick.wav`, `Kick (2).wav`, …; shortened where it gets too long.
@@ -594,7 +590,11 @@ mod tests {
         assert_eq!(of(".hidden", 2), ".hidden (2)");
         let long = of(&format!("{}.wav", "ä".repeat(125)), 10);
         assert!(long.len() <= 255 && long.to_str().is_some_and(|n| n.ends_with("ä (10).wav")));
-        let bytes = names::lossy([vec![0xff; 251], b".wav".to_vec()].concat());
-        assert_eq!(numbered(&bytes, 2).len(), 255);
+        // On Windows names are text.
+        #[cfg(unix)]
+        {
+            let bytes = names::lossy([vec![0xff; 251], b".wav".to_vec()].concat());
+            assert_eq!(numbered(&bytes, 2).len(), 255);
+        }
     }
 }

@@ -160,7 +160,7 @@ fn on_drive(
 }
 
 fn real_path(path: &Path) -> Result<PathBuf, String> {
-    std::fs::canonicalize(path).map_err(|error| match error.kind() {
+    mediafs_platform::files::canonical(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         _ => error.to_string(),
     })

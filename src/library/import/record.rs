@@ -140,7 +140,7 @@ pub(super) fn prepare_reference(
             let base = engine
                 .write(Durability::Full, |writer| match source {
                     Some(source) => writer.base_of_source(source),
-                    None => writer.computer(),
+                    None => writer.computer(&place),
                 })
                 .map_err(failed)?;
             let relative = place.strip_prefix(&base.path);

@@ -185,7 +185,8 @@ impl Library {
         if let Some(untrusted) = engine.untrusted_now(absolute) {
             return there(absolute, &untrusted.source);
         }
-        let real = std::fs::canonicalize(absolute).map_err(|error| error.to_string())?;
+        let real =
+            mediafs_platform::files::canonical(absolute).map_err(|error| error.to_string())?;
         match engine.untrusted_now(&real) {
             Some(untrusted) => there(&real, &untrusted.source),
             None => Ok((real, Through::Here)),

@@ -347,7 +347,7 @@ pub(super) fn read_whole<F: FnOnce(io::Error) -> TakeError>(
     path: &Path,
     failed: &impl Fn(&'static str) -> F,
 ) -> Result<Whole, TakeError> {
-    file.sync_all().map_err(failed("bringing it to the disk"))?;
+    mediafs_platform::files::sync(&file).map_err(failed("bringing it to the disk"))?;
     let length = file.metadata().map_err(failed("looking at it"))?.len();
     let mut record = read_facts(&mut file, own_name).map_err(failed("reading it"))?;
     let not_media = |reason: &str| TakeError::NotMedia {
@@ -619,7 +619,7 @@ mod tests {
     #[test]
     fn another_file_does_not_become_the_sound_that_was_read() {
         let home = tempfile::tempdir().unwrap();
-        let home = home.path().canonicalize().unwrap();
+        let home = mediafs_platform::files::canonical(home.path()).unwrap();
         let config = LibraryConfig {
             trusted: mediafs_platform::volume::DeclaredTrusted {
                 paths: vec![home.clone()],

@@ -1,13 +1,11 @@
 //! The folder of an item's sidecars on disk.
 
-use std::ffi::OsStr;
 use std::fs::{File, FileTimes, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use mediafs_platform::files::{self, Make, Opening};
+use mediafs_platform::names;
 
 use super::{FOLDER, ItemKey, MOST, MOST_BYTES};
 use crate::model::{Behind, SidecarName};
@@ -64,7 +62,7 @@ impl Folder {
     fn named(&self, name: &SidecarName, hidden: bool) -> PathBuf {
         let mut bytes = vec![letter(name.behind, hidden)];
         bytes.extend_from_slice(&name.suffix);
-        self.path.join(OsStr::from_bytes(&bytes))
+        self.path.join(names::lossy(bytes))
     }
 
     /// The file of a sidecar.
@@ -95,7 +93,7 @@ impl Folder {
             if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 continue;
             }
-            match parsed(entry.file_name().as_bytes()) {
+            match parsed(entry.file_name().as_encoded_bytes()) {
                 Some((name, true)) => found.hidden.push(name),
                 Some((name, false)) => found.kept.push(name),
                 None => {}
@@ -112,7 +110,7 @@ impl Folder {
     /// The names in it are on the disk when this returns, and its own.
     pub(super) fn sync(&self) -> io::Result<()> {
         for folder in self.path.ancestors() {
-            File::open(folder)?.sync_all()?;
+            files::sync_folder(folder)?;
             if folder == self.top {
                 break;
             }
@@ -137,21 +135,21 @@ impl Folder {
     pub(super) fn create(&self, name: &SidecarName, permissions: u16) -> io::Result<File> {
         self.make()?;
         self.show(name)?;
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::TRUNC
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(u32::from(permissions) & 0o777 | 0o600);
-        Ok(File::from(rustix::fs::open(self.path(name), flags, mode)?))
+        let how = Opening {
+            write: true,
+            make: Make::IfMissing,
+            truncate: true,
+            permissions: permissions & 0o777 | 0o600,
+            ..Opening::default()
+        };
+        how.open(&self.path(name))
     }
 
     /// Copies a file, with its times, under a name that nothing has yet.
     pub(super) fn copy_in(&self, name: &SidecarName, file: &File) -> io::Result<()> {
         let from = file.metadata()?;
         if from.len() > MOST_BYTES {
-            return Err(Errno::FBIG.into());
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.make()?;
         let temporary = format!(
@@ -165,7 +163,7 @@ impl Folder {
             let _ = std::fs::remove_file(&temporary);
         }
         copied?;
-        rustix::fs::rename(&temporary, self.path(name))?;
+        std::fs::rename(&temporary, self.path(name))?;
         self.sync()
     }
 
@@ -174,7 +172,7 @@ impl Folder {
         // Another program may go on writing to it.
         let mut reading = file.take(MOST_BYTES.saturating_add(1));
         if io::copy(&mut reading, &mut copy)? > MOST_BYTES {
-            return Err(Errno::FBIG.into());
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         if let Ok(modified) = from.modified() {
             copy.set_times(FileTimes::new().set_modified(modified))?;

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use mediafs_platform::files::Opening;
 
 use super::{ItemKey, Sidecars, State};
 use crate::model::SidecarName;
@@ -28,7 +27,7 @@ impl SidecarHandle {
     ) -> io::Result<Self> {
         let (gone, path) = {
             let table = sidecars.table.lock();
-            let node = table.nodes.get(&number).ok_or(Errno::NOENT)?;
+            let node = table.nodes.get(&number).ok_or(io::ErrorKind::NotFound)?;
             let name = node.name.as_ref();
             let path = name.map(|(key, name)| sidecars.folder(key).path(name));
             (node.gone.clone(), path)
@@ -39,11 +38,14 @@ impl SidecarHandle {
             }
             return Ok(Self::of(sidecars, number, gone, write));
         }
-        let path = path.ok_or(Errno::NOENT)?;
-        let mut flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
-        flags.set(OFlags::TRUNC, write && truncate);
-        let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags | safe, Mode::empty())?);
+        let path = path.ok_or(io::ErrorKind::NotFound)?;
+        let how = Opening {
+            write,
+            truncate: write && truncate,
+            change_meta: true,
+            ..Opening::default()
+        };
+        let file = how.open(&path)?;
         Ok(Self::of(sidecars, number, Arc::new(file), write))
     }
 
@@ -59,7 +61,7 @@ impl SidecarHandle {
         let _changing = sidecars.changing.lock();
         if let State::Kept(number) = sidecars.state(key, name) {
             if exclusive {
-                return Err(Errno::EXIST.into());
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
             return Ok((number, Self::open(sidecars, number, true, truncate)?));
         }

@@ -19,8 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use mediafs_platform::drive::Replacing;
+use mediafs_platform::files;
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
 use crate::model::{Behind, MediaId, ProjectId, SidecarName, safe_name};
 
@@ -315,7 +316,7 @@ impl Sidecars {
     fn room_for_one(&self, key: &ItemKey) -> io::Result<()> {
         let count = self.with_item(key, |item| item.kept.len());
         if count.is_some_and(|count| count >= MOST) {
-            return Err(Errno::NOSPC.into());
+            return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
     }
@@ -344,11 +345,11 @@ impl Sidecars {
     ) -> io::Result<()> {
         let _changing = self.changing.lock();
         if !matches!(self.state(from.0, from.1), State::Kept(_)) {
-            return Err(Errno::NOENT.into());
+            return Err(io::ErrorKind::NotFound.into());
         }
         let target = self.state(to.0, to.1);
         if matches!(target, State::Kept(_)) && !replace {
-            return Err(Errno::EXIST.into());
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
         if from == to {
             return Ok(());
@@ -363,7 +364,8 @@ impl Sidecars {
         }
         let path = new.path(to.1);
         self.keep_open(target, &path);
-        rustix::fs::rename(old.path(from.1), path).inspect_err(|_| self.keeps_its_name(target))?;
+        files::rename(&old.path(from.1), &path, Replacing::Replace)
+            .inspect_err(|_| self.keeps_its_name(target))?;
         {
             let mut table = self.table.lock();
             if let Some(replaced) = table.take_name(to.0, to.1) {
@@ -390,7 +392,7 @@ impl Sidecars {
         let state = self.state(key, name);
         let is_kept = matches!(state, State::Kept(_));
         if !is_kept && !hide {
-            return Err(Errno::NOENT.into());
+            return Err(io::ErrorKind::NotFound.into());
         }
         let folder = self.folder(key);
         if hide {
@@ -401,7 +403,7 @@ impl Sidecars {
         if is_kept {
             let path = folder.path(name);
             self.keep_open(state, &path);
-            rustix::fs::unlink(path).inspect_err(|_| self.keeps_its_name(state))?;
+            std::fs::remove_file(path).inspect_err(|_| self.keeps_its_name(state))?;
             let mut table = self.table.lock();
             if let Some(number) = table.take_name(key, name) {
                 table.lost(number);

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use mediafs_platform::files::Positioned as _;
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -39,7 +39,12 @@ fn wait_until_complete(sidecars: &Sidecars) {
 fn what_was_written_is_there_when_it_is_opened_again() {
     let home = tempfile::tempdir().unwrap();
     let (kick, snare) = (key("Kick"), key("snare"));
-    let temporary = SidecarName::behind_name(b".reapeaks\n\xff.tmp");
+    // Any bytes, where names are bytes.
+    let temporary = SidecarName::behind_name(if cfg!(unix) {
+        b".reapeaks\n\xff.tmp"
+    } else {
+        b".reapeaks.tmp"
+    });
     {
         let sidecars = Sidecars::open(home.path().to_owned()).unwrap();
         write(&sidecars, &kick, &peaks(), b"old");
@@ -100,7 +105,7 @@ fn an_item_has_a_bounded_number_of_them() {
     }
     let more = SidecarHandle::create(&sidecars, &kick, &name(MOST), 0o644, false, false);
     let error = more.err().unwrap();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::NOSPC));
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     // One that goes makes room, and what replaces another needs none.
     sidecars
         .rename((&kick, &name(0)), (&kick, &name(1)), true, false)
@@ -148,7 +153,7 @@ fn a_copy_has_the_times_of_what_it_is_of_and_no_more_bytes_than_it_may() {
     beside.set_len(MOST_BYTES + 1).unwrap();
     let other = SidecarName::behind_stem(b".pkf");
     let error = sidecars.adopt(&kick, &other, &beside).unwrap_err();
-    assert_eq!(Errno::from_io_error(&error), Some(Errno::FBIG));
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     assert_eq!(sidecars.state(&kick, &other), State::Unknown);
 }
 

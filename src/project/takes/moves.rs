@@ -5,11 +5,12 @@
 //! gets its file back, or is rid of the copy; one that is final is rid of its first file. What can't be told for certain
 //! stays, with the note: a disk that is away now may be there at the next look.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use mediafs_platform::files::{self, Identity};
+use mediafs_platform::names;
 
 use super::{Takes, copy_name, staging};
 use crate::catalog::{Catalog, CatalogError, Durability};
@@ -73,7 +74,7 @@ impl Move {
         let mut name = TEMPORARY.to_vec();
         name.extend_from_slice(copy_name(id).as_bytes());
         Self {
-            temporary: target.with_file_name(std::ffi::OsString::from_vec(name)),
+            temporary: target.with_file_name(names::lossy(name)),
             staging,
             target,
             inode,
@@ -82,17 +83,20 @@ impl Move {
 
     /// Gives a take that is not final its file back; whether it has it, and nothing else is left of the move.
     fn is_undone(&self) -> bool {
-        let Ok(first) = self.staging.symlink_metadata() else {
+        let (Ok(first), Ok(first_is)) = (
+            self.staging.symlink_metadata(),
+            files::identity(&self.staging),
+        ) else {
             return self.is_noted(&self.target).is_some() && self.put_back();
         };
         // A rename that did not come to be, unless the copy has by chance the same number on its disk.
-        let mut is_undone = first.ino() == self.inode;
+        let mut is_undone = first_is.inode == self.inode;
         for path in [&self.target, &self.temporary] {
-            let Some(found) = self.is_noted(path) else {
+            let Some((found, is)) = self.is_noted(path) else {
                 continue;
             };
             // By a second name, where the file system can't do without; or ours by its name, whole or not.
-            let is_ours = (found.dev(), found.ino()) == (first.dev(), first.ino())
+            let is_ours = is == first_is
                 || *path == self.temporary
                 || is_copy(&self.staging, &first, path, &found);
             if is_ours {
@@ -109,14 +113,15 @@ impl Move {
             Err(_) => return self.staging.parent().is_some_and(Path::is_dir),
         };
         let copy = self.is_noted(&self.target);
-        copy.is_some_and(|copy| is_copy(&self.staging, &first, &self.target, &copy))
+        copy.is_some_and(|(copy, _)| is_copy(&self.staging, &first, &self.target, &copy))
             && remove(&self.staging)
     }
 
     /// The file that was noted, if it is there.
-    fn is_noted(&self, path: &Path) -> Option<Metadata> {
+    fn is_noted(&self, path: &Path) -> Option<(Metadata, Identity)> {
         let found = path.symlink_metadata().ok()?;
-        (found.is_file() && found.ino() == self.inode).then_some(found)
+        let is = files::identity(path).ok()?;
+        (found.is_file() && is.inode == self.inode).then_some((found, is))
     }
 
     fn put_back(&self) -> bool {
@@ -135,7 +140,7 @@ impl Move {
 
 fn remove(path: &Path) -> bool {
     let removed = std::fs::remove_file(path).and_then(|()| match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => files::sync_folder(folder),
         None => Ok(()),
     });
     match removed {
@@ -152,7 +157,7 @@ fn remove(path: &Path) -> bool {
 
 /// A copy has the size and the time of what was copied; where a file system keeps times less exactly, the bytes decide.
 fn is_copy(first: &Path, seen: &Metadata, copy: &Path, found: &Metadata) -> bool {
-    let time = |seen: &Metadata| (seen.mtime(), seen.mtime_nsec());
+    let time = |seen: &Metadata| seen.modified().ok();
     seen.len() == found.len()
         && (time(seen) == time(found) || have_same_bytes(first, copy).unwrap_or(false))
 }
@@ -178,6 +183,8 @@ fn have_same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     /// A noted move of a take in a folder of its own, with nothing of it there yet.
@@ -198,7 +205,7 @@ mod tests {
             .unwrap()
             .set_modified(at(seconds))
             .unwrap();
-        path.metadata().unwrap().ino()
+        files::identity(path).unwrap().inode
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mediafs_platform::files::identity_behind;
 use mediafs_platform::volume::free_space;
 
 use super::open::is_written;
@@ -186,12 +187,11 @@ fn fits(
 
 /// The disk that holds a folder for takes, which may not be there yet: its device and what is free on it.
 fn disk_of(folder: &Path) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
     let there = match std::fs::metadata(folder) {
         Ok(_) => folder,
         Err(_) => folder.parent().unwrap_or(folder),
     };
-    let device = std::fs::metadata(there)?.dev();
+    let device = identity_behind(there)?.device;
     Ok((device, free_space(there)?.available))
 }
 

@@ -13,7 +13,7 @@ use windows_sys::Win32::Security::Authorization::{
 use windows_sys::Win32::Security::PSECURITY_DESCRIPTOR;
 
 use super::adapter::Rights;
-use crate::endpoint::User;
+use crate::rights::User;
 
 /// Read and run: `FILE_GENERIC_READ | FILE_GENERIC_EXECUTE`.
 const READ: u32 = 0x0012_00a9;

@@ -225,7 +225,7 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
     assert_eq!(driver.read(&file, 0, 4).unwrap(), b"boom");
     assert!(!drive.log().iter().any(|line| line.starts_with("refused")));
     let descriptor = driver.security(&file);
-    let user = crate::endpoint::User::of_this_process()
+    let user = crate::rights::User::of_this_process()
         .unwrap()
         .text()
         .unwrap();
