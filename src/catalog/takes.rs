@@ -102,7 +102,7 @@ fn take_row(row: &Row<'_>) -> rusqlite::Result<TakeRow> {
 }
 
 impl Reader {
-    /// Final takes of a project whose files are in `base`, and no other item's.
+    /// Final takes of a project whose files are in `base`, and are no items of the library.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -111,7 +111,7 @@ impl Reader {
             "listing takes that are not with their project",
             "SELECT i.number FROM item i JOIN place p ON p.number = i.place \
              WHERE i.scope = ?1 AND i.lifecycle = ?2 AND i.origin = ?3 AND p.base = ?4 AND NOT EXISTS \
-             (SELECT 1 FROM item o WHERE o.place = p.number AND o.number <> i.number) ORDER BY i.number",
+             (SELECT 1 FROM item o WHERE o.place = p.number AND o.scope = 0) ORDER BY i.number",
             (
                 project.0,
                 Lifecycle::Final.code(),
@@ -341,8 +341,8 @@ impl Writer {
     }
 
     /// The file of a final item was copied to where its project is, byte by byte: the item is at that place from now on,
-    /// and is the same for everybody. The file that was copied becomes no item of its own, nor does the copy. Says whether
-    /// no item has that file any more.
+    /// and is the same for everybody. Says whether nobody needs the first file any more: no item has it or stands in with it,
+    /// and history does not want it back. Then it becomes no item of its own.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`] item or place, [`CatalogError::NotMedia`]; when SQLite fails.
@@ -351,26 +351,30 @@ impl Writer {
         for place in row.place.into_iter().chain([place]) {
             self.put_hash(place, hash)?;
         }
-        // Whoever looked at the folder before this may have taken the copy for something new.
-        if let Some(other) = self.reader().item_at(place, row.project)?
-            && other.row != item
-        {
-            self.remove(other.row)?;
-        }
         let unknown = CatalogError::Unknown {
             what: "place",
             number: place.0,
         };
         let new = self.reader().place(place)?.ok_or(unknown)?;
-        let left = self.point_to(item, &new)?;
-        if let Some(left) = left {
-            self.run(
-                "leaving the file of a take",
-                "UPDATE place SET forgotten = 1 WHERE number = ?1",
-                [left.0],
-            )?;
+        let Some(left) = self.point_to(item, &new)? else {
+            return Ok(false);
+        };
+        let is_needed = self.reader().db().one(
+            "asking who needs the file of a take",
+            "SELECT EXISTS (SELECT 1 FROM item WHERE place = ?1 OR home = ?1) \
+             OR EXISTS (SELECT 1 FROM held_place WHERE place = ?1)",
+            [left.0],
+            |row| row.get(0),
+        )?;
+        if is_needed.unwrap_or(true) {
+            return Ok(false);
         }
-        Ok(left.is_some())
+        self.run(
+            "leaving the file of a take",
+            "UPDATE place SET forgotten = 1 WHERE number = ?1",
+            [left.0],
+        )?;
+        Ok(true)
     }
 
     /// A take is given up, or taken up again (`None`). Its file stays.

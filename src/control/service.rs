@@ -35,7 +35,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use lru::LruCache;
 use mediafs_platform::mount::Mounted;
 use parking_lot::{Condvar, Mutex};
@@ -48,7 +47,7 @@ use super::params;
 use super::tasks::{Running, TaskSource};
 use super::warnings::{self, Severity, Warning, Warnings};
 use super::{Caller, Handler, Reason, RpcError, WirePath};
-use crate::catalog::{BaseNo, Catalog, PlaceNo};
+use crate::catalog::{Catalog, PlaceNo};
 use crate::config::Config;
 use crate::control::rpc::one_line;
 use crate::daemon::Away;
@@ -60,6 +59,7 @@ use crate::tree::class::Requesters;
 
 pub(crate) use away::{FULL, LATE};
 pub use cache::LazyStore;
+use carrying::Carrying;
 use stand_ins::SilenceHashes;
 
 /// How long a request waits for a library that is just being started.
@@ -122,10 +122,8 @@ pub struct Service {
     warnings: Warnings,
     /// Work of the requests.
     running: Running,
-    /// Held while takes are brought to their projects.
-    carrying: Mutex<()>,
-    /// Whom to tell of projects whose takes are to be brought, in a daemon.
-    carrier: OnceLock<Sender<BaseNo>>,
+    /// Takes that are to be brought to their projects.
+    carrying: Carrying,
     /// Whoever else has tasks.
     task_source: OnceLock<Arc<dyn TaskSource>>,
     /// Kept by a command for as long as it works; a daemon keeps its own.
@@ -167,8 +165,7 @@ impl Service {
             warnings: Warnings::new(Arc::clone(&events)),
             running: Running::new(Arc::clone(&events)),
             events,
-            carrying: Mutex::default(),
-            carrier: OnceLock::new(),
+            carrying: Carrying::default(),
             task_source: OnceLock::new(),
             _lock: None,
         }
@@ -193,8 +190,8 @@ impl Service {
     /// The library has started; requests that wait for it go on.
     pub fn set_library(self: &Arc<Self>, library: Arc<Library>) {
         self.follow_scans(&library);
-        self.start_carrying();
-        *self.library.lock() = Some(library);
+        *self.library.lock() = Some(Arc::clone(&library));
+        self.start_carrying(&library);
         self.library_came.notify_all();
     }
 

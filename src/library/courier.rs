@@ -125,6 +125,14 @@ impl Work for Looker {
                 };
                 tell(done(written), &[]);
             }
+            Question::Settle { folder, name } => {
+                let name = OsString::from(name);
+                let settled = match is_single(&name) {
+                    true => files::settle(&PathBuf::from(folder), &name),
+                    false => Err(io::ErrorKind::InvalidInput.into()),
+                };
+                tell(done(settled), &[]);
+            }
             Question::Name {
                 folder,
                 from,

@@ -53,11 +53,11 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub(crate) use engine::TEMPORARY;
 pub use error::LibraryError;
+pub(crate) use import::{Carried, Dropped, carry_sources, is_of_this_machine};
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
     TakeError,
 };
-pub(crate) use import::{Dropped, carry_sources, is_of_this_machine};
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 pub use reconcile::Reconciled;

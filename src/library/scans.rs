@@ -49,8 +49,12 @@ impl Scan {
 
     /// Ends it soon. What it has found stays; what it has not reached is looked at by the next scan that is asked for.
     pub fn cancel(&self) {
-        self.by_hand.store(true, Ordering::SeqCst);
-        self.stop.store(true, Ordering::SeqCst);
+        // Once it has ended, another scan may go by the same flag.
+        let end = self.end.lock();
+        if end.is_none() {
+            self.by_hand.store(true, Ordering::SeqCst);
+            self.stop.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Waits until it has ended, but no longer than this.

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mediafs_platform::files::Positioned as _;
+use mediafs_platform::files::{Positioned as _, forget_cached};
 use mediafs_platform::folder::{Folder, Over};
 
 /// What a file is to have for a name when it is whole.
@@ -90,6 +90,13 @@ pub(crate) fn write_part(folder: &Path, name: &OsStr, offset: u64, part: &[u8]) 
         folder.file(name, true)?
     };
     file.write_all_at(part, offset)
+}
+
+/// Brings a file to the disk, and has the system forget what it remembers of its bytes: who reads it reads the disk.
+pub(crate) fn settle(folder: &Path, name: &OsStr) -> io::Result<()> {
+    let file = Folder::open(folder)?.file(name, true)?;
+    file.sync_all()?;
+    forget_cached(&file)
 }
 
 /// Brings a new file to the disk and gives it its name.

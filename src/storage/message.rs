@@ -192,6 +192,8 @@ pub(crate) enum Question {
         offset: u64,
         part: Vec<u8>,
     },
+    /// Bring what was written of a new file to the disk, so that what is read from now on is what the disk has.
+    Settle { folder: Bytes, name: Bytes },
     /// Bring a new file to the disk and give it its name, in the place of another one (which stays under `previous`) or
     /// of none.
     Name {

@@ -89,6 +89,12 @@ fn brought(kind: Kind) {
         sound
     );
     assert_eq!(away(&home), Vec::<Value>::new());
+    // It was kept here for who plays it.
+    red.detach();
+    wait_for_state(&home, "absent");
+    assert_eq!(played(&home, &item).unwrap(), sound);
+    red.mount(&at);
+    wait_for_state(&home, "online");
     // No look at the volume makes something new of it.
     home.run(["scan"]);
     assert_eq!(home.items().len(), 1);
@@ -160,9 +166,9 @@ fn a_take_that_cannot_be_brought_stays_and_is_told_until_it_can() {
     assert_eq!(kept_here(&home).len(), 2);
     mounted.stop();
 
-    // They are brought by whoever finds the disk.
-    let mounted = home.mount();
+    // They are brought by a daemon that starts with the disk there.
     red.mount(&at);
+    let mounted = home.mount();
     for (id, name, bytes) in [
         (&full, "Full.wav", first),
         (&unplugged, "Unplugged.wav", second),
@@ -174,5 +180,44 @@ fn a_take_that_cannot_be_brought_stays_and_is_told_until_it_can() {
     wait_until(DONE, "nothing is left here", || {
         kept_here(&home).is_empty() && away(&home).is_empty()
     });
+    mounted.stop();
+}
+
+#[test]
+fn a_take_that_the_library_or_history_has_too_stays_there() {
+    let home = Home::new();
+    let mut red = Volume::new(Kind::Ext4);
+    let at = home.path("red");
+    red.mount(&at);
+    let song = at.join("Song");
+    let mounted = home.mount();
+    home.run(["project", "new", song.to_str().unwrap()]);
+    let sound = wav(3000, 3);
+    let take = home.json(["reserve", "--name", "Lead"]);
+    std::fs::write(take["file"].as_str().unwrap(), &sound).unwrap();
+    let id = take["mediaId"].as_str().unwrap();
+    home.run(["finalise", id]);
+    home.run(["project", "use", song.to_str().unwrap(), id]);
+    home.run(["project", "save", song.to_str().unwrap()]);
+    let file = home.home().join("Library/Lead.wav");
+    assert!(file.exists());
+    assert!(!song.join("Media/Lead.wav").exists());
+    // Only the project has it, and history wants it back.
+    let of_library = || {
+        home.items()
+            .into_iter()
+            .find(|item| item["scope"] == "library")
+    };
+    let path = home.on_drive("library/Imported/Lead.wav");
+    assert!(path.exists() && of_library().is_some());
+    home.run(["remove", "--force", path.to_str().unwrap()]);
+    assert!(of_library().is_none());
+    home.run(["project", "save", song.to_str().unwrap()]);
+    assert_eq!(std::fs::read(song.join("Media/Lead.wav")).unwrap(), sound);
+    assert_eq!(std::fs::read(&file).unwrap(), sound);
+    home.run(["undo"]);
+    let back = of_library().unwrap();
+    assert_eq!(back["availability"], "local", "{back:#}");
+    assert_eq!(copied(&home, &back).unwrap(), sound);
     mounted.stop();
 }

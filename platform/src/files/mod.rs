@@ -101,6 +101,20 @@ pub fn sync(file: &File) -> io::Result<()> {
     system::sync(file)
 }
 
+/// Has the system forget what it remembers of a file's bytes, as far as they are on the disk: who reads them from now on
+/// reads the disk. Only Linux has a way for that; elsewhere nothing is done.
+///
+/// # Errors
+/// What the system says.
+#[cfg_attr(not(target_os = "linux"), allow(clippy::unnecessary_wraps))]
+pub fn forget_cached(file: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

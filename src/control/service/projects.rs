@@ -195,7 +195,7 @@ impl Service {
         };
         let library = self.library()?;
         // What is saved is to be with the project.
-        self.carry_takes(&library, &base);
+        self.carry_takes_first(&library, &base)?;
         let saved = project::save(&library, &base, &host)?;
         let summary = match &saved.revision {
             Some(revision) => format!("saved {} (revision {revision:.80})", base.name),

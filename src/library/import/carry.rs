@@ -3,15 +3,16 @@
 //!
 //! The copy is read again there and compared before it has its name; the item is at the copy, durably, before the file here
 //! goes. So at every moment there is a whole file that the catalog knows of. A copy that got its name while this process
-//! died is found by the next look at the project, as a sound of its own, and the take is brought once more.
+//! died, or its disk was pulled, is nobody's, and the take is brought once more.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow};
+use crate::library::engine::MEDIA_FOLDER;
 use crate::library::owner::Library;
 use crate::library::progress::Progress;
-use crate::model::shown_name;
+use crate::model::{ObjectHash, shown_name};
 
 use super::copy::{Halt, Reading, media};
 use super::gather::{Source, Through};
@@ -20,6 +21,17 @@ use super::sources::Sources;
 use super::take::own_name;
 use super::there::CopierThere;
 use super::{ImportOptions, Outcome, remote};
+
+/// What became of a take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Carried {
+    /// It is with its project; its bytes have this hash.
+    Done(ObjectHash),
+    /// Its file is not here either.
+    Gone,
+    /// It is where it was, for this reason.
+    Left(String),
+}
 
 impl Library {
     /// What was recorded for a project and is not with it.
@@ -43,8 +55,23 @@ impl Library {
         Ok(items)
     }
 
-    /// Copies the file of such an item to its project, and has the item there from then on. The inner error says why it
-    /// stays where it is. Waits for the storage of the project.
+    /// Removes what copies to the project have left that were begun long ago.
+    pub(crate) fn clear_abandoned_copies(&self, project: &BaseRow) {
+        let Some(untrusted) = self.engine.untrusted_now(&project.path) else {
+            return;
+        };
+        let folder = project.path.join(MEDIA_FOLDER);
+        let names = self.names_there(&folder).unwrap_or_default();
+        let options = ImportOptions::default();
+        if let Ok(sources) = Sources::read(&self.engine, Some(project)) {
+            CopierThere::new(&self.engine, project, untrusted.source, &options, sources)
+                .clear_abandoned(&names, &folder);
+        }
+    }
+
+    /// Copies the file of such an item to its project, and has the item there from then on. `keep` is given the file and the
+    /// hash of its bytes before it is left, and whoever plays it may go on with what that has kept. Waits for the storage of
+    /// the project.
     ///
     /// # Errors
     /// When the catalog fails.
@@ -52,15 +79,17 @@ impl Library {
         &self,
         project: &BaseRow,
         item: &ItemRow,
+        keep: &dyn Fn(&Path, ObjectHash),
         cancel: &AtomicBool,
-    ) -> Result<Result<(), String>, CatalogError> {
+    ) -> Result<Carried, CatalogError> {
         let engine = &*self.engine;
         let reader = engine.catalog.reader()?;
         let online = project
             .source
             .is_some_and(|source| reader.source_state(source).is_online());
         let Some(untrusted) = engine.untrusted_now(&project.path).filter(|_| online) else {
-            return Ok(Err("the storage of the project is not there".to_owned()));
+            let why = "the storage of the project is not there".to_owned();
+            return Ok(Carried::Left(why));
         };
         let located = match item.place {
             Some(place) => engine.locate(&reader, place)?,
@@ -68,7 +97,7 @@ impl Library {
         };
         drop(reader);
         let Some((base, relative)) = located else {
-            return Ok(Err("its file is gone".to_owned()));
+            return Ok(Carried::Gone);
         };
         let file = Source {
             source: base.path.join(relative),
@@ -77,9 +106,9 @@ impl Library {
             size: None,
             through: Through::Here,
         };
-        let (mut reading, evidence) = match Reading::open(engine, &file, cancel) {
-            Ok(opened) => opened,
-            Err(outcome) => return Ok(Err(why(outcome))),
+        // That it is missing is told by others.
+        let Ok((mut reading, evidence)) = Reading::open(engine, &file, cancel) else {
+            return Ok(Carried::Gone);
         };
         let options = ImportOptions::default();
         let sources = Sources::read(engine, Some(project))?;
@@ -95,30 +124,45 @@ impl Library {
         );
         let (relative, hash) = match brought {
             Ok(brought) => brought,
-            Err(Halt::Cancelled) => return Ok(Err("it was stopped".to_owned())),
-            Err(Halt::This(outcome)) => return Ok(Err(why(outcome))),
-            Err(Halt::All(why)) => return Ok(Err(why)),
+            Err(Halt::Cancelled) => return Ok(Carried::Left("it was stopped".to_owned())),
+            Err(Halt::This(outcome)) => return Ok(Carried::Left(why(outcome))),
+            Err(Halt::All(why)) => return Ok(Carried::Left(why)),
         };
         let target = project.path.join(&relative);
+        // A copy that the catalog does not know of is nobody's: it would be in the way of the next one.
+        let undone = |carried: Result<Carried, CatalogError>| {
+            if let (Some(folder), Some(name)) = (target.parent(), target.file_name()) {
+                copier.remove(folder, name);
+            }
+            carried
+        };
         let read = remote::read_reference(engine, &target, &untrusted.source, cancel)
             .and_then(|(seen, record)| Ok((seen, media(record, true)?)));
         let (seen, record) = match read {
             Ok(read) => read,
-            Err(outcome) => return Ok(Err(why(outcome))),
+            Err(outcome) => return undone(Ok(Carried::Left(why(outcome)))),
         };
+        keep(&file.source, hash);
         let prepared = Prepared {
-            source: target,
+            source: target.clone(),
             evidence: seen,
             record,
             base: project.clone(),
             way: Way::Reference(relative.clone()),
         };
+        let mut is_anothers = false;
         let entered = engine.catalog.write(Durability::Full, |writer| {
             let now = writer.reader().item(item.row)?;
-            if now.is_none_or(|now| now.place != item.place) {
-                return Err(Refusal::This("it is elsewhere by now".to_owned()));
+            let same = |now: ItemRow| now.place == item.place && now.generation == item.generation;
+            if !now.is_some_and(same) || !reading.is_unchanged(&evidence) {
+                return Err(Refusal::This("it has changed meanwhile".to_owned()));
             }
             let place = see_reference(engine, writer, &prepared, &relative)?;
+            // Whoever looked at the folder before this may have found another item's bytes in the copy.
+            is_anothers = !writer.reader().items_of(place)?.is_empty();
+            if is_anothers {
+                return Err(Refusal::This("its copy was taken for another's".to_owned()));
+            }
             let Some(row) = writer.reader().place(place)? else {
                 return Err(Refusal::This("its copy was gone at once".to_owned()));
             };
@@ -127,12 +171,13 @@ impl Library {
         });
         match entered {
             Ok(true) => self.remove_carried(&file.source, &evidence),
-            // Somebody else has it, too.
+            // Somebody else needs it, too.
             Ok(false) => {}
-            Err(Refusal::This(why)) => return Ok(Err(why)),
-            Err(Refusal::Catalog(error)) => return Err(error),
+            Err(Refusal::This(why)) if is_anothers => return Ok(Carried::Left(why)),
+            Err(Refusal::This(why)) => return undone(Ok(Carried::Left(why))),
+            Err(Refusal::Catalog(error)) => return undone(Err(error)),
         }
-        Ok(Ok(()))
+        Ok(Carried::Done(hash))
     }
 
     /// The file is with its project now. Another one that has its name by now stays.

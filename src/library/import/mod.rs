@@ -31,6 +31,7 @@ use super::engine::Engine;
 use super::error::LibraryError;
 use super::owner::{Library, Which};
 use super::progress::{Phase, Progress};
+pub(crate) use carry::Carried;
 use copy::{Copier, Halt};
 use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};

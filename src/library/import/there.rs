@@ -8,13 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::catalog::{BaseRow, CatalogError, Evidence};
-use crate::library::engine::{Engine, MEDIA_FOLDER};
+use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::progress::Progress;
 use crate::model::{Availability, ObjectHash};
-use crate::project::temporary;
 use crate::storage::{CourierError, LONGEST_PAYLOAD, Question, Reply, SourceKey};
 
 use super::copy::{CHANGED, Copied, Halt, Reading, numbered};
@@ -22,6 +21,9 @@ use super::gather::Source;
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome, remote};
+
+/// A copy that is not whole after this long is nobody's.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// How long one part may take, where its storage answers other questions meanwhile: the last one brings all to the disk.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -187,12 +189,16 @@ impl<'e> CopierThere<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Option<(OsString, ObjectHash)>, String> {
-        let name = OsString::from(temporary("copy"));
+        let name = temporary();
         let written = self.write(from, evidence, folder, &name, progress, cancel);
         let verified = written.and_then(|hash| match hash {
             None => Ok(None),
             Some(hash) => self
-                .verify(folder, &name, hash, cancel)
+                .ask(&Question::Settle {
+                    folder: folder.into(),
+                    name: name.clone().into(),
+                })
+                .and_then(|()| self.verify(folder, &name, hash, cancel))
                 .map(|()| Some(hash)),
         });
         match verified {
@@ -331,8 +337,15 @@ impl<'e> CopierThere<'e> {
         Err("no name is free".to_owned())
     }
 
+    /// Removes what copies have left in a folder of the project that were begun long ago, by this computer or another one.
+    pub(super) fn clear_abandoned(&self, names: &[OsString], folder: &Path) {
+        for name in names.iter().filter(|name| is_abandoned(name)) {
+            self.remove(folder, name);
+        }
+    }
+
     /// Where its storage does not answer, it stays.
-    fn remove(&self, folder: &Path, name: &OsStr) {
+    pub(super) fn remove(&self, folder: &Path, name: &OsStr) {
         let question = Question::Remove {
             folder: folder.into(),
             name: name.to_owned().into(),
@@ -341,6 +354,23 @@ impl<'e> CopierThere<'e> {
             tracing::debug!(why, "a temporary file is left");
         }
     }
+}
+
+/// A name for a file that is not whole yet: no scan takes it for anything.
+fn temporary() -> OsString {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    mediafs_platform::names::lossy([TEMPORARY, id.as_bytes()].concat())
+}
+
+/// Whether a name is one of [`temporary`], of a copy that was begun long ago.
+fn is_abandoned(name: &OsStr) -> bool {
+    let id = name.as_encoded_bytes().strip_prefix(TEMPORARY);
+    let id = id.and_then(|id| uuid::Uuid::try_parse_ascii(id).ok());
+    let begun = id.and_then(|id| id.get_timestamp()).map(|at| at.to_unix());
+    begun.is_some_and(|(seconds, _)| {
+        let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        begun.elapsed().is_ok_and(|since| since > ABANDONED)
+    })
 }
 
 fn refusal(reply: Reply) -> String {
