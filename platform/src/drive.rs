@@ -1,6 +1,6 @@
 //! The seam between the kernel and the drive.
 //!
-//! An adapter (`mount/fuse.rs`, later WinFsp and NFS) turns requests of its system into calls on
+//! An adapter (`mount/fuse.rs`, `mount/nfs`, `mount/winfsp.rs`) turns requests of its system into calls on
 //! [`Drive`] and the answers into replies, and knows no more than that. What the tree holds, who gets
 //! sound and who gets silence, is decided by the implementation of [`Drive`], which never sees a kernel
 //! type. [`DriveError`] is the only thing that becomes an errno or an NTSTATUS, in one `match` an adapter.

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -195,8 +194,8 @@ impl MemoryDrive {
             } else {
                 0o644
             },
-            uid: rustix::process::getuid().as_raw(),
-            gid: rustix::process::getgid().as_raw(),
+            uid: owner().0,
+            gid: owner().1,
         }
     }
 
@@ -367,7 +366,7 @@ impl Drive for MemoryDrive {
                 let mut bytes = vec![0; length as usize];
                 let mut filled = 0;
                 while filled < bytes.len() {
-                    match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+                    match read_at(file, &mut bytes[filled..], offset + filled as u64) {
                         Ok(0) => break,
                         Ok(more) => filled += more,
                         Err(_) => return Answer::Now(Err(DriveError::Io)),
@@ -431,6 +430,27 @@ impl Drive for MemoryDrive {
     }
 }
 
+#[cfg(unix)]
+fn owner() -> (u32, u32) {
+    use rustix::process::{getgid, getuid};
+    (getuid().as_raw(), getgid().as_raw())
+}
+
+#[cfg(windows)]
+fn owner() -> (u32, u32) {
+    (0, 0)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+}
+
 /// A file with this content that no name leads to.
 pub fn backing(bytes: &[u8]) -> Arc<File> {
     let mut file = tempfile::tempfile().unwrap();
@@ -451,7 +471,8 @@ pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// May tests with mounts run here? Fails loudly where they can't, unless told otherwise.
+/// May tests with FUSE mounts run here? Fails loudly where they can't, unless told otherwise.
+#[cfg(unix)]
 pub fn fuse_available() -> bool {
     let here = Path::new("/dev/fuse").exists()
         && (rustix::process::geteuid().is_root() || which("fusermount3"));
@@ -467,6 +488,7 @@ pub fn fuse_available() -> bool {
 }
 
 /// May tests run here that need root? Fails loudly where they can't, unless told otherwise.
+#[cfg(unix)]
 pub fn root_available() -> bool {
     if rustix::process::geteuid().is_root() {
         return true;
@@ -479,6 +501,7 @@ pub fn root_available() -> bool {
     false
 }
 
+#[cfg(unix)]
 fn which(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).exists())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::adapter::Adapter;
 use super::info::{self, Info};
 use super::names;
-use super::opens::Open;
+use super::opens::{ATTEMPTS, Open};
 use super::status::Status;
 use super::walk::Found;
 use crate::drive::{
@@ -79,18 +79,32 @@ impl Adapter {
     }
 
     fn set(&self, open: &Open, change: AttributeChange) -> Result<Info, Status> {
-        let (node, by) = (open.node(), open.by);
-        if !self.may_write(node, &by) {
-            let refused = self.refusal(|drive| match change.size {
-                Some(_) => drive.refuse_write(node, &by),
-                None => drive.refuse_change(node, &by),
-            });
-            return Err(refused.into());
+        let (mut node, by) = (open.node(), open.by);
+        let mut handle = self.written_by(open)?;
+        for _ in 0..ATTEMPTS {
+            if !self.may_write(node, &by) {
+                let refused = self.refusal(|drive| match change.size {
+                    Some(_) => drive.refuse_write(node, &by),
+                    None => drive.refuse_change(node, &by),
+                });
+                return Err(refused.into());
+            }
+            let set = self
+                .asking
+                .wait(move |drive| drive.set_attributes(node, handle, change, &by));
+            match set {
+                Ok((attributes, ttl)) => {
+                    return Ok(self.info_of(node, &attributes, !ttl.is_zero()));
+                }
+                // Whoever changes such a file gets one of its own, and the name leads there from then on.
+                Err(DriveError::Stale) => {
+                    node = self.walk(&open.path, &by)?.node;
+                    handle = None;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        let handle = self.written_by(open)?;
-        self.asking
-            .wait(move |drive| drive.set_attributes(node, handle, change, &by))?;
-        self.info(open)
+        Err(DriveError::Stale.into())
     }
 
     pub(super) fn set_size(&self, open: &Open, size: u64) -> Result<Info, Status> {

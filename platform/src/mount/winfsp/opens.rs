@@ -25,7 +25,7 @@ use crate::drive::{
 /// How long an open keeps the thread it came by.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How often what has become stale is looked up again.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 /// What is made without anybody saying who may do what.
 const FILE_PERMISSIONS: u16 = 0o644;
 const FOLDER_PERMISSIONS: u16 = 0o755;
@@ -162,6 +162,11 @@ impl Adapter {
             writes: mode.is_some_and(|mode| mode.write),
             was_told: AtomicBool::new(false),
         });
+        // It may be another one by the time it was opened.
+        let info = match open.node() == open.node {
+            true => info,
+            false => self.info(&open).unwrap_or(info),
+        };
         Ok((open, info))
     }
 

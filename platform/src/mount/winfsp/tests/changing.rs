@@ -132,3 +132,17 @@ fn names_change_in_case_and_never_twice_the_same_but_for_case() {
     let gone = rename("\\import\\gone.wav", "\\import\\x.wav", false);
     assert_eq!(gone, Err(Status::OBJECT_NAME_NOT_FOUND));
 }
+
+#[test]
+fn who_changes_a_file_that_is_only_shown_changes_one_of_its_own() {
+    let mount = Mount::new();
+    let shown = mount.drive.file(NodeId::ROOT, "kick.asd", b"shown");
+    mount.drive.change(shown, |node| node.is_writable = true);
+    let own = (NodeId::ROOT, "kick.asd".into(), b"own".to_vec());
+    mount.drive.0.lock().taken_over.insert(shown, own);
+    let open = mount.open("\\kick.asd", LOOK).unwrap();
+    assert_eq!(mount.adapter.set_size(&open, 2).unwrap().size, 2);
+    assert_eq!(mount.drive.bytes(shown).unwrap(), b"shown");
+    let own = mount.drive.named(NodeId::ROOT, "kick.asd").unwrap();
+    assert_eq!(mount.drive.bytes(own).unwrap(), b"ow");
+}

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) requesters: Vec<Option<u32>>,
     pub(super) kernel: Option<Arc<dyn Invalidate>>,
     pub(super) lists: usize,
+    /// Files of which who opens or changes them gets another, of this name and content.
+    pub(super) taken_over: HashMap<NodeId, (NodeId, OsString, Vec<u8>)>,
     last: u64,
 }
 
@@ -197,6 +199,15 @@ impl State {
         Opened { handle, content }
     }
 
+    fn take_over(&mut self, node: NodeId) -> bool {
+        let Some((parent, name, bytes)) = self.taken_over.remove(&node) else {
+            return false;
+        };
+        let own = self.add(parent, &name, Body::File(bytes));
+        self.nodes.get_mut(&own).unwrap().is_writable = true;
+        true
+    }
+
     fn file(&mut self, handle: HandleId) -> Result<&mut Vec<u8>, DriveError> {
         let node = *self.handles.get(&handle).ok_or(DriveError::NotFound)?;
         self.file_of(node)
@@ -307,7 +318,7 @@ impl Drive for MemoryDrive {
         let Some(found) = state.nodes.get(&node).cloned() else {
             return Answer::Now(Err(DriveError::NotFound));
         };
-        if found.is_stale {
+        if found.is_stale || state.take_over(node) {
             return Answer::Now(Err(DriveError::Stale));
         }
         let opened = match found.opening {
@@ -367,6 +378,9 @@ impl Drive for MemoryDrive {
         state
             .log
             .push(format!("set {} by {}", node.0, handle.is_some()));
+        if state.take_over(node) {
+            return Answer::Now(Err(DriveError::Stale));
+        }
         if let Some(size) = change.size {
             match state.file_of(node) {
                 Ok(bytes) => bytes.resize(size as usize, 0),
