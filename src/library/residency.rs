@@ -1,16 +1,17 @@
 //! Whether a file's bytes are on the disk or with a cloud provider only, told without reading it. Runs in couriers.
 //!
-//! Two signs are known on Linux. Clients of Nextcloud and ownCloud keep a file of one byte, the name lengthened by their
-//! suffix, in the place of one that is online-only; it is listed under the name without the suffix, as that is the file's
-//! name before it was made online-only and after it is fetched: so the item stays the same, with all that is known of
-//! it, as long as what stands for it has the time of its content. The size of an item that was never here is not known:
-//! it is shown with that of what stands for it. (Where both are there, the file counts, and the other one is passed
-//! over.) And openVFS, of ownCloud and OpenCloud, marks files by extended attributes: `user.openvfs.state` in words, or
-//! the state within the MessagePack of `user.openvfs.data`. Fewer blocks than bytes are no sign: compressed files have
-//! that, too.
+//! What a system itself knows of such files, [`mediafs_platform::cloud`] tells; Linux knows none. Two signs are known there.
+//! Clients of Nextcloud and ownCloud keep a file of one byte, the name lengthened by their suffix, in the place of one that
+//! is online-only; it is listed under the name without the suffix, as that is the file's name before it was made
+//! online-only and after it is fetched: so the item stays the same, with all that is known of it, as long as what stands
+//! for it has the time of its content. The size of an item that was never here is not known: it is shown with that of
+//! what stands for it. (Where both are there, the file counts, and the other one is passed over.) And openVFS, of
+//! ownCloud and OpenCloud, marks files by extended attributes: `user.openvfs.state` in words, or the state within the
+//! MessagePack of `user.openvfs.data`. Fewer blocks than bytes are no sign: compressed files have that, too.
 
 use std::ffi::{OsStr, OsString};
 
+pub use mediafs_platform::cloud::Residency;
 use mediafs_platform::names;
 
 use super::disk::LocalFolder;
@@ -22,15 +23,6 @@ const SUFFIX_FILE_SIZE: u64 = 1;
 /// openVFS until 2025, and since.
 const STATE: &str = "user.openvfs.state";
 const DATA: &str = "user.openvfs.data";
-
-/// Where a file's bytes are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Residency {
-    /// On the disk.
-    Here,
-    /// With a cloud provider only: reading would fetch them.
-    OnlineOnly,
-}
 
 /// The name of the file that a file of this name and size stands for.
 pub(super) fn stands_for(name: &OsStr, size: u64) -> Option<OsString> {
