@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+#[cfg(unix)]
 use mediafs::catalog::PlaceKind;
 use mediafs::library::{LibraryError, Progress, Reconciled, Which};
 use mediafs::model::{Availability, Playable};

@@ -1,7 +1,7 @@
 //! Where programs of a user keep what they keep, by the customs of the system: on Linux the XDG base directories, on macOS
 //! the folders of `~/Library`, on Windows those of `AppData`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
@@ -43,6 +43,6 @@ pub fn default_mount_point() -> PathBuf {
 
 /// The drive within the user's folder.
 #[cfg(unix)]
-fn in_user_folder(user: &Path) -> PathBuf {
+fn in_user_folder(user: &std::path::Path) -> PathBuf {
     user.join("Loophole")
 }
