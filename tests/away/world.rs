@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -643,12 +643,24 @@ impl Program {
         let folder = world.folder.path().join("programs");
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join(name);
+        let (original, arguments): (PathBuf, &[&str]) = if cfg!(windows) {
+            let system = std::env::var_os("SystemRoot").map(PathBuf::from);
+            let original = system.unwrap().join("system32").join("cmd.exe");
+            (original, &["/c", "set /p line="])
+        } else {
+            ("/bin/sleep".into(), &["1000"])
+        };
         if !path.exists() {
-            std::fs::copy("/bin/sleep", &path).unwrap();
+            std::fs::copy(original, &path).unwrap();
         }
         let child = Command::new(&path)
-            .arg("1000")
-            .stdin(Stdio::null())
+            .args(arguments)
+            // What reads a line gets none.
+            .stdin(if cfg!(windows) {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .spawn()
             .unwrap();
         let program = Self(child);

@@ -76,7 +76,10 @@ fn a_search_takes_bytes_before_facts_and_facts_before_names() {
             let found = found(answer, id);
             assert_eq!(found["outcome"], outcome, "{found}");
             assert_eq!(found["rank"], rank, "{found}");
-            assert_eq!(found["paths"], json!(paths), "{found}");
+            // As Unix writes them.
+            let slashes = |paths: &Value| paths.to_string().replace("\\\\", "/");
+            let expected = slashes(&json!(paths));
+            assert_eq!(slashes(&found["paths"]), expected, "{found}");
         }
         assert_eq!(answer["matches"].as_array().unwrap().len(), 5, "{answer}");
         assert_eq!(answer["notFound"], 1, "{answer}");
@@ -98,6 +101,8 @@ fn a_search_takes_bytes_before_facts_and_facts_before_names() {
     }
 }
 
+/// Its storage that is not trusted is sysfs.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_search_can_be_for_some_items_and_tells_where_it_did_not_look() {
     let mut desk = Desk::new();

@@ -351,10 +351,8 @@ fn a_folder_by_reference_becomes_a_root() {
     );
     assert!(again.len() > 30 && again.iter().all(|i| i.outcome == Outcome::Already));
     let roots = house.reader().bases().unwrap();
-    assert_eq!(
-        roots.iter().filter(|base| base.path == hydrogen()).count(),
-        1
-    );
+    let folder = mediafs_platform::files::canonical(&hydrogen()).unwrap();
+    assert_eq!(roots.iter().filter(|base| base.path == folder).count(), 1);
     assert_eq!(roots.len(), 1, "a folder in a root is no root of its own");
 }
 
@@ -396,6 +394,8 @@ fn ids_are_given_once() {
     );
 }
 
+/// Windows has no such names.
+#[cfg(unix)]
 #[test]
 fn a_path_on_the_drive_means_its_item() {
     let house = House::new();
@@ -477,6 +477,8 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A small disk is mounted as Linux does it.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told_and_nothing_half_is_left() {
     let Some(disk) = SmallDisk::new("2m") else {

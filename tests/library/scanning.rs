@@ -46,6 +46,8 @@ fn count_files(folder: &Path) -> usize {
         .sum()
 }
 
+/// Windows has no such names.
+#[cfg(unix)]
 #[test]
 fn odd_names_are_kept_byte_for_byte() {
     let house = House::new();
@@ -448,6 +450,8 @@ fn storage_that_is_not_trusted_is_refused_and_never_entered() {
     assert_eq!(problems[0].0, inner);
 }
 
+/// It is mounted as Linux does it.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_empty_mount_point_is_no_deletion() {
     let house = House::new();
