@@ -281,6 +281,7 @@ impl World {
     }
 
     /// A library on trusted storage.
+    #[cfg(target_os = "linux")]
     pub(crate) fn trusted(&self) -> FolderNo {
         let number = self.number();
         let root = self.folder.path().join(format!("trusted-{number}"));
@@ -384,6 +385,7 @@ impl World {
     }
 
     /// A file with the same bytes on trusted storage.
+    #[cfg(target_os = "linux")]
     pub(crate) fn twin(&self, file: &File) {
         let top = self.trusted();
         let reader = self.catalog.reader().unwrap();

@@ -458,8 +458,10 @@ fn a_cancelled_import_keeps_what_it_has_and_leaves_no_pieces() {
 }
 
 /// A small disk, unmounted whatever happens.
+#[cfg(target_os = "linux")]
 struct SmallDisk(tempfile::TempDir);
 
+#[cfg(target_os = "linux")]
 impl SmallDisk {
     fn new(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
@@ -471,6 +473,7 @@ impl SmallDisk {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();

@@ -400,8 +400,10 @@ fn a_place_is_reconciled_at_once() {
 }
 
 /// A file system mounted in a root, unmounted whatever happens.
+#[cfg(target_os = "linux")]
 struct Mounted(std::path::PathBuf);
 
+#[cfg(target_os = "linux")]
 impl Mounted {
     fn new(kind: &str, at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
@@ -413,6 +415,7 @@ impl Mounted {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount")
