@@ -23,6 +23,7 @@ use mediafs::tree::class::{Class, Requesters};
 use mediafs::tree::node::{Door, Face, Node};
 use mediafs::tree::{Bringing, Heard, Listener, MediaDrive, Owner, Reconcile, Silence};
 use mediafs_cache::{Eviction, ObjectId, Store, StoreOptions};
+#[cfg(target_os = "linux")]
 use mediafs_platform::beneath;
 use mediafs_platform::drive::{
     Answer, Content, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,

@@ -10,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mediafs::catalog::{BaseRow, Catalog};
+#[cfg(unix)]
+use mediafs::library::LibraryConfig;
 use mediafs::library::{
-    ImportMode, ImportOptions, Imported, Library, LibraryConfig, LibraryError, Outcome, Progress,
-    Reconciled,
+    ImportMode, ImportOptions, Imported, Library, LibraryError, Outcome, Progress, Reconciled,
 };
 use mediafs::model::{MediaId, Playable, Storage};
 

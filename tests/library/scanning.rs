@@ -10,7 +10,9 @@ use mediafs::catalog::PlaceKind;
 use mediafs::library::{LibraryError, Progress, Reconciled, Which};
 use mediafs::model::{Availability, Playable};
 
-use crate::support::{House, hydrogen, os, put, scan, wav};
+#[cfg(unix)]
+use crate::support::os;
+use crate::support::{House, hydrogen, put, scan, wav};
 
 #[test]
 fn real_sounds_become_items_and_a_second_scan_changes_nothing() {
