@@ -234,7 +234,7 @@ mod tests {
         // A thread that is no more; elsewhere processes are told of, and this one is there.
         #[cfg(target_os = "linux")]
         {
-            let gone = std::thread::spawn(|| requester()).join().unwrap();
+            let gone = std::thread::spawn(requester).join().unwrap();
             let never = std::future::pending::<()>();
             let dying = wait(never, Duration::from_secs(60), Some(gone)).await;
             assert_eq!(dying, Err(Cut::Dying));
