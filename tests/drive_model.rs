@@ -376,7 +376,8 @@ impl World {
             Step::Replace(file, seed) => {
                 let fresh = self.disk.away.join("fresh");
                 std::fs::write(&fresh, sounds::wav(100 + seed, seed)).unwrap();
-                std::fs::rename(fresh, self.disk.path(file)).unwrap();
+                let replace = mediafs_platform::drive::Replacing::Replace;
+                mediafs_platform::files::rename(&fresh, &self.disk.path(file), replace).unwrap();
             }
             Step::Overwrite(file, seed) => {
                 if let Some(bytes) = self.on_disk(file) {

@@ -452,6 +452,7 @@ impl Couriers {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    #[cfg(unix)]
     use crossbeam_channel::unbounded;
 
     use super::*;
@@ -460,10 +461,12 @@ mod tests {
     #[cfg(unix)]
     const NEVER_ANSWERS: &str = "/bin/grep";
 
+    #[cfg(unix)]
     fn question() -> Question {
         Question::Look(Path::new("/nothing").into())
     }
 
+    #[cfg(unix)]
     fn never() -> AtomicBool {
         AtomicBool::new(false)
     }
@@ -521,6 +524,7 @@ mod tests {
         assert_eq!(pause, FIRST_PAUSE);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_hung_there_before_says_nothing_of_what_hangs_there_now() {
         let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
@@ -548,6 +552,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn who_was_asked_before_it_was_suspended_ends_no_probe() {
         let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));

@@ -10,6 +10,8 @@ mod arrival;
 mod courier;
 mod model;
 mod streams;
+// Its sounds are made by ffmpeg.
+#[cfg(target_os = "linux")]
 mod table;
 mod waiting;
 mod world;

@@ -81,7 +81,6 @@ fn a_copier_that_reads_on_begins_anew() {
     world.nothing_is_left();
 }
 
-#[cfg(unix)]
 #[test]
 fn who_is_told_to_end_is_not_held() {
     let world = patient();
@@ -91,9 +90,14 @@ fn who_is_told_to_end_is_not_held() {
     world.be(at, Manner::Hangs);
     for file in [&sound, &unread] {
         // It ignores nothing and blocks nothing, so the signal ends it.
-        let mut child = Command::new("sleep")
-            .arg("1000")
-            .stdin(Stdio::null())
+        let (program, arguments) = if cfg!(windows) {
+            ("cmd", ["/c", "set /p line="])
+        } else {
+            ("sh", ["-c", "read line"])
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
             .spawn()
             .unwrap();
         let by = Requester {
@@ -112,8 +116,11 @@ fn who_is_told_to_end_is_not_held() {
         let read = world.runtime.spawn(read);
         std::thread::sleep(Duration::from_millis(50));
         assert!(!read.is_finished());
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        if cfg!(windows) {
+            child.kill().unwrap();
+        } else {
+            mediafs_platform::this_process::ask_to_end(child.id()).unwrap();
+        }
         child.wait().unwrap();
         let begun = Instant::now();
         assert_eq!(

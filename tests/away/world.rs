@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -23,6 +23,7 @@ use mediafs::tree::class::{Class, Requesters};
 use mediafs::tree::node::{Door, Face, Node};
 use mediafs::tree::{Bringing, Heard, Listener, MediaDrive, Owner, Reconcile, Silence};
 use mediafs_cache::{Eviction, ObjectId, Store, StoreOptions};
+#[cfg(target_os = "linux")]
 use mediafs_platform::beneath;
 use mediafs_platform::drive::{
     Answer, Content, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,
@@ -281,6 +282,7 @@ impl World {
     }
 
     /// A library on trusted storage.
+    #[cfg(target_os = "linux")]
     pub(crate) fn trusted(&self) -> FolderNo {
         let number = self.number();
         let root = self.folder.path().join(format!("trusted-{number}"));
@@ -384,6 +386,7 @@ impl World {
     }
 
     /// A file with the same bytes on trusted storage.
+    #[cfg(target_os = "linux")]
     pub(crate) fn twin(&self, file: &File) {
         let top = self.trusted();
         let reader = self.catalog.reader().unwrap();
@@ -643,12 +646,24 @@ impl Program {
         let folder = world.folder.path().join("programs");
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join(name);
+        let (original, arguments): (PathBuf, &[&str]) = if cfg!(windows) {
+            let system = std::env::var_os("SystemRoot").map(PathBuf::from);
+            let original = system.unwrap().join("system32").join("cmd.exe");
+            (original, &["/c", "set /p line="])
+        } else {
+            ("/bin/sleep".into(), &["1000"])
+        };
         if !path.exists() {
-            std::fs::copy("/bin/sleep", &path).unwrap();
+            std::fs::copy(original, &path).unwrap();
         }
         let child = Command::new(&path)
-            .arg("1000")
-            .stdin(Stdio::null())
+            .args(arguments)
+            // What reads a line gets none.
+            .stdin(if cfg!(windows) {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .spawn()
             .unwrap();
         let program = Self(child);

@@ -116,6 +116,8 @@ fn what_was_not_made_of_the_true_bytes_is_refused() {
     assert_eq!(desk.call("analysis.get", asked(&one))["artefact"], "old");
 }
 
+/// Among what is no file are pipes.
+#[cfg(target_os = "linux")]
 #[test]
 fn artefacts_and_words_have_bounds() {
     let desk = Desk::new();

@@ -29,6 +29,11 @@ fn found<'a>(answer: &'a Value, id: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("nothing of {id} in {answer}"))
 }
 
+/// Paths as Unix writes them.
+fn slashes(paths: &Value) -> String {
+    paths.to_string().replace("\\\\", "/")
+}
+
 #[test]
 fn a_search_takes_bytes_before_facts_and_facts_before_names() {
     let mut desk = Desk::new();
@@ -76,17 +81,18 @@ fn a_search_takes_bytes_before_facts_and_facts_before_names() {
             let found = found(answer, id);
             assert_eq!(found["outcome"], outcome, "{found}");
             assert_eq!(found["rank"], rank, "{found}");
-            assert_eq!(found["paths"], json!(paths), "{found}");
+            let expected = slashes(&json!(paths));
+            assert_eq!(slashes(&found["paths"]), expected, "{found}");
         }
         assert_eq!(answer["matches"].as_array().unwrap().len(), 5, "{answer}");
         assert_eq!(answer["notFound"], 1, "{answer}");
         assert_eq!(answer["complete"], true, "{answer}");
     }
     assert_eq!(done["operation"]["summary"], "relinked 3 sounds");
-    let at = |id: &str| desk.get(id)["resolvedPath"].clone();
-    assert_eq!(at(&bytes), json!(renamed));
-    assert_eq!(at(&facts), json!(like));
-    assert_eq!(at(&same), json!(toms[0]));
+    let at = |id: &str| slashes(&desk.get(id)["resolvedPath"]);
+    assert_eq!(at(&bytes), slashes(&json!(renamed)));
+    assert_eq!(at(&facts), slashes(&json!(like)));
+    assert_eq!(at(&same), slashes(&json!(toms[0])));
     for id in [&name, &twins, &nothing] {
         assert_eq!(desk.get(id)["availability"], "missing");
     }
@@ -98,6 +104,8 @@ fn a_search_takes_bytes_before_facts_and_facts_before_names() {
     }
 }
 
+/// Its storage that is not trusted is sysfs.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_search_can_be_for_some_items_and_tells_where_it_did_not_look() {
     let mut desk = Desk::new();

@@ -3,6 +3,8 @@
 
 mod background;
 mod importing;
+// Of storage that is not trusted.
+#[cfg(target_os = "linux")]
 mod one_path;
 // Signs of clients as they are on Linux.
 #[cfg(target_os = "linux")]

@@ -5,11 +5,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+#[cfg(unix)]
 use mediafs::catalog::PlaceKind;
 use mediafs::library::{LibraryError, Progress, Reconciled, Which};
 use mediafs::model::{Availability, Playable};
 
-use crate::support::{House, hydrogen, os, put, scan, wav};
+#[cfg(unix)]
+use crate::support::os;
+use crate::support::{House, hydrogen, put, scan, wav};
 
 #[test]
 fn real_sounds_become_items_and_a_second_scan_changes_nothing() {
@@ -45,6 +48,8 @@ fn count_files(folder: &Path) -> usize {
         .sum()
 }
 
+/// Windows has no such names.
+#[cfg(unix)]
 #[test]
 fn odd_names_are_kept_byte_for_byte() {
     let house = House::new();
@@ -397,8 +402,10 @@ fn a_place_is_reconciled_at_once() {
 }
 
 /// A file system mounted in a root, unmounted whatever happens.
+#[cfg(target_os = "linux")]
 struct Mounted(std::path::PathBuf);
 
+#[cfg(target_os = "linux")]
 impl Mounted {
     fn new(kind: &str, at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
@@ -410,6 +417,7 @@ impl Mounted {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount")
@@ -447,6 +455,8 @@ fn storage_that_is_not_trusted_is_refused_and_never_entered() {
     assert_eq!(problems[0].0, inner);
 }
 
+/// It is mounted as Linux does it.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_empty_mount_point_is_no_deletion() {
     let house = House::new();

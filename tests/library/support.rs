@@ -1,6 +1,7 @@
 //! A home with a catalog, a folder of sounds, and ways to ask the catalog what it knows.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,6 +163,8 @@ pub(crate) fn wav(value: i16, frames: u32) -> Vec<u8> {
     file
 }
 
+/// Windows has no names of any bytes.
+#[cfg(unix)]
 pub(crate) fn os(bytes: &[u8]) -> &OsStr {
     mediafs_platform::names::of(bytes).unwrap()
 }

@@ -179,6 +179,15 @@ pub(crate) fn wav(value: i16, frames: u32) -> Vec<u8> {
     file
 }
 
+/// As Unix writes it, so that what is expected is the same on every system.
+pub(crate) fn slashes(path: &str) -> String {
+    if cfg!(windows) {
+        path.replace('\\', "/")
+    } else {
+        path.to_owned()
+    }
+}
+
 pub(crate) fn put(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();

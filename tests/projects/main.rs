@@ -1,5 +1,5 @@
 //! Projects: manifests, copies, moves, other machines, strangers, drafts, collecting; and the commands, beside a drive.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@ use mediafs::library::ImportMode;
 use mediafs::model::{Availability, MediaId, Playable, Storage};
 use mediafs::project;
 
-use crate::machine::{Machine, copy, folder, manifest, put, wav};
+use crate::machine::{Machine, copy, folder, manifest, put, slashes, wav};
 
 #[test]
 fn a_copy_of_a_folder_is_a_project_of_its_own_with_the_same_ids() {
@@ -34,7 +34,7 @@ fn a_copy_of_a_folder_is_a_project_of_its_own_with_the_same_ids() {
     };
     assert_eq!(words(&one, &base), ["Drum"]);
     assert_eq!(words(&one, &copy_base), ["Copy", "Drum"]);
-    let resolved = |base| one.whole(base, &kick).resolved_path.unwrap();
+    let resolved = |base| slashes(&one.whole(base, &kick).resolved_path.unwrap());
     assert!(resolved(&base).contains("/Song/"));
     assert!(resolved(&copy_base).contains("/Song copy/"));
     // Each is found again by its place, whichever is opened first.
@@ -114,7 +114,7 @@ fn a_machine_with_the_same_pack_elsewhere_opens_it_wholly_available() {
             (Availability::Local, Playable::Bytes),
             "{id}"
         );
-        assert!(item.resolved_path.unwrap().contains("/packs/Kicks/"));
+        assert!(slashes(&item.resolved_path.unwrap()).contains("/packs/Kicks/"));
         assert_eq!(item.alternatives.len(), 1);
         assert!(
             matches!(&item.storage, Storage::Reference { root: Some(root), .. } if root == "Samples"),
@@ -303,7 +303,7 @@ fn sounds_go_from_the_library_into_a_project_and_back_under_their_ids() {
     let promoted = one.reader().media_item(row).unwrap().unwrap();
     assert_eq!(promoted.media_id, take);
     assert_eq!(promoted.tags[0].name, "Keeper");
-    assert!(promoted.resolved_path.unwrap().contains("/home/Library/"));
+    assert!(slashes(&promoted.resolved_path.unwrap()).contains("/home/Library/"));
     assert_eq!(project::promote(&one.library, &item).unwrap(), row);
 }
 

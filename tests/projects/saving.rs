@@ -1,5 +1,6 @@
 //! Saved and opened again: here, after a crash, with a revision, with what a newer host wrote; copies at any moment.
 
+#[cfg(unix)]
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mediafs::catalog::Durability;
@@ -7,7 +8,9 @@ use mediafs::library::ImportMode;
 use mediafs::model::{Attribute, Confidence, Kind, Playable, Storage, TagSource};
 use mediafs::project::{self, NewDraft, ProjectError, Revision, Wish};
 
-use crate::machine::{Machine, copy, folder, manifest, put, wav};
+#[cfg(unix)]
+use crate::machine::copy;
+use crate::machine::{Machine, folder, manifest, put, wav};
 
 #[test]
 fn what_was_saved_is_what_another_machine_opens() {
@@ -317,6 +320,8 @@ fn odd_usages_are_no_obstacle_and_stay() {
     assert_eq!(kept, all);
 }
 
+/// On Windows a file that somebody reads is replaced at once on NTFS alone, which no test is sure of.
+#[cfg(unix)]
 #[test]
 fn a_copy_of_the_folder_at_any_moment_opens() {
     let place = folder();

@@ -650,7 +650,8 @@ mod tests {
             temporary: "take".to_owned(),
             before: &|_, _| {
                 std::fs::write(&other, b"another one").unwrap();
-                std::fs::rename(&other, &path).unwrap();
+                let replace = mediafs_platform::drive::Replacing::Replace;
+                mediafs_platform::files::rename(&other, &path, replace).unwrap();
                 Ok(())
             },
             enter: &|_, _, _, _| {
