@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
 use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
 use parking_lot::Mutex;
@@ -61,10 +63,24 @@ struct Kept {
     file: Arc<File>,
 }
 
+/// A folder that is listed.
+struct Listed<'l> {
+    /// Where it is.
+    at: &'l Path,
+    folder: &'l LocalFolder,
+    of_folder: &'l Seen,
+    names: &'l HashSet<OsString>,
+}
+
 type Tell<'t> = &'t mut dyn FnMut(Reply, &[u8]);
 
 impl Work for Looker {
     fn answer(&self, question: Question, tell: Tell<'_>) {
+        // Nothing is fetched by the way: what is to be, is asked for by name. Where the system has no such promise, residency
+        // is asked before each read.
+        let _never = cloud::never_fetch().inspect_err(|error| {
+            tracing::warn!(%error, "the system may fetch files that are only looked at");
+        });
         match question {
             Question::Resolve(path) => tell(resolve(&PathBuf::from(path)), &[]),
             Question::List {
@@ -230,6 +246,13 @@ impl Looker {
         };
         let folder = LocalRoot::open(parent)?.folder(Path::new(""))?;
         let of_folder = folder.seen()?;
+        if cloud::SYSTEM_TELLS && cloud::residency(path)? == Residency::OnlineOnly {
+            if !fetch {
+                return Err(No::Told(Reply::OnlineOnly));
+            }
+            // Who waits for it in vain leaves this process behind.
+            cloud::fetch(path, &AtomicBool::new(false)).map_err(io::Error::other)?;
+        }
         if !fetch
             && self.file_systems.of(&of_folder).has_attributes
             && by_attributes(&folder, name).0 == Residency::OnlineOnly
@@ -362,6 +385,13 @@ impl Looker {
             Err(no) => return tell(no, &[]),
         };
         let names: HashSet<OsString> = entries.iter().map(|(name, _)| name.clone()).collect();
+        let at = root.join(below);
+        let listed = Listed {
+            at: &at,
+            folder: &folder,
+            of_folder: &of_folder,
+            names: &names,
+        };
         let mut asks = self.file_systems.of(&of_folder).has_attributes;
         let evidence = self.lasting(&of_folder).into();
         let (mut page, mut bytes) = (Vec::new(), 0);
@@ -378,8 +408,7 @@ impl Looker {
                     continue;
                 }
             };
-            let Some(found) = self.found(&folder, &of_folder, &names, &mut asks, name, &seen)
-            else {
+            let Some(found) = self.found(&listed, &mut asks, name, &seen) else {
                 continue;
             };
             bytes += found.length();
@@ -406,13 +435,17 @@ impl Looker {
     /// What is to be told of one entry; `None` where it stands for one that is there.
     fn found(
         &self,
-        folder: &LocalFolder,
-        of_folder: &Seen,
-        names: &HashSet<OsString>,
+        listed: &Listed<'_>,
         asks: &mut bool,
         mut name: OsString,
         seen: &Seen,
     ) -> Option<Found> {
+        let &Listed {
+            at,
+            folder,
+            of_folder,
+            names,
+        } = listed;
         let mut residency = Residency::Here;
         let mut link = None;
         let mut stand_in = false;
@@ -429,6 +462,8 @@ impl Looker {
                     residency = Residency::OnlineOnly;
                     stand_in = true;
                     name = plain;
+                } else if cloud::SYSTEM_TELLS {
+                    residency = cloud::residency(&at.join(&name)).unwrap_or(Residency::OnlineOnly);
                 } else if *asks {
                     (residency, *asks) = by_attributes(folder, &name);
                 }

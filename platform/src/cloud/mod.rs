@@ -29,6 +29,9 @@ pub enum Residency {
     OnlineOnly,
 }
 
+/// The system itself knows of files whose bytes are with a provider only; else nobody needs to be asked.
+pub const SYSTEM_TELLS: bool = cfg!(any(windows, target_os = "macos"));
+
 /// What became of a wish to keep a file online only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freed {
