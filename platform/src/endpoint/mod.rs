@@ -10,8 +10,6 @@ use std::path::PathBuf;
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
 
-#[cfg(windows)]
-pub(crate) use system::User;
 pub use system::{Listener, Stream, connect, peer};
 
 /// Why an endpoint can't be had.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{UserPlaces, in_user_folder};
+use super::UserPlaces;
 
 pub(super) const USER_FOLDER: &str = "HOME";
 
@@ -26,7 +26,7 @@ pub(super) fn mount_point(user: Option<&Path>) -> PathBuf {
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     };
     match user {
-        Some(user) if !there => in_user_folder(user),
+        Some(user) if !there => user.join("Loophole"),
         _ => made_by_installer.to_owned(),
     }
 }

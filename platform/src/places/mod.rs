@@ -1,7 +1,7 @@
 //! Where programs of a user keep what they keep, by the customs of the system: on Linux the XDG base directories, on macOS
 //! the folders of `~/Library`, on Windows those of `AppData`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
@@ -39,10 +39,4 @@ impl UserPlaces {
 pub fn default_mount_point() -> PathBuf {
     let user = std::env::var_os(USER_FOLDER).map(PathBuf::from);
     system::mount_point(user.as_deref())
-}
-
-/// The drive within the user's folder.
-#[cfg(target_os = "linux")]
-fn in_user_folder(user: &Path) -> PathBuf {
-    user.join("Loophole")
 }
