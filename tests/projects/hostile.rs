@@ -223,12 +223,20 @@ fn odd_items_neither_hide_others_nor_bring_anything_down() {
         .map(|item| item.media_id.to_string())
         .collect();
     assert_eq!(ids, ["facts", "good", "name", "name2"]);
-    assert_eq!(opened.held.len(), 4);
+    // `C:\x\y.wav` leads out of the project where it is a path.
+    let leads_out = opened.held.iter().filter(|hold| {
+        hold.media_id
+            .as_ref()
+            .is_some_and(|id| id.as_str() == "name2")
+    });
+    assert_eq!(leads_out.count(), usize::from(cfg!(windows)));
+    let held = if cfg!(windows) { 5 } else { 4 };
+    assert_eq!(opened.held.len(), held);
     let tags = one.whole(&opened.base, &"name2".parse().unwrap()).tags;
     assert_eq!(tags.len(), 1);
     assert!(tags[0].confidence.value() <= 1.0);
     one.save(&opened.base, "1");
-    assert_eq!(one.open(&song).held.len(), 4);
+    assert_eq!(one.open(&song).held.len(), held);
 }
 
 proptest! {
