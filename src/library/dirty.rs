@@ -72,6 +72,10 @@ impl Dirty {
             EventKind::Create(CreateKind::Folder) | EventKind::Remove(_) => {
                 self.touch(path, now, true, true);
             }
+            // It may be a folder: Windows does not tell.
+            EventKind::Create(CreateKind::Any | CreateKind::Other) => {
+                self.touch(path, now, false, true);
+            }
             EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => {
                 self.touch(path, now, false, false);
             }
@@ -97,6 +101,13 @@ impl Dirty {
                         to: path.clone(),
                     });
                 }
+            }
+            // Windows does not tell what was changed of a file, and nobody there or on macOS tells which way a rename went.
+            EventKind::Modify(ModifyKind::Any | ModifyKind::Other) => {
+                self.touch(path, now, false, false);
+            }
+            EventKind::Modify(ModifyKind::Name(RenameMode::Any | RenameMode::Other)) => {
+                self.touch(path, now, true, true);
             }
             // Opening and reading changes nothing; `Both` repeats what its halves said.
             _ => return false,
@@ -205,6 +216,27 @@ mod tests {
         let late = dirty.ready(start + QUIET * 2);
         assert_eq!(late.paths, [(PathBuf::from("/a"), false)]);
         assert!(!dirty.waits());
+    }
+
+    #[test]
+    fn what_systems_tell_that_say_less_is_looked_at_too() {
+        let mut dirty = Dirty::default();
+        let start = Instant::now();
+        let changed = EventKind::Modify(ModifyKind::Any);
+        assert!(dirty.take(&event(changed, "/a"), start));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Any));
+        assert!(dirty.take(&event(renamed, "/b"), start));
+        let soon = dirty.ready(start + GATHER);
+        assert_eq!(soon.paths, [(PathBuf::from("/b"), true)]);
+        assert!(soon.renames.is_empty());
+        let created = EventKind::Create(CreateKind::Any);
+        assert!(dirty.take(&event(created, "/c"), start));
+        let mut late = dirty.ready(start + QUIET).paths;
+        late.sort();
+        assert_eq!(
+            late,
+            [(PathBuf::from("/a"), false), (PathBuf::from("/c"), true)]
+        );
     }
 
     #[test]
