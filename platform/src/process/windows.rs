@@ -40,6 +40,11 @@ pub(super) fn stamp(process: ProcessId, _thread: u32) -> Option<Stamp> {
 }
 
 pub(super) fn start_of(process: ProcessId) -> Option<StartTime> {
+    // One that has ended is kept by whoever has it open. To be told so is a right of its own, which another user's may not
+    // give.
+    if open(process.0, PROCESS_SYNCHRONIZE).is_ok_and(|handle| has_ended(&handle)) {
+        return None;
+    }
     let handle = open(process.0, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     started(&handle)
 }
