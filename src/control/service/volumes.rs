@@ -91,16 +91,10 @@ impl Service {
         let away = self.away()?;
         let reader = self.catalog.reader()?;
         let wanted = &params.volume;
-        let path = params.path.as_ref().map(|path| path.0.as_path());
-        let path = path.unwrap_or(Path::new(wanted));
         let mut found: Vec<SourceRow> = reader
             .sources()?
             .into_iter()
-            .filter(|row| {
-                row.identity == params.volume
-                    || row.path == path
-                    || row.name.to_lowercase() == wanted.to_lowercase()
-            })
+            .filter(|row| is_meant(params, Some(&row.identity), &row.path, &row.name))
             .collect();
         if found.len() > 1 {
             found.retain(|row| reader.source_state(row.row) != SourceState::Absent);
@@ -129,23 +123,20 @@ impl Service {
     pub(super) fn mark_volume(&self, params: &VolumeWhich) -> Result<VolumeStatus, RpcError> {
         let outside = &self.away()?.outside;
         let wanted = &params.volume;
-        let path = params.path.as_ref().map(|path| path.0.clone());
-        let path = path.unwrap_or_else(|| PathBuf::from(wanted));
         let mut found: Vec<PathBuf> = self
             .volumes()?
             .volumes
             .into_iter()
             .filter(|volume| volume.state == "online")
             .filter(|volume| {
-                volume.id.as_ref() == Some(wanted)
-                    || volume.path.0 == path
-                    || volume.name.to_lowercase() == wanted.to_lowercase()
+                let id = volume.id.as_deref();
+                is_meant(params, id, &volume.path.0, &volume.name)
             })
             .map(|volume| volume.path.0)
             .collect();
-        if found.is_empty() && path.is_absolute() {
+        if found.is_empty() && path_of(params).is_absolute() {
             // What is there is told by who looks at it.
-            found.push(path);
+            found.push(path_of(params).to_owned());
         }
         let point = the_one(found, wanted)?;
         outside.mark(&point).map_err(|error| {
@@ -168,6 +159,19 @@ impl Service {
             )
         })
     }
+}
+
+/// The path by which a volume is named, if it is named by that.
+fn path_of(which: &VolumeWhich) -> &Path {
+    let path = which.path.as_ref().map(|path| path.0.as_path());
+    path.unwrap_or(Path::new(&which.volume))
+}
+
+/// Whether a volume is named: by its identity, where it is mounted, or its name in any case.
+fn is_meant(which: &VolumeWhich, identity: Option<&str>, at: &Path, name: &str) -> bool {
+    identity == Some(&which.volume)
+        || at == path_of(which)
+        || name.to_lowercase() == which.volume.to_lowercase()
 }
 
 /// The only one of those that were found.
