@@ -14,6 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 #   demo      a sample library, and two programs to look at it with
 #   tests     independent readers and writers of sound, and of file systems
 #   bench     the file systems that the benchmark compares with
+#   vm        a virtual machine, and what mounts by NFS in it, for scripts/in-vm
 #   cross     a compiler with the source of its standard library, C compilers and Wine, for scripts/cross
 # The scripts read them from here.
 # shellcheck disable=SC2034
@@ -29,6 +30,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     fluidsynth fluid-soundfont-gm
   )
   packages_bench=(python3 bindfs rclone)
+  packages_vm=(qemu-system-x86 busybox-static kmod cpio nfs-common)
   packages_cross=(rustc-web rust-web-src rust-web-clippy gcc-mingw-w64-x86-64-win32 wine64 clang pkg-config)
 }
 
