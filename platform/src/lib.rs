@@ -33,4 +33,5 @@ mod registry;
 mod rights;
 pub mod this_process;
 pub mod volume;
+pub mod watch;
 pub mod writers;

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mediafs_platform::limits::shrink_sparse;
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use mediafs_platform::watch::Event;
+use mediafs_platform::watch::event::{
+    AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode,
+};
 
 /// A file that nobody closed is taken when it has not changed for so long.
 const QUIET: Duration = Duration::from_millis(500);
@@ -60,7 +63,7 @@ impl Ready {
 
 impl Dirty {
     /// Takes in one event of the system; says whether there is something to do.
-    pub(super) fn take(&mut self, event: &notify::Event, now: Instant) -> bool {
+    pub(super) fn take(&mut self, event: &Event, now: Instant) -> bool {
         if event.need_rescan() {
             self.lost = true;
             return true;
@@ -183,8 +186,7 @@ impl Dirty {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use notify::Event;
-    use notify::event::{DataChange, Flag, RemoveKind};
+    use mediafs_platform::watch::event::{DataChange, Flag, RemoveKind};
 
     use super::*;
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{
-    BaseKind, BaseNo, BaseRow, Catalog, CatalogError, Durability, FolderNo, Nanoseconds, PlaceNo,
-    Reader, Writer,
+    BaseKind, BaseRow, Catalog, CatalogError, Durability, FolderNo, Nanoseconds, PlaceNo, Reader,
+    Writer,
 };
 
 use super::apart::Apart;
@@ -35,10 +35,11 @@ pub(crate) const TEMPORARY: &[u8] = b".mediafs-import-";
 /// Most changes of one transaction, so that the writer's lock is held for milliseconds only.
 pub(super) const BATCH: usize = 200;
 
-/// Watches one folder (not what is below it) from now on.
+/// Watches folders.
 pub(super) trait WatchFolder: Send + Sync {
-    /// Must be called before the folder is listed, so that nothing can slip between.
-    fn watch(&self, base: BaseNo, folder: &Path);
+    /// Watches a folder of a base (not what is below it) from now on. Must be called before the folder is listed, so that
+    /// nothing can slip between, and for the folders above it before it.
+    fn watch(&self, base: &BaseRow, folder: &Path);
     /// Asks for a look at `path` soon: something overtook the one that was under way.
     fn look_soon(&self, path: &Path);
 }
@@ -194,7 +195,7 @@ impl Engine {
         *self.watcher.write() = watcher;
     }
 
-    pub(super) fn watch(&self, base: BaseNo, folder: &Path) {
+    pub(super) fn watch(&self, base: &BaseRow, folder: &Path) {
         let watcher = self.watcher.read().clone();
         if let Some(watcher) = watcher {
             watcher.watch(base, folder);

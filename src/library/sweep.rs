@@ -203,7 +203,7 @@ impl<'e> Sweep<'e> {
         // is polled.)
         let ours = self.base.kind != BaseKind::Computer || !places.is_empty();
         if ours && !self.root.is_there() {
-            self.engine.watch(self.base.row, &absolute);
+            self.engine.watch(&self.base, &absolute);
         }
         let entries = if Engine::takes_new(&self.base, &next.path) {
             handle.entries()

@@ -1,29 +1,29 @@
-//! The system's word on what changes in watched folders (inotify on Linux), gathered for the watch loop.
+//! The system's word on what changes in watched folders, gathered for the watch loop.
 //!
-//! Each folder is watched by itself, when a sweep is about to list it: so another file system mounted within a root is
-//! never touched, and nothing can happen in a folder between its listing and its watch.
+//! Where a watch is of one folder (Linux), each is watched by itself, when a sweep is about to list it: so another file system
+//! mounted within a root is never touched, and nothing can happen in a folder between its listing and its watch. Where a
+//! watch is of a whole tree, the root is watched when a sweep begins with it.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use notify::{ErrorKind, RecursiveMode, Watcher as _};
+use mediafs_platform::watch::{Event, REACH, Reach, WatchError, Watcher as SystemWatcher};
 use parking_lot::{Condvar, Mutex};
 
-use crate::catalog::BaseNo;
+use crate::catalog::{BaseKind, BaseNo, BaseRow};
 
 use super::dirty::{Dirty, Ready};
 use super::engine::WatchFolder;
 
-/// Why a base is not watched, so that it is looked at from time to time instead.
-const NO_MORE_WATCHES: &str =
-    "the system's limit of watched folders is reached (fs.inotify.max_user_watches)";
+/// Why files that are referenced where they lie are not watched where a watch is of a whole tree.
+const SCATTERED: &str = "this system watches whole trees, and these files lie anywhere";
 
 /// Watches folders and gathers what is told.
 pub(super) struct Watcher {
     shared: Arc<Shared>,
-    system: Mutex<Option<notify::RecommendedWatcher>>,
+    system: Mutex<Option<SystemWatcher>>,
 }
 
 #[derive(Default)]
@@ -39,9 +39,7 @@ impl Watcher {
     pub(super) fn new() -> Self {
         let shared = Arc::new(Shared::default());
         let told = Arc::clone(&shared);
-        let handler = move |event: notify::Result<notify::Event>| told.take(event);
-        let config = notify::Config::default().with_follow_symlinks(false);
-        let system = match notify::RecommendedWatcher::new(handler, config) {
+        let system = match SystemWatcher::new(move |event| told.take(&event)) {
             Ok(system) => Some(system),
             Err(error) => {
                 tracing::warn!(%error, "folders can't be watched; they are looked at every minute");
@@ -84,8 +82,7 @@ impl Watcher {
     /// Watches a folder no more.
     pub(super) fn forget(&self, folder: &Path) {
         if let Some(system) = self.system.lock().as_mut() {
-            // One that was not watched, or went, is watched no more already.
-            let _ = system.unwatch(folder);
+            system.forget(folder);
         }
     }
 
@@ -105,48 +102,42 @@ impl WatchFolder for Watcher {
         self.touch(path);
     }
 
-    fn watch(&self, base: BaseNo, folder: &Path) {
-        if self.unwatched(base).is_some() {
+    fn watch(&self, base: &BaseRow, folder: &Path) {
+        if self.unwatched(base.row).is_some() {
             return;
         }
-        // Also where there is a watch of that path: the folder may have been replaced since.
+        if REACH == Reach::Tree {
+            if base.kind == BaseKind::Computer {
+                self.is_unwatched(base, folder, SCATTERED.to_owned());
+                return;
+            }
+            // What is below it is watched with it.
+            if folder != base.path {
+                return;
+            }
+        }
         let result = match self.system.lock().as_mut() {
-            Some(system) => system.watch(folder, RecursiveMode::NonRecursive),
-            None => Err(notify::Error::generic("folders can't be watched")),
+            Some(system) => system.watch(folder),
+            None => Err(WatchError::Other("folders can't be watched".to_owned())),
         };
         match result {
-            Ok(()) => {}
             // It went: the sweep finds out.
-            Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) => {
-                let reason = match error.kind {
-                    ErrorKind::MaxFilesWatch => NO_MORE_WATCHES.to_owned(),
-                    _ => error.to_string(),
-                };
-                tracing::warn!(folder = %folder.display(), %reason, "not watched");
-                self.shared.unwatched.lock().insert(base, reason);
-            }
+            Ok(()) | Err(WatchError::Gone) => {}
+            Err(error) => self.is_unwatched(base, folder, error.to_string()),
         }
     }
 }
 
-fn is_gone(error: &notify::Error) -> bool {
-    matches!(&error.kind, ErrorKind::Io(io) if io.kind() == std::io::ErrorKind::NotFound)
+impl Watcher {
+    fn is_unwatched(&self, base: &BaseRow, folder: &Path, reason: String) {
+        tracing::warn!(folder = %folder.display(), %reason, "not watched");
+        self.shared.unwatched.lock().insert(base.row, reason);
+    }
 }
 
 impl Shared {
-    fn take(&self, event: notify::Result<notify::Event>) {
-        let mut dirty = self.dirty.lock();
-        let due = match event {
-            Ok(event) => dirty.take(&event, Instant::now()),
-            Err(error) => {
-                tracing::warn!(%error, "the watcher failed; everything is looked at");
-                let lost = notify::Event::new(notify::EventKind::Other);
-                dirty.take(&lost.set_flag(notify::event::Flag::Rescan), Instant::now())
-            }
-        };
-        if due {
+    fn take(&self, event: &Event) {
+        if self.dirty.lock().take(event, Instant::now()) {
             self.woken.notify_all();
         }
     }

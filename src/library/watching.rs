@@ -229,20 +229,29 @@ impl WatchLoop {
                 self.polled.remove(&base.row);
                 continue;
             }
-            let last = self.polled.entry(base.row).or_insert_with(Instant::now);
-            if last.elapsed() >= self.engine.config.poll_interval {
-                *last = Instant::now();
+            if self.is_due(base.row) {
                 let _ = self.jobs.send(Job::Bases(vec![base.row]));
             }
         }
         Ok(())
     }
 
-    /// Asks for looks at files that are referenced on storage that is not trusted.
-    fn poll_referenced(&mut self, computer: &BaseRow) -> Result<(), CatalogError> {
-        let last = self.polled.entry(computer.row).or_insert_with(Instant::now);
-        if last.elapsed() >= self.engine.config.poll_interval {
+    /// Whether a base that is looked at from time to time is to be now.
+    fn is_due(&mut self, base: BaseNo) -> bool {
+        let last = self.polled.entry(base).or_insert_with(Instant::now);
+        let due = last.elapsed() >= self.engine.config.poll_interval;
+        if due {
             *last = Instant::now();
+        }
+        due
+    }
+
+    /// Asks for looks at files that are referenced on storage that is not trusted, and at all where they are not watched.
+    fn poll_referenced(&mut self, computer: &BaseRow) -> Result<(), CatalogError> {
+        if self.is_due(computer.row) {
+            if self.watcher.unwatched(computer.row).is_some() {
+                let _ = self.jobs.send(Job::Bases(vec![computer.row]));
+            }
             for (source, _) in referenced(&self.engine, computer)? {
                 if self.engine.is_poll_due(&source, computer.row) {
                     self.engine.scan_apart(&source, computer.row);

@@ -223,7 +223,7 @@ pub(super) fn record(
             && let Some(parent) = path.parent()
             && engine.untrusted_file(&prepared.source).is_none()
         {
-            engine.watch(prepared.base.row, &prepared.base.path.join(parent));
+            engine.watch(&prepared.base, &prepared.base.path.join(parent));
         }
     }
     Ok(entered)

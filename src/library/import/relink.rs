@@ -230,7 +230,7 @@ impl Library {
             && let Some(parent) = relative.parent()
             && engine.untrusted_file(&prepared.source).is_none()
         {
-            engine.watch(prepared.base.row, &prepared.base.path.join(parent));
+            engine.watch(&prepared.base, &prepared.base.path.join(parent));
         }
         Ok(())
     }
