@@ -124,20 +124,21 @@ impl Tree {
     fn start(root: &Path, folder: File, which: (u64, u64), tell: Tell) -> io::Result<Self> {
         let end = Arc::new(new_event()?);
         let ended = Arc::new(AtomicBool::new(false));
-        let mut reading = Reading {
-            root: root.to_owned(),
-            folder,
-            changed: new_event()?,
-            end: Arc::clone(&end),
-            buffer: vec![0; BUFFER],
-            overlapped: Box::default(),
-        };
+        let (root, changed, ends) = (root.to_owned(), new_event()?, Arc::clone(&end));
         let (begun, begins) = mpsc::sync_channel(1);
         let over = Arc::clone(&ended);
         // A read ends with the thread that began it.
         let thread = thread::Builder::new()
             .name("changes".to_owned())
             .spawn(move || {
+                let mut reading = Reading {
+                    root,
+                    folder,
+                    changed,
+                    end: ends,
+                    buffer: vec![0; BUFFER],
+                    overlapped: Box::default(),
+                };
                 reading.run(&tell, &begun);
                 over.store(true, Ordering::Release);
             })?;
