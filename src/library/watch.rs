@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mediafs_platform::watch::{Event, REACH, Reach, WatchError, Watcher as SystemWatcher};
+use mediafs_platform::watch::{Event, Reach, WatchError, Watcher as SystemWatcher, reach};
 use parking_lot::{Condvar, Mutex};
 
 use crate::catalog::{BaseKind, BaseNo, BaseRow};
@@ -106,7 +106,7 @@ impl WatchFolder for Watcher {
         if self.unwatched(base.row).is_some() {
             return;
         }
-        if REACH == Reach::Tree {
+        if reach() == Reach::Tree {
             if base.kind == BaseKind::Computer {
                 self.is_unwatched(base, folder, SCATTERED.to_owned());
                 return;

@@ -210,7 +210,11 @@ impl WatchLoop {
                 ),
             };
             let before = self.roots.insert(base.row, now.clone());
-            let other = before.is_some_and(|before| before != now);
+            // One that went before the first look would not be told from one that never was there.
+            let other = match before {
+                Some(before) => before != now,
+                None => now == RootNow::Here(None),
+            };
             if let RootNow::There(source, _) = &now {
                 if other {
                     self.engine.forget_looked(base.row);

@@ -3,7 +3,7 @@
 //! Linux watches folder by folder, by inotify: what is mounted within a folder is not touched. macOS (FSEvents) and Windows
 //! (`ReadDirectoryChangesW`) watch a folder with all that is below it, by one handle or none: a handle for every folder would
 //! keep people on Windows from renaming what is above it, and FSEvents starts anew with every folder that is added.
-//! [`REACH`] says which. Events are those of the crate `notify`, whose backends for Linux and macOS do the work. That for
+//! [`reach`] says which. Events are those of the crate `notify`, whose backends for Linux and macOS do the work. That for
 //! Windows does not tell when the system lost events, and does not say which halves make one rename: that one is our own.
 
 use std::fmt;
@@ -34,11 +34,10 @@ pub enum Reach {
 }
 
 /// How far a watch reaches on this system.
-pub const REACH: Reach = if cfg!(any(target_os = "macos", windows)) {
-    Reach::Tree
-} else {
-    Reach::Folder
-};
+#[must_use]
+pub fn reach() -> Reach {
+    system::reach()
+}
 
 /// Why a folder is not watched.
 #[derive(Debug, Error)]

@@ -7,7 +7,16 @@ use std::path::{Path, PathBuf};
 use notify::event::{EventKind, Flag};
 use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::{REACH, Reach, WatchError};
+use super::{Reach, WatchError};
+
+/// Of inotify, and of FSEvents.
+pub(super) fn reach() -> Reach {
+    if cfg!(target_os = "macos") {
+        Reach::Tree
+    } else {
+        Reach::Folder
+    }
+}
 
 pub(super) struct Watcher {
     system: RecommendedWatcher,
@@ -32,7 +41,7 @@ impl Watcher {
     }
 
     pub(super) fn watch(&mut self, folder: &Path) -> Result<(), WatchError> {
-        match REACH {
+        match reach() {
             // Also where there is a watch of that path: the folder may have been replaced since.
             Reach::Folder => self
                 .system
@@ -51,7 +60,7 @@ impl Watcher {
     }
 
     pub(super) fn forget(&mut self, folder: &Path) {
-        if REACH == Reach::Folder || self.trees.remove(folder) {
+        if reach() == Reach::Folder || self.trees.remove(folder) {
             // One that was not watched, or went, is watched no more already.
             let _ = self.system.unwatch(folder);
         }

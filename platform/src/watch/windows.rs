@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use notify::Event;
@@ -30,12 +30,14 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_READ_ATTRIBUTES, GetLongPathNameW, ReadDirectoryChangesW,
 };
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
+use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::Threading::{
     CreateEventW, INFINITE, SetEvent, WaitForMultipleObjects,
 };
+use windows_sys::core::w;
 
-use super::WatchError;
 use super::records::{Records, lost};
+use super::{Reach, WatchError};
 use crate::nt::is;
 
 /// As much as can be asked of a server. In units of 4 bytes, as the records have to be aligned so.
@@ -46,6 +48,25 @@ const CHANGES: FILE_NOTIFY_CHANGE = FILE_NOTIFY_CHANGE_FILE_NAME
     | FILE_NOTIFY_CHANGE_SIZE
     | FILE_NOTIFY_CHANGE_LAST_WRITE
     | FILE_NOTIFY_CHANGE_CREATION;
+
+/// A tree, but in Wine, which tells of folders below only where they were made since: there one folder, so that tests can be run.
+pub(super) fn reach() -> Reach {
+    static REACH: OnceLock<Reach> = OnceLock::new();
+    *REACH.get_or_init(|| {
+        // SAFETY: both names end with 0; ntdll is in every process and stays.
+        let wine = unsafe {
+            GetProcAddress(
+                GetModuleHandleW(w!("ntdll.dll")),
+                c"wine_get_version".as_ptr().cast(),
+            )
+        };
+        if wine.is_some() {
+            Reach::Folder
+        } else {
+            Reach::Tree
+        }
+    })
+}
 
 type Tell = Arc<Mutex<dyn FnMut(Event) + Send>>;
 
@@ -65,9 +86,9 @@ impl Watcher {
 
     pub(super) fn watch(&mut self, folder: &Path) -> Result<(), WatchError> {
         let opened = open(folder).map_err(why);
-        let which = opened.and_then(|(file, which)| match self.trees.get(folder) {
-            Some(tree) if tree.which == which && !tree.has_ended() => Ok(None),
-            _ => Ok(Some((file, which))),
+        let which = opened.map(|(file, which)| match self.trees.get(folder) {
+            Some(tree) if tree.which == which && !tree.has_ended() => None,
+            _ => Some((file, which)),
         });
         // Whoever watched what was there before is ended before another begins.
         let (file, which) = match which {
@@ -81,7 +102,8 @@ impl Watcher {
                 return Err(error);
             }
         };
-        let tree = Tree::start(folder, file, which, Arc::clone(&self.tell)).map_err(why)?;
+        let tree =
+            Tree::start(folder, reach(), file, which, Arc::clone(&self.tell)).map_err(why)?;
         self.trees.insert(folder.to_owned(), tree);
         Ok(())
     }
@@ -121,7 +143,13 @@ struct Tree {
 
 impl Tree {
     /// Returns when nothing that changes can be missed.
-    fn start(root: &Path, folder: File, which: (u64, u64), tell: Tell) -> io::Result<Self> {
+    fn start(
+        root: &Path,
+        reach: Reach,
+        folder: File,
+        which: (u64, u64),
+        tell: Tell,
+    ) -> io::Result<Self> {
         let end = Arc::new(new_event()?);
         let ended = Arc::new(AtomicBool::new(false));
         let (root, changed, ends) = (root.to_owned(), new_event()?, Arc::clone(&end));
@@ -133,6 +161,7 @@ impl Tree {
             .spawn(move || {
                 let mut reading = Reading {
                     root,
+                    reach,
                     folder,
                     changed,
                     end: ends,
@@ -179,6 +208,7 @@ fn new_event() -> io::Result<OwnedHandle> {
 
 struct Reading {
     root: PathBuf,
+    reach: Reach,
     folder: File,
     changed: OwnedHandle,
     end: Arc<OwnedHandle>,
@@ -243,7 +273,7 @@ impl Reading {
                 self.folder.as_raw_handle(),
                 self.buffer.as_mut_ptr().cast(),
                 length,
-                1,
+                i32::from(self.reach == Reach::Tree),
                 CHANGES,
                 std::ptr::null_mut(),
                 &raw mut *self.overlapped,
