@@ -18,7 +18,8 @@ use windows_sys::Win32::Foundation::{
     CloseHandle, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
 };
 use windows_sys::Win32::System::Console::{
-    GetStdHandle, STD_OUTPUT_HANDLE, SetConsoleCtrlHandler, SetStdHandle,
+    GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+    SetConsoleCtrlHandler, SetStdHandle,
 };
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 use windows_sys::Win32::System::Threading::{
@@ -71,8 +72,12 @@ pub(super) fn silence_output() -> io::Result<()> {
 }
 
 fn output() -> Option<HANDLE> {
+    standard(STD_OUTPUT_HANDLE)
+}
+
+fn standard(which: STD_HANDLE) -> Option<HANDLE> {
     // SAFETY: takes a number.
-    let handle = unsafe { GetStdHandle(STD_OUTPUT_HANDLE) };
+    let handle = unsafe { GetStdHandle(which) };
     (!handle.is_null() && handle != INVALID_HANDLE_VALUE).then_some(handle)
 }
 
@@ -124,6 +129,7 @@ pub(super) fn program() -> io::Result<PathBuf> {
 }
 
 pub(super) fn begin(program: &Path, _name: &str) -> Command {
+    keep_standard_handles();
     let mut command = Command::new(program);
     command.creation_flags(CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP);
     // A folder that is never to be unmounted or removed.
@@ -131,6 +137,18 @@ pub(super) fn begin(program: &Path, _name: &str) -> Command {
         command.current_dir(folder);
     }
     command
+}
+
+/// A new process inherits every handle that can be inherited, not only those that it is given as its own; so a process that
+/// lives on would keep open the pipe of whoever reads what this one says. What is given to a process on purpose is a duplicate.
+fn keep_standard_handles() {
+    for which in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        if let Some(handle) = standard(which) {
+            // One that can't be kept (a console of old) is nothing that anybody waits for.
+            // SAFETY: takes a handle that is this process's, and two flags.
+            unsafe { SetHandleInformation(handle, HANDLE_FLAG_INHERIT, 0) };
+        }
+    }
 }
 
 pub(super) fn ask_to_end(_process: u32) -> io::Result<()> {
