@@ -1,5 +1,8 @@
 //! Windows.
 
+#[path = "windows/session.rs"]
+mod session;
+
 use std::io;
 use std::os::windows::io::AsRawHandle;
 use std::os::windows::process::CommandExt;
@@ -27,6 +30,8 @@ use windows_sys::Win32::System::Threading::{
     THREAD_PRIORITY_LOWEST,
 };
 use windows_sys::core::BOOL;
+
+use self::session::Session;
 
 /// Statuses from here on are of exceptions.
 const EXCEPTION: u32 = 0xc000_0000;
@@ -168,6 +173,8 @@ pub(super) struct EndSignals {
     close: CtrlClose,
     logoff: CtrlLogoff,
     shutdown: CtrlShutdown,
+    /// `None` where there are no windows, as for who has logged in by ssh: there the console tells of all ends.
+    session: Option<Session>,
 }
 
 impl EndSignals {
@@ -179,6 +186,9 @@ impl EndSignals {
             close: ctrl_close()?,
             logoff: ctrl_logoff()?,
             shutdown: ctrl_shutdown()?,
+            session: Session::watch()
+                .inspect_err(|error| tracing::warn!(%error, "the end of the session is not told"))
+                .ok(),
         })
     }
 
@@ -189,6 +199,14 @@ impl EndSignals {
             _ = self.close.recv() => "closed console",
             _ = self.logoff.recv() => "logoff",
             _ = self.shutdown.recv() => "shutdown",
+            () = end_of(&mut self.session) => "end of the session",
         }
+    }
+}
+
+async fn end_of(session: &mut Option<Session>) {
+    match session {
+        Some(session) => session.ended().await,
+        None => std::future::pending().await,
     }
 }
