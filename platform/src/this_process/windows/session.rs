@@ -28,8 +28,8 @@ const CLASS: windows_sys::core::PCWSTR = w!("mediafs-session");
 const TIME_TO_END: Duration = Duration::from_secs(4);
 
 thread_local! {
-    /// Turns `true` at the end; of the window of this thread.
-    static ENDS: RefCell<Option<watch::Sender<bool>>> = const { RefCell::new(None) };
+    /// Whom the window of this thread tells.
+    static TELL: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
 /// Tells of the end of the session until it is dropped.
@@ -46,7 +46,7 @@ impl Session {
         let (opened, window) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name("session".to_owned())
-            .spawn(move || listen(tell, &opened))?;
+            .spawn(move || listen(Box::new(move || _ = tell.send_replace(true)), &opened))?;
         let window = window.recv().map_err(io::Error::other)??;
         Ok(Self { window, ends })
     }
@@ -68,8 +68,8 @@ impl Drop for Session {
     }
 }
 
-fn listen(tell: watch::Sender<bool>, opened: &SyncSender<io::Result<usize>>) {
-    ENDS.set(Some(tell));
+fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
+    TELL.set(Some(tell));
     // Whoever asked waits for it.
     match open() {
         Ok(window) => {
@@ -142,9 +142,9 @@ unsafe extern "system" fn on_message(
         WM_ENDSESSION => {
             // Not if another program has prevented it.
             if what != 0 {
-                ENDS.with_borrow(|ends| {
-                    if let Some(ends) = ends {
-                        ends.send_replace(true);
+                TELL.with_borrow(|tell| {
+                    if let Some(tell) = tell {
+                        tell();
                     }
                 });
                 thread::sleep(TIME_TO_END);
