@@ -18,10 +18,10 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::{
-    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_GET_HOTPLUG_INFO, IOCTL_STORAGE_QUERY_PROPERTY,
-    PARTITION_INFORMATION_EX, PARTITION_INFORMATION_GPT, PARTITION_STYLE_GPT,
-    PropertyStandardQuery, STORAGE_DEVICE_DESCRIPTOR, STORAGE_HOTPLUG_INFO, STORAGE_PROPERTY_QUERY,
-    StorageDeviceProperty,
+    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_CHECK_VERIFY2, IOCTL_STORAGE_GET_HOTPLUG_INFO,
+    IOCTL_STORAGE_QUERY_PROPERTY, PARTITION_INFORMATION_EX, PARTITION_INFORMATION_GPT,
+    PARTITION_STYLE_GPT, PropertyStandardQuery, STORAGE_DEVICE_DESCRIPTOR, STORAGE_HOTPLUG_INFO,
+    STORAGE_PROPERTY_QUERY, StorageDeviceProperty,
 };
 use windows_sys::Win32::System::WindowsProgramming::{DRIVE_CDROM, DRIVE_FIXED, DRIVE_REMOVABLE};
 
@@ -95,6 +95,13 @@ pub(super) fn facts(volume: &OsStr) -> Facts {
         }
     }
     facts
+}
+
+/// How often the medium in the drive behind a volume was changed; `None` if the driver does not count. The driver asks the
+/// drive.
+pub(super) fn media_changes(volume: &OsStr) -> io::Result<Option<u32>> {
+    let told = ask(&open(volume)?, IOCTL_STORAGE_CHECK_VERIFY2, None)?;
+    Ok(told.u32_at(0))
 }
 
 /// The volume itself, with no right to anything in it.
