@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 /// Where to write, until one of the two is closed.
-type Slot = Arc<Mutex<Option<PipeWriter>>>;
+type Slot = Arc<Mutex<Option<Arc<PipeWriter>>>>;
 
 #[derive(Debug)]
 pub(super) struct Sender(Slot);
@@ -71,7 +71,7 @@ pub(super) fn pair() -> io::Result<[(Sender, Receiver); 2]> {
 }
 
 fn both(sender: PipeWriter, from: PipeReader) -> (Sender, Receiver) {
-    let slot = Arc::new(Mutex::new(Some(sender)));
+    let slot = Arc::new(Mutex::new(Some(Arc::new(sender))));
     let receiver = Receiver {
         from: Some(from),
         sender: Arc::clone(&slot),
@@ -85,8 +85,10 @@ impl Sender {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Some(pipe) => pipe.write(bytes),
+        // A write may wait for whoever reads, and closing must not wait for that.
+        let pipe = self.0.lock().clone();
+        match pipe {
+            Some(pipe) => (&*pipe).write(bytes),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
