@@ -107,3 +107,43 @@ impl Receiver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// A courier that hangs reads nothing, and is let go all the same.
+    #[test]
+    fn a_write_that_waits_holds_up_no_close() {
+        let [(mut sender, mut receiver), (_answering, other)] = pair().unwrap();
+        let (tell, told) = mpsc::channel();
+        let writer = thread::spawn(move || {
+            let more = vec![0; 1 << 16];
+            let mut written = 0;
+            loop {
+                tell.send(written).unwrap();
+                match sender.write(&more) {
+                    Ok(bytes) => written += bytes,
+                    Err(error) => return error,
+                }
+            }
+        });
+        // Until it waits for a reader.
+        while told.recv_timeout(Duration::from_millis(500)).is_ok() {}
+        assert!(!writer.is_finished(), "nobody has read");
+        let (closed, is_closed) = mpsc::channel();
+        let closer = thread::spawn(move || {
+            receiver.close();
+            closed.send(()).unwrap();
+        });
+        is_closed.recv_timeout(Duration::from_secs(10)).unwrap();
+        closer.join().unwrap();
+        drop(other);
+        assert_eq!(writer.join().unwrap().kind(), io::ErrorKind::BrokenPipe);
+    }
+}
