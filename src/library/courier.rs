@@ -230,13 +230,13 @@ fn is_single(name: &std::ffi::OsStr) -> bool {
 
 impl Looker {
     /// What lasts of what is seen.
-    fn lasting(&self, seen: &Seen) -> Evidence {
-        self.file_systems.of(seen).lasting(&seen.evidence)
+    fn lasting(&self, seen: &Seen, place: &Path) -> Evidence {
+        self.file_systems.of(seen, place).lasting(&seen.evidence)
     }
 
-    fn evidence_of(&self, file: &File) -> io::Result<Evidence> {
+    fn evidence_of(&self, file: &File, path: &Path) -> io::Result<Evidence> {
         let seen = super::disk::seen_in(file)?;
-        Ok(self.lasting(&seen))
+        Ok(self.lasting(&seen, path))
     }
 
     /// Opens a file to read it; unless that would fetch it from somewhere, or if it may.
@@ -254,13 +254,13 @@ impl Looker {
             cloud::fetch(path, &AtomicBool::new(false)).map_err(io::Error::other)?;
         }
         if !fetch
-            && self.file_systems.of(&of_folder).has_attributes
+            && self.file_systems.of(&of_folder, parent).has_attributes
             && by_attributes(&folder, name).0 == Residency::OnlineOnly
         {
             return Err(No::Told(Reply::OnlineOnly));
         }
         let (file, _) = folder.file(name)?;
-        let evidence = self.evidence_of(&file)?;
+        let evidence = self.evidence_of(&file, path)?;
         Ok((file, evidence))
     }
 
@@ -301,7 +301,7 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file).map_err(failed)? != evidence {
+        if self.evidence_of(&file, path).map_err(failed)? != evidence {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
@@ -345,7 +345,7 @@ impl Looker {
             Ok(record) => record,
             Err(error) => return tell(No::from(error).of_reading(), &[]),
         };
-        match self.evidence_of(&file) {
+        match self.evidence_of(&file, path) {
             Ok(after) if after == evidence => {}
             Ok(_) => return tell(Reply::Changed, &[]),
             Err(error) => return tell(No::from(error).of_reading(), &[]),
@@ -392,8 +392,8 @@ impl Looker {
             of_folder: &of_folder,
             names: &names,
         };
-        let mut asks = self.file_systems.of(&of_folder).has_attributes;
-        let evidence = self.lasting(&of_folder).into();
+        let mut asks = self.file_systems.of(&of_folder, &at).has_attributes;
+        let evidence = self.lasting(&of_folder, &at).into();
         let (mut page, mut bytes) = (Vec::new(), 0);
         for (name, _) in entries {
             let seen = match folder.look(&name) {
@@ -479,7 +479,7 @@ impl Looker {
             name: name.into(),
             seen: FoundSeen::There {
                 kind,
-                evidence: self.lasting(seen).into(),
+                evidence: self.lasting(seen, at).into(),
                 link,
                 online_only: residency == Residency::OnlineOnly,
                 stand_in,

@@ -164,6 +164,14 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     })
 }
 
+/// The kind of the file system that is mounted, where the table may not tell it.
+///
+/// **To be called in a courier only**, as [`identify`].
+#[must_use]
+pub fn kind_of(entry: &MountEntry) -> String {
+    entry.fs_type.clone()
+}
+
 /// The UUID of the volume at `point`; `None` if its file system has none.
 fn uuid_of(point: &Path) -> io::Result<Option<String>> {
     /// What the call writes: the length of all, then the sixteen bytes.

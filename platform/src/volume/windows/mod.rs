@@ -38,7 +38,7 @@ use crate::mount::FS_TYPE;
 pub use super::polled::MountWatch;
 pub(super) use class::{Devices, sort_of};
 pub(super) use events::MountEvents;
-pub use identify::{identify, identity_from_table};
+pub use identify::{identify, identity_from_table, kind_of};
 
 /// The server that our own drive with a letter says it is on, as WinFsp makes a network drive of it.
 const OURS: &str = r"\\mediafs\";
