@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
@@ -42,12 +43,15 @@ pub fn run_courier() -> io::Result<()> {
     let line = mediafs_platform::line::inherited()?;
     mediafs_platform::this_process::set_name(c"mediafs-courier");
     super::disk::lower_priority();
+    cloud::show_as_they_are();
     serve(line, Looker::default());
     Ok(())
 }
 
 /// Files that are kept open for a while, as they are read in pieces.
 const KEPT: usize = 8;
+/// While others are read. Where nothing is, all are closed sooner.
+const KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// Looks and reads.
 #[derive(Default)]
@@ -61,6 +65,7 @@ struct Kept {
     path: PathBuf,
     evidence: Evidence,
     file: Arc<File>,
+    read: Instant,
 }
 
 /// A folder that is listed.
@@ -280,6 +285,14 @@ impl Looker {
             .find(|kept| is_it(kept))
             .map(|kept| Arc::clone(&kept.file));
         let file = match kept {
+            // Its provider may have taken the bytes back since it was opened.
+            Some(file)
+                if cloud::SYSTEM_TELLS
+                    && !fetch
+                    && cloud::residency_of(&file).map_err(failed)? == Residency::OnlineOnly =>
+            {
+                return Err(Reply::OnlineOnly);
+            }
             Some(file) => file,
             None => {
                 let (file, seen) = self.open(path, fetch)?;
@@ -305,7 +318,8 @@ impl Looker {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
-        kept.retain(|kept| !is_it(kept));
+        // One that is open can't be given back to its provider.
+        kept.retain(|kept| !is_it(kept) && kept.read.elapsed() < KEPT_FOR);
         if kept.len() >= KEPT {
             kept.remove(0);
         }
@@ -313,6 +327,7 @@ impl Looker {
             path: path.to_owned(),
             evidence,
             file,
+            read: Instant::now(),
         });
         Ok(bytes)
     }
