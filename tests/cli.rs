@@ -405,26 +405,26 @@ fn a_file_in_place_of_the_home_is_told() {
     assert_eq!(output.status.code(), Some(1), "{}", show(&output));
 }
 
-/// What the drive needs of Linux.
-#[cfg(target_os = "linux")]
 #[test]
 fn the_doctor_looks_at_everything() {
     let home = Home::new();
     let output = home.command(["doctor", "--json"]).output().unwrap();
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
     let findings = findings.as_array().unwrap();
-    for check in [
-        "fuse",
-        "fusermount3",
-        "kernel",
-        "passthrough",
-        "open files",
-        "watches",
-        "home",
-        "drive",
-        "catalog",
-    ] {
-        let finding = findings.iter().find(|finding| finding["check"] == check);
+    let of_the_system: &[&str] = if cfg!(target_os = "linux") {
+        &[
+            "fuse",
+            "fusermount3",
+            "kernel",
+            "passthrough",
+            "open files",
+            "watches",
+        ]
+    } else {
+        &["system", "transport"]
+    };
+    for check in of_the_system.iter().chain(&["home", "drive", "catalog"]) {
+        let finding = findings.iter().find(|finding| finding["check"] == *check);
         let finding = finding.unwrap_or_else(|| panic!("{check} is missing in {findings:?}"));
         let state = finding["state"].as_str().unwrap();
         assert!(["ok", "warn", "fail"].contains(&state), "{finding}");
@@ -442,6 +442,31 @@ fn the_doctor_looks_at_everything() {
     home.run(["import", "--reference", home.library().to_str().unwrap()]);
     let text = String::from_utf8(home.command(["doctor"]).output().unwrap().stdout).unwrap();
     assert!(text.contains("broken.wav"), "{text}");
+}
+
+/// Its files and its socket are there as if it were; it is this test.
+#[test]
+fn a_daemon_that_hangs_is_named_to_be_ended() {
+    use mediafs::home::{Home as TheHome, Purpose};
+    use mediafs_platform::endpoint::Listener;
+    let home = Home::new();
+    let its = TheHome::locate(Some(&home.home())).unwrap();
+    its.prepare(&[]).unwrap();
+    let _lock = its
+        .lock(Purpose::Daemon, std::time::Duration::ZERO)
+        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let _listens = Listener::bind(its.socket()).unwrap();
+    let errors = fails(&home, 1, &["unmount", home.mount_point().to_str().unwrap()]);
+    let us = std::process::id();
+    assert!(errors.contains(&format!("(process {us})")), "{errors}");
+    let how = if cfg!(windows) {
+        format!("`taskkill /F /PID {us}`")
+    } else {
+        format!("`kill -9 {us}`")
+    };
+    assert!(errors.contains(&how), "{errors}");
 }
 
 /// A signal for one process alone, which Windows has not.

@@ -34,10 +34,13 @@ impl Descriptor {
         Self::parse(&format!("O:{user}D:P(A;;GA;;;{user})"))
     }
 
-    /// As [`Descriptor::of_this_user`], for a folder: the rights are those of all that is made in it.
+    /// For a folder that is this user's: the rights are those of all that is made in it, and the system and administrators
+    /// have them too.
     pub(crate) fn of_this_users_folder() -> io::Result<Self> {
         let user = User::of_this_process()?.text()?;
-        Self::parse(&format!("O:{user}D:P(A;OICI;FA;;;{user})"))
+        Self::parse(&format!(
+            "O:{user}D:P(A;OICI;FA;;;{user})(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+        ))
     }
 
     fn parse(text: &str) -> io::Result<Self> {

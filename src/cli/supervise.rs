@@ -133,24 +133,41 @@ pub(super) enum Supervision {
 impl Supervision {
     /// Of the daemon of this home, which is the process `daemon` if it runs.
     pub(super) fn of(home: &Home, daemon: Option<u32>) -> Self {
+        let written = Written::read(home);
         if let Some(daemon) = daemon.and_then(|pid| Process::of(ProcessId(pid))) {
-            if !is_part(&daemon, SUPERVISED) {
-                return Self::None;
-            }
-            // An orphan has been given to another parent.
-            let parent = daemon.parent.and_then(Process::of);
-            return match parent.filter(|parent| is_part(parent, DETACHED)) {
-                Some(supervisor) => Self::Alive {
-                    pid: supervisor.id.0,
-                },
-                None => Self::Ended,
-            };
+            return Self::above(&daemon, written);
         }
-        match Written::read(home) {
+        match written {
             Some(written) if written.gave_up => Self::GaveUp,
             // Between two daemons.
             Some(written) if written.is_running() => Self::Alive { pid: written.pid },
             _ => Self::None,
+        }
+    }
+
+    /// Of a daemon that runs.
+    fn above(daemon: &Process, written: Option<Written>) -> Self {
+        // Where the system tells no command lines, the supervisor's own word stands for them.
+        if daemon.arguments.is_empty() {
+            return match written {
+                Some(written) if written.is_running() && written.is_parent_of(daemon) => {
+                    Self::Alive { pid: written.pid }
+                }
+                // It takes this away as it ends by itself, and a daemon that is started by somebody does as well.
+                Some(written) if !written.gave_up => Self::Ended,
+                _ => Self::None,
+            };
+        }
+        if !is_part(daemon, SUPERVISED) {
+            return Self::None;
+        }
+        // An orphan has been given to another parent.
+        let parent = daemon.parent.and_then(Process::of);
+        match parent.filter(|parent| is_part(parent, DETACHED)) {
+            Some(supervisor) => Self::Alive {
+                pid: supervisor.id.0,
+            },
+            None => Self::Ended,
         }
     }
 
@@ -201,6 +218,10 @@ struct Written {
 impl Written {
     fn read(home: &Home) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(file(home)).ok()?).ok()
+    }
+
+    fn is_parent_of(&self, process: &Process) -> bool {
+        process.parent == Some(ProcessId(self.pid))
     }
 
     fn is_running(&self) -> bool {
@@ -254,5 +275,40 @@ impl Drop for Note {
         if !self.stays.get() {
             let _ = std::fs::remove_file(&self.file);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn where_no_command_lines_are_told_the_supervisor_speaks_for_itself() {
+        let us = Process::of(ProcessId(std::process::id())).unwrap();
+        let daemon = |parent: u32| Process {
+            id: ProcessId(us.id.0 + 1),
+            parent: Some(ProcessId(parent)),
+            arguments: Vec::new(),
+            ..us.clone()
+        };
+        let written = |start_time: u64, gave_up| {
+            Some(Written {
+                pid: us.id.0,
+                start_time,
+                gave_up,
+            })
+        };
+        let started = us.started.0;
+        let alive = Supervision::Alive { pid: us.id.0 };
+        let of = |parent, written| Supervision::above(&daemon(parent), written);
+        assert_eq!(of(us.id.0, written(started, false)), alive);
+        assert_eq!(of(1, written(started, false)), Supervision::Ended);
+        // Its number belongs to another process by now.
+        let ended = of(us.id.0, written(started + 1, false));
+        assert_eq!(ended, Supervision::Ended);
+        assert_eq!(of(us.id.0, None), Supervision::None);
+        assert_eq!(of(1, written(started, true)), Supervision::None);
     }
 }

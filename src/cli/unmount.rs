@@ -103,6 +103,10 @@ fn without_daemon(point: &Path, what: Clear, context: &Context) -> Result<Done, 
             tell(Some(point))?;
             Ok(Done::Well)
         }
+        // Its drive is gone as seen from here, or can't be taken from it; it has the home all the same.
+        Ok(false) if what == Clear::Silent => {
+            Err(CliError::new(still_there(context.home.holder())))
+        }
         Ok(false) => Err(CliError::new(format!(
             "no drive is mounted from {}, and none is at {}; name the home of the drive with --home",
             context.home.data().display(),
@@ -113,5 +117,19 @@ fn without_daemon(point: &Path, what: Clear, context: &Context) -> Result<Done, 
             path.display()
         ))),
         Err(error) => Err(CliError::new(one_line(&error))),
+    }
+}
+
+/// Of a daemon that hangs, and that only the user can end.
+fn still_there(daemon: Option<u32>) -> String {
+    match daemon {
+        Some(pid) if cfg!(windows) => {
+            format!("the daemon (process {pid}) does not answer; end it with `taskkill /F /PID {pid}`")
+        }
+        Some(pid) => {
+            format!("the daemon (process {pid}) does not answer; end it with `kill -9 {pid}`")
+        }
+        None => "the daemon does not answer, and has not said which process it is; end the process `mediafs`"
+            .to_owned(),
     }
 }

@@ -202,6 +202,15 @@ impl Home {
         self.announced()?.mount
     }
 
+    /// Who holds the home, as it wrote itself down; `None` if nobody does, or has not said who it is.
+    #[must_use]
+    pub fn holder(&self) -> Option<u32> {
+        match LockedFile::acquire(&self.lock_file()) {
+            Err(LockError::Held { pid, .. }) => pid,
+            _ => None,
+        }
+    }
+
     /// Is the home in use by a process of this number?
     #[must_use]
     pub fn is_held_by(&self, pid: u32) -> bool {
@@ -279,6 +288,7 @@ mod tests {
         assert!(!home.is_held_by(us));
         let lock = home.lock(Purpose::Daemon, Duration::ZERO).unwrap();
         assert!(home.is_held_by(us));
+        assert_eq!(home.holder(), Some(us));
         assert_eq!(home.daemon_socket(), home.socket());
         let refused = |purpose| {
             home.lock(purpose, Duration::from_millis(30))

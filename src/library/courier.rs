@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
@@ -42,12 +43,15 @@ pub fn run_courier() -> io::Result<()> {
     let line = mediafs_platform::line::inherited()?;
     mediafs_platform::this_process::set_name(c"mediafs-courier");
     super::disk::lower_priority();
+    cloud::show_as_they_are();
     serve(line, Looker::default());
     Ok(())
 }
 
 /// Files that are kept open for a while, as they are read in pieces.
 const KEPT: usize = 8;
+/// While others are read. Where nothing is, all are closed sooner.
+const KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// Looks and reads.
 #[derive(Default)]
@@ -61,6 +65,7 @@ struct Kept {
     path: PathBuf,
     evidence: Evidence,
     file: Arc<File>,
+    read: Instant,
 }
 
 /// A folder that is listed.
@@ -230,13 +235,13 @@ fn is_single(name: &std::ffi::OsStr) -> bool {
 
 impl Looker {
     /// What lasts of what is seen.
-    fn lasting(&self, seen: &Seen) -> Evidence {
-        self.file_systems.of(seen).lasting(&seen.evidence)
+    fn lasting(&self, seen: &Seen, place: &Path) -> Evidence {
+        self.file_systems.of(seen, place).lasting(&seen.evidence)
     }
 
-    fn evidence_of(&self, file: &File) -> io::Result<Evidence> {
+    fn evidence_of(&self, file: &File, path: &Path) -> io::Result<Evidence> {
         let seen = super::disk::seen_in(file)?;
-        Ok(self.lasting(&seen))
+        Ok(self.lasting(&seen, path))
     }
 
     /// Opens a file to read it; unless that would fetch it from somewhere, or if it may.
@@ -254,13 +259,13 @@ impl Looker {
             cloud::fetch(path, &AtomicBool::new(false)).map_err(io::Error::other)?;
         }
         if !fetch
-            && self.file_systems.of(&of_folder).has_attributes
+            && self.file_systems.of(&of_folder, parent).has_attributes
             && by_attributes(&folder, name).0 == Residency::OnlineOnly
         {
             return Err(No::Told(Reply::OnlineOnly));
         }
         let (file, _) = folder.file(name)?;
-        let evidence = self.evidence_of(&file)?;
+        let evidence = self.evidence_of(&file, path)?;
         Ok((file, evidence))
     }
 
@@ -280,6 +285,14 @@ impl Looker {
             .find(|kept| is_it(kept))
             .map(|kept| Arc::clone(&kept.file));
         let file = match kept {
+            // Its provider may have taken the bytes back since it was opened.
+            Some(file)
+                if cloud::SYSTEM_TELLS
+                    && !fetch
+                    && cloud::residency_of(&file).map_err(failed)? == Residency::OnlineOnly =>
+            {
+                return Err(Reply::OnlineOnly);
+            }
             Some(file) => file,
             None => {
                 let (file, seen) = self.open(path, fetch)?;
@@ -301,11 +314,12 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file).map_err(failed)? != evidence {
+        if self.evidence_of(&file, path).map_err(failed)? != evidence {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
-        kept.retain(|kept| !is_it(kept));
+        // One that is open can't be given back to its provider.
+        kept.retain(|kept| !is_it(kept) && kept.read.elapsed() < KEPT_FOR);
         if kept.len() >= KEPT {
             kept.remove(0);
         }
@@ -313,6 +327,7 @@ impl Looker {
             path: path.to_owned(),
             evidence,
             file,
+            read: Instant::now(),
         });
         Ok(bytes)
     }
@@ -345,7 +360,7 @@ impl Looker {
             Ok(record) => record,
             Err(error) => return tell(No::from(error).of_reading(), &[]),
         };
-        match self.evidence_of(&file) {
+        match self.evidence_of(&file, path) {
             Ok(after) if after == evidence => {}
             Ok(_) => return tell(Reply::Changed, &[]),
             Err(error) => return tell(No::from(error).of_reading(), &[]),
@@ -392,8 +407,8 @@ impl Looker {
             of_folder: &of_folder,
             names: &names,
         };
-        let mut asks = self.file_systems.of(&of_folder).has_attributes;
-        let evidence = self.lasting(&of_folder).into();
+        let mut asks = self.file_systems.of(&of_folder, &at).has_attributes;
+        let evidence = self.lasting(&of_folder, &at).into();
         let (mut page, mut bytes) = (Vec::new(), 0);
         for (name, _) in entries {
             let seen = match folder.look(&name) {
@@ -479,7 +494,7 @@ impl Looker {
             name: name.into(),
             seen: FoundSeen::There {
                 kind,
-                evidence: self.lasting(seen).into(),
+                evidence: self.lasting(seen, at).into(),
                 link,
                 online_only: residency == Residency::OnlineOnly,
                 stand_in,

@@ -10,7 +10,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::{MountEntry, MountId, MountTable, VolumeIdentity, identify};
+use mediafs_platform::cloud;
+use mediafs_platform::volume::{
+    MountEntry, MountId, MountTable, VolumeIdentity, identify, kind_of,
+};
 use parking_lot::Mutex;
 
 use crate::catalog::Evidence;
@@ -21,8 +24,8 @@ use super::disk::Seen;
 const FRESH: Duration = Duration::from_secs(1);
 /// File systems that keep the numbers of their inodes on the disk.
 const LASTING: &[&str] = &[
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "apfs", "hfsplus", "ntfs", "ntfs3",
-    "overlay", "tmpfs",
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "apfs", "hfsplus", "hfs", "ntfs",
+    "ntfs3", "overlay", "tmpfs",
 ];
 /// Where asking for an attribute costs a way over the network.
 const REMOTE: &[&str] = &[
@@ -66,22 +69,39 @@ impl FileSystem {
 /// The mounted file systems, as they are met.
 #[derive(Default)]
 pub(super) struct FileSystems {
-    known: Mutex<(Option<Instant>, HashMap<u64, FileSystem>)>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    since: Option<Instant>,
+    /// Where a system does not say with a file what mount it is on.
+    table: Option<MountTable>,
+    systems: HashMap<MountId, FileSystem>,
 }
 
 impl FileSystems {
-    /// The one that something was seen on.
-    pub(super) fn of(&self, seen: &Seen) -> FileSystem {
+    /// The one that something was seen on: at `place`, which has no links.
+    pub(super) fn of(&self, seen: &Seen, place: &Path) -> FileSystem {
         let mut known = self.known.lock();
-        let (read, systems) = &mut *known;
-        if read.is_none_or(|read| read.elapsed() >= FRESH) {
-            *read = Some(Instant::now());
-            systems.clear();
+        if known.since.is_none_or(|since| since.elapsed() >= FRESH) {
+            *known = Known {
+                since: Some(Instant::now()),
+                ..Known::default()
+            };
         }
-        *systems.entry(seen.mount).or_insert_with(|| {
-            let table = MountTable::read().unwrap_or_default();
-            table.by_id(MountId(seen.mount)).map_or(UNKNOWN, of_mount)
-        })
+        let Known { table, systems, .. } = &mut *known;
+        let read = || MountTable::read().unwrap_or_default();
+        if seen.mount != 0 {
+            let id = MountId(seen.mount);
+            return *systems
+                .entry(id)
+                .or_insert_with(|| read().by_id(id).map_or(UNKNOWN, of_mount));
+        }
+        match table.get_or_insert_with(read).holding(place) {
+            Some(mount) => *systems.entry(mount.id).or_insert_with(|| of_mount(mount)),
+            None => UNKNOWN,
+        }
     }
 }
 
@@ -106,18 +126,20 @@ fn of_mount(mount: &MountEntry) -> FileSystem {
     }
     let hash = *identity.finalize().as_bytes();
     let [a, b, c, d, e, f, g, h, ..] = hash;
-    let kind = mount.fs_type.as_str();
+    let kind = kind_of(mount);
     FileSystem {
         device: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        lasting: LASTING.contains(&kind),
-        has_attributes: !REMOTE.contains(&kind),
+        lasting: LASTING.contains(&&*kind),
+        has_attributes: !cloud::SYSTEM_TELLS && !REMOTE.contains(&&*kind),
     }
 }
 
 /// The UUID of the file system on a disk. The system's links alone would not do: of a volume and its copy they name one, and
 /// not everywhere are there any.
 fn uuid_of(mount: &MountEntry) -> Option<String> {
-    if !Path::new(&mount.source).starts_with("/dev") {
+    // On Windows a volume has a name of its own, and what has no disk is told by its number.
+    let on_disk = Path::new(&mount.source).starts_with("/dev");
+    if !on_disk && (!cfg!(windows) || mount.device.major == 0) {
         return None;
     }
     match identify(mount).ok()?.identity {
@@ -158,5 +180,26 @@ mod tests {
         assert_eq!(share.lasting(&seen(1, 2)).inode, 0);
         let other = mounted("30 22 0:40 / /mnt/s rw - cifs //nas/other rw");
         assert_ne!(other.lasting(&seen(1, 2)), share.lasting(&seen(1, 2)));
+    }
+
+    #[test]
+    fn a_file_is_known_to_be_on_its_disk_by_its_place_where_the_system_does_not_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = mediafs_platform::files::canonical(folder.path()).unwrap();
+        let seen = super::super::disk::LocalRoot::open(&place).unwrap();
+        let seen = seen.folder(Path::new("")).unwrap().seen().unwrap();
+        let unsaid = Seen {
+            mount: 0,
+            ..seen.clone()
+        };
+        let systems = FileSystems::default();
+        let by_place = systems.of(&unsaid, &place);
+        assert_ne!(by_place, UNKNOWN);
+        assert_ne!(by_place.device, 0);
+        // The same by whatever way, and the next time.
+        assert_eq!(systems.of(&seen, &place), by_place);
+        assert_eq!(FileSystems::default().of(&unsaid, &place), by_place);
+        let nowhere = systems.of(&unsaid, Path::new("nowhere"));
+        assert_eq!(nowhere, UNKNOWN);
     }
 }

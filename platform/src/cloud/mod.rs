@@ -72,6 +72,13 @@ pub enum CloudError {
     },
 }
 
+/// For all of this process: the system shows files of providers as they are. Windows may show them as if their bytes were here,
+/// to programs of which it thinks that they know no others.
+pub fn show_as_they_are() {
+    #[cfg(windows)]
+    system::show_as_they_are();
+}
+
 /// Where the bytes of the file at `path` are. No link is followed, and nothing is fetched.
 ///
 /// # Errors

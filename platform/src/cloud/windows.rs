@@ -29,6 +29,12 @@ use super::{CloudError, Freed, Residency, failed};
 /// How often is looked whether anybody still waits.
 const STEP: Duration = Duration::from_millis(100);
 
+pub(super) fn show_as_they_are() {
+    if let Some(before) = api::expose() {
+        tracing::debug!(before, "files of providers are shown as they are");
+    }
+}
+
 pub(super) fn residency(path: &Path) -> io::Result<Residency> {
     residency_of(&look(path)?)
 }

@@ -22,7 +22,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_DISPOSITION_FLAG_IGNORE_READONLY_ATTRIBUTE, FILE_DISPOSITION_FLAG_POSIX_SEMANTICS,
     FILE_DISPOSITION_INFO, FILE_DISPOSITION_INFO_EX, FILE_FLAG_BACKUP_SEMANTICS,
     FILE_FLAG_OPEN_REPARSE_POINT, FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_INFO_BY_HANDLE_CLASS,
-    FileDispositionInfo, FileDispositionInfoEx, SetFileInformationByHandle,
+    FILE_WRITE_ATTRIBUTES, FileDispositionInfo, FileDispositionInfoEx, SetFileInformationByHandle,
 };
 
 use super::{Kind, Over};
@@ -139,7 +139,9 @@ impl Folder {
     }
 
     pub(super) fn link(&self, name: &OsStr, second: &OsStr) -> io::Result<()> {
-        let file = open_at(&self.0, plain(name)?, MOVE, FILE_OPEN_REPARSE_POINT)?;
+        // As CreateHardLink does.
+        let access = LOOK | FILE_WRITE_ATTRIBUTES;
+        let file = open_at(&self.0, plain(name)?, access, FILE_OPEN_REPARSE_POINT)?;
         match name_in(&file, &self.0, plain(second)?, FileLinkInformation, 0) {
             Err(error) if is_unknown(&error) => Err(io::ErrorKind::Unsupported.into()),
             linked => linked,

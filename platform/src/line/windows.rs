@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 /// Where to write, until one of the two is closed.
-type Slot = Arc<Mutex<Option<PipeWriter>>>;
+type Slot = Arc<Mutex<Option<Arc<PipeWriter>>>>;
 
 #[derive(Debug)]
 pub(super) struct Sender(Slot);
@@ -71,7 +71,7 @@ pub(super) fn pair() -> io::Result<[(Sender, Receiver); 2]> {
 }
 
 fn both(sender: PipeWriter, from: PipeReader) -> (Sender, Receiver) {
-    let slot = Arc::new(Mutex::new(Some(sender)));
+    let slot = Arc::new(Mutex::new(Some(Arc::new(sender))));
     let receiver = Receiver {
         from: Some(from),
         sender: Arc::clone(&slot),
@@ -85,8 +85,10 @@ impl Sender {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Some(pipe) => pipe.write(bytes),
+        // A write may wait for whoever reads, and closing must not wait for that.
+        let pipe = self.0.lock().clone();
+        match pipe {
+            Some(pipe) => (&*pipe).write(bytes),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -103,5 +105,45 @@ impl Receiver {
             Some(pipe) => pipe.read(buffer),
             None => Ok(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// A courier that hangs reads nothing, and is let go all the same.
+    #[test]
+    fn a_write_that_waits_holds_up_no_close() {
+        let [(mut sender, mut receiver), (_answering, other)] = pair().unwrap();
+        let (tell, told) = mpsc::channel();
+        let writer = thread::spawn(move || {
+            let more = vec![0; 1 << 16];
+            let mut written = 0;
+            loop {
+                tell.send(written).unwrap();
+                match sender.write(&more) {
+                    Ok(bytes) => written += bytes,
+                    Err(error) => return error,
+                }
+            }
+        });
+        // Until it waits for a reader.
+        while told.recv_timeout(Duration::from_millis(500)).is_ok() {}
+        assert!(!writer.is_finished(), "nobody has read");
+        let (closed, is_closed) = mpsc::channel();
+        let closer = thread::spawn(move || {
+            receiver.close();
+            closed.send(()).unwrap();
+        });
+        is_closed.recv_timeout(Duration::from_secs(10)).unwrap();
+        closer.join().unwrap();
+        drop(other);
+        assert_eq!(writer.join().unwrap().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -56,8 +56,10 @@ pub use either::{Mounted, mount};
 #[cfg(unix)]
 pub use point::clear;
 pub use transport::Transport;
+#[cfg(target_os = "macos")]
+pub use transport::check;
 #[cfg(windows)]
-pub use winfsp::{Mounted, clear, mount};
+pub use winfsp::{Mounted, check, clear, mount};
 
 /// What is to be shown, with its link, wherever WinFsp is spoken of: its licence asks for it.
 #[cfg(windows)]
@@ -67,7 +69,7 @@ pub const WINFSP_NOTICE: &str =
 /// The file that an unmounted mount point holds.
 pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
 
-/// What the mount table calls our mounts.
+/// What [`MountTable`](crate::volume::MountTable) calls our mounts, as Linux does.
 pub const FS_TYPE: &str = "fuse.mediafs";
 
 /// The subtype, which the kernel puts behind `fuse.`.
@@ -203,6 +205,17 @@ pub enum Clear {
     Dead,
     /// Those whose daemon has died or does not answer.
     Silent,
+}
+
+/// What the system lacks for the drive, as `check` finds.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}; {remedy}")]
+pub struct Lacking {
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// Why the drive could not be mounted.

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// Where its installer puts it.
+const MACFUSE: &str = "/Library/Filesystems/macfuse.fs";
+
 /// How the drive gets to the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Transport {
@@ -15,8 +18,7 @@ impl Transport {
     /// What this system has: FUSE, but where macOS lacks macFUSE.
     #[must_use]
     pub fn of_this_system() -> Self {
-        let macfuse = Path::new("/Library/Filesystems/macfuse.fs");
-        if cfg!(target_os = "macos") && !macfuse.exists() {
+        if cfg!(target_os = "macos") && !Path::new(MACFUSE).exists() {
             Self::Nfs
         } else {
             Self::Fuse
@@ -31,4 +33,19 @@ impl Transport {
             Self::Nfs => "nfs",
         }
     }
+}
+
+/// How the drive would be mounted, in words; nothing is mounted.
+///
+/// # Errors
+/// None: every Mac has a client of NFS.
+#[cfg(target_os = "macos")]
+pub fn check() -> Result<String, super::Lacking> {
+    Ok(match Transport::of_this_system() {
+        Transport::Fuse => format!("macFUSE is installed ({MACFUSE})"),
+        Transport::Nfs => {
+            "macFUSE is not installed; the drive is mounted by NFS, and every program gets what one that copies gets"
+                .to_owned()
+        }
+    })
 }

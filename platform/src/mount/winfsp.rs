@@ -52,4 +52,4 @@ mod tests;
 mod walk;
 
 #[cfg(windows)]
-pub use mounted::{Mounted, clear, mount};
+pub use mounted::{Mounted, check, clear, mount};

@@ -1,4 +1,5 @@
-//! By an access list that names this user alone, and that what is made within inherits.
+//! By an access list that names this user, and that what is made within inherits. It names the system and administrators as
+//! well, who may enter everywhere on other systems: programs that back up, look for harm, or remove what was installed.
 
 use std::io;
 use std::path::Path;
@@ -71,7 +72,7 @@ fn keep_others_out(path: &Path, ours: &Descriptor) -> Result<(), PrivateError> {
     }
     let wanted = dacl_text(ours.as_ptr()).map_err(failed("looking at its rights"))?;
     // To set them takes long where there is much in it.
-    if dacl_text(found.descriptor).is_ok_and(|text| text == wanted) {
+    if dacl_text(found.descriptor).is_ok_and(|text| are_same(&text, &wanted)) {
         return Ok(());
     }
     let list = ours.dacl().map_err(failed("keeping others out"))?;
@@ -88,6 +89,20 @@ fn keep_others_out(path: &Path, ours: &Descriptor) -> Result<(), PrivateError> {
         )
     };
     as_result(status).map_err(failed("keeping others out"))
+}
+
+/// Do two lists, as texts, mean the same? Windows puts a word of its own (`AI`) between the `P` of one that nothing comes into
+/// from above and its entries, and may put these into another order: all of them allow.
+fn are_same(one: &str, other: &str) -> bool {
+    let parts = |list: &str| -> Option<(bool, Vec<String>)> {
+        let list = list.strip_prefix("D:")?;
+        let (flags, entries) = list.split_at(list.find('(')?);
+        let mut entries: Vec<String> = entries.split_inclusive(')').map(str::to_owned).collect();
+        entries.sort_unstable();
+        // No other flag of these has the letter.
+        Some((flags.contains('P'), entries))
+    };
+    parts(one).is_some_and(|one| parts(other) == Some(one))
 }
 
 /// What the system says of a folder's rights.
@@ -166,6 +181,34 @@ mod tests {
             wanted.starts_with("D:P") && wanted.contains("OICI"),
             "{wanted}"
         );
-        assert_eq!(wanted.matches('(').count(), 1, "{wanted}");
+        assert_eq!(wanted.matches('(').count(), 3, "{wanted}");
+        for who in [";;;SY)", ";;;BA)"] {
+            assert!(wanted.contains(who), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn rights_that_are_set_already_are_not_set_again() {
+        let ours = "D:P(A;OICI;FA;;;S-1-5-21-1)(A;OICI;FA;;;SY)";
+        // As Windows tells them once they are set.
+        assert!(are_same(
+            "D:PAI(A;OICI;FA;;;S-1-5-21-1)(A;OICI;FA;;;SY)",
+            ours
+        ));
+        assert!(are_same(
+            "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;S-1-5-21-1)",
+            ours
+        ));
+        for other in [
+            "D:AI(A;OICI;FA;;;S-1-5-21-1)(A;OICI;FA;;;SY)",
+            "D:PAI(A;OICI;FA;;;S-1-5-21-1)(A;OICI;FA;;;SY)(A;OICI;FR;;;WD)",
+            "D:PAI(A;OICI;FA;;;S-1-5-21-1)",
+            "D:PAI(A;;FA;;;S-1-5-21-1)(A;OICI;FA;;;SY)",
+            "D:NO_ACCESS_CONTROL",
+            "D:P",
+            "",
+        ] {
+            assert!(!are_same(other, ours), "{other}");
+        }
     }
 }

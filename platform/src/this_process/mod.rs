@@ -152,6 +152,18 @@ mod tests {
         let Some(part) = std::env::var_os(PART) else {
             return;
         };
+        if part == "begins" {
+            // As the drive is begun in the background: with streams of its own.
+            let mut command = child("lives");
+            command.stdout(std::process::Stdio::null());
+            let lives = command.spawn().unwrap();
+            println!("it lives: {}", lives.id());
+            std::process::exit(7);
+        }
+        if part == "lives" {
+            std::thread::sleep(std::time::Duration::from_secs(20));
+            std::process::exit(7);
+        }
         if part == "silent" {
             silence_output().unwrap();
             println!("nobody reads this");
@@ -211,5 +223,25 @@ mod tests {
         } else {
             assert_eq!(child.wait().unwrap().code(), Some(7));
         }
+    }
+
+    /// As a program that starts the drive reads what `mediafs ensure` says, and waits for the end of that.
+    #[test]
+    fn what_this_process_says_ends_with_it_though_what_it_began_lives_on() {
+        use crate::process::{Process, ProcessId};
+        // Not by `begin`: this is somebody else's program.
+        let mut command = Command::new(program().unwrap());
+        command
+            .args(["--ignored", "--exact", "--nocapture", "--test-threads=1"])
+            .arg("this_process::tests::child_with_an_output")
+            .env(PART, "begins");
+        let since = std::time::Instant::now();
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = text.split("it lives: ").nth(1).unwrap().trim();
+        let lives = ProcessId(number.parse().unwrap());
+        assert!(Process::of(lives).is_some(), "it lives on");
+        assert!(since.elapsed().as_secs() < 15, "{:?}", since.elapsed());
     }
 }

@@ -1,5 +1,8 @@
 //! Windows.
 
+#[path = "windows/session.rs"]
+mod session;
+
 use std::io;
 use std::os::windows::io::AsRawHandle;
 use std::os::windows::process::CommandExt;
@@ -18,7 +21,8 @@ use windows_sys::Win32::Foundation::{
     CloseHandle, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
 };
 use windows_sys::Win32::System::Console::{
-    GetStdHandle, STD_OUTPUT_HANDLE, SetConsoleCtrlHandler, SetStdHandle,
+    GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+    SetConsoleCtrlHandler, SetStdHandle,
 };
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 use windows_sys::Win32::System::Threading::{
@@ -26,6 +30,8 @@ use windows_sys::Win32::System::Threading::{
     THREAD_PRIORITY_LOWEST,
 };
 use windows_sys::core::BOOL;
+
+use self::session::Session;
 
 /// Statuses from here on are of exceptions.
 const EXCEPTION: u32 = 0xc000_0000;
@@ -71,8 +77,12 @@ pub(super) fn silence_output() -> io::Result<()> {
 }
 
 fn output() -> Option<HANDLE> {
+    standard(STD_OUTPUT_HANDLE)
+}
+
+fn standard(which: STD_HANDLE) -> Option<HANDLE> {
     // SAFETY: takes a number.
-    let handle = unsafe { GetStdHandle(STD_OUTPUT_HANDLE) };
+    let handle = unsafe { GetStdHandle(which) };
     (!handle.is_null() && handle != INVALID_HANDLE_VALUE).then_some(handle)
 }
 
@@ -124,6 +134,7 @@ pub(super) fn program() -> io::Result<PathBuf> {
 }
 
 pub(super) fn begin(program: &Path, _name: &str) -> Command {
+    keep_standard_handles();
     let mut command = Command::new(program);
     command.creation_flags(CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP);
     // A folder that is never to be unmounted or removed.
@@ -131,6 +142,18 @@ pub(super) fn begin(program: &Path, _name: &str) -> Command {
         command.current_dir(folder);
     }
     command
+}
+
+/// A new process inherits every handle that can be inherited, not only those that it is given as its own; so a process that
+/// lives on would keep open the pipe of whoever reads what this one says. What is given to a process on purpose is a duplicate.
+fn keep_standard_handles() {
+    for which in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        if let Some(handle) = standard(which) {
+            // One that can't be kept (a console of old) is nothing that anybody waits for.
+            // SAFETY: takes a handle that is this process's, and two flags.
+            unsafe { SetHandleInformation(handle, HANDLE_FLAG_INHERIT, 0) };
+        }
+    }
 }
 
 pub(super) fn ask_to_end(_process: u32) -> io::Result<()> {
@@ -150,6 +173,8 @@ pub(super) struct EndSignals {
     close: CtrlClose,
     logoff: CtrlLogoff,
     shutdown: CtrlShutdown,
+    /// `None` where there are no windows, as for who has logged in by ssh: there the console tells of all ends.
+    session: Option<Session>,
 }
 
 impl EndSignals {
@@ -161,6 +186,9 @@ impl EndSignals {
             close: ctrl_close()?,
             logoff: ctrl_logoff()?,
             shutdown: ctrl_shutdown()?,
+            session: Session::watch()
+                .inspect_err(|error| tracing::warn!(%error, "the end of the session is not told"))
+                .ok(),
         })
     }
 
@@ -171,6 +199,14 @@ impl EndSignals {
             _ = self.close.recv() => "closed console",
             _ = self.logoff.recv() => "logoff",
             _ = self.shutdown.recv() => "shutdown",
+            () = end_of(&mut self.session) => "end of the session",
         }
+    }
+}
+
+async fn end_of(session: &mut Option<Session>) {
+    match session {
+        Some(session) => session.ended().await,
+        None => std::future::pending().await,
     }
 }

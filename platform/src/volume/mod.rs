@@ -31,7 +31,7 @@ pub use identity::{
 };
 pub use kind::{Provider, Reach, StorageSort};
 pub use reason::{Bus, Reason, Trust};
-pub use system::{MountWatch, identify, identity_from_table};
+pub use system::{MountWatch, identify, identity_from_table, kind_of};
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};
 pub use trust::{Classifier, DeclaredTrusted};
 

@@ -64,7 +64,7 @@ impl Classifier {
         if let Some(home) = std::env::home_dir()
             && this.storage_of(&home).is_ok()
         {
-            this.clouds = cloud::configured(&home);
+            this.clouds = this.with_real_roots(cloud::configured(&home));
         }
         Ok(this)
     }
@@ -183,11 +183,29 @@ impl Classifier {
         }
     }
 
+    /// Clients may have been told of their folders by way of links.
+    fn with_real_roots(&self, clouds: Vec<CloudRoot>) -> Vec<CloudRoot> {
+        let mut all = Vec::new();
+        for cloud in clouds {
+            // Where that can be told without touching what may hang.
+            let real = self.storage_of(&cloud.root);
+            let real = real.map(|root| crate::files::canonical(&root).unwrap_or(root));
+            if let Ok(root) = real
+                && root != cloud.root
+            {
+                let provider = cloud.provider;
+                all.push(CloudRoot { provider, root });
+            }
+            all.push(cloud);
+        }
+        all
+    }
+
     fn cloud_above(&self, path: &Path) -> Option<CloudRoot> {
         if let Some(configured) = self
             .clouds
             .iter()
-            .find(|cloud| path.starts_with(&cloud.root))
+            .find(|cloud| is_beneath(path, &cloud.root, NAMES_FOLD))
         {
             return Some(configured.clone());
         }
@@ -198,6 +216,28 @@ impl Classifier {
             })
         })
     }
+}
+
+/// Whether the system takes names for one that differ in case only, as most disks of these do.
+const NAMES_FOLD: bool = cfg!(any(windows, target_os = "macos"));
+
+/// Is `path` the folder `root`, or below it?
+fn is_beneath(path: &Path, root: &Path, folds: bool) -> bool {
+    if !folds {
+        return path.starts_with(root);
+    }
+    let folded = |path: &Path| -> Vec<String> {
+        let names = top_of(path).join(path.components().filter(is_name).collect::<PathBuf>());
+        let names = names.components();
+        names
+            .map(|name| name.as_os_str().to_string_lossy().to_lowercase())
+            .collect()
+    };
+    folded(path).starts_with(&folded(root))
+}
+
+fn is_name(component: &Component<'_>) -> bool {
+    matches!(component, Component::Normal(_) | Component::ParentDir)
 }
 
 /// Where an absolute path begins: `/`, or a drive's or share's own top, in the shorter of the two ways to write a drive.

@@ -282,6 +282,16 @@ fn a_cloud_folder_is_found_above_the_path() {
     }];
     assert!(!classifier.trust(&machine.path("Cloud/a")).is_trusted());
     assert!(classifier.trust(&machine.path("Clouds/a")).is_trusted());
+    // The client was told of its folder by way of a link.
+    fs::create_dir(machine.path("Real")).unwrap();
+    std::os::unix::fs::symlink(machine.path("Real"), machine.path("Linked")).unwrap();
+    let told = CloudRoot {
+        provider: "Nextcloud",
+        root: machine.path("Linked"),
+    };
+    classifier.clouds = classifier.with_real_roots(vec![told]);
+    assert!(!classifier.trust(&machine.path("Real/a")).is_trusted());
+    assert!(!classifier.trust(&machine.path("Linked/a")).is_trusted());
     // What is declared trusted as a path is so whatever it is.
     machine.declared.paths = vec![machine.path("Dropbox")];
     assert_eq!(machine.why("Dropbox/Music/a.wav"), None);
@@ -330,4 +340,16 @@ fn this_machine_can_be_judged() {
     );
     let root = classifier.trust(Path::new("/"));
     println!("/ is {root:?}");
+}
+
+#[test]
+fn where_names_fold_a_folder_is_known_in_whatever_case() {
+    let beneath =
+        |path: &str, folds| is_beneath(Path::new(path), Path::new("/Users/Ann/Dropbox"), folds);
+    assert!(beneath("/users/ann/dropbox/a.wav", true));
+    assert!(beneath("/Users/ANN/DROPBOX", true));
+    assert!(!beneath("/users/ann/dropboxes/a.wav", true));
+    assert!(!beneath("/users/ann", true));
+    assert!(!beneath("/users/ann/dropbox/a.wav", false));
+    assert!(beneath("/Users/Ann/Dropbox/a.wav", false));
 }

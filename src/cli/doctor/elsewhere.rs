@@ -1,8 +1,14 @@
 //! What the drive needs of systems other than Linux: what can be told without trying to mount.
 
+use mediafs_platform::mount;
+
 use super::Finding;
 
 pub(super) fn findings() -> Vec<Finding> {
     let system = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
-    vec![Finding::ok("system", system)]
+    let transport = match mount::check() {
+        Ok(words) => Finding::ok("transport", words),
+        Err(lacking) => Finding::fail("transport", lacking.message, lacking.remedy),
+    };
+    vec![Finding::ok("system", system), transport]
 }

@@ -21,10 +21,10 @@ use windows_sys::Win32::Storage::CloudFilters::{
 use windows_sys::Win32::Storage::FileSystem::{FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES};
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
 use windows_sys::Win32::System::LibraryLoader::{
-    GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
+    GetModuleHandleW, GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
 };
 use windows_sys::Win32::System::Threading::{CreateEventW, WaitForSingleObject};
-use windows_sys::core::{HRESULT, PCWSTR};
+use windows_sys::core::{HRESULT, PCWSTR, w};
 
 /// `CF_EOF`: as far as the file goes.
 const TO_THE_END: i64 = -1;
@@ -42,6 +42,30 @@ type Reference = unsafe extern "system" fn(HANDLE) -> u8;
 type HandleOf = unsafe extern "system" fn(HANDLE) -> HANDLE;
 type Release = unsafe extern "system" fn(HANDLE);
 type Close = unsafe extern "system" fn(HANDLE);
+
+/// `PHCM_EXPOSE_PLACEHOLDERS` of ntifs.h.
+const EXPOSE: i8 = 2;
+type SetCompatibility = unsafe extern "system" fn(i8) -> i8;
+
+/// Has what stands for files of providers shown as what it is; how it was before. `None` where this Windows has no choice.
+pub(super) fn expose() -> Option<i8> {
+    // SAFETY: the name ends with a zero; this library is in every process and stays.
+    let library = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
+    if library.is_null() {
+        return None;
+    }
+    let name = c"RtlSetProcessPlaceholderCompatibilityMode";
+    // SAFETY: the library is loaded, and the name ends with a zero.
+    let function = unsafe { GetProcAddress(library, name.as_ptr().cast()) }?;
+    // SAFETY: it is given the type by which ntifs.h declares it, and takes a number.
+    let before = unsafe {
+        let set =
+            std::mem::transmute::<unsafe extern "system" fn() -> isize, SetCompatibility>(function);
+        set(EXPOSE)
+    };
+    // Negative ones are errors.
+    (before >= 0).then_some(before)
+}
 
 /// The functions.
 pub(super) struct Api {

@@ -15,7 +15,10 @@ use winfsp::filesystem::{
 use winfsp::host::{DebugMode, FileSystemHost, FileSystemParams, VolumeParams};
 use winfsp::notify::{Notifier, NotifyInfo, NotifyingFileSystemContext};
 use winfsp::{FspError, Result, U16CStr};
-use winfsp_sys::{FspFileSystemGetOperationContext, FspFileSystemOperationProcessIdF};
+use winfsp_sys::{
+    FspFileSystemGetOperationContext, FspFileSystemOperationProcessIdF, FspFsctlPreflight,
+    FspVersion,
+};
 
 use super::adapter::{Adapter, requester};
 use super::changing::Place;
@@ -411,6 +414,26 @@ pub(super) struct Host(FileSystemHost<Context>);
 
 fn status(error: impl Into<FspError>) -> Status {
     Status(error.into().to_ntstatus())
+}
+
+/// The version of the DLL, which must be loaded.
+pub(super) fn version() -> std::result::Result<(u32, u32), Status> {
+    let mut version = 0;
+    // SAFETY: the number is ours to be written.
+    match unsafe { FspVersion(&raw mut version) } {
+        0 => Ok((version >> 16, version & 0xffff)),
+        other => Err(Status(other)),
+    }
+}
+
+/// Is there a driver? It is started if need be. The DLL must be loaded.
+pub(super) fn driver() -> std::result::Result<(), Status> {
+    let mut device: Vec<u16> = "WinFsp.Disk\0".encode_utf16().collect();
+    // SAFETY: the name ends with a zero and lives until the call returns.
+    match unsafe { FspFsctlPreflight(device.as_mut_ptr()) } {
+        0 => Ok(()),
+        other => Err(Status(other)),
+    }
 }
 
 impl Host {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::ERROR_SUCCESS;
@@ -30,15 +30,20 @@ pub(super) enum NotLoaded {
 /// Loads it. Once that is done, what is linked to it finds it by its name.
 pub(super) fn load(keys: &[&str]) -> Result<(), NotLoaded> {
     let folder = keys.iter().find_map(|key| installed(key));
-    let dll = folder.ok_or(NotLoaded::NotInstalled)?.join("bin").join(DLL);
+    load_from(&folder.ok_or(NotLoaded::NotInstalled)?)
+}
+
+fn load_from(folder: &Path) -> Result<(), NotLoaded> {
+    let dll = folder.join("bin").join(DLL);
     let path: Vec<u16> = dll.as_os_str().encode_wide().chain([0]).collect();
     // SAFETY: the path ends with a zero. The DLL is one that only administrators can have put there; it stays for good.
     if unsafe { LoadLibraryW(path.as_ptr()) }.is_null() {
         let source = io::Error::last_os_error();
-        return Err(match source.kind() {
+        // Windows says the same (ERROR_MOD_NOT_FOUND) of one that is not there and of one that needs another that is not.
+        return Err(match dll.try_exists() {
             // Removed since, with the key left.
-            io::ErrorKind::NotFound => NotLoaded::NotInstalled,
-            _ => NotLoaded::Unusable { dll, source },
+            Ok(false) => NotLoaded::NotInstalled,
+            Ok(true) | Err(_) => NotLoaded::Unusable { dll, source },
         });
     }
     Ok(())
@@ -70,11 +75,31 @@ fn installed(key: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn where_it_is_not_installed_that_is_said() {
         let none = load(&[r"SOFTWARE\WOW6432Node\mediafs has no such key"]);
         assert!(matches!(none, Err(NotLoaded::NotInstalled)));
+    }
+
+    #[test]
+    fn one_that_was_removed_is_not_installed_and_a_broken_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let removed = load_from(folder.path());
+        assert!(
+            matches!(removed, Err(NotLoaded::NotInstalled)),
+            "{removed:?}"
+        );
+        let dll = folder.path().join("bin").join(DLL);
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        std::fs::write(&dll, "no program").unwrap();
+        let broken = load_from(folder.path());
+        assert!(
+            matches!(&broken, Err(NotLoaded::Unusable { dll: told, .. }) if *told == dll),
+            "{broken:?}"
+        );
     }
 }

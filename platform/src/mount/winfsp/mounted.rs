@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use super::super::{Clear, Ended, MountError, MountOptions, Passthrough, Transport, Unmounted};
+use super::super::{
+    Clear, Ended, Lacking, MountError, MountOptions, Passthrough, Transport, Unmounted,
+    WINFSP_NOTICE,
+};
 use super::adapter::Adapter;
-use super::context::{Context, Host};
+use super::context::{self, Context, Host};
 use super::descriptor::Descriptors;
 use super::library::{self, NotLoaded};
 use super::point::Point;
@@ -134,6 +137,52 @@ pub(super) fn mount_with(
     })
 }
 
+const NO_DRIVER: &str = "WinFsp is installed, but its driver does not run";
+const ANEW: &str = "restart the computer, and if that does not help install WinFsp anew from https://winfsp.dev/rel/";
+
+/// Is WinFsp there, with its driver? What there is, in words; nothing is mounted.
+///
+/// # Errors
+/// What is missing, and what to do.
+pub fn check() -> Result<String, Lacking> {
+    check_with(&library::KEYS)
+}
+
+/// The same, with WinFsp looked for under these keys of the registry.
+pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
+    let lacking = |message: String, remedy: &str| Lacking {
+        message,
+        remedy: format!("{remedy} ({WINFSP_NOTICE})"),
+    };
+    library::load(keys).map_err(|error| match error {
+        NotLoaded::NotInstalled => lacking(
+            "WinFsp is not installed, and without it there are no drives on Windows".to_owned(),
+            "install it from https://winfsp.dev/rel/",
+        ),
+        NotLoaded::Unusable { dll, source } => lacking(
+            format!("{} cannot be loaded ({source})", dll.display()),
+            "install WinFsp anew from https://winfsp.dev/rel/",
+        ),
+    })?;
+    let version = match context::version() {
+        Ok((major, minor)) => format!("{major}.{minor}"),
+        Err(Status(number)) => {
+            format!(
+                "of an unknown version (status {:#x})",
+                number.cast_unsigned()
+            )
+        }
+    };
+    if let Err(Status(number)) = context::driver() {
+        let status = number.cast_unsigned();
+        return Err(lacking(
+            format!("{NO_DRIVER} (version {version}, status {status:#x})"),
+            ANEW,
+        ));
+    }
+    Ok(format!("WinFsp {version} ({WINFSP_NOTICE})"))
+}
+
 /// What stands in the way when WinFsp refuses.
 fn not_started(path: PathBuf, status: Status) -> MountError {
     // "No such device", "object name not found": the driver does not run.
@@ -141,10 +190,7 @@ fn not_started(path: PathBuf, status: Status) -> MountError {
         Status::NO_SUCH_DEVICE | Status::OBJECT_NAME_NOT_FOUND | Status::OBJECT_PATH_NOT_FOUND => {
             return MountError::Refused {
                 path,
-                source: io::Error::other(
-                    "WinFsp is installed, but its driver does not run; restart the computer, and if that does not help \
-                     install WinFsp anew from https://winfsp.dev/rel/",
-                ),
+                source: io::Error::other(format!("{NO_DRIVER}; {ANEW}")),
             };
         }
         Status::OBJECT_NAME_COLLISION => return super::point::taken(path),

@@ -42,6 +42,14 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     Notes::of_this_machine().identify(entry)
 }
 
+/// The kind of the file system that is mounted, where the table may not tell it; on Linux it does.
+///
+/// **To be called in a courier only**, as [`identify`].
+#[must_use]
+pub fn kind_of(entry: &MountEntry) -> String {
+    entry.fs_type.clone()
+}
+
 /// Where the system notes what it knows of devices.
 struct Notes {
     sysfs: PathBuf,

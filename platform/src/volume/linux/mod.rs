@@ -16,7 +16,7 @@ use super::{identity, kind, reason, table, trust};
 
 pub(super) use device::Devices;
 pub use foreign::identity_from_table;
-pub use identify::identify;
+pub use identify::{identify, kind_of};
 pub(super) use sort::sort_of;
 pub use watch::MountWatch;
 

@@ -53,7 +53,11 @@ fn entry(found: &libc::statfs) -> MountEntry {
     let source = text(&found.f_mntfromname);
     let [low, high] = fsid(found);
     let on_disk = source.as_bytes().starts_with(b"/dev/");
-    let fs_type = text(&found.f_fstypename).to_string_lossy().into_owned();
+    let mut fs_type = text(&found.f_fstypename).to_string_lossy().into_owned();
+    // There are no subtypes: our drive tells itself from others by what it says it is mounted from.
+    if is_program(&fs_type) && source == "mediafs" {
+        fs_type = OUR_FS_TYPE.to_owned();
+    }
     let ours = on_disk.then_some(low).unwrap_or_default();
     let read_only = found.f_flags & libc::MNT_RDONLY.cast_unsigned() != 0;
     let local = found.f_flags & libc::MNT_LOCAL.cast_unsigned() != 0;
@@ -100,8 +104,9 @@ impl Classifier {
                 name: mount.source.to_string_lossy().into_owned(),
             }),
             "tmpfs" => Class::Trusted,
-            "devfs" => Class::Harmless(Reason::FileSystem { fs_type }),
-            "nfs" | "smbfs" | "afpfs" | "webdav" | "autofs" | "ftp" => {
+            // Where shares would be mounted when they are asked for; those have entries of their own then.
+            "devfs" | "autofs" => Class::Harmless(Reason::FileSystem { fs_type }),
+            "nfs" | "smbfs" | "afpfs" | "webdav" | "ftp" => {
                 Class::Foreign(Reason::Share { fs_type })
             }
             kind if is_program(kind) => Class::Foreign(Reason::Program { fs_type }),
@@ -157,6 +162,14 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
         size,
         read_only: entry.options == "ro",
     })
+}
+
+/// The kind of the file system that is mounted, where the table may not tell it.
+///
+/// **To be called in a courier only**, as [`identify`].
+#[must_use]
+pub fn kind_of(entry: &MountEntry) -> String {
+    entry.fs_type.clone()
 }
 
 /// The UUID of the volume at `point`; `None` if its file system has none.

@@ -18,10 +18,10 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::{
-    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_GET_HOTPLUG_INFO, IOCTL_STORAGE_QUERY_PROPERTY,
-    PARTITION_INFORMATION_EX, PARTITION_INFORMATION_GPT, PARTITION_STYLE_GPT,
-    PropertyStandardQuery, STORAGE_DEVICE_DESCRIPTOR, STORAGE_HOTPLUG_INFO, STORAGE_PROPERTY_QUERY,
-    StorageDeviceProperty,
+    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_CHECK_VERIFY2, IOCTL_STORAGE_GET_HOTPLUG_INFO,
+    IOCTL_STORAGE_QUERY_PROPERTY, PARTITION_INFORMATION_EX, PARTITION_INFORMATION_GPT,
+    PARTITION_STYLE_GPT, PropertyStandardQuery, STORAGE_DEVICE_DESCRIPTOR, STORAGE_HOTPLUG_INFO,
+    STORAGE_PROPERTY_QUERY, StorageDeviceProperty,
 };
 use windows_sys::Win32::System::WindowsProgramming::{DRIVE_CDROM, DRIVE_FIXED, DRIVE_REMOVABLE};
 
@@ -61,11 +61,12 @@ pub(super) fn is_built_in(place: &Path, volume: &OsStr) -> Result<(), Reason> {
             Ok((described, _)) => disk(bus_of(described.bus).unwrap_or(Bus::Removable)),
             Err(_) => disk(Bus::Removable),
         },
-        (DRIVE_FIXED, Ok((described, pulled))) => match bus_of(described.bus) {
-            Some(bus) => disk(bus),
-            None if described.removable || pulled => disk(Bus::Removable),
-            None => Ok(()),
-        },
+        (DRIVE_FIXED, Ok((described, pulled))) => {
+            match bus_of_fixed(described.bus, described.removable || pulled) {
+                Some(bus) => disk(bus),
+                None => Ok(()),
+            }
+        }
         (_, Ok(_)) => disk(Bus::Virtual),
         (_, Err(error)) => Err(Reason::Unknown {
             what: format!("how the disk of {} is attached ({error})", place.display()),
@@ -94,6 +95,13 @@ pub(super) fn facts(volume: &OsStr) -> Facts {
         }
     }
     facts
+}
+
+/// How often the medium in the drive behind a volume was changed; `None` if the driver does not count. The driver asks the
+/// drive.
+pub(super) fn media_changes(volume: &OsStr) -> io::Result<Option<u32>> {
+    let told = ask(&open(volume)?, IOCTL_STORAGE_CHECK_VERIFY2, None)?;
+    Ok(told.u32_at(0))
 }
 
 /// The volume itself, with no right to anything in it.
@@ -221,6 +229,16 @@ fn ask(volume: &File, code: u32, query: Option<&STORAGE_PROPERTY_QUERY>) -> io::
     Ok(Told(bytes.take(written).collect()))
 }
 
+/// As [`bus_of`], of a disk that Windows does not call removable. `pulled`: somebody may pull it all the same.
+fn bus_of_fixed(bus: STORAGE_BUS_TYPE, pulled: bool) -> Option<Bus> {
+    match bus_of(bus) {
+        // Soldered, as in many a small computer (eMMC); a card in its slot is removable.
+        Some(Bus::Mmc) | None if !pulled => None,
+        None => Some(Bus::Removable),
+        bus => bus,
+    }
+}
+
 /// `None` for one that is built in.
 #[allow(non_upper_case_globals, reason = "they are named so by Windows")]
 pub(super) fn bus_of(bus: STORAGE_BUS_TYPE) -> Option<Bus> {
@@ -254,5 +272,16 @@ mod tests {
             Some("03020100-0504-0706-0809-0a0b0c0d0e0f")
         );
         assert_eq!(told.uuid_at(5), None);
+    }
+
+    #[test]
+    fn what_is_soldered_is_built_in_and_a_card_is_not() {
+        assert_eq!(bus_of_fixed(BusTypeMmc, false), None);
+        assert_eq!(bus_of_fixed(BusTypeSd, false), None);
+        assert_eq!(bus_of_fixed(BusTypeMmc, true), Some(Bus::Mmc));
+        assert_eq!(bus_of_fixed(BusTypeSd, true), Some(Bus::Mmc));
+        assert_eq!(bus_of_fixed(BusTypeNvme, false), None);
+        assert_eq!(bus_of_fixed(BusTypeNvme, true), Some(Bus::Removable));
+        assert_eq!(bus_of_fixed(BusTypeUsb, false), Some(Bus::Usb));
     }
 }

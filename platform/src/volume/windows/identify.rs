@@ -57,6 +57,18 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     })
 }
 
+/// The kind of the file system that is mounted, where the table may not tell it.
+///
+/// **To be called in a courier only**, as [`identify`].
+#[must_use]
+pub fn kind_of(entry: &MountEntry) -> String {
+    if !entry.fs_type.is_empty() {
+        return entry.fs_type.clone();
+    }
+    // The table has it of built-in disks alone.
+    file_system_at(&entry.mount_point).map_or_else(|_| String::new(), |told| told.kind)
+}
+
 /// As `blkid` writes it: NTFS's number in 16 digits, FAT's in two groups of four.
 pub(super) fn written(long: u64, short: u32) -> Option<String> {
     match (u32::try_from(long), short) {

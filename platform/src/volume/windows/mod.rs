@@ -8,6 +8,7 @@ mod class;
 mod disk;
 mod events;
 mod identify;
+mod medium;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -23,17 +24,24 @@ use windows_sys::Win32::Storage::FileSystem::{
     GetVolumePathNamesForVolumeNameW,
 };
 use windows_sys::Win32::System::SystemServices::FILE_READ_ONLY_VOLUME;
-use windows_sys::Win32::System::WindowsProgramming::{DRIVE_NO_ROOT_DIR, DRIVE_REMOTE};
+use windows_sys::Win32::System::WindowsProgramming::{
+    DRIVE_CDROM, DRIVE_NO_ROOT_DIR, DRIVE_REMOTE, DRIVE_REMOVABLE,
+};
+
+use self::medium::Medium;
 
 use super::Space;
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::{identity, kind, reason, table, trust};
+use crate::mount::FS_TYPE;
 
 pub use super::polled::MountWatch;
 pub(super) use class::{Devices, sort_of};
 pub(super) use events::MountEvents;
-pub use identify::{identify, identity_from_table};
+pub use identify::{identify, identity_from_table, kind_of};
 
+/// The server that our own drive with a letter says it is on, as WinFsp makes a network drive of it.
+const OURS: &str = r"\\mediafs\";
 /// The kind of file system of a share, as other systems call it.
 const SHARE: &str = "cifs";
 /// The longest path, in units.
@@ -58,7 +66,7 @@ pub(super) fn mounts() -> io::Result<MountTable> {
             DRIVE_REMOTE => entries.push(share(top, letter)),
             _ => {
                 let volume = volume_at(&top).unwrap_or_default();
-                entries.push(disk_entry(top, volume));
+                entries.extend(disk_entry(top, volume));
             }
         }
     }
@@ -66,7 +74,7 @@ pub(super) fn mounts() -> io::Result<MountTable> {
     for volume in volumes() {
         for place in places_of(&volume) {
             if place.parent().is_some() {
-                entries.push(disk_entry(place, volume.clone()));
+                entries.extend(disk_entry(place, volume.clone()));
             }
         }
     }
@@ -96,26 +104,43 @@ pub(super) fn free_space(path: &Path) -> io::Result<Space> {
 fn share(top: PathBuf, letter: char) -> MountEntry {
     let source = share_of(letter).unwrap_or_default();
     MountEntry {
-        id: number_of(&top, &source),
+        id: number_of(&top, &source, 0),
         parent: MountId(0),
         device: DeviceNumber { major: 0, minor: 0 },
         root: PathBuf::from("/"),
         mount_point: top,
         options: OsString::new(),
-        fs_type: SHARE.to_owned(),
+        fs_type: kind_of_share(&source).to_owned(),
         source,
         super_options: OsString::new(),
     }
 }
 
-fn disk_entry(place: PathBuf, volume: OsString) -> MountEntry {
-    let id = number_of(&place, &volume);
+fn kind_of_share(source: &OsStr) -> &'static str {
+    let source = source.as_encoded_bytes();
+    let ours = source
+        .get(..OURS.len())
+        .is_some_and(|server| server.eq_ignore_ascii_case(OURS.as_bytes()));
+    if ours { FS_TYPE } else { SHARE }
+}
+
+/// `None` for a drive with nothing in it.
+fn disk_entry(place: PathBuf, volume: OsString) -> Option<MountEntry> {
+    let medium = match drive_type(&place) {
+        DRIVE_REMOVABLE | DRIVE_CDROM => match medium::in_drive(&volume) {
+            Medium::Number(number) => number,
+            Medium::Missing => return None,
+            Medium::Unknown => 0,
+        },
+        _ => 0,
+    };
+    let id = number_of(&place, &volume, medium);
     let asked = disk::is_built_in(&place, &volume)
         .is_ok()
         .then(|| file_system_at(&place).ok())
         .flatten();
     let read_only = asked.as_ref().is_some_and(|asked| asked.read_only);
-    MountEntry {
+    Some(MountEntry {
         id,
         parent: MountId(0),
         // A volume has no number; this one has no meaning but that there is a disk.
@@ -129,14 +154,15 @@ fn disk_entry(place: PathBuf, volume: OsString) -> MountEntry {
         fs_type: asked.map(|asked| asked.kind).unwrap_or_default(),
         source: volume,
         super_options: OsString::new(),
-    }
+    })
 }
 
-/// A number that stays with this volume at this place (FNV-1a).
-fn number_of(place: &Path, source: &OsStr) -> MountId {
+/// A number that stays with this medium of this volume at this place (FNV-1a).
+fn number_of(place: &Path, source: &OsStr, medium: u32) -> MountId {
     let mut number = 0xcbf2_9ce4_8422_2325_u64;
-    for unit in place.as_os_str().encode_wide().chain(source.encode_wide()) {
-        number = (number ^ u64::from(unit)).wrapping_mul(0x0100_0000_01b3);
+    let units = place.as_os_str().encode_wide().chain(source.encode_wide());
+    for part in units.map(u32::from).chain([medium]) {
+        number = (number ^ u64::from(part)).wrapping_mul(0x0100_0000_01b3);
     }
     MountId(number)
 }

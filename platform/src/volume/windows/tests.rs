@@ -149,3 +149,31 @@ fn buses_tell_what_may_be_pulled() {
     assert_eq!(disk::bus_of(BusTypeiScsi), Some(Bus::Iscsi));
     assert_eq!(disk::bus_of(BusTypeUnknown), Some(Bus::Virtual));
 }
+
+#[test]
+fn our_own_drive_is_no_share() {
+    let kind = |source: &str| kind_of_share(OsStr::new(source));
+    assert_eq!(kind(r"\\mediafs\Loophole"), FS_TYPE);
+    assert_eq!(kind(r"\\MEDIAFS\Loophole"), FS_TYPE);
+    assert_eq!(kind(r"\\mediafs2\sounds"), SHARE);
+    assert_eq!(kind(r"\\nas\mediafs\"), SHARE);
+    assert_eq!(kind(""), SHARE);
+    let ours = MountEntry {
+        fs_type: FS_TYPE.to_owned(),
+        ..share(PathBuf::from("Z:\\"), 'Z')
+    };
+    assert!(identity_from_table(&ours).is_none());
+    let nothing = Classifier::read(DeclaredTrusted::default()).unwrap();
+    assert_eq!(
+        nothing.sort(&ours),
+        StorageSort::Network,
+        "not to be touched"
+    );
+}
+
+#[test]
+fn another_card_in_a_reader_is_another_mount() {
+    let number = |medium| number_of(Path::new("E:\\"), OsStr::new(r"\\?\Volume{1}\"), medium);
+    assert_eq!(number(1), number(1));
+    assert_ne!(number(1), number(2));
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::mounted::mount_with;
+use super::super::mounted::{check_with, mount_with};
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
 use super::driver::is_in_sight;
@@ -494,6 +494,31 @@ fn what_is_missing_is_said_with_what_to_do() {
             .to_string()
             .contains("cannot mount")
     );
+}
+
+/// As `doctor` asks.
+#[test]
+fn what_there_is_of_it_is_told_without_a_mount() {
+    let not_installed = check_with(&[r"SOFTWARE\mediafs has no such key"]).unwrap_err();
+    assert!(
+        not_installed.message.contains("is not installed"),
+        "{not_installed}"
+    );
+    let no_driver = check_with(&super::super::library::KEYS).unwrap_err();
+    assert!(
+        no_driver
+            .message
+            .contains("its driver does not run (version 2."),
+        "{no_driver}"
+    );
+    for lacking in [not_installed, no_driver] {
+        let words = lacking.to_string();
+        assert!(words.contains("https://winfsp.dev/rel/"), "{words}");
+        assert!(
+            words.contains(super::super::super::WINFSP_NOTICE),
+            "{words}"
+        );
+    }
 }
 
 /// A panic may not go into code that is not Rust's.
