@@ -264,10 +264,16 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
-    /// What mounts drives is not on this system: FUSE, or WinFsp.
+    /// What mounts drives is not on this system: FUSE, macFUSE, or WinFsp.
     #[cfg_attr(
-        not(windows),
+        not(any(windows, target_os = "macos")),
         error("this system has no /dev/fuse; load it with `modprobe fuse`")
+    )]
+    #[cfg_attr(
+        target_os = "macos",
+        error(
+            "macFUSE is not installed; install it from https://macfuse.github.io, or mount with `--transport nfs`"
+        )
     )]
     #[cfg_attr(
         windows,

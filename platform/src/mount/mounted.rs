@@ -169,7 +169,6 @@ pub(super) fn mount(
 }
 
 /// Attaches and shakes hands. Hands out a second descriptor of the device.
-#[cfg(target_os = "linux")]
 fn open_session(
     point: &Point,
     options: &MountOptions,
@@ -191,39 +190,6 @@ fn open_session(
             path: point.path.clone(),
             source,
         }
-    })
-}
-
-/// The library attaches by itself; the adapter has no use for the device here.
-#[cfg(not(target_os = "linux"))]
-fn open_session(
-    point: &Point,
-    options: &MountOptions,
-    mut config: Config,
-    adapter: impl FnOnce(std::os::fd::OwnedFd) -> Adapter,
-) -> Result<(Session<Adapter>, std::os::fd::OwnedFd), MountError> {
-    use std::os::fd::AsFd;
-
-    use fuser::MountOption;
-
-    config.mount_options = vec![
-        MountOption::FSName(options.name.clone()),
-        MountOption::NoSuid,
-        MountOption::NoDev,
-        MountOption::NoExec,
-    ];
-    let of_macfuse = super::macfuse::options(&point.path).into_iter();
-    let of_macfuse = of_macfuse.map(MountOption::CUSTOM);
-    config.mount_options.extend(of_macfuse);
-    let started = || -> io::Result<_> {
-        let unused = std::fs::File::open("/dev/null")?.into();
-        let session = Session::new(adapter(unused), &point.path, &config)?;
-        let device = session.as_fd().try_clone_to_owned()?;
-        Ok((session, device))
-    };
-    started().map_err(|source| MountError::Refused {
-        path: point.path.clone(),
-        source,
     })
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// What mounts by macFUSE; its installer puts it there.
+pub(super) const MACFUSE_LIBRARY: &str = "/usr/local/lib/libfuse.2.dylib";
+
 /// How the drive gets to the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Transport {
@@ -15,8 +18,9 @@ impl Transport {
     /// What this system has: FUSE, but where macOS lacks macFUSE.
     #[must_use]
     pub fn of_this_system() -> Self {
-        let macfuse = Path::new("/Library/Filesystems/macfuse.fs");
-        if cfg!(target_os = "macos") && !macfuse.exists() {
+        let macfuse = ["/Library/Filesystems/macfuse.fs", MACFUSE_LIBRARY];
+        let has_macfuse = || macfuse.iter().all(|part| Path::new(part).exists());
+        if cfg!(target_os = "macos") && !has_macfuse() {
             Self::Nfs
         } else {
             Self::Fuse
