@@ -9,9 +9,13 @@ use std::path::Path;
 
 use super::{MountOptions, SUBTYPE};
 
+/// When it gives the whole mount up whose daemon owes an answer: the longest that it takes. Its own minute could pass while
+/// the machine sleeps, or is held up.
+const DAEMON_TIMEOUT: &str = "daemon_timeout=600";
+
 /// The options of a mount at `point`.
 fn options(point: &Path, wanted: &MountOptions) -> Vec<String> {
-    let mut options = ["nosuid", "nodev", "noexec", "noatime"]
+    let mut options = ["nosuid", "nodev", "noexec", "noatime", DAEMON_TIMEOUT]
         .map(str::to_owned)
         .to_vec();
     let source = Some(plain(&wanted.name)).filter(|name| !name.trim().is_empty());
@@ -72,6 +76,7 @@ mod tests {
         let given = words(&wanted);
         assert_eq!(given[..3], ["mediafs", "-o", "nosuid"]);
         assert!(given.contains(&"fsname=mediafs".to_owned()));
+        assert!(given.contains(&"daemon_timeout=600".to_owned()));
         assert!(!given.contains(&"allow_other".to_owned()));
         wanted.name = "a,allow_root".to_owned();
         wanted.allow_other = true;
