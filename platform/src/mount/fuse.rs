@@ -64,12 +64,13 @@ impl Filesystem for Adapter {
         let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
         let mut wanted = vec![
             InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
             InitFlags::FUSE_ATOMIC_O_TRUNC,
             InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
             InitFlags::FUSE_CACHE_SYMLINKS,
         ];
         if cfg!(target_os = "linux") {
+            // macFUSE takes its bit for another wish: to exchange files.
+            wanted.push(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
             wanted.push(InitFlags::FUSE_DO_READDIRPLUS);
         }
         for flag in wanted {
