@@ -21,6 +21,8 @@ mod errno;
 #[cfg(unix)]
 mod fuse;
 mod guarded;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+mod left;
 #[cfg(unix)]
 mod listing;
 #[cfg(target_os = "linux")]
@@ -256,7 +258,16 @@ pub enum MountError {
         fs_type: String,
     },
     /// A dead mount of ours could not be removed.
-    #[error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")]
+    #[cfg_attr(
+        not(target_os = "macos"),
+        error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")
+    )]
+    #[cfg_attr(
+        target_os = "macos",
+        error(
+            "the dead mount at {path} could not be removed; try `diskutil unmount force {path}`"
+        )
+    )]
     Recover {
         /// The mount point.
         path: PathBuf,

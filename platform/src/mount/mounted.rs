@@ -76,7 +76,11 @@ pub(super) fn mount(
     options: &MountOptions,
     runtime: tokio::runtime::Handle,
 ) -> Result<Mounted, MountError> {
-    let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
+    let point = point::prepare(
+        &options.mountpoint,
+        &options.unmounted_note,
+        point::Maker::Mounting,
+    )?;
     // Looked for before anything is mounted: nobody answers a look into the mount point until the threads run.
     let helper = options
         .passthrough
@@ -372,8 +376,15 @@ impl Shared {
         }
     }
 
+    /// macFUSE may give a daemon up by itself; its mount stays then.
     #[cfg(not(target_os = "linux"))]
-    fn remove_remains(&self) {}
+    fn remove_remains(&self) {
+        if super::left::is_dead(&self.path)
+            && let Err(error) = detach(&self.path, Detach::ByForce)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "the ended mount could not be removed");
+        }
+    }
 
     #[cfg(target_os = "linux")]
     fn attached(&self) -> Attached {
