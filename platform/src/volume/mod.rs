@@ -13,6 +13,8 @@
 
 mod identity;
 mod kind;
+#[cfg(any(target_os = "macos", test))]
+mod on_disk;
 #[cfg(not(target_os = "linux"))]
 mod polled;
 mod reason;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{DiskIdentity, Identified, MountIdentity, VolumeIdentity};
 use super::kind::StorageSort;
+use super::on_disk::kind_on_disk;
 use super::reason::{Bus, Reason};
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::trust::{Class, Classifier};
@@ -52,16 +53,20 @@ pub(super) fn mounts() -> io::Result<MountTable> {
 fn entry(found: &libc::statfs) -> MountEntry {
     let source = text(&found.f_mntfromname);
     let [low, high] = fsid(found);
-    let on_disk = source.as_bytes().starts_with(b"/dev/");
     let fs_type = text(&found.f_fstypename).to_string_lossy().into_owned();
-    let ours = on_disk.then_some(low).unwrap_or_default();
+    let on_disk = source
+        .to_str()
+        .and_then(|source| kind_on_disk(source, &fs_type));
+    // A number of the kernel's own stands for a disk that a program serves; it is one of a disk all the same.
+    let major = on_disk.map_or(0, |_| (low >> 24).max(1));
+    let fs_type = on_disk.map_or_else(|| fs_type.clone(), str::to_owned);
     let read_only = found.f_flags & libc::MNT_RDONLY.cast_unsigned() != 0;
     let local = found.f_flags & libc::MNT_LOCAL.cast_unsigned() != 0;
     MountEntry {
         id: MountId(u64::from(high) << 32 | u64::from(low)),
         parent: MountId(0),
         device: DeviceNumber {
-            major: ours >> 24,
+            major,
             minor: low & 0x00ff_ffff,
         },
         root: PathBuf::from("/"),
@@ -148,7 +153,8 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     Ok(Identified {
         identity: VolumeIdentity::Disk(DiskIdentity {
             file_system: uuid_of(&entry.mount_point)?,
-            size: (size != 0).then_some(size),
+            // What holds files is less than the device elsewhere, by which other systems know it.
+            size: (size != 0 && entry.fs_type == "apfs").then_some(size),
             partition: None,
             serial: None,
             mark: None,
