@@ -94,10 +94,7 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let by = requester(req);
-        finish_entry(
-            self.ask(|drive| drive.lookup(NodeId(parent.0), name, &by)),
-            reply,
-        );
+        finish_entry(self.look_up(NodeId(parent.0), name, &by), reply);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {

@@ -14,6 +14,7 @@ mod adapter;
 mod attach;
 #[cfg(unix)]
 mod attr;
+mod cases;
 #[cfg(unix)]
 mod either;
 #[cfg(unix)]
@@ -90,6 +91,8 @@ pub struct MountOptions {
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
+    /// Find names in another case than they have, as programs of macOS expect. Windows always does.
+    pub any_case: bool,
     /// How it gets to the system.
     pub transport: Transport,
     /// What `df` shows as the source of the mount.
@@ -108,6 +111,7 @@ impl MountOptions {
             passthrough_helper: None,
             threads: 4,
             allow_other: false,
+            any_case: cfg!(target_os = "macos"),
             transport: Transport::of_this_system(),
             name: SUBTYPE.to_owned(),
             unmounted_note:

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::adapter::{Adapter, Agreed};
 use super::attach::{Detach, detach};
+use super::cases::{Cases, Kept};
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
@@ -88,6 +89,7 @@ pub(super) fn mount(
         .flatten();
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
+    let cases = options.any_case.then(|| Arc::new(Mutex::new(Cases::new())));
     let (ending, watch_ending) = watch::channel(false);
     let workers =
         Workers::new(&runtime, watch_ending.clone()).map_err(|source| MountError::Start {
@@ -113,6 +115,7 @@ pub(super) fn mount(
         workers,
         open_files: Arc::clone(&open_files),
         agreed: Arc::clone(&agreed),
+        cases: cases.clone(),
         ask_for_passthrough: options.passthrough,
         ending: watch_ending,
         device,
@@ -143,7 +146,11 @@ pub(super) fn mount(
 
     let start = || -> io::Result<Arc<KernelCache>> {
         let kernel = KernelCache::start(session.notifier())?;
-        drive.mounted(Arc::clone(&kernel) as Arc<dyn Invalidate>);
+        let told = Arc::clone(&kernel) as Arc<dyn Invalidate>;
+        drive.mounted(match cases {
+            Some(cases) => Arc::new(Kept { cases, next: told }),
+            None => told,
+        });
         let background = session.spawn()?;
         let supervised = Arc::clone(&shared);
         let notifier = Arc::clone(&kernel);
