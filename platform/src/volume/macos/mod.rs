@@ -1,10 +1,12 @@
 //! Volumes of macOS: from `getfsstat`, which waits for nobody, and the attributes of a volume.
 //!
-//! `events` tells when they come and go. What a disk hangs on is not asked yet (DiskArbitration would tell that as well), so
-//! only the disk that the system runs from is trusted.
+//! `events` tells when they come and go, `disk` what a disk hangs on: trusted are the disk that the system runs from, and others
+//! that are built in.
 
+mod disk;
 mod events;
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,11 +14,13 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{DiskIdentity, Identified, MountIdentity, VolumeIdentity};
 use super::kind::StorageSort;
-use super::on_disk::kind_on_disk;
+use super::on_disk::{Told, attached_by, kind_on_disk};
 use super::reason::{Bus, Reason};
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::trust::{Class, Classifier};
 use crate::mount::FS_TYPE as OUR_FS_TYPE;
+
+use disk::Disks;
 
 pub use super::polled::MountWatch;
 pub(super) use events::MountEvents;
@@ -24,14 +28,37 @@ pub(super) use events::MountEvents;
 /// Where the parts of the disk are mounted that the system runs from.
 const OF_THE_SYSTEM: &[&str] = &["/System/Volumes", "/private/var/vm"];
 
-/// Nothing is asked of disks yet.
+/// What the disks hang on that are mounted, but for those that the system runs from.
 #[derive(Clone, Debug)]
-pub(super) struct Devices;
+pub(super) struct Devices(HashMap<OsString, Told>);
 
 impl Devices {
-    pub(super) fn of(_table: &MountTable) -> Self {
-        Self
+    /// Asked once for each table.
+    pub(super) fn of(table: &MountTable) -> Self {
+        let others = table.entries().iter();
+        let others =
+            others.filter(|mount| is_for_disks(&mount.fs_type) && !is_of_the_system(mount));
+        let mut disks = None;
+        let told = others.filter_map(|mount| {
+            let name = mount.source.to_str()?.strip_prefix("/dev/")?;
+            let disks = disks.get_or_insert_with(Disks::new).as_ref()?;
+            Some((mount.source.clone(), disks.told_of(name)?))
+        });
+        Self(told.collect())
     }
+
+    /// How the disk of a mount is attached; `None` where it is built in.
+    fn attached_by(&self, mount: &MountEntry) -> Option<Bus> {
+        match self.0.get(&mount.source) {
+            Some(told) => attached_by(told),
+            None => Some(Bus::Removable),
+        }
+    }
+}
+
+/// The kinds of file systems of disks that are trusted.
+fn is_for_disks(fs_type: &str) -> bool {
+    matches!(fs_type, "apfs" | "hfs")
 }
 
 pub(super) fn mounts() -> io::Result<MountTable> {
@@ -99,11 +126,16 @@ impl Classifier {
             devices.any(|device| device.as_os_str() == mount.source)
         };
         match fs_type.as_str() {
-            "apfs" | "hfs" if is_declared() || is_of_the_system(mount) => Class::Trusted,
-            "apfs" | "hfs" => Class::Foreign(Reason::Disk {
-                bus: Bus::Removable,
-                name: mount.source.to_string_lossy().into_owned(),
-            }),
+            kind if is_for_disks(kind) && (is_declared() || is_of_the_system(mount)) => {
+                Class::Trusted
+            }
+            kind if is_for_disks(kind) => match self.devices.attached_by(mount) {
+                None => Class::Trusted,
+                Some(bus) => Class::Foreign(Reason::Disk {
+                    bus,
+                    name: mount.source.to_string_lossy().into_owned(),
+                }),
+            },
             "tmpfs" => Class::Trusted,
             "devfs" => Class::Harmless(Reason::FileSystem { fs_type }),
             "nfs" | "smbfs" | "afpfs" | "webdav" | "autofs" | "ftp" => {
