@@ -68,7 +68,8 @@ const OF_MACOS: std::time::Duration = std::time::Duration::from_secs(40);
 /// How long the kernel waits for the answer to a request before it takes the whole mount away; `None` where it waits for
 /// ever (`fs.fuse.default_request_timeout` and `fs.fuse.max_request_timeout`, both in seconds, 0 for none).
 ///
-/// macFUSE is told how long (`daemon_timeout`), but asks people what to do long before that; so it is taken to bear less.
+/// macOS does not tell. macFUSE waits a minute where it is told nothing, and its limit is for a daemon that hangs: what is
+/// given here is such that no answer comes near either.
 #[must_use]
 pub fn request_timeout() -> Option<std::time::Duration> {
     if cfg!(target_os = "macos") {
