@@ -563,6 +563,7 @@ fn names_are_found_in_another_case_where_that_does_not_matter() {
         let read = |path: &str| fs::read_to_string(rig.path(path)).ok();
         let found = |text: &str| any_case.then(|| text.to_owned());
         assert_eq!(read("DRUMS/KICK \u{c9}.WAV"), found("kick"));
+        assert_eq!(read("Drums/KICK E\u{301}.wav"), found("kick"));
         assert_eq!(read("Drums/kick").as_deref(), Some("lower"));
         assert_eq!(read("Drums/KICK").as_deref(), Some("upper"));
         assert_eq!(

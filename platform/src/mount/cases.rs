@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use parking_lot::Mutex;
+#[cfg(unix)]
+use unicode_normalization::UnicodeNormalization;
 
 #[cfg(unix)]
 use crate::drive::Invalidate;
@@ -172,12 +174,13 @@ fn each_name(
     }
 }
 
-/// What is the same for all cases of a name that is text. Names that begin with a dot are none: file managers ask every folder
+/// What is the same for all cases of a name that is text, composed or not, as programs of macOS give names in parts. Names that begin with a dot are none: file managers ask every folder
 /// for many of those, and where they are not there, they are not there in another case either.
 #[cfg(unix)]
 pub(super) fn in_all_cases(name: &OsStr) -> Option<Vec<u16>> {
     let name = name.to_str().filter(|name| !name.starts_with('.'))?;
-    Some(folded(&name.encode_utf16().collect::<Vec<_>>()))
+    let composed: String = name.nfc().collect();
+    Some(folded(&composed.encode_utf16().collect::<Vec<_>>()))
 }
 
 /// The end that the drive tells of changes: the names that are kept, and then whoever else is to know.
