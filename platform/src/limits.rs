@@ -11,7 +11,7 @@ pub fn raise_open_files() -> Option<u64> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
-    limit.current = limit.maximum;
+    limit.current = most_open_files(limit.maximum, open_files_of_a_process());
     match setrlimit(Resource::Nofile, limit) {
         Ok(()) => limit.current,
         Err(error) => {
@@ -21,16 +21,60 @@ pub fn raise_open_files() -> Option<u64> {
     }
 }
 
+/// What a process may ask for: macOS refuses more than it lets one process have (setrlimit(2)), whatever its limit says.
+#[cfg(unix)]
+fn most_open_files(permitted: Option<u64>, of_a_process: Option<u64>) -> Option<u64> {
+    match (permitted, of_a_process) {
+        (Some(permitted), Some(most)) => Some(permitted.min(most)),
+        (permitted, most) => permitted.or(most),
+    }
+}
+
+/// `kern.maxfilesperproc`, or `OPEN_MAX`, which is always granted.
+#[cfg(target_os = "macos")]
+fn open_files_of_a_process() -> Option<u64> {
+    const OPEN_MAX: u64 = 10_240;
+    let mut most: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>();
+    // SAFETY: the name ends with a zero; the number is one of C's, and `length` says how long it is; nothing is set.
+    let told = unsafe {
+        libc::sysctlbyname(
+            c"kern.maxfilesperproc".as_ptr(),
+            (&raw mut most).cast(),
+            &raw mut length,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    let most = u64::try_from(most).ok().filter(|most| *most > 0);
+    Some(most.filter(|_| told == 0).unwrap_or(OPEN_MAX))
+}
+
+/// The limit itself says it.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn open_files_of_a_process() -> Option<u64> {
+    None
+}
+
 /// Windows has no such limit.
 #[cfg(windows)]
 pub fn raise_open_files() -> Option<u64> {
     None
 }
 
+/// What macOS is taken to bear: twice what anybody is kept waiting.
+const OF_MACOS: std::time::Duration = std::time::Duration::from_secs(40);
+
 /// How long the kernel waits for the answer to a request before it takes the whole mount away; `None` where it waits for
 /// ever (`fs.fuse.default_request_timeout` and `fs.fuse.max_request_timeout`, both in seconds, 0 for none).
+///
+/// macOS does not tell. macFUSE waits a minute where it is told nothing, and its limit is for a daemon that hangs: what is
+/// given here is such that no answer comes near either.
 #[must_use]
 pub fn request_timeout() -> Option<std::time::Duration> {
+    if cfg!(target_os = "macos") {
+        return Some(OF_MACOS);
+    }
     let read = |name: &str| {
         let text = std::fs::read_to_string(format!("/proc/sys/fs/fuse/{name}")).ok()?;
         text.trim().parse().ok().filter(|seconds| *seconds > 0)
@@ -84,10 +128,23 @@ mod tests {
         use rustix::process::{Resource, getrlimit};
         let raised = super::raise_open_files();
         let limit = getrlimit(Resource::Nofile);
-        assert_eq!(raised, limit.maximum);
-        assert_eq!(limit.current, limit.maximum);
+        let most = super::most_open_files(limit.maximum, super::open_files_of_a_process());
+        assert_eq!(raised, most);
+        assert_eq!(limit.current, most);
         super::share_memory_between_threads();
         super::give_back_memory();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_more_files_are_asked_for_than_a_process_may_have() {
+        use super::most_open_files;
+        // As macOS has it: without a limit, which cannot be asked for.
+        assert_eq!(most_open_files(None, Some(61_440)), Some(61_440));
+        assert_eq!(most_open_files(Some(4096), Some(61_440)), Some(4096));
+        assert_eq!(most_open_files(Some(1 << 20), Some(61_440)), Some(61_440));
+        assert_eq!(most_open_files(Some(4096), None), Some(4096));
+        assert_eq!(most_open_files(None, None), None);
     }
 
     #[test]

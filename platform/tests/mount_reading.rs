@@ -544,3 +544,35 @@ fn every_error_of_the_drive_has_its_errno() {
         Err(rustix::io::Errno::INTR)
     );
 }
+
+#[test]
+fn names_are_found_in_another_case_where_that_does_not_matter() {
+    if !fuse_available() {
+        return;
+    }
+    for any_case in [true, false] {
+        let rig = Rig::with(|options| options.any_case = any_case);
+        let folder = rig.drive.folder(NodeId::ROOT, "Drums");
+        let add = |name: &str, text: &str| {
+            let body = Body::Direct(text.as_bytes().to_vec().into());
+            rig.drive.add(folder, name, body)
+        };
+        add("Kick \u{e9}.wav", "kick");
+        add("kick", "lower");
+        add("KICK", "upper");
+        let read = |path: &str| fs::read_to_string(rig.path(path)).ok();
+        let found = |text: &str| any_case.then(|| text.to_owned());
+        assert_eq!(read("DRUMS/KICK \u{c9}.WAV"), found("kick"));
+        assert_eq!(read("Drums/KICK E\u{301}.wav"), found("kick"));
+        assert_eq!(read("Drums/kick").as_deref(), Some("lower"));
+        assert_eq!(read("Drums/KICK").as_deref(), Some("upper"));
+        assert_eq!(
+            errno(fs::metadata(rig.path("Drums/other"))),
+            Some(libc::ENOENT)
+        );
+        // What is new is found when the drive has told of it.
+        add("Snare.wav", "snare");
+        rig.drive.kernel.lock().as_ref().unwrap().listing(folder);
+        assert_eq!(read("drums/SNARE.wav"), found("snare"));
+    }
+}

@@ -74,6 +74,17 @@ pub(super) fn read(label: &str, text: &[u8]) -> Option<Start> {
     same.then_some(start)
 }
 
+/// Whether an agent is switched off, by what `launchctl print-disabled` says: a line `"LABEL" => disabled` for it, on older
+/// systems `=> true`. One that was never switched has no line.
+pub(super) fn is_switched_off(label: &str, said: &str) -> bool {
+    let switch = said.lines().find_map(|line| {
+        let (of, switch) = line.split_once("=>")?;
+        let of = of.trim().strip_prefix('"')?.strip_suffix('"')?;
+        (of == label).then(|| switch.trim())
+    });
+    matches!(switch, Some("disabled" | "true"))
+}
+
 fn utf8(word: &std::ffi::OsStr) -> Result<&str, AutostartError> {
     word.to_str().ok_or_else(|| AutostartError::Unwritable {
         what: word.display().to_string(),
@@ -126,6 +137,23 @@ mod tests {
         let changed = text.replace("<true/>", "<false/>");
         assert_eq!(read("label", changed.as_bytes()), None);
         assert!(is_ours(changed.as_bytes()) && !is_ours(b"<plist/>"));
+    }
+
+    #[test]
+    fn launchd_says_what_is_switched_off() {
+        let said = |mine: &str| {
+            format!(
+                "\n\tdisabled services = {{\n\t\t\"com.apple.Siri.agent\" => disabled\n\
+                \t\t\"loophole.mediafs-2\" => disabled\n{mine}\t}}\n\tlogin item associations = {{\n\t}}\n"
+            )
+        };
+        let off = |mine: &str| is_switched_off("loophole.mediafs", &said(mine));
+        assert!(off("\t\t\"loophole.mediafs\" => disabled\n"));
+        assert!(off("\t\t\"loophole.mediafs\" => true\n"));
+        assert!(!off("\t\t\"loophole.mediafs\" => enabled\n"));
+        assert!(!off("\t\t\"loophole.mediafs\" => false\n"));
+        assert!(!off(""));
+        assert!(!is_switched_off("loophole.mediafs", ""));
     }
 
     #[test]

@@ -53,10 +53,30 @@ impl Entry {
             Ok(_) => {}
         }
         Ok(match agent::read(&self.label, &text) {
-            Some(start) => Found::Written { start, off: None },
+            Some(start) => Found::Written {
+                start,
+                off: self
+                    .is_switched_off()
+                    .then_some("it is switched off in Login Items, or by launchctl"),
+            },
             None if agent::is_ours(&text) => Found::Changed,
             None => Found::Foreign("an agent that somebody else has written".to_owned()),
         })
+    }
+
+    /// Where launchd does not tell it is taken to be on, as agents are.
+    fn is_switched_off(&self) -> bool {
+        let said = helper::said(
+            Command::new("launchctl").args(["print-disabled", &domain()]),
+            PATIENCE,
+        );
+        match said {
+            Ok(said) => agent::is_switched_off(&self.label, &said),
+            Err(error) => {
+                tracing::debug!(%error, "launchd does not say what is switched off");
+                false
+            }
+        }
     }
 
     pub(super) fn write(&self, start: &Start) -> Result<Option<String>, AutostartError> {
@@ -72,7 +92,7 @@ impl Entry {
             })
             .and_then(|()| fs::rename(&next, &self.path))
             .map_err(|error| self.failed("written", error))?;
-        let target = format!("gui/{}/{}", rustix::process::getuid().as_raw(), self.label);
+        let target = format!("{}/{}", domain(), self.label);
         let told = helper::run(
             Command::new("launchctl").args(["enable", &target]),
             PATIENCE,
@@ -97,4 +117,9 @@ impl Entry {
             source,
         }
     }
+}
+
+/// Where launchd has the agents of this user.
+fn domain() -> String {
+    format!("gui/{}", rustix::process::getuid().as_raw())
 }

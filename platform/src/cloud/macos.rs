@@ -12,7 +12,7 @@ use std::os::macos::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{CloudError, Freed, Residency, failed};
 
@@ -21,6 +21,8 @@ const SF_DATALESS: u32 = 0x4000_0000;
 
 /// How often is looked whether it is here.
 const STEP: Duration = Duration::from_millis(100);
+/// How often is looked whether the provider has given up; not before that, as what it says then may be of an earlier time.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) fn residency(path: &Path) -> io::Result<Residency> {
     std::fs::symlink_metadata(path).map(|found| of(found.st_flags()))
@@ -115,6 +117,7 @@ pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> 
             None
         }
     };
+    let mut looked = Instant::now();
     loop {
         match told.recv_timeout(STEP) {
             Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => {}
@@ -129,6 +132,12 @@ pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> 
                 return Err(CloudError::Cancelled {
                     path: path.to_owned(),
                 });
+            }
+            Residency::OnlineOnly if nobody_reads.is_some() && looked.elapsed() >= AGAIN => {
+                looked = Instant::now();
+                if let Some(error) = file_manager::downloading_error(path) {
+                    return Err(failed(path, "fetched", error));
+                }
             }
             Residency::OnlineOnly => {}
         }

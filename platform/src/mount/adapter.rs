@@ -16,9 +16,11 @@ use fuser::{
     Errno, FileHandle, FopenFlags, Generation, INodeNo, ReplyData, ReplyEntry, ReplyOpen,
     ReplyXattr, Request,
 };
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::attr::entry_attr;
+use super::cases::{Cases, in_all_cases, in_another_case};
 use super::errno;
 use super::guarded::guarded;
 use super::open_files::{OpenFiles, Served};
@@ -44,6 +46,8 @@ pub(super) struct Adapter {
     pub(super) workers: Workers,
     pub(super) open_files: Arc<OpenFiles>,
     pub(super) agreed: Arc<Agreed>,
+    /// Names to be found in another case; `None` where case matters.
+    pub(super) cases: Option<Arc<Mutex<Cases>>>,
     pub(super) ask_for_passthrough: bool,
     /// Turns `true` when the mount ends: whoever still waits is answered.
     pub(super) ending: watch::Receiver<bool>,
@@ -68,6 +72,26 @@ impl Adapter {
     ) -> Answer<T> {
         catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
             .unwrap_or(Answer::Now(Err(DriveError::Io)))
+    }
+
+    /// Looks a name up, and failing that in another case where that does not matter.
+    pub(super) fn look_up(
+        &self,
+        folder: NodeId,
+        name: &OsStr,
+        by: &Requester,
+    ) -> Result<Entry, DriveError> {
+        let found = self.ask(|drive| drive.lookup(folder, name, by));
+        let (Err(DriveError::NotFound), Some(cases)) = (&found, &self.cases) else {
+            return found;
+        };
+        let Some(folded) = in_all_cases(name) else {
+            return found;
+        };
+        self.ask(|drive| {
+            let other = in_another_case(cases, drive, folder, (&folded, in_all_cases), by)?;
+            drive.lookup(folder, &other.ok_or(DriveError::NotFound)?, by)
+        })
     }
 
     /// What a call that would change something at `node` is answered with.

@@ -1,7 +1,9 @@
 //! Attaching a FUSE file system to a folder and detaching it: by `mount(2)` where that is permitted, else
 //! through the set-uid helper `fusermount3`.
 //!
-//! Not left to the library, as it opens `/dev/fuse` itself even where only `fusermount3` may, and as it unmounts
+//! On macOS macFUSE's own library attaches, see `attach/macos.rs`.
+//!
+//! Not left to fuser, as it opens `/dev/fuse` itself even where only `fusermount3` may, links macFUSE's library, and unmounts
 //! by its own rules when it is dropped.
 
 use std::io;
@@ -59,8 +61,13 @@ pub(super) fn detach(path: &Path, how: Detach) -> io::Result<()> {
     }
 }
 
+#[cfg(target_os = "macos")]
+mod macos;
+
 #[cfg(target_os = "linux")]
 pub(super) use linux::attach;
+#[cfg(target_os = "macos")]
+pub(super) use macos::attach;
 
 #[cfg(target_os = "linux")]
 mod linux {

@@ -64,12 +64,13 @@ impl Filesystem for Adapter {
         let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
         let mut wanted = vec![
             InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
             InitFlags::FUSE_ATOMIC_O_TRUNC,
             InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
             InitFlags::FUSE_CACHE_SYMLINKS,
         ];
         if cfg!(target_os = "linux") {
+            // macFUSE takes its bit for another wish: to exchange files.
+            wanted.push(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
             wanted.push(InitFlags::FUSE_DO_READDIRPLUS);
         }
         for flag in wanted {
@@ -93,10 +94,7 @@ impl Filesystem for Adapter {
             return reply.error(errno::of(DriveError::NameTooLong));
         }
         let by = requester(req);
-        finish_entry(
-            self.ask(|drive| drive.lookup(NodeId(parent.0), name, &by)),
-            reply,
-        );
+        finish_entry(self.look_up(NodeId(parent.0), name, &by), reply);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {

@@ -14,6 +14,7 @@ mod adapter;
 mod attach;
 #[cfg(unix)]
 mod attr;
+mod cases;
 #[cfg(unix)]
 mod either;
 #[cfg(unix)]
@@ -21,6 +22,8 @@ mod errno;
 #[cfg(unix)]
 mod fuse;
 mod guarded;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+mod left;
 #[cfg(unix)]
 mod listing;
 #[cfg(target_os = "linux")]
@@ -90,6 +93,8 @@ pub struct MountOptions {
     pub threads: usize,
     /// Let other users in. Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
+    /// Find names in another case than they have, as programs of macOS expect. Windows always does.
+    pub any_case: bool,
     /// How it gets to the system.
     pub transport: Transport,
     /// What `df` shows as the source of the mount.
@@ -108,6 +113,7 @@ impl MountOptions {
             passthrough_helper: None,
             threads: 4,
             allow_other: false,
+            any_case: cfg!(target_os = "macos"),
             transport: Transport::of_this_system(),
             name: SUBTYPE.to_owned(),
             unmounted_note:
@@ -269,7 +275,16 @@ pub enum MountError {
         fs_type: String,
     },
     /// A dead mount of ours could not be removed.
-    #[error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")]
+    #[cfg_attr(
+        not(target_os = "macos"),
+        error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")
+    )]
+    #[cfg_attr(
+        target_os = "macos",
+        error(
+            "the dead mount at {path} could not be removed; try `diskutil unmount force {path}`"
+        )
+    )]
     Recover {
         /// The mount point.
         path: PathBuf,
@@ -277,10 +292,16 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
-    /// What mounts drives is not on this system: FUSE, or WinFsp.
+    /// What mounts drives is not on this system: FUSE, macFUSE, or WinFsp.
     #[cfg_attr(
-        not(windows),
+        not(any(windows, target_os = "macos")),
         error("this system has no /dev/fuse; load it with `modprobe fuse`")
+    )]
+    #[cfg_attr(
+        target_os = "macos",
+        error(
+            "macFUSE is not installed; install it from https://macfuse.github.io, or mount with `--transport nfs`"
+        )
     )]
     #[cfg_attr(
         windows,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::adapter::{Adapter, Agreed};
 use super::attach::{Detach, detach};
+use super::cases::{Cases, Kept};
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
@@ -76,7 +77,11 @@ pub(super) fn mount(
     options: &MountOptions,
     runtime: tokio::runtime::Handle,
 ) -> Result<Mounted, MountError> {
-    let point = point::prepare(&options.mountpoint, &options.unmounted_note)?;
+    let point = point::prepare(
+        &options.mountpoint,
+        &options.unmounted_note,
+        point::Maker::Mounting,
+    )?;
     // Looked for before anything is mounted: nobody answers a look into the mount point until the threads run.
     let helper = options
         .passthrough
@@ -84,6 +89,7 @@ pub(super) fn mount(
         .flatten();
     let open_files = Arc::new(OpenFiles::new(options.passthrough));
     let agreed = Arc::new(Agreed::default());
+    let cases = options.any_case.then(|| Arc::new(Mutex::new(Cases::new())));
     let (ending, watch_ending) = watch::channel(false);
     let workers =
         Workers::new(&runtime, watch_ending.clone()).map_err(|source| MountError::Start {
@@ -109,6 +115,7 @@ pub(super) fn mount(
         workers,
         open_files: Arc::clone(&open_files),
         agreed: Arc::clone(&agreed),
+        cases: cases.clone(),
         ask_for_passthrough: options.passthrough,
         ending: watch_ending,
         device,
@@ -139,7 +146,11 @@ pub(super) fn mount(
 
     let start = || -> io::Result<Arc<KernelCache>> {
         let kernel = KernelCache::start(session.notifier())?;
-        drive.mounted(Arc::clone(&kernel) as Arc<dyn Invalidate>);
+        let told = Arc::clone(&kernel) as Arc<dyn Invalidate>;
+        drive.mounted(match cases {
+            Some(cases) => Arc::new(Kept { cases, next: told }),
+            None => told,
+        });
         let background = session.spawn()?;
         let supervised = Arc::clone(&shared);
         let notifier = Arc::clone(&kernel);
@@ -169,7 +180,6 @@ pub(super) fn mount(
 }
 
 /// Attaches and shakes hands. Hands out a second descriptor of the device.
-#[cfg(target_os = "linux")]
 fn open_session(
     point: &Point,
     options: &MountOptions,
@@ -191,39 +201,6 @@ fn open_session(
             path: point.path.clone(),
             source,
         }
-    })
-}
-
-/// The library attaches by itself; the adapter has no use for the device here.
-#[cfg(not(target_os = "linux"))]
-fn open_session(
-    point: &Point,
-    options: &MountOptions,
-    mut config: Config,
-    adapter: impl FnOnce(std::os::fd::OwnedFd) -> Adapter,
-) -> Result<(Session<Adapter>, std::os::fd::OwnedFd), MountError> {
-    use std::os::fd::AsFd;
-
-    use fuser::MountOption;
-
-    config.mount_options = vec![
-        MountOption::FSName(options.name.clone()),
-        MountOption::NoSuid,
-        MountOption::NoDev,
-        MountOption::NoExec,
-    ];
-    let of_macfuse = super::macfuse::options(&point.path).into_iter();
-    let of_macfuse = of_macfuse.map(MountOption::CUSTOM);
-    config.mount_options.extend(of_macfuse);
-    let started = || -> io::Result<_> {
-        let unused = std::fs::File::open("/dev/null")?.into();
-        let session = Session::new(adapter(unused), &point.path, &config)?;
-        let device = session.as_fd().try_clone_to_owned()?;
-        Ok((session, device))
-    };
-    started().map_err(|source| MountError::Refused {
-        path: point.path.clone(),
-        source,
     })
 }
 
@@ -406,8 +383,15 @@ impl Shared {
         }
     }
 
+    /// macFUSE may give a daemon up by itself; its mount stays then.
     #[cfg(not(target_os = "linux"))]
-    fn remove_remains(&self) {}
+    fn remove_remains(&self) {
+        if super::left::is_dead(&self.path)
+            && let Err(error) = detach(&self.path, Detach::ByForce)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "the ended mount could not be removed");
+        }
+    }
 
     #[cfg(target_os = "linux")]
     fn attached(&self) -> Attached {

@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-#[cfg(target_os = "linux")]
-use super::Clear;
-use super::{MountError, NOTE_NAME};
+#[cfg(target_os = "macos")]
+use super::left::clear_mounts;
+use super::{Clear, MountError, NOTE_NAME};
 
 /// An unmounted mount point can be listed, not written to.
 const UNMOUNTED_MODE: u32 = 0o555;
@@ -34,8 +34,17 @@ impl Drop for Point {
     }
 }
 
+/// Who makes a mount point where this user may not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Maker {
+    /// What mounts: macFUSE's helper makes it in `/Volumes`, and takes it away again.
+    Mounting,
+    /// Nobody.
+    Nobody,
+}
+
 /// Makes the mount point ready.
-pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
+pub(super) fn prepare(wanted: &Path, note: &str, maker: Maker) -> Result<Point, MountError> {
     let failed = |action| {
         let path = wanted.to_owned();
         move |source| MountError::Point {
@@ -45,7 +54,6 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
         }
     };
     let path = resolve(wanted)?;
-    #[cfg(target_os = "linux")]
     clear_mounts(&path, Clear::Dead)?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -53,10 +61,10 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match DirBuilder::new().mode(0o755).create(&path) {
                 Ok(()) => {}
-                Err(error) if is_made_by_mounting(&path, &error) => {
-                    return Ok(Point { path, under: None });
-                }
-                Err(error) => return Err(failed("it cannot be created")(error)),
+                Err(error) => match not_made(&path, &error, maker, cfg!(target_os = "macos")) {
+                    None => return Ok(Point { path, under: None }),
+                    Some(action) => return Err(failed(action)(error)),
+                },
             }
         }
         Err(source) => return Err(failed("it cannot be looked at")(source)),
@@ -89,11 +97,20 @@ pub(super) fn prepare(wanted: &Path, note: &str) -> Result<Point, MountError> {
     Ok(point)
 }
 
-/// In `/Volumes`, where macOS lets nobody else make folders, macFUSE's helper makes the mount point, and takes it away again.
-fn is_made_by_mounting(path: &Path, error: &io::Error) -> bool {
-    cfg!(target_os = "macos")
+/// What it means that the mount point could not be made; `None` where it will be. In `/Volumes` macOS lets root alone make
+/// folders.
+fn not_made(path: &Path, error: &io::Error, maker: Maker, is_macos: bool) -> Option<&'static str> {
+    let is_for_root = is_macos
         && error.kind() == io::ErrorKind::PermissionDenied
-        && path.parent() == Some(Path::new("/Volumes"))
+        && path.parent() == Some(Path::new("/Volumes"));
+    match maker {
+        Maker::Mounting if is_for_root => None,
+        Maker::Nobody if is_for_root => Some(
+            "without macFUSE it has to be there before, and only root may make it; make it with \
+             `sudo install -d -o \"$USER\"` and this path, or mount at a folder in your home",
+        ),
+        _ => Some("it cannot be created"),
+    }
 }
 
 /// The absolute path without symbolic links, with its parents created. Does not touch what is mounted there.
@@ -145,7 +162,6 @@ const MOST_STACKED: usize = 64;
 /// # Errors
 /// [`MountError::AlreadyMounted`] if a daemon lives there, [`MountError::Occupied`] if something else is mounted,
 /// [`MountError::NotAnswering`] if the daemon does not answer and only the dead are to be cleared.
-#[cfg(target_os = "linux")]
 pub fn clear(point: &Path, what: Clear) -> Result<bool, MountError> {
     match resolve_existing(point) {
         Some(path) => clear_mounts(&path, what),
@@ -153,17 +169,7 @@ pub fn clear(point: &Path, what: Clear) -> Result<bool, MountError> {
     }
 }
 
-/// Nothing of a daemon stays in the way on this system, so there is never anything.
-///
-/// # Errors
-/// None.
-#[cfg(not(target_os = "linux"))]
-pub fn clear(_point: &Path, _what: super::Clear) -> Result<bool, MountError> {
-    Ok(false)
-}
-
 /// The absolute path without symbolic links, if the folder above it exists. Asks nothing of what is mounted there.
-#[cfg(target_os = "linux")]
 fn resolve_existing(wanted: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(wanted).ok()?;
     if fs::read_link(&absolute).is_ok() {
@@ -269,7 +275,7 @@ mod tests {
     fn a_missing_mount_point_is_created_with_a_note_and_read_only() {
         let home = tempfile::tempdir().unwrap();
         let wanted = home.path().join("a/b/Media");
-        let point = prepare(&wanted, "hello\n").unwrap();
+        let point = prepare(&wanted, "hello\n", Maker::Nobody).unwrap();
         assert_eq!(point.path, fs::canonicalize(&wanted).unwrap());
         drop(point);
         assert_eq!(
@@ -281,7 +287,7 @@ mod tests {
             0o555
         );
         // Again, with another note.
-        drop(prepare(&wanted, "other\n").unwrap());
+        drop(prepare(&wanted, "other\n", Maker::Nobody).unwrap());
         assert_eq!(
             fs::read_to_string(wanted.join(NOTE_NAME)).unwrap(),
             "other\n"
@@ -294,20 +300,20 @@ mod tests {
         let file = home.path().join("file");
         fs::write(&file, "x").unwrap();
         assert!(matches!(
-            prepare(&file, ""),
+            prepare(&file, "", Maker::Nobody),
             Err(MountError::NotAFolder { .. })
         ));
         let full = home.path().join("full");
         fs::create_dir(&full).unwrap();
         fs::write(full.join("take.wav"), "x").unwrap();
-        let refused = prepare(&full, "");
+        let refused = prepare(&full, "", Maker::Nobody);
         assert!(matches!(&refused, Err(MountError::NotEmpty { entry, .. }) if entry == "take.wav"));
         assert!(
             !full.join(NOTE_NAME).exists(),
             "a refused folder is left as it was"
         );
         assert!(matches!(
-            prepare(Path::new("/"), ""),
+            prepare(Path::new("/"), "", Maker::Nobody),
             Err(MountError::NotAFolder { .. })
         ));
     }
@@ -320,15 +326,32 @@ mod tests {
         let link = home.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
         assert_eq!(
-            prepare(&link, "").unwrap().path,
+            prepare(&link, "", Maker::Nobody).unwrap().path,
             fs::canonicalize(&folder).unwrap()
         );
+    }
+
+    #[test]
+    fn in_volumes_macfuse_makes_the_folder_and_nobody_else_does() {
+        let in_volumes = Path::new("/Volumes/Loophole");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(not_made(in_volumes, &denied, Maker::Mounting, true), None);
+        let by_nfs = not_made(in_volumes, &denied, Maker::Nobody, true).unwrap();
+        assert!(by_nfs.contains("sudo install -d"), "{by_nfs}");
+        for (path, error, is_macos) in [
+            ("/Volumes/Loophole", io::ErrorKind::ReadOnlyFilesystem, true),
+            ("/Volumes/a/b", io::ErrorKind::PermissionDenied, true),
+            ("/Volumes/Loophole", io::ErrorKind::PermissionDenied, false),
+        ] {
+            let said = not_made(Path::new(path), &error.into(), Maker::Mounting, is_macos);
+            assert_eq!(said, Some("it cannot be created"), "{path}");
+        }
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn the_mount_of_somebody_else_is_left_alone() {
-        let refused = prepare(Path::new("/proc"), "");
+        let refused = prepare(Path::new("/proc"), "", Maker::Nobody);
         assert!(matches!(refused, Err(MountError::Occupied { fs_type, .. }) if fs_type == "proc"));
     }
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 /// Where its installer puts it.
 const MACFUSE: &str = "/Library/Filesystems/macfuse.fs";
+/// What mounts by macFUSE; its installer puts it there.
+pub(super) const MACFUSE_LIBRARY: &str = "/usr/local/lib/libfuse.2.dylib";
 
 /// How the drive gets to the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -14,11 +16,18 @@ pub enum Transport {
     Nfs,
 }
 
+/// Whether macFUSE is installed, whole.
+fn has_macfuse() -> bool {
+    [MACFUSE, MACFUSE_LIBRARY]
+        .iter()
+        .all(|part| Path::new(part).exists())
+}
+
 impl Transport {
     /// What this system has: FUSE, but where macOS lacks macFUSE.
     #[must_use]
     pub fn of_this_system() -> Self {
-        if cfg!(target_os = "macos") && !Path::new(MACFUSE).exists() {
+        if cfg!(target_os = "macos") && !has_macfuse() {
             Self::Nfs
         } else {
             Self::Fuse

@@ -17,7 +17,7 @@ pub(super) fn places(name: &str, get: &dyn Fn(&str) -> Option<PathBuf>) -> Optio
     })
 }
 
-/// Where macOS has the volumes of its own; whoever mounts there needs no folder made before.
+/// Where macOS has the volumes of its own. macFUSE makes the folder there; by NFS it has to be made before, by root.
 pub(super) fn mount_point(_user: Option<&Path>) -> PathBuf {
     PathBuf::from("/Volumes/Loophole")
 }

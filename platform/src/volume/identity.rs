@@ -94,7 +94,7 @@ impl VolumeIdentity {
 
 impl DiskIdentity {
     fn compare(&self, other: &Self) -> Likeness {
-        let file_system = part(self.file_system.as_ref(), other.file_system.as_ref());
+        let file_system = file_systems(self.file_system.as_deref(), other.file_system.as_deref());
         match part(self.mark.as_ref(), other.mark.as_ref()) {
             // The file system says the same, and holds the file that was written on it: another box may hide the
             // serial, or the size. Whoever copies all files to another file system copies the mark.
@@ -111,16 +111,17 @@ impl DiskIdentity {
 
     fn compare_unmarked(&self, other: &Self) -> Likeness {
         let parts = [
-            part(self.file_system.as_ref(), other.file_system.as_ref()),
+            file_systems(self.file_system.as_deref(), other.file_system.as_deref()),
             part(self.size.as_ref(), other.size.as_ref()),
             part(self.partition.as_ref(), other.partition.as_ref()),
         ];
         if parts.contains(&Some(Likeness::Other)) {
             return Likeness::Other;
         }
+        let is_unique = self.is_unique() || other.is_unique();
         let serial = match part(self.serial.as_ref(), other.serial.as_ref()) {
             // Sticks of one make differ in nothing but this.
-            Some(Likeness::Other) if !self.is_unique() => return Likeness::Other,
+            Some(Likeness::Other) if !is_unique => return Likeness::Other,
             Some(Likeness::Other) => Some(Likeness::Perhaps),
             serial => serial,
         };
@@ -139,6 +140,22 @@ impl DiskIdentity {
         self.file_system
             .as_ref()
             .is_some_and(|uuid| uuid.len() >= 16)
+    }
+}
+
+/// As [`part`]; but macOS tells no serial number of FAT, exFAT and NTFS, it makes a UUID of it (of version 3, by a sum). Whether
+/// that was made of a serial number that another system has told cannot be seen.
+fn file_systems(one: Option<&str>, other: Option<&str>) -> Option<Likeness> {
+    const UUID_LENGTH: usize = 36;
+    let is_made = |text: &str| text.len() == UUID_LENGTH && text.as_bytes().get(14) == Some(&b'3');
+    let is_serial = |text: &str| text.len() != UUID_LENGTH;
+    match (one, other) {
+        (Some(one), Some(other))
+            if is_made(one) && is_serial(other) || is_serial(one) && is_made(other) =>
+        {
+            Some(Likeness::Perhaps)
+        }
+        _ => part(one.as_ref(), other.as_ref()),
     }
 }
 
@@ -414,6 +431,33 @@ mod tests {
         assert_eq!(nameless.compare(&nameless), Likeness::Perhaps);
         let nothing = disk("", 0, "", "");
         assert_eq!(nothing.compare(&whole()), Likeness::Perhaps);
+    }
+
+    #[test]
+    fn a_stick_that_macos_tells_of_may_be_one_that_another_system_has_told_of() {
+        let made = "5d1f9b0a-3c4d-3e5f-8a1b-0123456789ab";
+        let by_macos = disk(made, 0, "", "");
+        assert_eq!(by_macos.compare(&by_macos.clone()), Likeness::Same);
+        for (other, expected) in [
+            (disk("12AB-34CD", 100, "", ""), Likeness::Perhaps),
+            (disk("12AB-34CD", 100, "p", "s"), Likeness::Perhaps),
+            (disk("0123456789ABCDEF", 100, "", ""), Likeness::Perhaps),
+            // Neither are these made of a serial number, nor are they one.
+            (disk(UUID, 0, "", ""), Likeness::Other),
+            (
+                disk("6d1f9b0a-3c4d-3e5f-8a1b-0123456789ab", 0, "", ""),
+                Likeness::Other,
+            ),
+        ] {
+            assert_eq!(by_macos.compare(&other), expected, "{other}");
+            assert_eq!(other.compare(&by_macos), expected, "{other}");
+        }
+        let one = marked(by_macos, "a");
+        for (mark, expected) in [("a", Likeness::Same), ("b", Likeness::Other)] {
+            let other = marked(disk("12AB-34CD", 100, "", "s"), mark);
+            assert_eq!(one.compare(&other), expected);
+            assert_eq!(other.compare(&one), expected);
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@
 
 mod identity;
 mod kind;
+#[cfg(any(target_os = "macos", test))]
+mod on_disk;
 #[cfg(not(target_os = "linux"))]
 mod polled;
 mod reason;
@@ -48,7 +50,22 @@ pub struct Space {
 ///
 /// # Errors
 /// When the system can't tell, as for a path that does not exist.
-#[cfg(unix)]
+#[cfg(target_os = "macos")]
+pub fn free_space(path: &Path) -> std::io::Result<Space> {
+    // `statvfs` counts blocks in 32 bits there, which is 16 TiB of them.
+    let room = rustix::fs::statfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(u64::from(room.f_bsize));
+    Ok(Space {
+        total: bytes(room.f_blocks),
+        available: bytes(room.f_bavail),
+    })
+}
+
+/// The room in the file system that holds `path`. Touches the path, so ask on trusted storage only.
+///
+/// # Errors
+/// When the system can't tell, as for a path that does not exist.
+#[cfg(all(unix, not(target_os = "macos")))]
 pub fn free_space(path: &Path) -> std::io::Result<Space> {
     let room = rustix::fs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);

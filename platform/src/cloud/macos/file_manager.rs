@@ -1,4 +1,4 @@
-//! Two wishes to the file manager of Foundation, by the runtime of Objective-C.
+//! Two wishes to the file manager of Foundation, and what became of one, by the runtime of Objective-C.
 //!
 //! A message is sent by calling `objc_msgSend` as the C function that the method is: the receiver, the selector, and what
 //! the method takes. The types below are those of NSFileManager.h and NSURL.h.
@@ -24,7 +24,10 @@ unsafe extern "C" {
 }
 
 #[link(name = "Foundation", kind = "framework")]
-unsafe extern "C" {}
+unsafe extern "C" {
+    /// Its value is an `NSError`, why the file could not be fetched; nil where nothing went wrong.
+    static NSURLUbiquitousItemDownloadingErrorKey: Object;
+}
 
 /// `NSFeatureUnsupportedError` and `NSFileNoSuchFileError` are of Cocoa; a file that no provider has gives the first, or a
 /// POSIX `ENOTSUP`.
@@ -65,21 +68,7 @@ fn ask(wish: &CStr, path: &Path) -> io::Result<()> {
             objc_getClass(c"NSFileManager".as_ptr()),
             selector(c"defaultManager"),
         );
-        // + (NSURL *)fileURLWithFileSystemRepresentation:(const char *)path isDirectory:(BOOL)isDir relativeToURL:(NSURL *)baseURL
-        let make_url: unsafe extern "C" fn(
-            Object,
-            Selector,
-            *const c_char,
-            Bool,
-            Object,
-        ) -> Object = std::mem::transmute(objc_msgSend as unsafe extern "C" fn());
-        let url = make_url(
-            objc_getClass(c"NSURL".as_ptr()),
-            selector(c"fileURLWithFileSystemRepresentation:isDirectory:relativeToURL:"),
-            path.as_ptr(),
-            0,
-            null_mut(),
-        );
+        let url = url_of(&path);
         if manager.is_null() || url.is_null() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -90,6 +79,58 @@ fn ask(wish: &CStr, path: &Path) -> io::Result<()> {
             return Ok(());
         }
         Err(told(error))
+    }
+}
+
+/// Why the provider could not fetch a file that it was asked for; `None` where nothing went wrong yet, or nothing is told.
+pub(super) fn downloading_error(path: &Path) -> Option<io::Error> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: takes nothing.
+    let _pool = Pool(unsafe { objc_autoreleasePoolPush() });
+    // SAFETY: as in `ask`; the key is Foundation's; `value` is ours to be written, and lives as long as the pool.
+    unsafe {
+        // A URL keeps what it was told, so each look needs one of its own.
+        let url = url_of(&path);
+        if url.is_null() {
+            return None;
+        }
+        // - (BOOL)getResourceValue:(id *)value forKey:(NSURLResourceKey)key error:(NSError **)error
+        let get: unsafe extern "C" fn(Object, Selector, *mut Object, Object, *mut Object) -> Bool =
+            std::mem::transmute(objc_msgSend as unsafe extern "C" fn());
+        let mut value: Object = null_mut();
+        let is_told = get(
+            url,
+            selector(c"getResourceValue:forKey:error:"),
+            &raw mut value,
+            NSURLUbiquitousItemDownloadingErrorKey,
+            null_mut(),
+        ) != 0;
+        (is_told && !value.is_null()).then(|| told(value))
+    }
+}
+
+/// An `NSURL` of a path, or null.
+///
+/// # Safety
+/// There is a pool on this thread; the URL lives as long as that.
+unsafe fn url_of(path: &CStr) -> Object {
+    // SAFETY: the class is Foundation's, and the method is sent as it is declared there; the path ends with a zero.
+    unsafe {
+        // + (NSURL *)fileURLWithFileSystemRepresentation:(const char *)path isDirectory:(BOOL)isDir relativeToURL:(NSURL *)baseURL
+        let make_url: unsafe extern "C" fn(
+            Object,
+            Selector,
+            *const c_char,
+            Bool,
+            Object,
+        ) -> Object = std::mem::transmute(objc_msgSend as unsafe extern "C" fn());
+        make_url(
+            objc_getClass(c"NSURL".as_ptr()),
+            selector(c"fileURLWithFileSystemRepresentation:isDirectory:relativeToURL:"),
+            path.as_ptr(),
+            0,
+            null_mut(),
+        )
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn has_client() -> bool {
 /// The words of the call that mounts an export at `point`.
 ///
 /// `soft`, so that a daemon that has died gives errors and holds nobody; names and attributes are kept for a second, as
-/// nobody tells the client that they have changed; no locks, as the export has none.
+/// nobody tells the client that they have changed; no locks, as the export has none. On macOS `locallocks`: with `nolocks`
+/// `flock` fails, with this it is the client's own; and `deadtimeout`, after which what does not answer is unmounted.
 fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let port = export.port();
     let source = format!("127.0.0.1:{}", export.path());
@@ -32,7 +33,9 @@ fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let (program, options) = if cfg!(target_os = "macos") {
         (
             "/sbin/mount_nfs",
-            format!("{common},vers=3,nolocks,noresvport,intr,timeo=700,retrans=1"),
+            format!(
+                "{common},vers=3,locallocks,deadtimeout=60,noresvport,intr,timeo=700,retrans=1"
+            ),
         )
     } else {
         (

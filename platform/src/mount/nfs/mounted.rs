@@ -47,6 +47,7 @@ pub(in crate::mount) fn mount(
         true => Some(point::prepare(
             &options.mountpoint,
             &options.unmounted_note,
+            point::Maker::Nobody,
         )?),
         false => None,
     };

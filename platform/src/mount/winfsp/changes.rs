@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use parking_lot::Mutex;
 
-use super::known::Cases;
+use super::super::cases::Cases;
 use crate::drive::{Invalidate, NodeId};
 
 /// Changes told at a time: meanwhile nothing can be renamed.

@@ -6,6 +6,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+pub(super) use super::super::cases::folded;
+
 /// What Windows separates folders by.
 pub(super) const SEPARATOR: u16 = b'\\' as u16;
 /// The longest name, in units.
@@ -133,27 +135,6 @@ pub(super) fn is_probed(name: &[u16]) -> bool {
                 u8::try_from(*unit).is_ok_and(|u| u.eq_ignore_ascii_case(&byte))
             })
     })
-}
-
-/// The same for all names that differ in case alone, and of the same length. Narrower than the system's own table where
-/// that is in doubt: what is the same here is the same for the kernel.
-pub(super) fn folded(name: &[u16]) -> Vec<u16> {
-    name.iter().map(|unit| folded_unit(*unit)).collect()
-}
-
-fn folded_unit(unit: u16) -> u16 {
-    let Some(lower) = char::from_u32(u32::from(unit)) else {
-        return unit;
-    };
-    let mut upper = lower.to_uppercase();
-    let (Some(upper), None) = (upper.next(), upper.next()) else {
-        return unit;
-    };
-    let mut back = upper.to_lowercase();
-    match (u16::try_from(u32::from(upper)), back.next(), back.next()) {
-        (Ok(upper), Some(back), None) if back == lower => upper,
-        _ => unit,
-    }
 }
 
 /// `path` with one name more.

@@ -1,18 +1,17 @@
 //! From a path to what it leads to: name by name, in whatever case, through symbolic links.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 
+use super::super::cases::in_another_case;
 use super::adapter::Adapter;
 use super::known::in_all_cases;
 use super::names;
 use super::status::Status;
-use crate::drive::{Attributes, Cursor, DriveError, Entry, NodeId, NodeKind, Requester};
+use crate::drive::{Attributes, DriveError, Entry, NodeId, NodeKind, Requester};
 
 /// As many links lead to one thing, at most.
 const MOST_LINKS: usize = 40;
-/// Names taken of a folder at a time.
-const PAGE: usize = 1024;
 
 /// What a path leads to.
 #[derive(Clone, Debug)]
@@ -153,8 +152,11 @@ impl Adapter {
         if names::is_probed(name) {
             return Err(DriveError::NotFound);
         }
+        let folded = names::folded(name);
+        let cases = &self.changes.cases;
         let name_there = self
-            .in_another_case(folder, &names::folded(name), by)?
+            .asking
+            .ask(|drive| in_another_case(cases, drive, folder, (&folded, in_all_cases), by))?
             .ok_or(DriveError::NotFound)?;
         let shown = names::shown(&name_there).ok_or(DriveError::NotFound)?;
         let entry = self.look_up(folder, &name_there, &shown, by)?;
@@ -184,62 +186,6 @@ impl Adapter {
         self.known
             .lock()
             .looked_up(entry.node, folder, shown, drive);
-    }
-
-    /// The name in a folder that is `folded` in all cases.
-    fn in_another_case(
-        &self,
-        folder: NodeId,
-        folded: &[u16],
-        by: &Requester,
-    ) -> Result<Option<OsString>, DriveError> {
-        let since = {
-            let mut cases = self.changes.cases.lock();
-            if let Some(found) = cases.find(folder, folded) {
-                return Ok(found);
-            }
-            cases.now()
-        };
-        let mut all = HashMap::new();
-        self.each_name(folder, by, |name| {
-            if let Some(folded) = in_all_cases(&name) {
-                // Of two that differ in case alone, the first of the list is the one.
-                all.entry(folded).or_insert(name);
-            }
-        })?;
-        let found = all.get(folded).cloned();
-        let is_told = self.asking.ask(|drive| Ok(drive.keeps_listing(folder)))?;
-        self.changes.cases.lock().keep(since, folder, all, is_told);
-        Ok(found)
-    }
-
-    fn each_name(
-        &self,
-        folder: NodeId,
-        by: &Requester,
-        mut each: impl FnMut(OsString),
-    ) -> Result<(), DriveError> {
-        let mut after = Cursor::default();
-        loop {
-            let mut page = Vec::new();
-            let mut is_full = false;
-            self.asking.ask(|drive| {
-                drive.list(folder, after, false, by, &mut |listed| {
-                    is_full = page.len() == PAGE;
-                    if !is_full {
-                        page.push(listed);
-                    }
-                    !is_full
-                })
-            })?;
-            for listed in page {
-                after = listed.cursor;
-                each(listed.name);
-            }
-            if !is_full {
-                return Ok(());
-            }
-        }
     }
 }
 

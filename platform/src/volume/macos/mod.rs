@@ -1,10 +1,12 @@
 //! Volumes of macOS: from `getfsstat`, which waits for nobody, and the attributes of a volume.
 //!
-//! `events` tells when they come and go. What a disk hangs on is not asked yet (DiskArbitration would tell that as well), so
-//! only the disk that the system runs from is trusted.
+//! `events` tells when they come and go, `disk` what a disk hangs on: trusted are the disk that the system runs from, and others
+//! that are built in.
 
+mod disk;
 mod events;
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,10 +14,13 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{DiskIdentity, Identified, MountIdentity, VolumeIdentity};
 use super::kind::StorageSort;
+use super::on_disk::{Told, attached_by, kind_on_disk};
 use super::reason::{Bus, Reason};
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::trust::{Class, Classifier};
 use crate::mount::FS_TYPE as OUR_FS_TYPE;
+
+use disk::Disks;
 
 pub use super::polled::MountWatch;
 pub(super) use events::MountEvents;
@@ -23,14 +28,37 @@ pub(super) use events::MountEvents;
 /// Where the parts of the disk are mounted that the system runs from.
 const OF_THE_SYSTEM: &[&str] = &["/System/Volumes", "/private/var/vm"];
 
-/// Nothing is asked of disks yet.
+/// What the disks hang on that are mounted, but for those that the system runs from.
 #[derive(Clone, Debug)]
-pub(super) struct Devices;
+pub(super) struct Devices(HashMap<OsString, Told>);
 
 impl Devices {
-    pub(super) fn of(_table: &MountTable) -> Self {
-        Self
+    /// Asked once for each table.
+    pub(super) fn of(table: &MountTable) -> Self {
+        let others = table.entries().iter();
+        let others =
+            others.filter(|mount| is_for_disks(&mount.fs_type) && !is_of_the_system(mount));
+        let mut disks = None;
+        let told = others.filter_map(|mount| {
+            let name = mount.source.to_str()?.strip_prefix("/dev/")?;
+            let disks = disks.get_or_insert_with(Disks::new).as_ref()?;
+            Some((mount.source.clone(), disks.told_of(name)?))
+        });
+        Self(told.collect())
     }
+
+    /// How the disk of a mount is attached; `None` where it is built in.
+    fn attached_by(&self, mount: &MountEntry) -> Option<Bus> {
+        match self.0.get(&mount.source) {
+            Some(told) => attached_by(told),
+            None => Some(Bus::Removable),
+        }
+    }
+}
+
+/// The kinds of file systems of disks that are trusted.
+fn is_for_disks(fs_type: &str) -> bool {
+    matches!(fs_type, "apfs" | "hfs")
 }
 
 pub(super) fn mounts() -> io::Result<MountTable> {
@@ -52,20 +80,24 @@ pub(super) fn mounts() -> io::Result<MountTable> {
 fn entry(found: &libc::statfs) -> MountEntry {
     let source = text(&found.f_mntfromname);
     let [low, high] = fsid(found);
-    let on_disk = source.as_bytes().starts_with(b"/dev/");
-    let mut fs_type = text(&found.f_fstypename).to_string_lossy().into_owned();
+    let fs_type = text(&found.f_fstypename).to_string_lossy().into_owned();
+    let on_disk = source
+        .to_str()
+        .and_then(|source| kind_on_disk(source, &fs_type));
+    // A number of the kernel's own stands for a disk that a program serves; it is one of a disk all the same.
+    let major = on_disk.map_or(0, |_| (low >> 24).max(1));
+    let mut fs_type = on_disk.map_or_else(|| fs_type.clone(), str::to_owned);
     // There are no subtypes: our drive tells itself from others by what it says it is mounted from.
     if is_program(&fs_type) && source == "mediafs" {
         fs_type = OUR_FS_TYPE.to_owned();
     }
-    let ours = on_disk.then_some(low).unwrap_or_default();
     let read_only = found.f_flags & libc::MNT_RDONLY.cast_unsigned() != 0;
     let local = found.f_flags & libc::MNT_LOCAL.cast_unsigned() != 0;
     MountEntry {
         id: MountId(u64::from(high) << 32 | u64::from(low)),
         parent: MountId(0),
         device: DeviceNumber {
-            major: ours >> 24,
+            major,
             minor: low & 0x00ff_ffff,
         },
         root: PathBuf::from("/"),
@@ -98,11 +130,16 @@ impl Classifier {
             devices.any(|device| device.as_os_str() == mount.source)
         };
         match fs_type.as_str() {
-            "apfs" | "hfs" if is_declared() || is_of_the_system(mount) => Class::Trusted,
-            "apfs" | "hfs" => Class::Foreign(Reason::Disk {
-                bus: Bus::Removable,
-                name: mount.source.to_string_lossy().into_owned(),
-            }),
+            kind if is_for_disks(kind) && (is_declared() || is_of_the_system(mount)) => {
+                Class::Trusted
+            }
+            kind if is_for_disks(kind) => match self.devices.attached_by(mount) {
+                None => Class::Trusted,
+                Some(bus) => Class::Foreign(Reason::Disk {
+                    bus,
+                    name: mount.source.to_string_lossy().into_owned(),
+                }),
+            },
             "tmpfs" => Class::Trusted,
             // Where shares would be mounted when they are asked for; those have entries of their own then.
             "devfs" | "autofs" => Class::Harmless(Reason::FileSystem { fs_type }),
@@ -153,7 +190,8 @@ pub fn identify(entry: &MountEntry) -> io::Result<Identified> {
     Ok(Identified {
         identity: VolumeIdentity::Disk(DiskIdentity {
             file_system: uuid_of(&entry.mount_point)?,
-            size: (size != 0).then_some(size),
+            // What holds files is less than the device elsewhere, by which other systems know it.
+            size: (size != 0 && entry.fs_type == "apfs").then_some(size),
             partition: None,
             serial: None,
             mark: None,
