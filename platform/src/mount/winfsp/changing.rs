@@ -3,6 +3,8 @@
 //! Only reading, writing and listing can be answered later; the rest is waited for on the thread that it came by. On what
 //! may be changed at all (takes, the drop box, files beside sounds) that is a disk of this machine.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::adapter::Adapter;
@@ -171,7 +173,10 @@ impl Adapter {
         if node == NodeId::ROOT {
             return Err(Status::ACCESS_DENIED);
         }
-        if !self.may_write(node, &open.by) {
+        let may = self
+            .asking
+            .ask(|drive| Ok(drive.may_remove(node, &open.by)));
+        if may != Ok(true) {
             return Err(self
                 .refusal(|drive| drive.refuse_change(node, &open.by))
                 .into());
@@ -192,16 +197,24 @@ impl Adapter {
     }
 
     /// The last program that has it open closes it; with `remove` it goes, under the name that it has now.
-    pub(super) fn cleanup(&self, open: &Open, path: Option<&[u16]>, remove: bool) {
-        if remove && let Err(status) = self.remove(open, path.unwrap_or(&open.path)) {
-            let Status(number) = status;
-            tracing::warn!(
-                path = %String::from_utf16_lossy(path.unwrap_or(&open.path)),
-                status = format!("{number:#x}"),
-                "what was to be removed stays"
-            );
+    pub(super) fn cleanup(&self, open: &Arc<Open>, path: Option<&[u16]>, remove: bool) {
+        if !remove {
+            self.closed(open);
+            return;
         }
-        self.closed(open);
+        let path = path.unwrap_or(&open.path);
+        match self.remove(open, path) {
+            // Not all disks take a name away before the last handle has gone; nothing more is asked of this one.
+            Ok(()) => self.close(open),
+            Err(Status(number)) => {
+                tracing::warn!(
+                    path = %String::from_utf16_lossy(path),
+                    status = format!("{number:#x}"),
+                    "what was to be removed stays"
+                );
+                self.closed(open);
+            }
+        }
     }
 
     fn remove(&self, open: &Open, path: &[u16]) -> Result<(), Status> {
