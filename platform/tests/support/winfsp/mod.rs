@@ -132,7 +132,7 @@ impl Wish {
             access,
             disposition,
             options: 0,
-            process: 42,
+            process: std::process::id(),
         }
     }
 }
