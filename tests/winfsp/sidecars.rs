@@ -29,6 +29,23 @@ fn they_are_written_beside_and_named_when_whole() {
         assert_eq!(scene.bytes(&peaks.to_uppercase()).unwrap(), text);
         assert!(!scene.is_there(&temporary));
     }
+    // In whatever case the program was told of the sound.
+    let temporary = format!(r"{drums}\KICK.WAV.gpk.tmp");
+    scene.put(&temporary, b"peaks").unwrap();
+    scene
+        .move_to(&temporary, &format!(r"{drums}\kick.wav.gpk"), true)
+        .unwrap();
+    assert_eq!(
+        scene.names(drums),
+        ["Kick.wav", "Kick.wav.gpk", "Kick.wav.reapeaks"]
+    );
+    scene.put(&format!(r"{drums}\kIcK.asd"), b"live").unwrap();
+    assert_eq!(
+        scene.bytes(&format!(r"\by-id\{id}\KICK.ASD")).unwrap(),
+        b"live"
+    );
+    scene.delete(&format!(r"{drums}\kick.asd")).unwrap();
+    scene.delete(&format!(r"{drums}\KICK.wav.GPK")).unwrap();
     // In every view, and found again.
     assert_eq!(
         scene

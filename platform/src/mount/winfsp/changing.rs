@@ -3,7 +3,7 @@
 //! Only reading, writing and listing can be answered later; the rest is waited for on the thread that it came by. On what
 //! may be changed at all (takes, the drop box, files beside sounds) that is a disk of this machine.
 
-use std::sync::Arc;
+use std::ffi::OsString;
 
 use bytes::Bytes;
 
@@ -14,8 +14,7 @@ use super::opens::{ATTEMPTS, Open};
 use super::status::Status;
 use super::walk::Found;
 use crate::drive::{
-    Allocation, AttributeChange, Cursor, Drive, DriveError, Fill, HandleId, NodeId, Replacing,
-    Requester,
+    Allocation, AttributeChange, Cursor, DriveError, Fill, HandleId, NodeId, Replacing, Requester,
 };
 
 /// Where a write goes.
@@ -196,25 +195,18 @@ impl Adapter {
         }
     }
 
-    /// The last program that has it open closes it; with `remove` it goes, under the name that it has now.
-    pub(super) fn cleanup(&self, open: &Arc<Open>, path: Option<&[u16]>, remove: bool) {
-        if !remove {
-            self.closed(open);
-            return;
+    /// The last program that has it open closes it; with `remove` it goes, under the name that it has now. The drive's handle
+    /// stays until the close: WinFsp may ask on until then, also of what was removed.
+    pub(super) fn cleanup(&self, open: &Open, path: Option<&[u16]>, remove: bool) {
+        if remove && let Err(status) = self.remove(open, path.unwrap_or(&open.path)) {
+            let Status(number) = status;
+            tracing::warn!(
+                path = %String::from_utf16_lossy(path.unwrap_or(&open.path)),
+                status = format!("{number:#x}"),
+                "what was to be removed stays"
+            );
         }
-        let path = path.unwrap_or(&open.path);
-        match self.remove(open, path) {
-            // Not all disks take a name away before the last handle has gone; nothing more is asked of this one.
-            Ok(()) => self.close(open),
-            Err(Status(number)) => {
-                tracing::warn!(
-                    path = %String::from_utf16_lossy(path),
-                    status = format!("{number:#x}"),
-                    "what was to be removed stays"
-                );
-                self.closed(open);
-            }
-        }
+        self.closed(open);
     }
 
     fn remove(&self, open: &Open, path: &[u16]) -> Result<(), Status> {
@@ -259,11 +251,21 @@ impl Adapter {
             false => Replacing::Keep,
         };
         let (by, folders) = (*by, [found.parent, folder.node]);
-        let rename = move |drive: &dyn Drive| {
-            let from = (found.parent, found.name.as_os_str());
-            drive.rename(from, (folder.node, &name), replacing, &by)
+        let rename = |name: OsString| {
+            let from = (found.parent, found.name.clone());
+            self.asking.wait(move |drive| {
+                let to = (folder.node, name.as_os_str());
+                drive.rename((from.0, &from.1), to, replacing, &by)
+            })
         };
-        self.asking.wait(rename)?;
+        match rename(name) {
+            Err(refused @ DriveError::ReadOnly) => {
+                let name = self.in_case_of_neighbour(folder.node, shown, &by);
+                let name = name.and_then(|name| names::from_shown(&name));
+                rename(name.ok_or(refused)?)?;
+            }
+            renamed => renamed?,
+        }
         let mut cases = self.changes.cases.lock();
         for folder in folders {
             cases.changed(folder);
