@@ -295,6 +295,7 @@ fn the_drop_box_is_written_to_as_programs_do_it() {
     assert_eq!(driver.write(&file, u64::MAX, b"!"), Ok(8), "at the end");
     assert_eq!(driver.read(&file, 4, 100).unwrap(), b"two!");
     assert_eq!(driver.set_end(&file, 3).unwrap().FileSize, 3);
+    assert_eq!(driver.set_room(&file, 4096).unwrap().FileSize, 3);
     driver.flush(&file).unwrap();
     let time = 133_000_000_000_000_000;
     assert_eq!(driver.set_written(&file, time).unwrap().LastWriteTime, time);
