@@ -15,6 +15,7 @@ mod obstacle;
 mod stand_ins;
 mod written;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak, mpsc};
@@ -199,6 +200,8 @@ pub fn run(
     ready: impl FnOnce(&Mounted, &[String]) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
     let DaemonOptions { home, config, .. } = options;
+    // Dropped last.
+    let (_running, ended) = mpsc::channel();
     limits::share_memory_between_threads();
     limits::raise_open_files();
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
@@ -312,9 +315,26 @@ pub fn run(
         Ok(()) => runtime.block_on(wait_for_end(&mounted, stopped)),
         Err(error) => Err(error.into()),
     };
+    bound_the_end(ended);
     take_apart(&stop, &mounted, &service, &cache, &away, [runtime, answers]);
     drop(lock);
     outcome
+}
+
+/// Threads that hang in storage can't be ended; the process can, unless whoever holds the other end of `ended` has come to an
+/// end by then.
+fn bound_the_end(ended: mpsc::Receiver<Infallible>) {
+    let watchdog = std::thread::Builder::new()
+        .name("mediafs-stop".to_owned())
+        .spawn(move || {
+            if ended.recv_timeout(LONGEST_STOP) == Err(mpsc::RecvTimeoutError::Timeout) {
+                tracing::error!("something does not end; the process ends without it");
+                std::process::exit(1);
+            }
+        });
+    if let Err(error) = watchdog {
+        tracing::warn!(%error, "nothing bounds the end");
+    }
 }
 
 /// What is put into `import/` becomes items.
@@ -515,17 +535,6 @@ fn take_apart(
     runtimes: [Runtime; 2],
 ) {
     let _ = stop.send(true);
-    // Threads that hang in storage can't be ended; the process can.
-    let watchdog = std::thread::Builder::new()
-        .name("mediafs-stop".to_owned())
-        .spawn(|| {
-            std::thread::sleep(LONGEST_STOP);
-            tracing::error!("something does not end; the process ends without it");
-            std::process::exit(1);
-        });
-    if let Err(error) = watchdog {
-        tracing::warn!(%error, "nothing bounds the end");
-    }
     mounted.unmount(GRACE);
     if let Some(library) = service.take_library() {
         library.stop();

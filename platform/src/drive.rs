@@ -415,6 +415,12 @@ pub trait Drive: Send + Sync + 'static {
         false
     }
 
+    /// May it be removed, under whichever name, as far as can be told beforehand? Asked where nobody can be told any more
+    /// that [`Drive::remove`] was refused.
+    fn may_remove(&self, node: NodeId, by: &Requester) -> bool {
+        self.may_write(node, by)
+    }
+
     /// What who would write into a node that may not be written to is answered with: as [`Drive::refuse_change`], of the
     /// content itself.
     fn refuse_write(&self, node: NodeId, by: &Requester) -> DriveError {

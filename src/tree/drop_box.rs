@@ -59,6 +59,13 @@ impl MediaDrive {
         let drop_box = self.drop_box().map_err(|_| DriveError::NotFound)?;
         let path = inside(&self.box_folder(folder)?, name);
         let found = self.box_found(&drop_box.absolute(&path))?;
+        // Its disk may take one name for another. What is written under the other would not be known to be, and be taken
+        // for whole.
+        match files::is_called(&drop_box.absolute(&path)) {
+            Ok(true) => {}
+            Ok(false) => return Err(DriveError::NotFound),
+            Err(error) => return Err(named(&error)),
+        }
         let number = drop_box.number(&path, true);
         Ok(self.box_entry(number, &found, door))
     }

@@ -447,6 +447,14 @@ impl Drive for MediaDrive {
         }
     }
 
+    /// The names of takes are those that were reserved; the drop box itself stays as well.
+    fn may_remove(&self, node: NodeId, by: &Requester) -> bool {
+        match decode(node) {
+            Ok((Node::Take { .. } | Node::DropBox, _)) => false,
+            _ => self.may_write(node, by),
+        }
+    }
+
     fn refuse_write(&self, node: NodeId, by: &Requester) -> DriveError {
         match decode(node) {
             Ok((Node::Item { item, .. }, _)) => self.refuse_into(item, by),

@@ -271,16 +271,19 @@ impl MediaDrive {
         if let Ok(Shown::Sidecar(sidecar)) = self.handles.shown(handle) {
             return Answer::work(move || sidecar.sync().map_err(|error| of_storage(&error)));
         }
-        // Nothing else is ever written.
-        let (Ok(shown), Some(file)) = (self.handles.shown(handle), self.written_file(handle))
-        else {
+        // By what was written through, where there is such: Windows has no other way. Nothing else is ever written.
+        let file = match self.writer_of(handle) {
+            Ok((writer, _)) => Some(writer),
+            Err(_) => self.written_file(handle),
+        };
+        let (Ok(shown), Some(file)) = (self.handles.shown(handle), file) else {
             return Answer::Now(Ok(()));
         };
         Answer::work(move || {
             let synced = if data_only {
                 file.sync_data()
             } else {
-                file.sync_all()
+                files::sync(&file)
             };
             whole_or_cut(&shown, synced.map_err(|error| of_storage(&error)))
         })

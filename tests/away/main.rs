@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(windows)]
+#[path = "../../platform/tests/support/winfsp/mod.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod host;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,4 +18,9 @@ mod streams;
 #[cfg(target_os = "linux")]
 mod table;
 mod waiting;
+#[cfg(windows)]
+mod windows;
 mod world;
+
+#[cfg(windows)]
+use mediafs_platform as platform;

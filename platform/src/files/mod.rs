@@ -18,7 +18,7 @@ mod opening;
 mod system;
 
 pub use meta::{changed_at, is_marked, mark, permissions, set_permissions, unmark};
-pub use named::{Identity, canonical, identity, identity_behind, rename, sync_folder};
+pub use named::{Identity, canonical, identity, identity_behind, is_called, rename, sync_folder};
 pub use opening::{Make, Opening};
 
 /// Gives a file room, or takes room from it. On Windows, and on macOS for all but holes, only what is there can be kept

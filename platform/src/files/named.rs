@@ -57,6 +57,15 @@ pub fn canonical(path: &Path) -> io::Result<PathBuf> {
     system::canonical(path)
 }
 
+/// Is what is at `path` called so, or does its disk only take the name for another that differs in case (or, on a Mac, in how
+/// an accent is written)?
+///
+/// # Errors
+/// `NotFound`, or what the system says.
+pub fn is_called(path: &Path) -> io::Result<bool> {
+    system::is_called(path)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -82,6 +91,30 @@ mod tests {
         let missing = identity(&path("a")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         assert_eq!(identity_behind(home.path()).unwrap().device, a.device);
+    }
+
+    #[test]
+    fn a_name_is_told_from_what_a_disk_takes_for_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        std::fs::write(path("Kick.wav"), "a").unwrap();
+        std::fs::create_dir(path("Drums")).unwrap();
+        for name in ["Kick.wav", "Drums"] {
+            assert!(is_called(&path(name)).unwrap());
+            // Linux has no such disks as a rule.
+            let other = is_called(&path(&name.to_uppercase()));
+            let is_taken = path(&name.to_uppercase()).exists();
+            match other {
+                Ok(is_called) => assert!(is_taken && !is_called),
+                Err(error) => assert!(!is_taken && error.kind() == io::ErrorKind::NotFound),
+            }
+        }
+        #[cfg(windows)]
+        assert!(path("KICK.WAV").exists());
+        for name in ["none", "Kick.wa?", "K*"] {
+            let missing = is_called(&path(name)).unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound, "{name}");
+        }
     }
 
     #[test]

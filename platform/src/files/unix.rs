@@ -91,6 +91,23 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn is_called(path: &Path) -> io::Result<bool> {
+    path.symlink_metadata().map(|_| true)
+}
+
+#[cfg(target_vendor = "apple")]
+pub(super) fn is_called(path: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, Mode, OFlags, getpath, openat};
+    use std::os::unix::ffi::OsStrExt as _;
+    // `SYMLINK`: a link itself.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::SYMLINK;
+    let open = openat(CWD, path, flags, Mode::empty())?;
+    let own = getpath(&open)?;
+    let own = Path::new(std::ffi::OsStr::from_bytes(own.as_bytes()));
+    Ok(own.file_name() == path.file_name())
+}
+
 pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {
     std::fs::canonicalize(path)
 }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Component, Path, PathBuf, Prefix};
@@ -16,7 +17,8 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_ALLOCATION_INFO, FILE_ATTRIBUTE_READONLY, FILE_ATTRIBUTE_REPARSE_POINT,
     FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_GENERIC_READ,
     FILE_GENERIC_WRITE, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE,
-    FILE_WRITE_ATTRIBUTES, FileAllocationInfo, MoveFileExW, ReOpenFile, SetFileInformationByHandle,
+    FILE_WRITE_ATTRIBUTES, FileAllocationInfo, FindClose, FindFirstFileW, MoveFileExW, ReOpenFile,
+    SetFileInformationByHandle, WIN32_FIND_DATAW,
 };
 
 use super::{Identity, Make, Opening};
@@ -199,6 +201,34 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
 
 pub(super) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
+}
+
+pub(super) fn is_called(path: &Path) -> io::Result<bool> {
+    let name = path.file_name().unwrap_or_default();
+    let is_pattern = |unit: u16| {
+        [b'*', b'?', b'<', b'>', b'"']
+            .map(u16::from)
+            .contains(&unit)
+    };
+    if name.encode_wide().any(is_pattern) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let path = units_of(path)?;
+    // SAFETY: numbers and an array of them; all may be zero.
+    let mut found: WIN32_FIND_DATAW = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a zero, and the answer is ours to be written.
+    let search = unsafe { FindFirstFileW(path.as_ptr(), &raw mut found) };
+    if search == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just given us this search, to be closed so.
+    unsafe { FindClose(search) };
+    let own = found
+        .cFileName
+        .iter()
+        .copied()
+        .take_while(|unit| *unit != 0);
+    Ok(own.eq(name.encode_wide()))
 }
 
 pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {

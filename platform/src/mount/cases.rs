@@ -147,7 +147,8 @@ pub(super) fn in_another_case(
     Ok(found)
 }
 
-fn each_name(
+/// Gives the names of a folder, one after the other.
+pub(super) fn each_name(
     drive: &dyn Drive,
     folder: NodeId,
     by: &Requester,

@@ -11,9 +11,14 @@
 //! - It has one file, and so one set of mapped pages, for all programs that open a path, whoever they are. Plain reads are
 //!   each answered for who opened the file. Pages that a player has mapped as silence are seen by others that map the same
 //!   path until the last of them closes it; then they are dropped (`flush_and_purge_on_cleanup`).
-//! - While a read waits for bytes, WinFsp completes no other open of the same path (its lock of the file is shared by reads and
-//!   exclusive to opens). So what holds a read up holds up whoever opens the same sound, for as long as the drive waits; other
-//!   sounds are not concerned. An open itself is waited for a moment only ([`opens`]), as nothing can be made or renamed then.
+//! - While a read waits for bytes, WinFsp completes no other open of the same path: the read has the lock of the file, shared,
+//!   from its request to its response, and an open that the drive has answered already is tried again until it gets that lock
+//!   for itself alone. Reads and writes are answered later here (`STATUS_PENDING`), which keeps no thread and no other request,
+//!   but does not give the lock back; only a response does. A file is known there by its path in any case, so that no other
+//!   path can be answered for some programs either. So what holds a read up holds up whoever opens the same sound by the same
+//!   path, for as long as the drive waits: a copier under `by-id/` a player, up to the copiers' deadline. Other sounds, and the
+//!   same one through `.as/`, are not concerned. An open itself is waited for a moment only ([`opens`]), as nothing can be made
+//!   or renamed then.
 //! - A request that has reached the drive cannot be taken back, so a program that is ended stays until its read is answered.
 //! - It knows which process opens or renames, not which one reads: who opened a file is who reads it.
 //! - A folder as mount point is seen by all programs of this machine, elevated ones among them. A drive letter is seen by

@@ -3,6 +3,8 @@
 //! Only reading, writing and listing can be answered later; the rest is waited for on the thread that it came by. On what
 //! may be changed at all (takes, the drop box, files beside sounds) that is a disk of this machine.
 
+use std::ffi::OsString;
+
 use bytes::Bytes;
 
 use super::adapter::Adapter;
@@ -12,8 +14,7 @@ use super::opens::{ATTEMPTS, Open};
 use super::status::Status;
 use super::walk::Found;
 use crate::drive::{
-    Allocation, AttributeChange, Cursor, Drive, DriveError, Fill, HandleId, NodeId, Replacing,
-    Requester,
+    Allocation, AttributeChange, Cursor, DriveError, Fill, HandleId, NodeId, Replacing, Requester,
 };
 
 /// Where a write goes.
@@ -171,7 +172,10 @@ impl Adapter {
         if node == NodeId::ROOT {
             return Err(Status::ACCESS_DENIED);
         }
-        if !self.may_write(node, &open.by) {
+        let may = self
+            .asking
+            .ask(|drive| Ok(drive.may_remove(node, &open.by)));
+        if may != Ok(true) {
             return Err(self
                 .refusal(|drive| drive.refuse_change(node, &open.by))
                 .into());
@@ -191,7 +195,8 @@ impl Adapter {
         }
     }
 
-    /// The last program that has it open closes it; with `remove` it goes, under the name that it has now.
+    /// The last program that has it open closes it; with `remove` it goes, under the name that it has now. The drive's handle
+    /// stays until the close: WinFsp may ask on until then, also of what was removed.
     pub(super) fn cleanup(&self, open: &Open, path: Option<&[u16]>, remove: bool) {
         if remove && let Err(status) = self.remove(open, path.unwrap_or(&open.path)) {
             let Status(number) = status;
@@ -246,11 +251,21 @@ impl Adapter {
             false => Replacing::Keep,
         };
         let (by, folders) = (*by, [found.parent, folder.node]);
-        let rename = move |drive: &dyn Drive| {
-            let from = (found.parent, found.name.as_os_str());
-            drive.rename(from, (folder.node, &name), replacing, &by)
+        let rename = |name: OsString| {
+            let from = (found.parent, found.name.clone());
+            self.asking.wait(move |drive| {
+                let to = (folder.node, name.as_os_str());
+                drive.rename((from.0, &from.1), to, replacing, &by)
+            })
         };
-        self.asking.wait(rename)?;
+        match rename(name) {
+            Err(refused @ DriveError::ReadOnly) => {
+                let name = self.in_case_of_neighbour(folder.node, shown, &by);
+                let name = name.and_then(|name| names::from_shown(&name));
+                rename(name.ok_or(refused)?)?;
+            }
+            renamed => renamed?,
+        }
         let mut cases = self.changes.cases.lock();
         for folder in folders {
             cases.changed(folder);

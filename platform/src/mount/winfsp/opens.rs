@@ -4,6 +4,7 @@
 //! Where that takes longer (a sampler that waits for a sound to wake up), the program gets its handle, and its first read
 //! waits, which keeps nobody else.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use super::names;
 use super::status::Status;
 use super::walk::Found;
 use crate::drive::{
-    Answer, Content, DriveError, HandleId, Making, NodeId, OpenMode, Opened, Requester,
+    Answer, Content, DriveError, Entry, HandleId, Making, NodeId, OpenMode, Opened, Requester,
 };
 
 /// How long an open keeps the thread it came by.
@@ -249,38 +250,23 @@ impl Adapter {
         if shown.len() > names::LONGEST_NAME {
             return Err(Status::NAME_TOO_LONG);
         }
-        let name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
         // To the drive, the same name in another case is another.
         match self.step(folder.node, shown, &by) {
             Ok(_) => return Err(Status::OBJECT_NAME_COLLISION),
             Err(DriveError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        let (entry, opening, writes) = match wanted {
-            Wanted::Folder => {
-                let made = |drive: &dyn crate::drive::Drive| {
-                    drive.make_folder(folder.node, &name, FOLDER_PERMISSIONS, &by)
-                };
-                (self.asking.wait(made)?, None, false)
+        let made = self.made(folder.node, shown, wanted, granted, by);
+        let (shown, (entry, opening, writes)) = match made {
+            Err(refused @ Status::MEDIA_WRITE_PROTECTED) => {
+                let shown = self.in_case_of_neighbour(folder.node, shown, &by);
+                let shown = shown.ok_or(refused)?;
+                let made = self.made(folder.node, &shown, wanted, granted, by)?;
+                (Cow::Owned(shown), made)
             }
-            Wanted::File | Wanted::Any => {
-                let mode = mode(granted);
-                let making = Making {
-                    permissions: FILE_PERMISSIONS,
-                    mode: mode.unwrap_or(OpenMode {
-                        read: true,
-                        ..OpenMode::default()
-                    }),
-                    exclusive: true,
-                };
-                let (entry, opened) = self
-                    .asking
-                    .wait(|drive| drive.create(folder.node, &name, making, &by))?;
-                let held = Held::new(entry.node, &opened);
-                let (_, opening) = watch::channel(Some(Ok(held)));
-                (entry, Some(opening), making.mode.write)
-            }
+            made => (Cow::Borrowed(shown), made?),
         };
+        let shown = &*shown;
         self.looked_up(&entry, folder.node, shown);
         self.changes.cases.lock().changed(folder.node);
         let at = match folder.node {
@@ -299,6 +285,43 @@ impl Adapter {
         });
         let info = self.info_of(entry.node, &entry.attributes, true);
         Ok((open, info))
+    }
+
+    /// Makes it under exactly this name.
+    fn made(
+        &self,
+        folder: NodeId,
+        shown: &[u16],
+        wanted: Wanted,
+        granted: u32,
+        by: Requester,
+    ) -> Result<(Entry, Option<Opening>, bool), Status> {
+        let name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        Ok(match wanted {
+            Wanted::Folder => {
+                let made = |drive: &dyn crate::drive::Drive| {
+                    drive.make_folder(folder, &name, FOLDER_PERMISSIONS, &by)
+                };
+                (self.asking.wait(made)?, None, false)
+            }
+            Wanted::File | Wanted::Any => {
+                let mode = mode(granted);
+                let making = Making {
+                    permissions: FILE_PERMISSIONS,
+                    mode: mode.unwrap_or(OpenMode {
+                        read: true,
+                        ..OpenMode::default()
+                    }),
+                    exclusive: true,
+                };
+                let (entry, opened) = self
+                    .asking
+                    .wait(|drive| drive.create(folder, &name, making, &by))?;
+                let held = Held::new(entry.node, &opened);
+                let (_, opening) = watch::channel(Some(Ok(held)));
+                (entry, Some(opening), making.mode.write)
+            }
+        })
     }
 
     /// A program has closed its last handle of it; mappings may go on.

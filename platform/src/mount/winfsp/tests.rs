@@ -9,7 +9,10 @@ mod drive;
 #[cfg(windows)]
 mod driven;
 #[cfg(windows)]
-mod driver;
-#[cfg(windows)]
+#[path = "../../../tests/support/winfsp/mod.rs"]
 mod host;
 mod mount;
+
+/// What the host is told is under test.
+#[cfg(windows)]
+use crate as platform;

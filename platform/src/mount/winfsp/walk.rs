@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
-use super::super::cases::in_another_case;
+use super::super::cases::{each_name, in_another_case};
 use super::adapter::Adapter;
 use super::known::in_all_cases;
 use super::names;
@@ -186,6 +186,44 @@ impl Adapter {
         self.known
             .lock()
             .looked_up(entry.node, folder, shown, drive);
+    }
+
+    /// The name, as shown, that something new has whose beginning is that of something in the folder: by that a file is known
+    /// to be some sound's, and programs write it in the case in which they were told of the sound. `None` where there is no
+    /// such neighbour, or it is called so already.
+    pub(super) fn in_case_of_neighbour(
+        &self,
+        folder: NodeId,
+        new: &[u16],
+        by: &Requester,
+    ) -> Option<Vec<u16>> {
+        if names::is_probed(new) {
+            return None;
+        }
+        let folded = names::folded(new);
+        let mut longest: Vec<u16> = Vec::new();
+        let mut each = |name: OsString| {
+            let Some(shown) = names::shown(&name) else {
+                return;
+            };
+            let dot = shown.iter().rposition(|unit| *unit == u16::from(b'.'));
+            // With its extension, or without.
+            for end in [Some(shown.len()), dot].into_iter().flatten() {
+                if end > longest.len()
+                    && folded.len() > end
+                    && folded.starts_with(&names::folded(&shown[..end]))
+                {
+                    longest = shown[..end].to_vec();
+                }
+            }
+        };
+        let listed = self
+            .asking
+            .ask(|drive| each_name(drive, folder, by, &mut each));
+        listed.ok()?;
+        let behind = new.get(longest.len()..)?;
+        let name = [&longest, behind].concat();
+        (name != new).then_some(name)
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::super::mounted::{check_with, mount_with};
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
-use super::driver::is_in_sight;
+use super::host::driver::is_in_sight;
 use super::host::{
-    AS_MUCH_AS_ALLOWED, DELETE, Driver, GENERIC_READ, GENERIC_WRITE, MAKE, OPEN, OPEN_OR_MAKE,
+    AS_MUCH_AS_ALLOWED, DELETE, GENERIC_READ, GENERIC_WRITE, Host, MAKE, OPEN, OPEN_OR_MAKE,
     OVERWRITE_OR_MAKE, Wish, mount_with_driver, runtime,
 };
 use crate::drive::{Drive, DriveError, NodeId};
@@ -30,10 +30,10 @@ const STATUS_FILE_IS_OFFLINE: u32 = 0xc000_0267;
 const STATUS_MEDIA_WRITE_PROTECTED: u32 = 0xc000_00a2;
 
 /// A folder for mount points, and a drive mounted there.
-fn driver(drive: &Arc<MemoryDrive>) -> (tempfile::TempDir, Driver) {
+fn driver(drive: &Arc<MemoryDrive>) -> (tempfile::TempDir, Host) {
     let home = tempfile::tempdir().unwrap();
     let options = MountOptions::new(home.path().join("Loophole"));
-    let driver = Driver::start(Arc::clone(drive), &options);
+    let driver = Host::start(Arc::clone(drive) as Arc<dyn Drive>, &options);
     (home, driver)
 }
 
@@ -295,6 +295,7 @@ fn the_drop_box_is_written_to_as_programs_do_it() {
     assert_eq!(driver.write(&file, u64::MAX, b"!"), Ok(8), "at the end");
     assert_eq!(driver.read(&file, 4, 100).unwrap(), b"two!");
     assert_eq!(driver.set_end(&file, 3).unwrap().FileSize, 3);
+    assert_eq!(driver.set_room(&file, 4096).unwrap().FileSize, 3);
     driver.flush(&file).unwrap();
     let time = 133_000_000_000_000_000;
     assert_eq!(driver.set_written(&file, time).unwrap().LastWriteTime, time);
@@ -433,7 +434,7 @@ fn the_folder_is_the_mounts_while_it_lives_and_has_a_note_after_it() {
     assert!(note.contains("mediafs mount"));
     // And again at the same place.
     let options = MountOptions::new(&point);
-    let again = Driver::start(MemoryDrive::new(), &options);
+    let again = Host::start(MemoryDrive::new(), &options);
     assert!(!point.exists());
     assert_eq!(
         again.mounted.unmount(Duration::from_secs(5)),

@@ -26,7 +26,7 @@ use winfsp_sys::{
 const STATUS_OBJECT_NAME_COLLISION: i32 = 0xc000_0035_u32.cast_signed();
 const STATUS_CANT_WAIT: i32 = 0xc000_00d8_u32.cast_signed();
 /// The kind of a request that opens something.
-pub(super) const CREATE: u32 = 1;
+pub(crate) const CREATE: u32 = 1;
 const LONG: Duration = Duration::from_secs(20);
 
 thread_local! {
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 /// What `FspFileSystemOpEnter` and its like are handed.
-pub(super) type Operation = unsafe extern "C" fn(
+pub(crate) type Operation = unsafe extern "C" fn(
     *mut FSP_FILE_SYSTEM,
     *mut FSP_FSCTL_TRANSACT_REQ,
     *mut FSP_FSCTL_TRANSACT_RSP,
@@ -64,15 +64,21 @@ struct Seen {
 static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
 static RESPONDED: Condvar = Condvar::new();
 
-/// Lets `mount` find a driver; gives the file system that it made.
-pub(super) fn with_driver<T>(mount: impl FnOnce() -> T) -> (T, *mut FSP_FILE_SYSTEM) {
+/// Lets what is mounted on this thread meanwhile find a driver.
+pub(crate) fn with_driver<T>(mount: impl FnOnce() -> T) -> T {
     DRIVER.set(Some(null_mut()));
     let mounted = mount();
-    (mounted, DRIVER.take().unwrap())
+    DRIVER.set(None);
+    mounted
+}
+
+/// The file system that this thread made last.
+pub(crate) fn of_this_thread() -> Option<*mut FSP_FILE_SYSTEM> {
+    DRIVER.get().filter(|made| !made.is_null())
 }
 
 /// Does what handles a request, on this thread.
-pub(super) fn handle<T>(
+pub(crate) fn handle<T>(
     request: *mut FSP_FSCTL_TRANSACT_REQ,
     response: *mut FSP_FSCTL_TRANSACT_RSP,
     handle: impl FnOnce() -> T,
@@ -90,7 +96,7 @@ pub(super) fn handle<T>(
 }
 
 /// A number for a request.
-pub(super) fn number() -> u64 {
+pub(crate) fn number() -> u64 {
     seen(|seen| {
         seen.last += 1;
         seen.last
@@ -98,16 +104,16 @@ pub(super) fn number() -> u64 {
 }
 
 /// Is the mount point in sight?
-pub(super) fn is_in_sight(point: &Path) -> bool {
+pub(crate) fn is_in_sight(point: &Path) -> bool {
     seen(|seen| seen.points.values().any(|there| point == Path::new(there)))
 }
 
-pub(super) fn was_taken_apart(file_system: *mut FSP_FILE_SYSTEM) -> bool {
+pub(crate) fn was_taken_apart(file_system: *mut FSP_FILE_SYSTEM) -> bool {
     seen(|seen| seen.deleted.contains(&(file_system as usize)))
 }
 
 /// Holds notices up, or no longer.
-pub(super) fn rename_goes_on(file_system: *mut FSP_FILE_SYSTEM, goes_on: bool) {
+pub(crate) fn rename_goes_on(file_system: *mut FSP_FILE_SYSTEM, goes_on: bool) {
     let file_system = file_system as usize;
     seen(|seen| match goes_on {
         true => seen.renaming.push(file_system),
@@ -116,7 +122,7 @@ pub(super) fn rename_goes_on(file_system: *mut FSP_FILE_SYSTEM, goes_on: bool) {
 }
 
 /// Waits for a notice of this path; its action.
-pub(super) fn notice_of(file_system: *mut FSP_FILE_SYSTEM, path: &str) -> u32 {
+pub(crate) fn notice_of(file_system: *mut FSP_FILE_SYSTEM, path: &str) -> u32 {
     wait(|seen| {
         let notices = seen.notices.get_mut(&(file_system as usize))?;
         let at = notices.iter().position(|(told, _)| told == path)?;
@@ -124,7 +130,7 @@ pub(super) fn notice_of(file_system: *mut FSP_FILE_SYSTEM, path: &str) -> u32 {
     })
 }
 
-pub(super) fn notices(file_system: *mut FSP_FILE_SYSTEM) -> usize {
+pub(crate) fn notices(file_system: *mut FSP_FILE_SYSTEM) -> usize {
     seen(|seen| {
         seen.notices
             .get(&(file_system as usize))
@@ -133,7 +139,7 @@ pub(super) fn notices(file_system: *mut FSP_FILE_SYSTEM) -> usize {
 }
 
 /// Waits for a response that comes later.
-pub(super) fn response(number: u64) -> (i32, u32, FSP_FSCTL_FILE_INFO) {
+pub(crate) fn response(number: u64) -> (i32, u32, FSP_FSCTL_FILE_INFO) {
     wait(|seen| seen.responses.remove(&number))
 }
 

@@ -2,7 +2,13 @@
 //!
 //! A request goes to the function of WinFsp's own DLL that handles its kind. That one checks access by the descriptors that
 //! the drive gives, calls the library's table of functions, and fills in the response, which is looked at here. Only what
-//! speaks with the driver is replaced ([`driver`](super::driver)).
+//! speaks with the driver is replaced ([`driver`]), in the program that includes this file and in no other.
+//!
+//! It stands in for the driver of any drive: of one that is mounted here ([`Host::start`]), or of the one that a daemon mounts
+//! on this thread ([`driver::with_driver`], then [`Driver::of_this_thread`]). Whoever includes it names the crate under test
+//! `platform` beside it.
+
+pub(crate) mod driver;
 
 use std::ffi::c_void;
 use std::mem::offset_of;
@@ -23,12 +29,9 @@ use winfsp_sys::{
     FspFileSystemOpSetInformation, FspFileSystemOpWrite,
 };
 
-use super::super::library;
-use super::super::mounted::{Mounted, mount_with};
-use super::drive::MemoryDrive;
-use super::driver::{self, CREATE, Operation};
-use crate::drive::Drive;
-use crate::mount::{MountError, MountOptions};
+use self::driver::{CREATE, Operation};
+use super::platform::drive::Drive;
+use super::platform::mount::{MountError, MountOptions, Mounted, mount};
 
 const STATUS_PENDING: i32 = 0x103;
 /// As large as requests and responses may be.
@@ -47,12 +50,26 @@ const QUERY_VOLUME_INFORMATION: u32 = 12;
 const QUERY_DIRECTORY: u32 = 14;
 const QUERY_SECURITY: u32 = 19;
 
-/// A mounted drive, and the driver that asks it.
-pub(super) struct Driver {
-    pub(super) mounted: Mounted,
+/// A drive that is mounted here, and the driver that asks it.
+pub(crate) struct Host {
+    pub(crate) driver: Driver,
+    pub(crate) mounted: Mounted,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl std::ops::Deref for Host {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        &self.driver
+    }
+}
+
+/// The driver, as far as one mounted drive can tell.
+#[derive(Debug)]
+pub(crate) struct Driver {
     file_system: *mut FSP_FILE_SYSTEM,
     token: OwnedHandle,
-    _runtime: tokio::runtime::Runtime,
 }
 
 // SAFETY: the file system may be asked from any thread.
@@ -61,20 +78,20 @@ unsafe impl Send for Driver {}
 unsafe impl Sync for Driver {}
 
 /// What a request is answered with.
-pub(super) struct Response {
-    pub(super) status: i32,
-    pub(super) information: u32,
+pub(crate) struct Response {
+    pub(crate) status: i32,
+    pub(crate) information: u32,
     buffer: Vec<u64>,
 }
 
 impl Response {
-    pub(super) fn head(&self) -> &FSP_FSCTL_TRANSACT_RSP {
+    pub(crate) fn head(&self) -> &FSP_FSCTL_TRANSACT_RSP {
         // SAFETY: as large as any response, and aligned.
         unsafe { &*self.buffer.as_ptr().cast() }
     }
 
     /// What is behind the head.
-    pub(super) fn behind(&self, part: FSP_FSCTL_TRANSACT_BUF) -> Vec<u8> {
+    pub(crate) fn behind(&self, part: FSP_FSCTL_TRANSACT_BUF) -> Vec<u8> {
         let start = offset_of!(FSP_FSCTL_TRANSACT_RSP, Buffer) + usize::from(part.Offset);
         let bytes = self.buffer.iter().flat_map(|word| word.to_ne_bytes());
         bytes.skip(start).take(usize::from(part.Size)).collect()
@@ -83,57 +100,56 @@ impl Response {
 
 /// An open file.
 #[derive(Clone, Copy)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     context: u64,
-    pub(super) granted: u32,
-    pub(super) info: FSP_FSCTL_FILE_INFO,
+    pub(crate) granted: u32,
+    pub(crate) info: FSP_FSCTL_FILE_INFO,
     /// Opened, made, to be overwritten: as `CreateFile` tells.
-    pub(super) how: u32,
+    pub(crate) how: u32,
 }
 
 /// What a `CreateFile` asks for.
 #[derive(Clone, Copy)]
-pub(super) struct Wish {
-    pub(super) access: u32,
-    pub(super) disposition: u32,
-    pub(super) options: u32,
-    pub(super) process: u32,
+pub(crate) struct Wish {
+    pub(crate) access: u32,
+    pub(crate) disposition: u32,
+    pub(crate) options: u32,
+    pub(crate) process: u32,
 }
 
-pub(super) const OPEN: u32 = 1;
-pub(super) const MAKE: u32 = 2;
-pub(super) const OPEN_OR_MAKE: u32 = 3;
-pub(super) const OVERWRITE_OR_MAKE: u32 = 5;
-pub(super) const GENERIC_READ: u32 = 0x0012_0089;
-pub(super) const GENERIC_WRITE: u32 = 0x0012_0116;
-pub(super) const DELETE: u32 = 0x0001_0000;
-pub(super) const AS_MUCH_AS_ALLOWED: u32 = 0x0200_0000;
+pub(crate) const OPEN: u32 = 1;
+pub(crate) const MAKE: u32 = 2;
+pub(crate) const OPEN_OR_MAKE: u32 = 3;
+pub(crate) const OVERWRITE_OR_MAKE: u32 = 5;
+pub(crate) const GENERIC_READ: u32 = 0x0012_0089;
+pub(crate) const GENERIC_WRITE: u32 = 0x0012_0116;
+pub(crate) const DELETE: u32 = 0x0001_0000;
+pub(crate) const AS_MUCH_AS_ALLOWED: u32 = 0x0200_0000;
 
 impl Wish {
-    pub(super) fn new(access: u32, disposition: u32) -> Self {
+    pub(crate) fn new(access: u32, disposition: u32) -> Self {
         Self {
             access,
             disposition,
             options: 0,
-            process: 42,
+            process: std::process::id(),
         }
     }
 }
 
 /// Lets this thread mount as if there were a driver.
-pub(super) fn mount_with_driver(
-    drive: Arc<MemoryDrive>,
+pub(crate) fn mount_with_driver(
+    drive: Arc<dyn Drive>,
     options: &MountOptions,
     runtime: &tokio::runtime::Runtime,
-) -> Result<(Mounted, *mut FSP_FILE_SYSTEM), MountError> {
-    let (mounted, file_system) = driver::with_driver(|| {
-        let drive = drive as Arc<dyn Drive>;
-        mount_with(&library::KEYS, drive, options, runtime.handle().clone())
-    });
-    Ok((mounted?, file_system))
+) -> Result<(Mounted, Driver), MountError> {
+    driver::with_driver(|| {
+        let mounted = mount(drive, options, runtime.handle().clone())?;
+        Ok((mounted, Driver::of_this_thread()))
+    })
 }
 
-pub(super) fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -141,32 +157,40 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-impl Driver {
-    pub(super) fn start(drive: Arc<MemoryDrive>, options: &MountOptions) -> Self {
+impl Host {
+    pub(crate) fn start(drive: Arc<dyn Drive>, options: &MountOptions) -> Self {
         let runtime = runtime();
-        let (mounted, file_system) = mount_with_driver(drive, options, &runtime).unwrap();
-        assert!(!file_system.is_null());
+        let (mounted, driver) = mount_with_driver(drive, options, &runtime).unwrap();
         Self {
+            driver,
             mounted,
-            file_system,
-            token: token(),
             _runtime: runtime,
         }
     }
+}
 
-    pub(super) fn was_taken_apart(&self) -> bool {
+impl Driver {
+    /// Of what this thread mounted last, within [`driver::with_driver`].
+    pub(crate) fn of_this_thread() -> Self {
+        Self {
+            file_system: driver::of_this_thread().expect("this thread has mounted something"),
+            token: token(),
+        }
+    }
+
+    pub(crate) fn was_taken_apart(&self) -> bool {
         driver::was_taken_apart(self.file_system)
     }
 
-    pub(super) fn rename_goes_on(&self, goes_on: bool) {
+    pub(crate) fn rename_goes_on(&self, goes_on: bool) {
         driver::rename_goes_on(self.file_system, goes_on);
     }
 
-    pub(super) fn notice_of(&self, path: &str) -> u32 {
+    pub(crate) fn notice_of(&self, path: &str) -> u32 {
         driver::notice_of(self.file_system, path)
     }
 
-    pub(super) fn notices(&self) -> usize {
+    pub(crate) fn notices(&self) -> usize {
         driver::notices(self.file_system)
     }
 
@@ -243,7 +267,7 @@ impl Driver {
         response
     }
 
-    pub(super) fn create(&self, path: &str, wish: Wish) -> Result<Opened, u32> {
+    pub(crate) fn create(&self, path: &str, wish: Wish) -> Result<Opened, u32> {
         let token = self.token.as_raw_handle() as u64;
         let response = self.send(CREATE, FspFileSystemOpCreate, &[path], |request, _| {
             // SAFETY: it is such a request.
@@ -269,7 +293,7 @@ impl Driver {
     }
 
     /// The path of what is opened, as programs are told that ask for it.
-    pub(super) fn own_path(&self, path: &str) -> String {
+    pub(crate) fn own_path(&self, path: &str) -> String {
         let token = self.token.as_raw_handle() as u64;
         let response = self.send(CREATE, FspFileSystemOpCreate, &[path], |request, _| {
             // SAFETY: it is such a request.
@@ -292,11 +316,11 @@ impl Driver {
         String::from_utf16(&units).unwrap()
     }
 
-    pub(super) fn open(&self, path: &str, access: u32) -> Result<Opened, u32> {
+    pub(crate) fn open(&self, path: &str, access: u32) -> Result<Opened, u32> {
         self.create(path, Wish::new(access, OPEN))
     }
 
-    pub(super) fn overwrite(&self, file: &Opened) -> Result<FSP_FSCTL_FILE_INFO, u32> {
+    pub(crate) fn overwrite(&self, file: &Opened) -> Result<FSP_FSCTL_FILE_INFO, u32> {
         let response = self.send(OVERWRITE, FspFileSystemOpOverwrite, &[], |request, _| {
             request.Req.Overwrite.UserContext2 = file.context;
         });
@@ -304,7 +328,7 @@ impl Driver {
         done(&response, unsafe { response.head().Rsp.Overwrite.FileInfo })
     }
 
-    pub(super) fn read(&self, file: &Opened, offset: u64, length: usize) -> Result<Vec<u8>, u32> {
+    pub(crate) fn read(&self, file: &Opened, offset: u64, length: usize) -> Result<Vec<u8>, u32> {
         let mut bytes = vec![0_u8; length];
         let address = bytes.as_mut_ptr() as u64;
         let response = self.send(READ, FspFileSystemOpRead, &[], |request, _| {
@@ -319,7 +343,7 @@ impl Driver {
         done(&response, bytes)
     }
 
-    pub(super) fn write(&self, file: &Opened, offset: u64, data: &[u8]) -> Result<u64, u32> {
+    pub(crate) fn write(&self, file: &Opened, offset: u64, data: &[u8]) -> Result<u64, u32> {
         let response = self.send(WRITE, FspFileSystemOpWrite, &[], |request, _| {
             // SAFETY: it is such a request.
             let write = unsafe { &mut request.Req.Write };
@@ -337,7 +361,7 @@ impl Driver {
         })
     }
 
-    pub(super) fn info(&self, file: &Opened) -> FSP_FSCTL_FILE_INFO {
+    pub(crate) fn info(&self, file: &Opened) -> FSP_FSCTL_FILE_INFO {
         let operation = FspFileSystemOpQueryInformation;
         let response = self.send(QUERY_INFORMATION, operation, &[], |request, _| {
             request.Req.QueryInformation.UserContext2 = file.context;
@@ -347,7 +371,7 @@ impl Driver {
         unsafe { response.head().Rsp.QueryInformation.FileInfo }
     }
 
-    pub(super) fn flush(&self, file: &Opened) -> Result<(), u32> {
+    pub(crate) fn flush(&self, file: &Opened) -> Result<(), u32> {
         let response = self.send(
             FLUSH_BUFFERS,
             FspFileSystemOpFlushBuffers,
@@ -378,13 +402,19 @@ impl Driver {
         })
     }
 
-    pub(super) fn set_end(&self, file: &Opened, size: u64) -> Result<FSP_FSCTL_FILE_INFO, u32> {
+    pub(crate) fn set_end(&self, file: &Opened, size: u64) -> Result<FSP_FSCTL_FILE_INFO, u32> {
         self.set(file, 20, &[], |request, _| {
             request.Req.SetInformation.Info.EndOfFile.FileSize = size;
         })
     }
 
-    pub(super) fn set_written(&self, file: &Opened, time: u64) -> Result<FSP_FSCTL_FILE_INFO, u32> {
+    pub(crate) fn set_room(&self, file: &Opened, size: u64) -> Result<FSP_FSCTL_FILE_INFO, u32> {
+        self.set(file, 19, &[], |request, _| {
+            request.Req.SetInformation.Info.Allocation.AllocationSize = size;
+        })
+    }
+
+    pub(crate) fn set_written(&self, file: &Opened, time: u64) -> Result<FSP_FSCTL_FILE_INFO, u32> {
         self.set(file, 4, &[], |request, _| {
             // SAFETY: it is of this class.
             unsafe {
@@ -395,7 +425,7 @@ impl Driver {
         })
     }
 
-    pub(super) fn mark_to_go(&self, file: &Opened, path: &str) -> Result<(), u32> {
+    pub(crate) fn mark_to_go(&self, file: &Opened, path: &str) -> Result<(), u32> {
         let marked = self.set(file, 13, &[path], |request, _| {
             // SAFETY: it is of this class.
             unsafe { request.Req.SetInformation.Info.Disposition.set_Delete(1) };
@@ -403,7 +433,7 @@ impl Driver {
         marked.map(drop)
     }
 
-    pub(super) fn rename(
+    pub(crate) fn rename(
         &self,
         file: &Opened,
         from: &str,
@@ -427,7 +457,7 @@ impl Driver {
     }
 
     /// The last handle is closed; `remove` if it was marked to go.
-    pub(super) fn cleanup(&self, file: &Opened, path: &str, remove: bool) {
+    pub(crate) fn cleanup(&self, file: &Opened, path: &str, remove: bool) {
         self.send(CLEANUP, FspFileSystemOpCleanup, &[path], |request, _| {
             // SAFETY: it is such a request.
             let cleanup = unsafe { &mut request.Req.Cleanup };
@@ -436,7 +466,7 @@ impl Driver {
         });
     }
 
-    pub(super) fn close(&self, file: Opened) {
+    pub(crate) fn close(&self, file: Opened) {
         self.close_context(file.context);
     }
 
@@ -447,7 +477,7 @@ impl Driver {
     }
 
     /// A part of a list: names and attributes behind `marker`, as many as `room` holds.
-    pub(super) fn list(
+    pub(crate) fn list(
         &self,
         folder: &Opened,
         marker: Option<&str>,
@@ -463,7 +493,7 @@ impl Driver {
     }
 
     /// The one entry of this name, if there is one.
-    pub(super) fn entry(&self, folder: &Opened, name: &str) -> Option<(String, u32)> {
+    pub(crate) fn entry(&self, folder: &Opened, name: &str) -> Option<(String, u32)> {
         let found = self.query(folder, &[name], 4096, |request, parts| {
             // SAFETY: it is such a request.
             unsafe {
@@ -501,7 +531,7 @@ impl Driver {
         done(&response, entries(bytes))
     }
 
-    pub(super) fn volume(&self) -> (u64, u64, String) {
+    pub(crate) fn volume(&self) -> (u64, u64, String) {
         let operation = FspFileSystemOpQueryVolumeInformation;
         let response = self.send(QUERY_VOLUME_INFORMATION, operation, &[], |_, _| {});
         assert_eq!(response.status, 0);
@@ -516,7 +546,7 @@ impl Driver {
     }
 
     /// The security descriptor of an open file.
-    pub(super) fn security(&self, file: &Opened) -> Vec<u8> {
+    pub(crate) fn security(&self, file: &Opened) -> Vec<u8> {
         let operation = FspFileSystemOpQuerySecurity;
         let response = self.send(QUERY_SECURITY, operation, &[], |request, _| {
             request.Req.QuerySecurity.UserContext2 = file.context;
