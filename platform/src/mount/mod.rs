@@ -55,6 +55,8 @@ use std::path::PathBuf;
 pub use either::{Mounted, mount};
 #[cfg(unix)]
 pub use point::clear;
+#[cfg(target_os = "linux")]
+pub use point::lives;
 pub use transport::Transport;
 #[cfg(windows)]
 pub use winfsp::{Mounted, clear, mount};
@@ -69,6 +71,9 @@ pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
 
 /// What the mount table calls our mounts.
 pub const FS_TYPE: &str = "fuse.mediafs";
+
+/// What the names of our exports by NFS begin with; a secret follows.
+pub(crate) const EXPORT_NAME: &str = "mediafs-";
 
 /// The subtype, which the kernel puts behind `fuse.`.
 const SUBTYPE: &str = "mediafs";
@@ -256,7 +261,9 @@ pub enum MountError {
         fs_type: String,
     },
     /// A dead mount of ours could not be removed.
-    #[error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")]
+    #[error(
+        "the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`, or `sudo umount -fl {path}`"
+    )]
     Recover {
         /// The mount point.
         path: PathBuf,
@@ -286,6 +293,11 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
+    /// Only root can have the system's NFS client mount.
+    #[error(
+        "mounting by NFS needs root on this system; run it as root, or mount by FUSE (without `--transport nfs`)"
+    )]
+    NotRoot,
     /// The kernel or fusermount3 refused the mount.
     #[error("cannot mount at {path}")]
     Refused {

@@ -43,6 +43,9 @@ pub(in crate::mount) fn mount(
     runtime: &tokio::runtime::Handle,
 ) -> Result<NfsMounted, MountError> {
     let is_mounted = kernel::has_client();
+    if is_mounted && !kernel::may_mount() {
+        return Err(MountError::NotRoot);
+    }
     let point = match is_mounted {
         true => Some(point::prepare(
             &options.mountpoint,
