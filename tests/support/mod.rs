@@ -198,6 +198,18 @@ pub fn path_of(item: &Value) -> &str {
     item["path"].as_str().unwrap()
 }
 
+/// Mounts are by NFS here: see `scripts/nfs-kernel`.
+pub fn by_nfs() -> bool {
+    std::env::var_os("MEDIAFS_TEST_TRANSPORT").is_some_and(|word| word == "nfs")
+}
+
+/// Waits until what has changed on the drive shows to everybody: at once, but by NFS, whose client asks again after a second.
+pub fn settle() {
+    if by_nfs() {
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+}
+
 /// What ffprobe says of the first audio stream.
 pub fn ffprobe(path: &Path) -> Value {
     let output = program(

@@ -22,6 +22,11 @@ pub(super) fn has_client() -> bool {
     is_known && helpers.iter().any(|helper| Path::new(helper).exists())
 }
 
+/// What the mount table calls an export.
+pub(super) fn source(export: &NfsExport) -> String {
+    format!("127.0.0.1:{}", export.path())
+}
+
 /// Whether this user may have it mount: on macOS everybody may, where the folder is theirs.
 pub(super) fn may_mount() -> bool {
     cfg!(target_os = "macos") || rustix::process::geteuid().is_root()
@@ -34,7 +39,7 @@ pub(super) fn may_mount() -> bool {
 /// changed, and on Linux never that there is no such name; no locks, as the export has none.
 fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let port = export.port();
-    let source = format!("127.0.0.1:{}", export.path());
+    let source = source(export);
     let common = format!("port={port},mountport={port},tcp,soft,actimeo=1");
     let (program, options) = if cfg!(target_os = "macos") {
         (
