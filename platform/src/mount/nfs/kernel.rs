@@ -36,7 +36,9 @@ pub(super) fn may_mount() -> bool {
 ///
 /// `soft`, and not tried again, so that a daemon that has died gives errors and holds nobody for longer than one that lives may
 /// take to answer, which is a minute; names and attributes are kept for a second, as nobody tells the client that they have
-/// changed, and on Linux never that there is no such name; no locks, as the export has none.
+/// changed, and on Linux never that there is no such name; no locks, as the export has none. On Linux `sync` as well: what is
+/// written is on the disk before the answer anyhow, and so each write has its own error, a full disk's say, where programs look
+/// for it, which is not at the end.
 fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let port = export.port();
     let source = source(export);
@@ -50,7 +52,7 @@ fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
         (
             "mount",
             format!(
-                "{common},nfsvers=3,mountproto=tcp,nolock,timeo=650,retrans=0,lookupcache=pos,nosuid,nodev,noexec"
+                "{common},nfsvers=3,mountproto=tcp,nolock,timeo=650,retrans=0,lookupcache=pos,sync,nosuid,nodev,noexec"
             ),
         )
     };
