@@ -323,6 +323,7 @@ fn a_forgotten_library_loses_nothing_and_comes_back() {
         &["scan".as_ref(), library.as_os_str()],
         &["no library"],
     );
+    support::settle();
     assert!(!home.on_drive("library/library").exists());
     assert!(!home.on_drive("library/library/a.wav").exists());
     let shown = std::fs::read_dir(home.on_drive("library")).unwrap();

@@ -68,6 +68,7 @@ fn items_outlive_their_files() {
     // Only an explicit remove does.
     home.run(["remove", &ids["7.wav"]]);
     assert_eq!(home.items().len(), 19);
+    support::settle();
     assert!(!home.on_drive(format!("by-id/{}", ids["7.wav"])).exists());
 }
 

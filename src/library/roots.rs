@@ -298,8 +298,9 @@ fn no_storage(path: &Path) -> Option<String> {
         "binfmt_misc",
     ];
     let table = MountTable::read().ok()?;
-    let kind = &table.holding(path)?.fs_type;
-    if kind == "fuse.mediafs" {
+    let mount = table.holding(path)?;
+    let kind = &mount.fs_type;
+    if mount.is_our_drive() {
         return Some("on a drive of mediafs".to_owned());
     }
     NONE.contains(&kind.as_str())

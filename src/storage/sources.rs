@@ -562,7 +562,7 @@ pub(super) fn sort(classifier: &Classifier, entry: &MountEntry) -> Option<Source
 }
 
 pub(super) fn is_ours(entry: &MountEntry) -> bool {
-    entry.fs_type == mediafs_platform::mount::FS_TYPE
+    entry.is_our_drive()
 }
 
 /// Nothing is mounted over it.

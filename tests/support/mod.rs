@@ -181,8 +181,15 @@ pub fn succeed<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = 
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// How many times as long as elsewhere all takes on this machine: `scripts/nfs-kernel` says it of one without /dev/kvm.
+fn slowness() -> u32 {
+    let said = std::env::var("MEDIAFS_TEST_SLOWNESS").ok();
+    said.map_or(1, |times| times.parse().expect("a number of times"))
+}
+
 /// Waits for something that must come true.
 pub fn wait_until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let limit = limit * slowness();
     let begun = Instant::now();
     while !holds() {
         assert!(
@@ -196,6 +203,18 @@ pub fn wait_until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) 
 /// The path of an item on the drive, relative to the mount.
 pub fn path_of(item: &Value) -> &str {
     item["path"].as_str().unwrap()
+}
+
+/// Mounts are by NFS here: see `scripts/nfs-kernel`.
+pub fn by_nfs() -> bool {
+    std::env::var_os("MEDIAFS_TEST_TRANSPORT").is_some_and(|word| word == "nfs")
+}
+
+/// Waits until what has changed on the drive shows to everybody: at once, but by NFS, whose client asks again after a second.
+pub fn settle() {
+    if by_nfs() {
+        std::thread::sleep(Duration::from_millis(1200));
+    }
 }
 
 /// What ffprobe says of the first audio stream.

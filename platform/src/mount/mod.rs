@@ -58,6 +58,8 @@ use std::path::PathBuf;
 pub use either::{Mounted, mount};
 #[cfg(unix)]
 pub use point::clear;
+#[cfg(target_os = "linux")]
+pub use point::lives;
 pub use transport::Transport;
 #[cfg(target_os = "macos")]
 pub use transport::check;
@@ -74,6 +76,9 @@ pub const NOTE_NAME: &str = "NOT-MOUNTED.txt";
 
 /// What [`MountTable`](crate::volume::MountTable) calls our mounts, as Linux does.
 pub const FS_TYPE: &str = "fuse.mediafs";
+
+/// What the names of our exports by NFS begin with; a secret follows.
+pub(crate) const EXPORT_NAME: &str = "mediafs-";
 
 /// The subtype, which the kernel puts behind `fuse.`.
 const SUBTYPE: &str = "mediafs";
@@ -277,7 +282,9 @@ pub enum MountError {
     /// A dead mount of ours could not be removed.
     #[cfg_attr(
         not(target_os = "macos"),
-        error("the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`")
+        error(
+            "the dead mount at {path} could not be removed; try `fusermount3 -uz {path}`, or `sudo umount -fl {path}`"
+        )
     )]
     #[cfg_attr(
         target_os = "macos",
@@ -320,6 +327,11 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
+    /// Only root can have the system's NFS client mount.
+    #[error(
+        "mounting by NFS needs root on this system; run it as root, or mount by FUSE (without `--transport nfs`)"
+    )]
+    NotRoot,
     /// The kernel or fusermount3 refused the mount.
     #[error("cannot mount at {path}")]
     Refused {

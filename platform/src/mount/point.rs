@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "macos")]
 use super::left::clear_mounts;
 use super::{Clear, MountError, NOTE_NAME};
+#[cfg(target_os = "linux")]
+use crate::volume::MountEntry;
 
 /// An unmounted mount point can be listed, not written to.
 const UNMOUNTED_MODE: u32 = 0o555;
@@ -182,7 +184,6 @@ fn resolve_existing(wanted: &Path) -> Option<PathBuf> {
 /// Detaches mounts of ours at `path`, one upon another.
 #[cfg(target_os = "linux")]
 fn clear_mounts(path: &Path, what: Clear) -> Result<bool, MountError> {
-    use super::FS_TYPE;
     use super::attach::{Detach, detach};
     use crate::volume::MountTable;
 
@@ -196,13 +197,18 @@ fn clear_mounts(path: &Path, what: Clear) -> Result<bool, MountError> {
         let Some(there) = table.at(path) else {
             return Ok(cleared > 0);
         };
-        if there.fs_type != FS_TYPE {
+        if !there.is_our_drive() {
             return Err(MountError::Occupied {
                 path: path.to_owned(),
                 fs_type: there.fs_type.clone(),
             });
         }
-        match pulse(path) {
+        // By NFS, programs wait for an answer from the dead until they are told that none comes.
+        let how = match there.is_our_export() {
+            true => Detach::ByForce,
+            false => Detach::Lazily,
+        };
+        match pulse(there) {
             Pulse::Alive => {
                 return Err(MountError::AlreadyMounted {
                     path: path.to_owned(),
@@ -215,7 +221,7 @@ fn clear_mounts(path: &Path, what: Clear) -> Result<bool, MountError> {
             }
             Pulse::Dead | Pulse::Silent => {
                 tracing::info!(path = %path.display(), "a dead mount is removed");
-                detach(path, Detach::Lazily).map_err(|source| MountError::Recover {
+                detach(path, how).map_err(|source| MountError::Recover {
                     path: path.to_owned(),
                     source,
                 })?;
@@ -235,16 +241,45 @@ enum Pulse {
     Silent,
 }
 
-/// Is the mount there one whose daemon is gone?
+/// Is the mount there one by FUSE whose daemon is gone?
 #[cfg(target_os = "linux")]
 pub(super) fn is_dead(path: &Path) -> bool {
-    matches!(pulse(path), Pulse::Dead)
+    matches!(answer(path), Pulse::Dead)
 }
 
-/// Does the daemon behind a mount of ours live? Asked from a thread of its own, as a daemon that is stopped
+/// Does the daemon behind a mount of ours live? `None` if it does not say.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn lives(entry: &MountEntry) -> Option<bool> {
+    match pulse(entry) {
+        Pulse::Alive => Some(true),
+        Pulse::Dead => Some(false),
+        Pulse::Silent => None,
+    }
+}
+
+/// The port of an export tells sooner than the client does, which tries for a minute.
+#[cfg(target_os = "linux")]
+fn pulse(entry: &MountEntry) -> Pulse {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    if entry.is_our_export() {
+        let port = entry.super_option("port");
+        let port = port.and_then(|port| port.to_str()?.parse::<u16>().ok());
+        if let Some(port) = port
+            && TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        {
+            return Pulse::Dead;
+        }
+    }
+    answer(&entry.mount_point)
+}
+
+/// What is answered there. Asked from a thread of its own, as a daemon that is stopped
 /// never answers. `statfs` is not cached by the kernel, as `stat` is.
 #[cfg(target_os = "linux")]
-fn pulse(path: &Path) -> Pulse {
+fn answer(path: &Path) -> Pulse {
     use rustix::io::Errno;
 
     let (answer, answered) = std::sync::mpsc::channel();
@@ -259,7 +294,8 @@ fn pulse(path: &Path) -> Pulse {
         return Pulse::Silent;
     }
     match answered.recv_timeout(std::time::Duration::from_secs(2)) {
-        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Pulse::Dead,
+        // Stale is a mount by NFS whose port another export has now.
+        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED | Errno::STALE)) => Pulse::Dead,
         Ok(_) => Pulse::Alive,
         Err(_) => Pulse::Silent,
     }

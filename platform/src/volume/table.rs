@@ -71,6 +71,23 @@ impl MountEntry {
         Some(joined(&self.mount_point, below))
     }
 
+    /// Is it a drive of ours, by whichever transport?
+    #[must_use]
+    pub fn is_our_drive(&self) -> bool {
+        self.fs_type == crate::mount::FS_TYPE || self.is_our_export()
+    }
+
+    /// Is it a drive of ours that was mounted by NFS?
+    #[must_use]
+    pub fn is_our_export(&self) -> bool {
+        let export = self.source.as_encoded_bytes().strip_prefix(b"127.0.0.1:/");
+        let name = export.and_then(|name| name.strip_prefix(crate::mount::EXPORT_NAME.as_bytes()));
+        self.fs_type == "nfs"
+            && name.is_some_and(|secret| {
+                secret.len() >= 32 && secret[..32].iter().all(u8::is_ascii_hexdigit)
+            })
+    }
+
     /// The value of `name=…` among the options of the file system.
     #[must_use]
     pub fn super_option(&self, name: &str) -> Option<OsString> {
@@ -239,6 +256,7 @@ mod tests {
         let ours = table.by_id(MountId(30)).unwrap();
         assert_eq!(ours.mount_point, Path::new("/mnt/my sounds\\x"));
         assert_eq!(ours.fs_type, "fuse.mediafs");
+        assert!(ours.is_our_drive() && !ours.is_our_export());
         assert_eq!(ours.source, "mediafs");
         assert_eq!(ours.super_option("user_id"), Some(OsString::from("0")));
         assert_eq!(ours.super_option("user"), None);

@@ -1,9 +1,8 @@
 //! What the drive needs of the system.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use mediafs_platform::mount::FS_TYPE;
+use mediafs_platform::mount::lives;
 use mediafs_platform::volume::MountTable;
 
 use super::{Finding, State, helper};
@@ -13,9 +12,6 @@ const FEW_FILES: u64 = 4096;
 
 /// Fewer watches do not last for a large library.
 const FEW_WATCHES: u64 = 65_536;
-
-/// How long a mount may take to say that it lives.
-const PULSE: Duration = Duration::from_secs(2);
 
 /// The first kernel with passthrough.
 const PASSTHROUGH_KERNEL: (u32, u32) = (6, 9);
@@ -176,14 +172,11 @@ fn mounts() -> Vec<Finding> {
             "is /proc mounted?",
         )];
     };
-    let ours = table
-        .entries()
-        .iter()
-        .filter(|entry| entry.fs_type == FS_TYPE);
+    let ours = table.entries().iter().filter(|entry| entry.is_our_drive());
     ours.filter_map(|entry| {
         let point = entry.mount_point.clone();
         let remedy = format!("`mediafs unmount {}` takes it away", point.display());
-        match pulse(&point) {
+        match lives(entry) {
             Some(true) => None,
             Some(false) => Some(Finding::fail(
                 "mounts",
@@ -198,25 +191,6 @@ fn mounts() -> Vec<Finding> {
         }
     })
     .collect()
-}
-
-/// Does the daemon behind this mount live? `None` if it does not say.
-fn pulse(point: &Path) -> Option<bool> {
-    use rustix::io::Errno;
-    let (answer, answered) = std::sync::mpsc::channel();
-    let point = point.to_owned();
-    std::thread::Builder::new()
-        .name("pulse".to_owned())
-        .spawn(move || {
-            let dead = matches!(
-                rustix::fs::statfs(&point),
-                Err(Errno::NOTCONN | Errno::CONNABORTED)
-            );
-            // Nobody waits any more if it took too long.
-            let _ = answer.send(!dead);
-        })
-        .ok()?;
-    answered.recv_timeout(PULSE).ok()
 }
 
 #[cfg(test)]

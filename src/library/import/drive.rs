@@ -9,9 +9,6 @@ use crate::catalog::{BaseKind, CatalogError, ItemRow, Reader, Section};
 use crate::library::engine::Engine;
 use crate::model::MediaId;
 
-/// The kind of file system that a mounted drive is.
-const FILE_SYSTEM: &str = "fuse.mediafs";
-
 /// The item that `path` shows, or why there is none, if the path is on a drive of ours. Touches no file.
 pub(super) fn item_on_drive(
     engine: &Engine,
@@ -66,7 +63,7 @@ fn on_drive(engine: &Engine, path: &Path) -> Option<PathBuf> {
     }
     let table = MountTable::read().ok()?;
     let mount = table.holding(path)?;
-    if mount.fs_type != FILE_SYSTEM {
+    if !mount.is_our_drive() {
         return None;
     }
     path.strip_prefix(&mount.mount_point)

@@ -18,10 +18,11 @@ use super::super::workers::Workers;
 use super::handles::{Closing, Handles, InUse};
 use super::known::Known;
 use super::secret::Secret;
-use super::{Mounts, convert};
+use super::told::Told;
+use super::{EXPORT_NAME, Mounts, convert};
 use crate::drive::{
-    Answer, Cursor, Drive, DriveError, Entry, Making, NodeId, NodeKind, OpenMode, Replacing,
-    Requester,
+    Answer, Attributes, Cursor, Drive, DriveError, Entry, Making, NodeId, NodeKind, OpenMode,
+    Replacing, Requester,
 };
 
 /// The longest name that programs can handle.
@@ -52,6 +53,7 @@ struct Shared {
     workers: Workers,
     handles: Arc<Handles>,
     known: Mutex<Known>,
+    told: Arc<Told>,
     /// Turns `true` at the end: whoever still waits is answered.
     ending: watch::Receiver<bool>,
     by: Requester,
@@ -61,6 +63,7 @@ impl Export {
     pub(super) fn new(
         drive: Arc<dyn Drive>,
         workers: Workers,
+        told: Arc<Told>,
         name: Secret,
         key: Secret,
         mounts: Mounts,
@@ -72,6 +75,7 @@ impl Export {
                 workers,
                 handles: Arc::default(),
                 known: Mutex::new(Known::new()),
+                told,
                 ending,
                 by: Requester {
                     // No process is known: a copier, as the drive takes it.
@@ -171,6 +175,11 @@ impl Shared {
         }
     }
 
+    /// What a client is told of a node.
+    fn attributes(&self, node: NodeId, of: Attributes) -> fattr3 {
+        convert::attributes(&self.told.of(node, of))
+    }
+
     /// A node was answered as what a name leads to.
     fn looked_up(&self, entry: &Entry) {
         self.known.lock().looked_up(entry.node, self.drive.as_ref());
@@ -247,7 +256,7 @@ impl Shared {
         let (attributes, _) = self
             .settle(move |drive| drive.set_attributes(node, handle, change, &by))
             .await?;
-        Ok(convert::attributes(&attributes))
+        Ok(self.attributes(node, attributes))
     }
 
     fn refusal(&self, question: impl FnOnce(&dyn Drive) -> DriveError) -> nfsstat3 {
@@ -295,7 +304,7 @@ impl Shared {
             entries.push(DirEntry {
                 fileid: entry.node.0,
                 name: listed.name.into_vec().into(),
-                attr: convert::attributes(&entry.attributes),
+                attr: self.attributes(entry.node, entry.attributes),
             });
         }
         Ok(ReadDirResult {
@@ -360,8 +369,9 @@ impl NFSFileSystem for Export {
     }
 
     async fn getattr(&self, id: fileid3) -> Result<fattr3> {
-        let (attributes, _) = self.shared.ask(|drive| drive.attributes(NodeId(id)))?;
-        Ok(convert::attributes(&attributes))
+        let node = NodeId(id);
+        let (attributes, _) = self.shared.ask(|drive| drive.attributes(node))?;
+        Ok(self.shared.attributes(node, attributes))
     }
 
     async fn setattr(&self, id: fileid3, setattr: sattr3) -> Result<fattr3> {
@@ -432,7 +442,7 @@ impl NFSFileSystem for Export {
         };
         let attributes = match convert::change(&size_alone).size {
             Some(_) => self.shared.change(entry.node, &size_alone).await?,
-            None => convert::attributes(&entry.attributes),
+            None => self.shared.attributes(entry.node, entry.attributes),
         };
         Ok((entry.node.0, attributes))
     }
@@ -451,7 +461,8 @@ impl NFSFileSystem for Export {
             .settle(move |drive| drive.make_folder(folder, &name, FOLDER_PERMISSIONS, &by))
             .await?;
         shared.looked_up(&entry);
-        Ok((entry.node.0, convert::attributes(&entry.attributes)))
+        let attributes = shared.attributes(entry.node, entry.attributes);
+        Ok((entry.node.0, attributes))
     }
 
     async fn remove(&self, dirid: fileid3, filename: &filename3) -> Result<()> {
@@ -519,8 +530,8 @@ impl NFSFileSystem for Export {
             .data
             .split_last_chunk::<8>()
             .ok_or(nfsstat3::NFS3ERR_BADHANDLE)?;
-        // One of an export that has ended is not known here.
-        if self.key.is(key) {
+        // One of an export that has ended is not known here, or not any more: a connection may outlive the mount.
+        if self.key.is(key) && !*self.shared.ending.borrow() {
             Ok(fileid3::from_le_bytes(*id))
         } else {
             Err(nfsstat3::NFS3ERR_STALE)
@@ -532,6 +543,9 @@ impl NFSFileSystem for Export {
             .split(|byte| *byte == b'/')
             .filter(|part| !part.is_empty());
         let named = parts.next().unwrap_or_default();
+        let named = named
+            .strip_prefix(EXPORT_NAME.as_bytes())
+            .unwrap_or_default();
         if !self.name.is(&from_hex(named).unwrap_or_default()) {
             return Err(nfsstat3::NFS3ERR_NOENT);
         }

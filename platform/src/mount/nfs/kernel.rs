@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use super::super::attach::{Detach, detach};
 use super::NfsExport;
 
 /// What is said where the system has no client.
@@ -21,26 +22,42 @@ pub(super) fn has_client() -> bool {
     is_known && helpers.iter().any(|helper| Path::new(helper).exists())
 }
 
+/// What the mount table calls an export.
+pub(super) fn source(export: &NfsExport) -> String {
+    format!("127.0.0.1:{}", export.path())
+}
+
+/// Whether this user may have it mount: on macOS everybody may, where the folder is theirs.
+pub(super) fn may_mount() -> bool {
+    cfg!(target_os = "macos") || rustix::process::geteuid().is_root()
+}
+
 /// The words of the call that mounts an export at `point`.
 ///
-/// `soft`, so that a daemon that has died gives errors and holds nobody; names and attributes are kept for a second, as
-/// nobody tells the client that they have changed; no locks, as the export has none. On macOS `locallocks`: with `nolocks`
-/// `flock` fails, with this it is the client's own; and `deadtimeout`, after which what does not answer is unmounted.
+/// `soft`, and not tried again, so that a daemon that has died gives errors and holds nobody for longer than one that lives may
+/// take to answer, which is a minute; names and attributes are kept for a second, as nobody tells the client that they have
+/// changed, and on Linux never that there is no such name; no locks, as the export has none. On Linux `sync` as well: what is
+/// written is on the disk before the answer anyhow, and so each write has its own error, a full disk's say, where programs look
+/// for it, which is not at the end. On macOS
+/// `locallocks`: with `nolocks` `flock` fails, with this it is the client's own; and `deadtimeout`, after which what does not
+/// answer is unmounted.
 fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let port = export.port();
-    let source = format!("127.0.0.1:{}", export.path());
+    let source = source(export);
     let common = format!("port={port},mountport={port},tcp,soft,actimeo=1");
     let (program, options) = if cfg!(target_os = "macos") {
         (
             "/sbin/mount_nfs",
             format!(
-                "{common},vers=3,locallocks,deadtimeout=60,noresvport,intr,timeo=700,retrans=1"
+                "{common},vers=3,locallocks,deadtimeout=60,noresvport,intr,timeo=650,retrans=1,nonegnamecache"
             ),
         )
     } else {
         (
             "mount",
-            format!("{common},nfsvers=3,mountproto=tcp,nolock,timeo=700,retrans=1"),
+            format!(
+                "{common},nfsvers=3,mountproto=tcp,nolock,timeo=650,retrans=0,lookupcache=pos,sync,nosuid,nodev,noexec"
+            ),
         )
     };
     let mut words: Vec<OsString> = Vec::new();
@@ -60,13 +77,15 @@ pub(super) fn mount(export: &NfsExport, point: &Path) -> io::Result<()> {
     succeeded(Command::new(program).args(words).output()?)
 }
 
-/// Takes it away; by force where programs have files open.
+/// Takes it away; by force where programs have files open, which get errors then.
+///
+/// On Linux without `umount`, whose helper asks the server first, and without end where that answers nobody.
 pub(super) fn unmount(point: &Path, by_force: bool) -> io::Result<()> {
-    let mut command = Command::new("umount");
-    if by_force {
-        command.arg("-f");
-    }
-    succeeded(command.arg(point).output()?)
+    let how = match by_force {
+        true => Detach::ByForce,
+        false => Detach::IfUnused,
+    };
+    detach(point, how)
 }
 
 fn succeeded(output: Output) -> io::Result<()> {

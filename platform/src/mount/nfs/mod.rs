@@ -5,7 +5,8 @@
 //!
 //! - everybody is a copier, but for what lies below `.as/`: nobody is told apart by process, and copies never lie;
 //! - files are opened when they are first read or written, and closed when nobody has used them for a while ([`handles`]);
-//! - what the client keeps is not told to go. It asks again after a second (see [`kernel`]).
+//! - what the client keeps is not told to go. It asks again after a second (see [`kernel`]), and is told then by the times of
+//!   folders what has changed ([`told`]).
 //!
 //! Whoever is on this machine can connect to the port. To see anything they need the name of the export, which is a secret
 //! that the first mount uses up where this process mounts by itself; and every file handle holds another.
@@ -19,6 +20,7 @@ mod kernel;
 mod known;
 mod mounted;
 mod secret;
+mod told;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -31,10 +33,12 @@ use tokio::task::JoinHandle;
 
 pub(super) use mounted::{NfsMounted, mount};
 
+use super::EXPORT_NAME;
 use super::workers::Workers;
-use crate::drive::{Drive, Invalidate, NodeId};
+use crate::drive::Drive;
 use export::Export;
 use secret::Secret;
+use told::Told;
 
 /// How often an export may be mounted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,14 +57,6 @@ struct NfsExport {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// A client is not told to forget anything: it keeps nothing for longer than a second.
-struct Untold;
-
-impl Invalidate for Untold {
-    fn entry(&self, _: NodeId, _: &std::ffi::OsStr) {}
-    fn listing(&self, _: NodeId) {}
-}
-
 impl NfsExport {
     /// Exports `drive` on a free port of the loopback interface. `runtime` is where requests are answered.
     ///
@@ -70,9 +66,11 @@ impl NfsExport {
         let (ending, watched) = watch::channel(false);
         let workers = Workers::new(runtime, watched.clone())?;
         let name = Secret::new()?;
-        let path = format!("/{}", name.as_hex());
-        drive.mounted(Arc::new(Untold));
-        let export = Export::new(drive, workers, name, Secret::new()?, mounts, watched);
+        let path = format!("/{EXPORT_NAME}{}", name.as_hex());
+        let told = Arc::new(Told::new());
+        let key = Secret::new()?;
+        drive.mounted(Arc::<Told>::clone(&told));
+        let export = Export::new(drive, workers, told, name, key, mounts, watched);
         let sweeping = runtime.spawn(export.sweep());
         let address = format!("{}:0", Ipv4Addr::LOCALHOST);
         // Bound on a thread of its own: this may be called from one of the runtime's.

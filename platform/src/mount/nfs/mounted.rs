@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::super::{Ended, MountError, MountOptions, Unmounted, point};
 use super::{Mounts, NfsExport, kernel};
 use crate::drive::Drive;
+use crate::volume::MountTable;
 
 /// How often it is looked whether somebody else has unmounted it.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,6 +44,9 @@ pub(in crate::mount) fn mount(
     runtime: &tokio::runtime::Handle,
 ) -> Result<NfsMounted, MountError> {
     let is_mounted = kernel::has_client();
+    if is_mounted && !kernel::may_mount() {
+        return Err(MountError::NotRoot);
+    }
     let point = match is_mounted {
         true => Some(point::prepare(
             &options.mountpoint,
@@ -171,7 +175,10 @@ impl NfsMounted {
             Some(_) => Unmounted::Clean,
             None => self.shared.take_away(grace),
         };
-        self.shared.end();
+        // Who looks at what was left behind gets answers for as long as there is somebody to give them.
+        if outcome != Unmounted::LeftBehind {
+            self.shared.end();
+        }
         tracing::info!(path = %self.shared.path.display(), ?outcome, "unmounted");
         outcome
     }
@@ -180,13 +187,19 @@ impl NfsMounted {
 impl Drop for NfsMounted {
     fn drop(&mut self) {
         self.unmount(Duration::ZERO);
+        self.shared.end();
     }
 }
 
 impl Shared {
     fn take_away(&self, grace: Duration) -> Unmounted {
         let until = Instant::now() + grace;
-        let unmount = |by_force| -> io::Result<()> { kernel::unmount(&self.path, by_force) };
+        let unmount = |by_force| -> io::Result<()> {
+            if self.is_covered() {
+                return Err(io::Error::other("something else is mounted over it"));
+            }
+            kernel::unmount(&self.path, by_force)
+        };
         loop {
             if unmount(false).is_ok() {
                 return Unmounted::Clean;
@@ -203,6 +216,18 @@ impl Shared {
                 Unmounted::LeftBehind
             }
         }
+    }
+
+    /// Is the topmost mount there another's? It is not ours to take away.
+    fn is_covered(&self) -> bool {
+        let export = self.export.lock();
+        let (Some(export), Ok(table)) = (export.as_ref(), MountTable::read()) else {
+            return false;
+        };
+        let source = kernel::source(export);
+        table
+            .at(&self.path)
+            .is_some_and(|top| top.source.as_os_str() != source.as_str())
     }
 
     fn end(&self) {

@@ -8,7 +8,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::identity::{MountIdentity, VolumeIdentity};
 use super::kind::{Provider, Reach};
 use super::table::MountEntry;
-use crate::mount::FS_TYPE as OUR_FS_TYPE;
 
 /// Programs by the subtype of their mounts (`fuse.NAME`) or the source text they mount with.
 const PROVIDERS: &[(&[&str], &str, Reach)] = &[
@@ -142,7 +141,6 @@ fn protocol(fs_type: &str) -> Option<&str> {
         "cifs" | "smb3" | "smbfs" => "cifs",
         "9p" | "virtiofs" | "ceph" | "afs" | "coda" | "ncpfs" | "glusterfs" | "lustre"
         | "vboxsf" | "prl_fs" | "davfs" | "zfs" => fs_type,
-        kind if kind == OUR_FS_TYPE => return None,
         kind if is_program(kind) => kind,
         _ => return None,
     })
@@ -158,6 +156,9 @@ fn protocol(fs_type: &str) -> Option<&str> {
 /// [`identify`]: crate::volume::identify
 #[must_use]
 pub fn identity_from_table(entry: &MountEntry) -> Option<VolumeIdentity> {
+    if entry.is_our_drive() {
+        return None;
+    }
     let fs_type = protocol(&entry.fs_type)?;
     let source = plain_source(fs_type, &entry.source);
     let mount_point = says_nothing(fs_type, &source).then(|| entry.mount_point.clone());
@@ -282,6 +283,7 @@ mod tests {
             ("proc", "proc"),
             ("overlay", "overlay"),
             ("fuse.mediafs", "mediafs"),
+            ("nfs", "127.0.0.1:/mediafs-00112233445566778899aabbccddeeff"),
         ] {
             assert_eq!(text(fs_type, source), None, "{fs_type}");
         }

@@ -18,7 +18,6 @@ use super::on_disk::{Told, attached_by, kind_on_disk};
 use super::reason::{Bus, Reason};
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::trust::{Class, Classifier};
-use crate::mount::FS_TYPE as OUR_FS_TYPE;
 
 use disk::Disks;
 
@@ -266,8 +265,10 @@ fn written(uuid: &[u8; 16]) -> String {
 /// ([`identify`] tells of those) and for our own drive.
 #[must_use]
 pub fn identity_from_table(entry: &MountEntry) -> Option<VolumeIdentity> {
+    if entry.is_our_drive() || entry.source == "mediafs" {
+        return None;
+    }
     let fs_type = match entry.fs_type.as_str() {
-        kind if kind == OUR_FS_TYPE || entry.source == "mediafs" => return None,
         "smbfs" => "cifs",
         kind @ ("nfs" | "afpfs" | "webdav") => kind,
         kind if is_program(kind) => kind,
