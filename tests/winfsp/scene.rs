@@ -20,7 +20,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct Scene {
     pub(crate) home: Rc<Home>,
     driver: Option<Driver>,
-    daemon: Option<JoinHandle<Result<(), DaemonError>>>,
+    daemon: Option<JoinHandle<Result<(), Box<DaemonError>>>>,
 }
 
 impl std::ops::Deref for Scene {
@@ -59,6 +59,7 @@ impl Scene {
                     let _ = ready.send(Driver::of_this_thread());
                     Ok(())
                 })
+                .map_err(Box::new)
             })
         });
         let driver = match is_ready.recv_timeout(SOON) {

@@ -332,7 +332,9 @@ impl Run {
             Observed::New(_) => target.is_none(),
             _ => false,
         };
-        assert_eq!(is_back, !place.present);
+        // What came so is new until it is read.
+        let is_unread = moved.is_none() && !self.model.forgotten.contains(&from);
+        assert_eq!(is_back, !place.present || is_unread);
         if from != to {
             assert!(
                 self.place(from).is_none(),
