@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use notify::event::{EventKind, ModifyKind, RenameMode};
 use proptest::prelude::*;
 
 use super::records::Records;
@@ -60,6 +59,8 @@ fn what_is_made_changed_and_removed_is_told() {
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn both_halves_of_a_rename_are_known_to_be_one() {
+    use notify::event::{EventKind, ModifyKind, RenameMode};
+
     let folder = tempfile::tempdir().unwrap();
     let root = crate::files::canonical(folder.path()).unwrap();
     let (old, new) = (root.join("old.wav"), root.join("new.wav"));

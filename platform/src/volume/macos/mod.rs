@@ -18,6 +18,7 @@ use super::on_disk::{Told, attached_by, kind_on_disk};
 use super::reason::{Bus, Reason};
 use super::table::{DeviceNumber, MountEntry, MountId, MountTable};
 use super::trust::{Class, Classifier};
+use crate::mount::FS_TYPE as OUR_FS_TYPE;
 
 use disk::Disks;
 
