@@ -73,6 +73,25 @@ pub(super) fn lost() -> Event {
     Event::new(EventKind::Other).set_flag(Flag::Rescan)
 }
 
+/// Whether a name has the form that Windows gives to short ones: up to eight units that end with `~` and a number, and an extension of
+/// up to three.
+pub(super) fn may_be_short(name: &[u16]) -> bool {
+    let is = |unit: &u16, of: u8| *unit == u16::from(of);
+    let mut parts = name.split(|unit| is(unit, b'.'));
+    let (Some(stem), extension, None) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let digits = stem
+        .iter()
+        .rev()
+        .take_while(|unit| (48..58).contains(*unit));
+    let before = stem.len() - digits.count();
+    before < stem.len()
+        && stem[..before].last().is_some_and(|unit| is(unit, b'~'))
+        && stem.len() <= 8
+        && extension.is_none_or(|extension| extension.len() <= 3)
+}
+
 fn record(bytes: &[u8]) -> Option<(usize, u32, Vec<u16>)> {
     let word = |at: usize| {
         let four = bytes.get(at..at + 4)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::records::Records;
+use super::records::{Records, may_be_short};
 use super::{Event, Watcher};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -186,6 +186,25 @@ fn records_become_events_and_halves_of_renames_belong_together_over_buffers() {
     assert_eq!(first[1].attrs.tracker(), second[0].attrs.tracker());
     let other = records.events(Path::new("root"), &record(0, 4, "other.wav"), plain);
     assert_ne!(other[0].attrs.tracker(), second[0].attrs.tracker());
+}
+
+#[test]
+fn short_names_are_known_by_their_form() {
+    let is = |name: &str| may_be_short(&name.encode_utf16().collect::<Vec<_>>());
+    assert!(is("PROGRA~1") && is("KICKLO~1.WAV") && is("K~123456.W"));
+    for long in [
+        "~kick.wav",
+        "kick~.wav",
+        "kick 1.wav",
+        "~",
+        "1",
+        "",
+        "a~1.wave",
+        "abcdefgh~1",
+        "a~1.b.c",
+    ] {
+        assert!(!is(long), "{long}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ use windows_sys::Win32::System::Threading::{
 };
 use windows_sys::core::w;
 
-use super::records::{Records, lost};
+use super::records::{Records, lost, may_be_short};
 use super::{Reach, WatchError};
 use crate::nt::is;
 
@@ -329,7 +329,7 @@ fn with_long_name(event: Event) -> Event {
     };
     let is_short = |name: Component<'_>| {
         let units: Vec<u16> = name.as_os_str().encode_wide().collect();
-        units.len() <= 12 && units.contains(&u16::from(b'~'))
+        may_be_short(&units)
     };
     if !path.components().any(is_short) {
         return event;
