@@ -34,4 +34,6 @@ mod rights;
 pub mod this_process;
 pub mod volume;
 pub mod watch;
+#[cfg(windows)]
+mod window;
 pub mod writers;

@@ -6,20 +6,20 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use windows_sys::Win32::Foundation::{ERROR_CLASS_ALREADY_EXISTS, HWND, LPARAM, LRESULT, WPARAM};
-use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
+use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
 use windows_sys::Win32::UI::WindowsAndMessaging::{
-    CreateWindowExW, DefWindowProcW, DispatchMessageW, GetMessageW, MSG, PostMessageW,
-    PostQuitMessage, RegisterClassW, WM_CLOSE, WM_DESTROY, WM_ENDSESSION, WM_QUERYENDSESSION,
-    WNDCLASSW,
+    DefWindowProcW, PostMessageW, PostQuitMessage, WM_CLOSE, WM_DESTROY, WM_ENDSESSION,
+    WM_QUERYENDSESSION,
 };
 use windows_sys::core::w;
+
+use crate::window::{open, take_messages};
 
 const CLASS: windows_sys::core::PCWSTR = w!("mediafs-session");
 
@@ -71,7 +71,7 @@ impl Drop for Session {
 fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
     TELL.set(Some(tell));
     // Whoever asked waits for it.
-    match open() {
+    match open(CLASS, Some(on_message), null_mut()) {
         Ok(window) => {
             let _ = opened.send(Ok(window as usize));
         }
@@ -80,54 +80,7 @@ fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
             return;
         }
     }
-    let mut message = MSG::default();
-    // Up to WM_QUIT, or an error.
-    // SAFETY: the message is ours to be written; no window and no bounds: all messages of this thread.
-    while unsafe { GetMessageW(&raw mut message, null_mut(), 0, 0) } > 0 {
-        // SAFETY: it is as it was given.
-        unsafe { DispatchMessageW(&raw const message) };
-    }
-}
-
-fn open() -> io::Result<HWND> {
-    // SAFETY: without a name it gives this program, which stays.
-    let program = unsafe { GetModuleHandleW(null()) };
-    let class = WNDCLASSW {
-        lpfnWndProc: Some(on_message),
-        hInstance: program,
-        lpszClassName: CLASS,
-        ..WNDCLASSW::default()
-    };
-    // SAFETY: the class lives until the call returns, its name longer.
-    if unsafe { RegisterClassW(&raw const class) } == 0 {
-        let error = io::Error::last_os_error();
-        // An earlier one has registered it.
-        if !crate::nt::is(&error, ERROR_CLASS_ALREADY_EXISTS) {
-            return Err(error);
-        }
-    }
-    // SAFETY: the class is registered; nothing else is given. It is never shown.
-    let window = unsafe {
-        CreateWindowExW(
-            0,
-            CLASS,
-            null(),
-            0,
-            0,
-            0,
-            0,
-            0,
-            null_mut(),
-            null_mut(),
-            program,
-            null(),
-        )
-    };
-    if window.is_null() {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(window)
-    }
+    take_messages();
 }
 
 unsafe extern "system" fn on_message(

@@ -6,21 +6,20 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::ptr::{null, null_mut};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use windows_sys::Win32::Foundation::{ERROR_CLASS_ALREADY_EXISTS, HWND, LPARAM, LRESULT, WPARAM};
+use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
 use windows_sys::Win32::System::Ioctl::GUID_DEVINTERFACE_VOLUME;
-use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
 use windows_sys::Win32::UI::WindowsAndMessaging::{
-    CreateWindowExW, DBT_DEVICEARRIVAL, DBT_DEVICEREMOVECOMPLETE, DBT_DEVTYP_DEVICEINTERFACE,
+    DBT_DEVICEARRIVAL, DBT_DEVICEREMOVECOMPLETE, DBT_DEVTYP_DEVICEINTERFACE,
     DEV_BROADCAST_DEVICEINTERFACE_W, DEVICE_NOTIFY_WINDOW_HANDLE, DefWindowProcW, DestroyWindow,
-    DispatchMessageW, GetMessageW, HWND_MESSAGE, MSG, PostMessageW, PostQuitMessage,
-    RegisterClassW, RegisterDeviceNotificationW, UnregisterDeviceNotification, WM_CLOSE,
-    WM_DESTROY, WM_DEVICECHANGE, WNDCLASSW,
+    HWND_MESSAGE, PostMessageW, PostQuitMessage, RegisterDeviceNotificationW,
+    UnregisterDeviceNotification, WM_CLOSE, WM_DESTROY, WM_DEVICECHANGE,
 };
 use windows_sys::core::w;
+
+use crate::window::{open, take_messages};
 
 const CLASS: windows_sys::core::PCWSTR = w!("mediafs-volumes");
 
@@ -64,7 +63,7 @@ impl Drop for MountEvents {
 
 fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
     TELL.set(Some(tell));
-    let window = match open() {
+    let window = match open(CLASS, Some(on_message), HWND_MESSAGE) {
         Ok(window) => window,
         Err(error) => {
             // Whoever asked waits for it.
@@ -93,57 +92,10 @@ fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
         return;
     }
     let _ = opened.send(Ok(window as usize));
-    let mut message = MSG::default();
-    // Up to WM_QUIT, or an error.
-    // SAFETY: the message is ours to be written; no window and no bounds: all messages of this thread.
-    while unsafe { GetMessageW(&raw mut message, null_mut(), 0, 0) } > 0 {
-        // SAFETY: it is as it was given.
-        unsafe { DispatchMessageW(&raw const message) };
-    }
+    take_messages();
     // SAFETY: it was registered above, and is not used after this.
     unsafe { UnregisterDeviceNotification(registered) };
     TELL.set(None);
-}
-
-fn open() -> io::Result<HWND> {
-    // SAFETY: without a name it gives this program, which stays.
-    let program = unsafe { GetModuleHandleW(null()) };
-    let class = WNDCLASSW {
-        lpfnWndProc: Some(on_message),
-        hInstance: program,
-        lpszClassName: CLASS,
-        ..WNDCLASSW::default()
-    };
-    // SAFETY: the class lives until the call returns, its name longer.
-    if unsafe { RegisterClassW(&raw const class) } == 0 {
-        let error = io::Error::last_os_error();
-        // An earlier one has registered it.
-        if !crate::nt::is(&error, ERROR_CLASS_ALREADY_EXISTS) {
-            return Err(error);
-        }
-    }
-    // SAFETY: the class is registered; nothing else is given. A window for messages only is never seen.
-    let window = unsafe {
-        CreateWindowExW(
-            0,
-            CLASS,
-            null(),
-            0,
-            0,
-            0,
-            0,
-            0,
-            HWND_MESSAGE,
-            null_mut(),
-            program,
-            null(),
-        )
-    };
-    if window.is_null() {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(window)
-    }
 }
 
 unsafe extern "system" fn on_message(
