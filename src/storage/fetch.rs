@@ -122,15 +122,14 @@ impl CourierFetch {
         let source = source.ok_or(FetchError::Gone)?;
         match reader.source_state(wanted.source) {
             SourceState::Online => {}
-            // Whether what it shows can be reached again one finds out, and whether a disk answers again its courier.
-            SourceState::Suspended if self.outside.sources.is_unreachable(wanted.source) => {
-                return Err(FetchError::Hung { again_in: AGAIN });
-            }
-            SourceState::Suspended => {}
-            state @ (SourceState::Ejected | SourceState::Absent) => {
-                return Err(FetchError::Offline {
-                    reason: format!("{} is {}", source.name, state.words()),
-                });
+            // Whether a disk answers again its courier finds out; whether what a source shows can be reached again somebody
+            // is finding out.
+            SourceState::Suspended if !self.outside.sources.is_unreachable(wanted.source) => {}
+            state @ (SourceState::Suspended | SourceState::Ejected | SourceState::Absent) => {
+                return Err(self.away(
+                    wanted.source,
+                    format!("{} is {}", source.name, state.words()),
+                ));
             }
         }
         let (base, relative) = reader
@@ -155,10 +154,20 @@ impl CourierFetch {
     fn gone(&self, source: SourceNo) -> FetchError {
         match self.outside.sources.stamp(source) {
             Some(_) => FetchError::Gone,
-            None => FetchError::Offline {
-                reason: "its storage has just gone".to_owned(),
-            },
+            None => self.away(source, "its storage has just gone".to_owned()),
         }
+    }
+
+    /// Its source is away, as has been found out just now. Where that is no news, because meanwhile it was found to be
+    /// back, nobody will say once more that it is: then it is to be tried again.
+    fn away(&self, source: SourceNo, reason: String) -> FetchError {
+        if self.catalog.source_state(source).is_online() {
+            return FetchError::Failed {
+                reason,
+                transient: true,
+            };
+        }
+        FetchError::Offline { reason }
     }
 }
 
@@ -233,7 +242,7 @@ impl CourierFetch {
                     &question,
                     at.longest,
                 );
-                Err(FetchError::Offline { reason: why })
+                Err(self.away(wanted.source, why))
             }
             Ok((Reply::OnlineOnly, _)) => Err(FetchError::Failed {
                 reason: "its provider's client has to fetch it; mark it there as available offline"
@@ -254,9 +263,7 @@ impl CourierFetch {
             // Why is known by now.
             Err(CourierError::Released) => Err(match self.locate(wanted) {
                 Err(why) => why,
-                Ok(_) => FetchError::Offline {
-                    reason: "its storage was let go of".to_owned(),
-                },
+                Ok(_) => self.away(wanted.source, "its storage was let go of".to_owned()),
             }),
             Err(
                 error @ (CourierError::Ended | CourierError::NotStarted(_) | CourierError::TooLong),
@@ -270,7 +277,38 @@ impl CourierFetch {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use mediafs_platform::volume::DeclaredTrusted;
+
     use super::*;
+
+    #[test]
+    fn what_nobody_will_say_is_back_is_tried_again() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Arc::new(Catalog::open(home.path()).unwrap());
+        let outside = Outside::new(
+            Arc::clone(&catalog),
+            DeclaredTrusted::default(),
+            Vec::new(),
+            None,
+        );
+        let fetch = CourierFetch::new(Arc::clone(&catalog), outside);
+        let source = SourceNo(1);
+        let away = || fetch.away(source, "no network".to_owned());
+        let reason = "no network".to_owned();
+        catalog.set_source_state(source, SourceState::Suspended);
+        assert_eq!(
+            away(),
+            FetchError::Offline {
+                reason: reason.clone()
+            }
+        );
+        // Another read has got through, before anybody was told of anything.
+        catalog.set_source_state(source, SourceState::Online);
+        let transient = true;
+        assert_eq!(away(), FetchError::Failed { reason, transient });
+    }
 
     #[test]
     fn a_source_that_answers_again_may_be_asked_for_its_files() {
