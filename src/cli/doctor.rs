@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod helper;
+#[cfg(unix)]
+mod mounts;
 mod survives;
 #[cfg_attr(not(target_os = "linux"), path = "doctor/elsewhere.rs")]
 mod system;
@@ -103,6 +105,8 @@ impl Finding {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
     let mut findings = system::findings();
+    #[cfg(unix)]
+    findings.extend(mounts::findings());
     let most = if arguments.all || arguments.report.json {
         usize::MAX
     } else {

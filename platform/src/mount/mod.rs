@@ -22,7 +22,7 @@ mod errno;
 #[cfg(unix)]
 mod fuse;
 mod guarded;
-#[cfg(any(target_os = "macos", all(test, unix)))]
+#[cfg(unix)]
 mod left;
 #[cfg(unix)]
 mod listing;
@@ -57,9 +57,9 @@ use std::path::PathBuf;
 #[cfg(unix)]
 pub use either::{Mounted, mount};
 #[cfg(unix)]
+pub use left::lives;
+#[cfg(unix)]
 pub use point::clear;
-#[cfg(target_os = "linux")]
-pub use point::lives;
 pub use transport::Transport;
 #[cfg(target_os = "macos")]
 pub use transport::check;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::adapter::{Adapter, Agreed};
 use super::attach::{Detach, detach};
 use super::cases::{Cases, Kept};
+use super::left;
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
@@ -376,7 +377,7 @@ impl Shared {
     #[cfg(target_os = "linux")]
     fn remove_remains(&self) {
         if let Attached::Top(path) = self.attached()
-            && point::is_dead(&path)
+            && left::is_dead(&path)
             && let Err(error) = detach(&path, Detach::Lazily)
         {
             tracing::debug!(path = %path.display(), %error, "the ended mount could not be removed");
@@ -386,7 +387,7 @@ impl Shared {
     /// macFUSE may give a daemon up by itself; its mount stays then.
     #[cfg(not(target_os = "linux"))]
     fn remove_remains(&self) {
-        if super::left::is_dead(&self.path)
+        if left::is_dead(&self.path)
             && let Err(error) = detach(&self.path, Detach::ByForce)
         {
             tracing::debug!(path = %self.path.display(), %error, "the ended mount could not be removed");

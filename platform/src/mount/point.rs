@@ -8,11 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-#[cfg(target_os = "macos")]
 use super::left::clear_mounts;
 use super::{Clear, MountError, NOTE_NAME};
-#[cfg(target_os = "linux")]
-use crate::volume::MountEntry;
 
 /// An unmounted mount point can be listed, not written to.
 const UNMOUNTED_MODE: u32 = 0o555;
@@ -155,10 +152,6 @@ fn write_note(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// How many dead mounts may lie on each other.
-#[cfg(target_os = "linux")]
-const MOST_STACKED: usize = 64;
-
 /// Takes away what a daemon of ours has left at `point`, without mounting anew. Was there anything?
 ///
 /// # Errors
@@ -179,126 +172,6 @@ fn resolve_existing(wanted: &Path) -> Option<PathBuf> {
     }
     let parent = fs::canonicalize(absolute.parent()?).ok()?;
     Some(parent.join(absolute.file_name()?))
-}
-
-/// Detaches mounts of ours at `path`, one upon another.
-#[cfg(target_os = "linux")]
-fn clear_mounts(path: &Path, what: Clear) -> Result<bool, MountError> {
-    use super::attach::{Detach, detach};
-    use crate::volume::MountTable;
-
-    let unreadable = |source| MountError::Point {
-        path: path.to_owned(),
-        action: "the mount table cannot be read",
-        source,
-    };
-    for cleared in 0..MOST_STACKED {
-        let table = MountTable::read().map_err(unreadable)?;
-        let Some(there) = table.at(path) else {
-            return Ok(cleared > 0);
-        };
-        if !there.is_our_drive() {
-            return Err(MountError::Occupied {
-                path: path.to_owned(),
-                fs_type: there.fs_type.clone(),
-            });
-        }
-        // By NFS, programs wait for an answer from the dead until they are told that none comes.
-        let how = match there.is_our_export() {
-            true => Detach::ByForce,
-            false => Detach::Lazily,
-        };
-        match pulse(there) {
-            Pulse::Alive => {
-                return Err(MountError::AlreadyMounted {
-                    path: path.to_owned(),
-                });
-            }
-            Pulse::Silent if what == Clear::Dead => {
-                return Err(MountError::NotAnswering {
-                    path: path.to_owned(),
-                });
-            }
-            Pulse::Dead | Pulse::Silent => {
-                tracing::info!(path = %path.display(), "a dead mount is removed");
-                detach(path, how).map_err(|source| MountError::Recover {
-                    path: path.to_owned(),
-                    source,
-                })?;
-            }
-        }
-    }
-    Err(MountError::Recover {
-        path: path.to_owned(),
-        source: io::Error::other(format!("more than {MOST_STACKED} mounts lie on each other")),
-    })
-}
-
-#[cfg(target_os = "linux")]
-enum Pulse {
-    Alive,
-    Dead,
-    Silent,
-}
-
-/// Is the mount there one by FUSE whose daemon is gone?
-#[cfg(target_os = "linux")]
-pub(super) fn is_dead(path: &Path) -> bool {
-    matches!(answer(path), Pulse::Dead)
-}
-
-/// Does the daemon behind a mount of ours live? `None` if it does not say.
-#[cfg(target_os = "linux")]
-#[must_use]
-pub fn lives(entry: &MountEntry) -> Option<bool> {
-    match pulse(entry) {
-        Pulse::Alive => Some(true),
-        Pulse::Dead => Some(false),
-        Pulse::Silent => None,
-    }
-}
-
-/// The port of an export tells sooner than the client does, which tries for a minute.
-#[cfg(target_os = "linux")]
-fn pulse(entry: &MountEntry) -> Pulse {
-    use std::net::{Ipv4Addr, TcpStream};
-
-    if entry.is_our_export() {
-        let port = entry.super_option("port");
-        let port = port.and_then(|port| port.to_str()?.parse::<u16>().ok());
-        if let Some(port) = port
-            && TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-        {
-            return Pulse::Dead;
-        }
-    }
-    answer(&entry.mount_point)
-}
-
-/// What is answered there. Asked from a thread of its own, as a daemon that is stopped
-/// never answers. `statfs` is not cached by the kernel, as `stat` is.
-#[cfg(target_os = "linux")]
-fn answer(path: &Path) -> Pulse {
-    use rustix::io::Errno;
-
-    let (answer, answered) = std::sync::mpsc::channel();
-    let path = path.to_owned();
-    let asked = std::thread::Builder::new()
-        .name("mediafs-pulse".to_owned())
-        .spawn(move || {
-            // The receiver may have given up.
-            let _ = answer.send(rustix::fs::statfs(&path).map(|_| ()));
-        });
-    if asked.is_err() {
-        return Pulse::Silent;
-    }
-    match answered.recv_timeout(std::time::Duration::from_secs(2)) {
-        // Stale is a mount by NFS whose port another export has now.
-        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED | Errno::STALE)) => Pulse::Dead,
-        Ok(_) => Pulse::Alive,
-        Err(_) => Pulse::Silent,
-    }
 }
 
 #[cfg(test)]

@@ -249,6 +249,28 @@ mod tests {
         37 22 8:1 /sub /mnt/cut";
 
     #[test]
+    fn our_drives_are_told_from_those_of_others() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let is_ours = |fs_type: &str, source: &str| {
+            let line = format!("22 1 0:1 / /mnt rw - {fs_type} {source} rw\n");
+            let table = MountTable::parse(line.as_bytes());
+            let entry = &table.entries()[0];
+            (entry.is_our_drive(), entry.is_our_export())
+        };
+        let by_nfs = |host: &str, name: &str| is_ours("nfs", &format!("{host}:/{name}"));
+        let ours = format!("mediafs-{secret}");
+        assert_eq!(is_ours("fuse.mediafs", "mediafs"), (true, false));
+        assert_eq!(by_nfs("127.0.0.1", &ours), (true, true));
+        assert_eq!(is_ours("fuse.sshfs", "mediafs"), (false, false));
+        assert_eq!(is_ours("ext4", "mediafs"), (false, false));
+        assert_eq!(by_nfs("10.0.0.1", &ours), (false, false));
+        assert_eq!(by_nfs("127.0.0.1", secret), (false, false));
+        assert_eq!(by_nfs("127.0.0.1", "mediafs-sounds"), (false, false));
+        let by_smb = is_ours("cifs", &format!("127.0.0.1:/{ours}"));
+        assert_eq!(by_smb, (false, false));
+    }
+
+    #[test]
     fn lines_that_make_sense_are_taken() {
         let table = MountTable::parse(TABLE);
         let ids: Vec<u64> = table.entries().iter().map(|entry| entry.id.0).collect();

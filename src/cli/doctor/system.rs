@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use mediafs_platform::mount::lives;
-use mediafs_platform::volume::MountTable;
-
 use super::{Finding, State, helper};
 
 /// Fewer open files are soon used up by a sampler.
@@ -26,7 +23,6 @@ pub(super) fn findings() -> Vec<Finding> {
     findings.push(helper::request_timeouts());
     findings.push(open_files());
     findings.extend(watches());
-    findings.extend(mounts());
     findings
 }
 
@@ -162,35 +158,6 @@ fn watches() -> Option<Finding> {
     } else {
         Finding::ok("watches", format!("up to {most} folders"))
     })
-}
-
-fn mounts() -> Vec<Finding> {
-    let Ok(table) = MountTable::read() else {
-        return vec![Finding::fail(
-            "mounts",
-            "the mount table cannot be read",
-            "is /proc mounted?",
-        )];
-    };
-    let ours = table.entries().iter().filter(|entry| entry.is_our_drive());
-    ours.filter_map(|entry| {
-        let point = entry.mount_point.clone();
-        let remedy = format!("`mediafs unmount {}` takes it away", point.display());
-        match lives(entry) {
-            Some(true) => None,
-            Some(false) => Some(Finding::fail(
-                "mounts",
-                format!("the drive at {} has lost its daemon", point.display()),
-                remedy,
-            )),
-            None => Some(Finding::fail(
-                "mounts",
-                format!("the drive at {} does not answer", point.display()),
-                remedy,
-            )),
-        }
-    })
-    .collect()
 }
 
 #[cfg(test)]

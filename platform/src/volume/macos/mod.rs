@@ -266,7 +266,7 @@ fn written(uuid: &[u8; 16]) -> String {
 /// ([`identify`] tells of those) and for our own drive.
 #[must_use]
 pub fn identity_from_table(entry: &MountEntry) -> Option<VolumeIdentity> {
-    if entry.is_our_drive() || entry.source == "mediafs" {
+    if entry.is_our_drive() {
         return None;
     }
     let fs_type = match entry.fs_type.as_str() {

@@ -1,0 +1,43 @@
+//! Drives of ours whose daemon is gone or does not answer. On Windows a drive goes with its daemon.
+
+use mediafs_platform::mount::lives;
+use mediafs_platform::volume::MountTable;
+
+use super::Finding;
+
+/// One for each of them.
+pub(super) fn findings() -> Vec<Finding> {
+    let table = match MountTable::read() {
+        Ok(table) => table,
+        Err(error) => {
+            return vec![Finding::fail(
+                "mounts",
+                format!("the mount table cannot be read: {error}"),
+                if cfg!(target_os = "linux") {
+                    "is /proc mounted?"
+                } else {
+                    "try again"
+                },
+            )];
+        }
+    };
+    let ours = table.entries().iter().filter(|entry| entry.is_our_drive());
+    ours.filter_map(|entry| {
+        let point = entry.mount_point.clone();
+        let remedy = format!("`mediafs unmount {}` takes it away", point.display());
+        match lives(entry) {
+            Some(true) => None,
+            Some(false) => Some(Finding::fail(
+                "mounts",
+                format!("the drive at {} has lost its daemon", point.display()),
+                remedy,
+            )),
+            None => Some(Finding::fail(
+                "mounts",
+                format!("the drive at {} does not answer", point.display()),
+                remedy,
+            )),
+        }
+    })
+    .collect()
+}
