@@ -1,13 +1,12 @@
 //! How the adapter asks the drive and how answers go back to the kernel.
 //!
-//! `Now` is answered on the dispatch thread, `Later` on the runtime and `Work` by [`Workers`], so that no request waits for
+//! `Now` is answered on the dispatch thread, `Later` on the runtime and `Work` by its workers, so that no request waits for
 //! another.
 //! A panic of the drive is an I/O error of one request.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -17,17 +16,13 @@ use fuser::{
     ReplyXattr, Request,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
+use super::asking::Asking;
 use super::attr::entry_attr;
 use super::cases::{Cases, in_all_cases, in_another_case};
 use super::errno;
-use super::guarded::guarded;
 use super::open_files::{OpenFiles, Served};
-use super::workers::Workers;
-use crate::drive::{
-    Answer, BoxFuture, Content, Drive, DriveError, Entry, NodeId, Opened, Requester,
-};
+use crate::drive::{Answer, Content, Drive, DriveError, Entry, NodeId, Opened, Requester};
 
 /// The longest name the kernel and the programs above it take.
 pub(super) const LONGEST_NAME: usize = 255;
@@ -41,37 +36,41 @@ pub(super) struct Agreed {
 
 /// The drive behind the library's trait.
 pub(super) struct Adapter {
-    pub(super) drive: Arc<dyn Drive>,
-    pub(super) runtime: tokio::runtime::Handle,
-    pub(super) workers: Workers,
+    pub(super) asking: Asking,
     pub(super) open_files: Arc<OpenFiles>,
     pub(super) agreed: Arc<Agreed>,
     /// Names to be found in another case; `None` where case matters.
     pub(super) cases: Option<Arc<Mutex<Cases>>>,
     pub(super) ask_for_passthrough: bool,
-    /// Turns `true` when the mount ends: whoever still waits is answered.
-    pub(super) ending: watch::Receiver<bool>,
     /// The kernel's device, for answers that the library can't write.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub(super) device: OwnedFd,
 }
 
 impl Adapter {
-    /// Asks the drive; a panic is an error of this request alone.
+    /// As [`Asking::ask`].
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&dyn Drive) -> Result<T, DriveError>,
     ) -> Result<T, DriveError> {
-        catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
-            .unwrap_or(Err(DriveError::Io))
+        self.asking.ask(question)
     }
 
+    /// As [`Asking::ask_answer`].
     pub(super) fn ask_answer<T>(
         &self,
         question: impl FnOnce(&dyn Drive) -> Answer<T>,
     ) -> Answer<T> {
-        catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
-            .unwrap_or(Answer::Now(Err(DriveError::Io)))
+        self.asking.ask_answer(question)
+    }
+
+    /// As [`Asking::finish`].
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        answer: Answer<T>,
+        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
+    ) {
+        self.asking.finish(answer, finish);
     }
 
     /// Looks a name up, and failing that in another case where that does not matter.
@@ -101,41 +100,11 @@ impl Adapter {
         errno::of(error.unwrap_or_else(|error| error))
     }
 
-    /// Goes on with an answer now, or when it comes.
-    pub(super) fn finish<T: Send + 'static>(
-        &self,
-        answer: Answer<T>,
-        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
-    ) {
-        match answer {
-            Answer::Now(result) => finish(result),
-            Answer::Later(answer) => self.later(answer, finish),
-            Answer::Work(work) => self.workers.work(work, finish),
-        }
-    }
-
     /// What a call that would write into `node` is answered with.
     pub(super) fn refusal_to_write(&self, node: INodeNo, req: &Request) -> Errno {
         let by = requester(req);
         let error = self.ask(|drive| Ok(drive.refuse_write(NodeId(node.0), &by)));
         errno::of(error.unwrap_or_else(|error| error))
-    }
-
-    /// Waits on the runtime, at most until the mount ends, then goes on with `finish`.
-    fn later<T: Send + 'static>(
-        &self,
-        answer: BoxFuture<'static, Result<T, DriveError>>,
-        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
-    ) {
-        let mut ending = self.ending.clone();
-        self.runtime.spawn(async move {
-            let result = tokio::select! {
-                result = guarded(answer) => result,
-                // The sender goes with the mount, so an error is the end as well.
-                _ = ending.wait_for(|ending| *ending) => Err(DriveError::Io),
-            };
-            finish(result);
-        });
     }
 }
 

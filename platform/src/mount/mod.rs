@@ -10,6 +10,7 @@
 
 #[cfg(unix)]
 mod adapter;
+mod asking;
 #[cfg(unix)]
 mod attach;
 #[cfg(unix)]

@@ -11,13 +11,13 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::adapter::{Adapter, Agreed};
+use super::asking::Asking;
 use super::attach::{Detach, detach};
 use super::cases::{Cases, Kept};
 use super::left;
 use super::notifier::KernelCache;
 use super::open_files::OpenFiles;
 use super::point::{self, Point};
-use super::workers::Workers;
 use super::{Ended, MountError, MountOptions, Passthrough, Unmounted, registering};
 use crate::drive::{Drive, Invalidate};
 #[cfg(target_os = "linux")]
@@ -92,11 +92,12 @@ pub(super) fn mount(
     let agreed = Arc::new(Agreed::default());
     let cases = options.any_case.then(|| Arc::new(Mutex::new(Cases::new())));
     let (ending, watch_ending) = watch::channel(false);
-    let workers =
-        Workers::new(&runtime, watch_ending.clone()).map_err(|source| MountError::Start {
+    let asking = Asking::new(Arc::clone(&drive), runtime, watch_ending).map_err(|source| {
+        MountError::Start {
             path: point.path.clone(),
             source,
-        })?;
+        }
+    })?;
 
     let mut config = Config::default();
     config.acl = if options.allow_other {
@@ -111,14 +112,11 @@ pub(super) fn mount(
     });
 
     let (session, device) = open_session(&point, options, config, |device| Adapter {
-        drive: Arc::clone(&drive),
-        runtime,
-        workers,
+        asking,
         open_files: Arc::clone(&open_files),
         agreed: Arc::clone(&agreed),
         cases: cases.clone(),
         ask_for_passthrough: options.passthrough,
-        ending: watch_ending,
         device,
     })?;
     let passthrough = if !options.passthrough {

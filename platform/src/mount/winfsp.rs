@@ -35,7 +35,6 @@
 )]
 
 mod adapter;
-mod asking;
 mod changes;
 mod changing;
 #[cfg(windows)]

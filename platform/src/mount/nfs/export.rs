@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,9 +11,8 @@ use bytes::Bytes;
 use nfsserve::nfs::{fattr3, fileid3, filename3, nfs_fh3, nfspath3, nfsstat3, sattr3};
 use nfsserve::vfs::{DirEntry, NFSFileSystem, ReadDirResult, VFSCapabilities};
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
 
-use super::super::workers::Workers;
+use super::super::asking::Asking;
 use super::handles::{Closing, Handles, InUse};
 use super::known::Known;
 use super::secret::Secret;
@@ -49,34 +47,27 @@ pub(super) struct Export {
 }
 
 struct Shared {
-    drive: Arc<dyn Drive>,
-    workers: Workers,
+    asking: Asking,
     handles: Arc<Handles>,
     known: Mutex<Known>,
     told: Arc<Told>,
-    /// Turns `true` at the end: whoever still waits is answered.
-    ending: watch::Receiver<bool>,
     by: Requester,
 }
 
 impl Export {
     pub(super) fn new(
-        drive: Arc<dyn Drive>,
-        workers: Workers,
+        asking: Asking,
         told: Arc<Told>,
         name: Secret,
         key: Secret,
         mounts: Mounts,
-        ending: watch::Receiver<bool>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                drive,
-                workers,
+                asking,
                 handles: Arc::default(),
                 known: Mutex::new(Known::new()),
                 told,
-                ending,
                 by: Requester {
                     // No process is known: a copier, as the drive takes it.
                     thread: None,
@@ -95,7 +86,7 @@ impl Export {
     pub(super) fn sweep(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
-            let mut ending = shared.ending.clone();
+            let mut ending = shared.asking.ending();
             loop {
                 // The sender goes with the export, so an error is the end as well.
                 let ended = tokio::time::timeout(SWEEP, ending.wait_for(|ending| *ending))
@@ -117,14 +108,11 @@ impl Export {
 }
 
 impl Shared {
-    /// Asks the drive; a panic is an error of this request alone.
     fn ask<T>(
         &self,
         question: impl FnOnce(&dyn Drive) -> std::result::Result<T, DriveError>,
     ) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
-            .unwrap_or(Err(DriveError::Io))
-            .map_err(convert::status)
+        self.asking.ask(question).map_err(convert::status)
     }
 
     /// Asks, and waits for the answer without keeping a thread.
@@ -132,28 +120,7 @@ impl Shared {
         &self,
         question: impl FnOnce(&dyn Drive) -> Answer<T> + Send,
     ) -> Result<T> {
-        let answer = catch_unwind(AssertUnwindSafe(|| question(self.drive.as_ref())))
-            .unwrap_or(Answer::Now(Err(DriveError::Io)));
-        let answered = match answer {
-            Answer::Now(result) => result,
-            Answer::Work(work) => {
-                let (done, answered) = oneshot::channel();
-                self.workers.work(work, move |result| {
-                    // Whoever asked may be gone.
-                    let _ = done.send(result);
-                });
-                answered.await.unwrap_or(Err(DriveError::Io))
-            }
-            Answer::Later(answer) => {
-                let mut ending = self.ending.clone();
-                tokio::select! {
-                    // On a task of its own, a panic is an error of this request alone.
-                    result = tokio::spawn(answer) => result.unwrap_or(Err(DriveError::Io)),
-                    _ = ending.wait_for(|ending| *ending) => Err(DriveError::Io),
-                }
-            }
-        };
-        answered.map_err(convert::status)
+        self.asking.settle(question).await.map_err(convert::status)
     }
 
     /// Nobody waits for it.
@@ -165,14 +132,7 @@ impl Shared {
                 Ok(())
             });
         }
-        let released = catch_unwind(AssertUnwindSafe(|| self.drive.release(handle)));
-        match released {
-            Ok(Answer::Later(answer)) => {
-                tokio::spawn(answer);
-            }
-            Ok(Answer::Work(work)) => self.workers.work(work, drop),
-            Ok(Answer::Now(_)) | Err(_) => {}
-        }
+        self.asking.leave(|drive| drive.release(handle));
     }
 
     /// What a client is told of a node.
@@ -182,7 +142,9 @@ impl Shared {
 
     /// A node was answered as what a name leads to.
     fn looked_up(&self, entry: &Entry) {
-        self.known.lock().looked_up(entry.node, self.drive.as_ref());
+        self.known
+            .lock()
+            .looked_up(entry.node, self.asking.drive.as_ref());
     }
 
     fn look_up(&self, folder: NodeId, name: &OsStr) -> Result<Entry> {
@@ -531,7 +493,7 @@ impl NFSFileSystem for Export {
             .split_last_chunk::<8>()
             .ok_or(nfsstat3::NFS3ERR_BADHANDLE)?;
         // One of an export that has ended is not known here, or not any more: a connection may outlive the mount.
-        if self.key.is(key) && !*self.shared.ending.borrow() {
+        if self.key.is(key) && !*self.shared.asking.ending().borrow() {
             Ok(fileid3::from_le_bytes(*id))
         } else {
             Err(nfsstat3::NFS3ERR_STALE)

@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 pub(super) use mounted::{NfsMounted, mount};
 
 use super::EXPORT_NAME;
-use super::workers::Workers;
+use super::asking::Asking;
 use crate::drive::Drive;
 use export::Export;
 use secret::Secret;
@@ -64,13 +64,13 @@ impl NfsExport {
     /// Where no port can be had, no thread started, or the system gives no secret.
     fn start(drive: Arc<dyn Drive>, mounts: Mounts, runtime: &Handle) -> io::Result<Self> {
         let (ending, watched) = watch::channel(false);
-        let workers = Workers::new(runtime, watched.clone())?;
+        let asking = Asking::new(Arc::clone(&drive), runtime.clone(), watched)?;
         let name = Secret::new()?;
         let path = format!("/{EXPORT_NAME}{}", name.as_hex());
         let told = Arc::new(Told::new());
         let key = Secret::new()?;
         drive.mounted(Arc::<Told>::clone(&told));
-        let export = Export::new(drive, workers, told, name, key, mounts, watched);
+        let export = Export::new(asking, told, name, key, mounts);
         let sweeping = runtime.spawn(export.sweep());
         let address = format!("{}:0", Ipv4Addr::LOCALHOST);
         // Bound on a thread of its own: this may be called from one of the runtime's.

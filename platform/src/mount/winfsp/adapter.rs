@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::asking::Asking;
+use super::super::asking::Asking;
 use super::changes::{Change, Changes};
 use super::info::Info;
 use super::known::Known;

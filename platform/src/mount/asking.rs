@@ -1,24 +1,25 @@
-//! How the adapter asks the drive: without keeping a thread where Windows lets a request be answered later, which are
-//! reading, writing and listing, and else on the thread that asked.
+//! How the adapters ask the drive: no request keeps a thread that others need, wherever the system lets it be answered later.
 //!
 //! A panic of the drive is an I/O error of one request. When the mount ends, whoever still waits is answered.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+#[cfg(any(windows, test))]
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use super::super::guarded::guarded;
-use super::super::workers::Workers;
-use crate::drive::{Answer, Drive, DriveError};
+use super::guarded::guarded;
+use super::workers::Workers;
+use crate::drive::{Answer, BoxFuture, Drive, DriveError};
 
+/// The drive, and what is needed to wait for its answers.
 pub(super) struct Asking {
     pub(super) drive: Arc<dyn Drive>,
     pub(super) runtime: Handle,
-    pub(super) workers: Workers,
+    workers: Workers,
     /// Turns `true` when the mount ends.
     ending: watch::Receiver<bool>,
 }
@@ -35,6 +36,12 @@ impl Asking {
             runtime,
             ending,
         })
+    }
+
+    /// Turns `true` when the mount ends, or its sender goes.
+    #[cfg(unix)]
+    pub(super) fn ending(&self) -> watch::Receiver<bool> {
+        self.ending.clone()
     }
 
     /// Asks what is answered at once.
@@ -55,6 +62,23 @@ impl Asking {
             .unwrap_or(Answer::Now(Err(DriveError::Io)))
     }
 
+    /// Goes on with an answer now, or when it comes: on the runtime, or on the worker that found it.
+    #[cfg(unix)]
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        answer: Answer<T>,
+        finish: impl FnOnce(Result<T, DriveError>) + Send + 'static,
+    ) {
+        match answer {
+            Answer::Now(result) => finish(result),
+            Answer::Work(work) => self.workers.work(work, finish),
+            Answer::Later(answer) => {
+                let answer = until_the_end(answer, self.ending.clone());
+                self.runtime.spawn(async move { finish(answer.await) });
+            }
+        }
+    }
+
     /// Asks, and waits without keeping a thread.
     pub(super) async fn settle<T: Send + 'static>(
         &self,
@@ -70,18 +94,12 @@ impl Asking {
                 });
                 answered.await.unwrap_or(Err(DriveError::Io))
             }
-            Answer::Later(answer) => {
-                let mut ending = self.ending.clone();
-                tokio::select! {
-                    result = guarded(answer) => result,
-                    // The sender goes with the mount, so an error is the end as well.
-                    _ = ending.wait_for(|ending| *ending) => Err(DriveError::Io),
-                }
-            }
+            Answer::Later(answer) => until_the_end(answer, self.ending.clone()).await,
         }
     }
 
     /// Asks, and waits on this thread, which must not be one of the runtime's.
+    #[cfg(any(windows, test))]
     pub(super) fn wait<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Drive) -> Answer<T> + Send,
@@ -95,6 +113,7 @@ impl Asking {
 
     /// Goes as far with a future as it goes without waiting: what the drive knows needs no other thread. What is not done
     /// then is to be polled on, by the runtime.
+    #[cfg(any(windows, test))]
     pub(super) fn begin<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
         let _entered = self.runtime.enter();
         let mut context = Context::from_waker(Waker::noop());
@@ -110,5 +129,17 @@ impl Asking {
                 self.runtime.spawn(guarded(answer));
             }
         }
+    }
+}
+
+/// An answer, or an error when the mount ends before it comes.
+async fn until_the_end<T>(
+    answer: BoxFuture<'static, Result<T, DriveError>>,
+    mut ending: watch::Receiver<bool>,
+) -> Result<T, DriveError> {
+    tokio::select! {
+        result = guarded(answer) => result,
+        // The sender goes with the mount, so an error is the end as well.
+        _ = ending.wait_for(|ending| *ending) => Err(DriveError::Io),
     }
 }
