@@ -32,6 +32,8 @@ mod registry;
 #[cfg(windows)]
 mod rights;
 pub mod this_process;
+#[cfg(any(windows, test))]
+mod ticks;
 pub mod volume;
 pub mod watch;
 #[cfg(windows)]

@@ -198,18 +198,6 @@ fn checked(status: NTSTATUS) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(code.cast_signed()))
 }
 
-/// What Windows counts times from, in seconds before 1970.
-const BEFORE_1970: i64 = 11_644_473_600;
-const TICKS_PER_SECOND: i64 = 10_000_000;
-
-/// Seconds and nanoseconds since 1970, of units of 100 ns since 1601.
-pub(crate) fn since_1970(ticks: i64) -> (i64, i64) {
-    (
-        ticks.div_euclid(TICKS_PER_SECOND) - BEFORE_1970,
-        ticks.rem_euclid(TICKS_PER_SECOND) * 100,
-    )
-}
-
 /// A text for a call that wants a zero at its end.
 pub(crate) fn ended(text: &OsStr) -> io::Result<Vec<u16>> {
     let mut units: Vec<u16> = text.encode_wide().collect();

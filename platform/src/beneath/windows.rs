@@ -11,7 +11,7 @@ use std::os::windows::ffi::OsStringExt;
 use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::os::windows::io::AsRawHandle;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use windows_sys::Wdk::Storage::FileSystem::FILE_OPEN_REPARSE_POINT;
 use windows_sys::Win32::Foundation::{
@@ -33,9 +33,6 @@ use crate::nt::{ENTER, LOOK, can_be_a_name, is, open_at};
 const LISTED_AT_ONCE: usize = 8 * 1024;
 /// Set in the tag of a reparse point that stands for another place.
 const STANDS_FOR_ANOTHER: u32 = 0x2000_0000;
-/// What Windows counts times from, in seconds before 1970.
-const BEFORE_1970: u64 = 11_644_473_600;
-const TICKS_PER_SECOND: u64 = 10_000_000;
 
 /// A folder that paths are resolved beneath. Holds no more than the open folder, which keeps its identity; a root that is
 /// moved stays what it was.
@@ -455,17 +452,10 @@ fn asked<T: Default>(file: &File, class: FILE_INFO_BY_HANDLE_CLASS) -> io::Resul
     }
 }
 
-/// Of units of 100 ns since 1601; what the clock type can't hold becomes 1970.
+/// What is before 1601 is 1601; what the clock type can't hold becomes 1970.
 fn system_time(ticks: i64) -> SystemTime {
     let ticks = u64::try_from(ticks).unwrap_or(0);
-    let since_1601 = Duration::new(
-        ticks / TICKS_PER_SECOND,
-        u32::try_from(ticks % TICKS_PER_SECOND).unwrap_or(0) * 100,
-    );
-    SystemTime::UNIX_EPOCH
-        .checked_sub(Duration::from_secs(BEFORE_1970))
-        .and_then(|in_1601| in_1601.checked_add(since_1601))
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    crate::ticks::to_time(ticks).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -265,12 +265,7 @@ fn a_root_stays_what_it_was_when_it_is_moved() {
 }
 
 #[test]
-fn times_of_windows_are_those_of_everybody() {
-    assert_eq!(system_time(116_444_736_000_000_000), SystemTime::UNIX_EPOCH);
-    assert_eq!(
-        system_time(116_444_736_000_000_000 + 15_000_000),
-        SystemTime::UNIX_EPOCH + Duration::from_millis(1500)
-    );
+fn no_time_of_a_file_is_too_early_or_too_late() {
     assert!(system_time(0) < SystemTime::UNIX_EPOCH);
     assert!(system_time(i64::MIN) < SystemTime::UNIX_EPOCH);
     let _ = system_time(i64::MAX);

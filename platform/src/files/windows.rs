@@ -23,7 +23,8 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use super::{Identity, Make, Opening};
 use crate::drive::{Allocation, Fill, Replacing};
-use crate::nt::{ended, is, since_1970};
+use crate::nt::{ended, is};
+use crate::ticks::since_1970;
 
 /// The longest path that every program takes, in units.
 const LONGEST_USUAL: usize = 259;

@@ -1,8 +1,7 @@
 //! Attributes and times of the drive in the words of Windows, and what is asked for in its words in those of the drive.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use crate::drive::{AttributeChange, Attributes, NewTime, NodeKind, OpenMode};
+use crate::ticks;
 
 const FILE_ATTRIBUTE_DIRECTORY: u32 = 0x10;
 const FILE_ATTRIBUTE_NORMAL: u32 = 0x80;
@@ -21,10 +20,6 @@ const FILE_NON_DIRECTORY_FILE: u32 = 0x40;
 /// What programs read and write in that do so without a cache, and how many of them room is given in.
 pub(super) const SECTOR: u16 = 512;
 pub(super) const SECTORS: u16 = 8;
-/// From 1601, where Windows begins to count, to 1970.
-const TO_UNIX: Duration = Duration::from_secs(11_644_473_600);
-/// Windows counts in units of 100 ns.
-const UNITS_A_SECOND: u64 = 10_000_000;
 
 /// What Windows knows of a file or folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,24 +49,12 @@ impl Info {
             allocated: size
                 .checked_next_multiple_of(u64::from(SECTOR) * u64::from(SECTORS))
                 .unwrap_or(size),
-            born: file_time(of.born),
-            modified: file_time(of.modified),
-            changed: file_time(of.changed),
+            born: ticks::of(of.born),
+            modified: ticks::of(of.modified),
+            changed: ticks::of(of.changed),
             index: of.inode,
         }
     }
-}
-
-/// As Windows counts; what is before 1601 is 1601.
-pub(super) fn file_time(time: SystemTime) -> u64 {
-    let since = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => TO_UNIX.saturating_add(after),
-        Err(before) => TO_UNIX.saturating_sub(before.duration()),
-    };
-    since
-        .as_secs()
-        .saturating_mul(UNITS_A_SECOND)
-        .saturating_add(u64::from(since.subsec_nanos() / 100))
 }
 
 /// A time that is to be set; `None` for the numbers that say that it is to stay.
@@ -79,13 +62,7 @@ fn new_time(units: u64) -> Option<NewTime> {
     if units == 0 || units.cast_signed() < 0 {
         return None;
     }
-    let nanoseconds = u32::try_from(units % UNITS_A_SECOND).ok()? * 100;
-    let since = Duration::new(units / UNITS_A_SECOND, nanoseconds);
-    let time = match since.checked_sub(TO_UNIX) {
-        Some(after) => UNIX_EPOCH.checked_add(after),
-        None => UNIX_EPOCH.checked_sub(TO_UNIX - since),
-    };
-    time.map(NewTime::At)
+    ticks::to_time(units).map(NewTime::At)
 }
 
 /// What a program that sets times wants. Of the attributes, none can be changed.
@@ -143,6 +120,8 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     fn attributes(kind: NodeKind, size: u64) -> Attributes {
@@ -172,7 +151,7 @@ mod tests {
             file.modified,
             116_444_736_000_000_000 + 16_000_000_001_234_567
         );
-        assert_eq!(file.changed - file.modified, UNITS_A_SECOND);
+        assert_eq!(file.changed - file.modified, ticks::PER_SECOND);
         assert_eq!(file.index, 7);
         let away = Info::new(&attributes(NodeKind::File, 1), true);
         assert_eq!(away.attributes, 0x1000);
@@ -188,7 +167,7 @@ mod tests {
     #[test]
     fn times_come_back_and_stay_within_what_windows_can_say() {
         let time = UNIX_EPOCH + Duration::new(1_600_000_000, 123_456_700);
-        let change = times(0, file_time(time));
+        let change = times(0, ticks::of(time));
         assert_eq!(
             (change.accessed, change.modified),
             (None, Some(NewTime::At(time)))
@@ -197,13 +176,9 @@ mod tests {
         assert_eq!(times(u64::MAX, u64::MAX - 1), AttributeChange::default());
         let before = UNIX_EPOCH - Duration::from_secs(5);
         assert_eq!(
-            times(file_time(before), 0).accessed,
+            times(ticks::of(before), 0).accessed,
             Some(NewTime::At(before))
         );
-        assert_eq!(file_time(UNIX_EPOCH - TO_UNIX), 0);
-        // Windows itself has no such time.
-        #[cfg(unix)]
-        assert_eq!(file_time(UNIX_EPOCH - TO_UNIX - Duration::from_secs(9)), 0);
     }
 
     #[test]
