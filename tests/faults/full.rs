@@ -68,7 +68,7 @@ fn a_full_disk_is_heard_by_no_player_and_an_error_for_copiers() {
             let (mut seen, mut late) = uses();
             // What came too late for a player is silence until it is opened again.
             let mut opens = 1;
-            while *class == Class::Player && seen.outcome == Outcome::Silence && opens < 20 {
+            while *class == Class::Player && seen.outcome == Outcome::Silence && opens < 100 {
                 assert!(seen.longest() <= PLAYER_BOUND + late, "{seen:?}, {late:?}");
                 std::thread::sleep(Duration::from_millis(100));
                 (seen, late) = uses();
