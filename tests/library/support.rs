@@ -119,6 +119,12 @@ impl House {
     /// Waits until `done`; fails when it is not within what is promised.
     #[track_caller]
     pub(crate) fn wait(&self, done: impl Fn(&Self) -> bool) {
+        self.wait_for(PROMISED, done);
+    }
+
+    /// Waits until `done`, for something that may take longer than what is promised.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, limit: Duration, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         loop {
             let look = Instant::now();
@@ -126,7 +132,7 @@ impl House {
                 return;
             }
             assert!(
-                start.elapsed() < PROMISED + SLACK,
+                start.elapsed() < limit + SLACK,
                 "not within the promised time"
             );
             // Looks at many items take long: half of the time is for what is waited for.
