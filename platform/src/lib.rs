@@ -33,6 +33,7 @@ mod registry;
 mod rights;
 pub mod this_process;
 pub mod volume;
+pub mod wanted;
 pub mod watch;
 #[cfg(windows)]
 mod window;
