@@ -35,6 +35,7 @@ pub mod this_process;
 #[cfg(any(windows, test))]
 mod ticks;
 pub mod volume;
+pub mod wanted;
 pub mod watch;
 #[cfg(windows)]
 mod window;

@@ -9,6 +9,8 @@ use std::io::{Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mediafs_platform::wanted::Wanted;
+
 use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, PlaceNo, PlaceRow, Reader};
 use crate::model::{Format, ObjectHash};
 use crate::silence::{Capsule, whole_file_capsule};
@@ -185,12 +187,16 @@ fn read_item(
     else {
         return Ok(None);
     };
+    // Declared first, so that the file is closed before it.
+    let wanted;
     let Some(mut file) = open_as_recorded(engine, &reader, &place)? else {
         return Ok(None);
     };
+    // It takes long, and nobody who saves the file is to be kept from that meanwhile.
+    wanted = Wanted::of(&file);
     let hash = hash_of(&mut file, || {
         pace.breathe();
-        stop() || engine.stopping()
+        stop() || engine.stopping() || wanted.is_wanted()
     });
     let hash = match hash {
         Ok(Some(hash)) => hash,

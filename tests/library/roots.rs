@@ -32,11 +32,9 @@ fn a_scan_ends_with_its_root_and_goes_on_when_that_is_back() {
 
     let again = library.add_root(&house.sounds()).unwrap();
     assert_eq!(again.row, base.row);
-    let begun = std::time::Instant::now();
-    while house.items(&base).len() < COUNT {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    house.wait_for(Duration::from_secs(60), |house| {
+        house.items(&base).len() == COUNT
+    });
     let now = house.items(&base);
     assert!(
         before
