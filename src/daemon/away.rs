@@ -50,6 +50,7 @@ struct News {
     cache: LazyStore,
     service: Weak<Service>,
     bringing: Mutex<Weak<Bringing>>,
+    fetch: Arc<CourierFetch>,
     brakes: Brakes,
     rates: Rates,
 }
@@ -64,18 +65,19 @@ impl Away {
         service: &Arc<Service>,
         drive: &Arc<MediaDrive>,
     ) -> Arc<Self> {
+        let fetch = Arc::new(CourierFetch::new(Arc::clone(catalog), outside.clone()));
         let news = Arc::new(News {
             catalog: Arc::clone(catalog),
             outside: outside.clone(),
             cache: cache.clone(),
             service: Arc::downgrade(service),
             bringing: Mutex::default(),
+            fetch: Arc::clone(&fetch),
             brakes: Brakes::default(),
             rates: Rates::default(),
         });
         let opened = cache.clone();
         let store: OpenStore = Arc::new(move || opened.get());
-        let fetch = Arc::new(CourierFetch::new(Arc::clone(catalog), outside.clone()));
         let hydrator = Arc::new(Hydrator::new(
             store,
             fetch,
@@ -395,7 +397,19 @@ impl News {
         for owner in self.catalog.reader()?.owners_of_bytes(object)? {
             pin_object(&store, object, &owner);
         }
+        self.give_back(wanted);
         Ok(())
+    }
+
+    /// Its provider need not keep on the disk what is in the cache. Waits for nobody.
+    fn give_back(&self, wanted: &Wanted) {
+        let (fetch, wanted) = (Arc::clone(&self.fetch), wanted.clone());
+        let giving = std::thread::Builder::new()
+            .name("give-back".to_owned())
+            .spawn(move || fetch.give_back(&wanted));
+        if let Err(error) = giving {
+            tracing::debug!(%error, "what was fetched stays on the disk");
+        }
     }
 
     fn braked(&self, process: &Process) {

@@ -26,6 +26,7 @@ use crate::storage::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, V
 
 use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
 use super::file_system::FileSystems;
+use super::giving_back::give_back;
 use super::marks;
 use super::probing::{is_of_storage, read_facts};
 use super::residency::{Residency, by_attributes, stands_for};
@@ -109,9 +110,21 @@ impl Work for Looker {
                 length,
                 fetch,
             } => match self.read(&PathBuf::from(file), evidence.into(), offset, length, fetch) {
-                Ok(bytes) => tell(Reply::Bytes, &bytes),
+                Ok((bytes, fetched)) => tell(Reply::Bytes { fetched }, &bytes),
                 Err(no) => tell(no, &[]),
             },
+            Question::GiveBack { file, evidence } => {
+                let file = PathBuf::from(file);
+                // Nobody may have it open.
+                self.kept.lock().retain(|kept| kept.path != file);
+                // It is closed again by then.
+                let now = self.open(&file, false);
+                let now = now.map(|(_, evidence)| evidence).map_err(Reply::from);
+                tell(
+                    give_back(&file, evidence.into(), now, cloud::make_online_only),
+                    &[],
+                );
+            }
             Question::Identify { mount, point } => {
                 tell(identified(identify(mount, &PathBuf::from(point))), &[]);
             }
@@ -244,14 +257,21 @@ impl Looker {
         Ok(self.lasting(&seen, path))
     }
 
-    /// Opens a file to read it; unless that would fetch it from somewhere, or if it may.
+    /// Opens a file to read it, unless that would fetch it from somewhere.
     fn open(&self, path: &Path, fetch: bool) -> Result<(File, Evidence), No> {
+        let (file, evidence, _) = self.open_fetched(path, fetch)?;
+        Ok((file, evidence))
+    }
+
+    /// Opens a file to read it; unless that would fetch it from somewhere, or if it may. Whether it was fetched.
+    fn open_fetched(&self, path: &Path, fetch: bool) -> Result<(File, Evidence, bool), No> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(No::Told(Reply::Failed("not a file".to_owned())));
         };
         let folder = LocalRoot::open(parent)?.folder(Path::new(""))?;
         let of_folder = folder.seen()?;
-        if cloud::SYSTEM_TELLS && cloud::residency(path)? == Residency::OnlineOnly {
+        let is_away = cloud::SYSTEM_TELLS && cloud::residency(path)? == Residency::OnlineOnly;
+        if is_away {
             if !fetch {
                 return Err(No::Told(Reply::OnlineOnly));
             }
@@ -266,9 +286,10 @@ impl Looker {
         }
         let (file, _) = folder.file(name)?;
         let evidence = self.evidence_of(&file, path)?;
-        Ok((file, evidence))
+        Ok((file, evidence, is_away))
     }
 
+    /// The bytes, and whether the file was fetched for them.
     fn read(
         &self,
         path: &Path,
@@ -276,7 +297,7 @@ impl Looker {
         offset: u64,
         length: u32,
         fetch: bool,
-    ) -> Result<Vec<u8>, Reply> {
+    ) -> Result<(Vec<u8>, bool), Reply> {
         let is_it = |kept: &Kept| kept.path == path && kept.evidence == evidence;
         let kept = self
             .kept
@@ -284,6 +305,7 @@ impl Looker {
             .iter()
             .find(|kept| is_it(kept))
             .map(|kept| Arc::clone(&kept.file));
+        let mut fetched = false;
         let file = match kept {
             // Its provider may have taken the bytes back since it was opened.
             Some(file)
@@ -295,10 +317,11 @@ impl Looker {
             }
             Some(file) => file,
             None => {
-                let (file, seen) = self.open(path, fetch)?;
+                let (file, seen, was_away) = self.open_fetched(path, fetch)?;
                 if seen != evidence {
                     return Err(Reply::Changed);
                 }
+                fetched = was_away;
                 Arc::new(file)
             }
         };
@@ -329,7 +352,7 @@ impl Looker {
             file,
             read: Instant::now(),
         });
-        Ok(bytes)
+        Ok((bytes, fetched))
     }
 
     fn probe(&self, path: &Path) -> Reply {

@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod file_system;
 mod folder;
+mod giving_back;
 mod hash;
 mod identity;
 mod import;

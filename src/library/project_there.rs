@@ -147,8 +147,8 @@ impl Library {
                 fetch: true,
             };
             match self.ask_there(folder, &question)? {
-                (Reply::Bytes, part) if part.is_empty() => return Ok(Some(text)),
-                (Reply::Bytes, part) => text.extend_from_slice(&part),
+                (Reply::Bytes { .. }, part) if part.is_empty() => return Ok(Some(text)),
+                (Reply::Bytes { .. }, part) => text.extend_from_slice(&part),
                 (other, _) => return Err(unlike(other)),
             }
         }

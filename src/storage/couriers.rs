@@ -97,12 +97,21 @@ struct Source {
     courier: Option<Arc<Courier>>,
     used: Option<Instant>,
     suspended: Option<Suspended>,
-    /// It was let go of; nobody asks it anything before it is mounted anew.
-    let_go: bool,
+    /// It was let go of: nobody asks it anything.
+    let_go: Option<LetGo>,
     /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
     left: Vec<(Running, Option<MountId>)>,
     /// Another one for each thing that hangs there.
     life: Arc<()>,
+}
+
+/// How long a source is let go of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LetGo {
+    /// Until something else is mounted there.
+    ForGood,
+    /// Until it turns out whether it is unmounted.
+    ForNow,
 }
 
 /// A courier that is asked something.
@@ -346,12 +355,47 @@ impl Couriers {
         let courier = {
             let mut sources = self.sources.lock();
             let source = sources.entry(source.clone()).or_default();
-            source.let_go = true;
+            source.let_go = Some(LetGo::ForGood);
             source.courier.take()
         };
         if let Some(courier) = courier {
             courier.release();
             courier.wait_for_end(END);
+        }
+    }
+
+    /// As [`Couriers::let_go`], of all sources at and below `point`, and until [`Couriers::take_up_below`].
+    pub(crate) fn let_go_below(&self, point: &Path) {
+        let couriers: Vec<Arc<Courier>> = {
+            let mut sources = self.sources.lock();
+            // Also where nobody has asked anything yet.
+            sources.entry(SourceKey(point.to_owned())).or_default();
+            sources
+                .iter_mut()
+                .filter(|(key, _)| key.root().starts_with(point))
+                .filter_map(|(_, source)| {
+                    source.let_go.get_or_insert(LetGo::ForNow);
+                    source.courier.take()
+                })
+                .collect()
+        };
+        let until = Instant::now() + END;
+        for courier in &couriers {
+            courier.release();
+        }
+        for courier in couriers {
+            courier.wait_for_end(until.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Sources at and below `point` may be asked again, but for those that were let go of by [`Couriers::let_go`].
+    pub(crate) fn take_up_below(&self, point: &Path) {
+        let mut sources = self.sources.lock();
+        for (_, source) in sources
+            .iter_mut()
+            .filter(|(key, _)| key.root().starts_with(point))
+        {
+            source.let_go.take_if(|let_go| *let_go == LetGo::ForNow);
         }
     }
 
@@ -415,7 +459,7 @@ impl Couriers {
     fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Sent, CourierError> {
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
-        if source.let_go {
+        if source.let_go.is_some() {
             return Err(CourierError::Released);
         }
         if let Some(suspended) = source.suspended {

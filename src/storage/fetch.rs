@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::courier::CourierError;
 use super::couriers::{PATIENCE, SourceChange, SourceKey};
+use super::giving_back::Fetched;
 use super::message::{Question, Reply};
 use super::outside::Outside;
 use super::reaching::Reaching;
@@ -24,7 +25,7 @@ const PART: u32 = 128 << 10;
 
 /// How long one read may take while its source answers other questions. Some providers fetch the whole of a file first.
 const LONGEST_READ: Duration = PATIENCE;
-const LONGEST_FETCH: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_FETCH: Duration = Duration::from_secs(3600);
 
 /// So often in a row may reading a file hang, while its source answers, before it is left alone.
 const MOST_HANGS: u32 = 2;
@@ -34,10 +35,11 @@ const LEFT_ALONE: Duration = Duration::from_secs(120);
 /// Reads through couriers.
 pub(crate) struct CourierFetch {
     catalog: Arc<Catalog>,
-    outside: Outside,
+    pub(super) outside: Outside,
     /// Files of which a read was not answered: how often, and when last. Each time takes a process that can't be ended.
     hanging: Arc<Mutex<HashMap<(PlaceNo, u32), Hangs>>>,
     reaching: Reaching,
+    pub(super) fetched: Fetched,
 }
 
 /// How often reading a file hung while its source answered.
@@ -53,10 +55,10 @@ fn answers_again(hanging: &Mutex<HashMap<(PlaceNo, u32), Hangs>>, source: &Sourc
 }
 
 /// A file of a source, as the catalog has it now.
-struct At {
-    path: PathBuf,
-    evidence: Evidence,
-    source: SourceKey,
+pub(super) struct At {
+    pub(super) path: PathBuf,
+    pub(super) evidence: Evidence,
+    pub(super) source: SourceKey,
     /// How long one read may take.
     longest: Duration,
 }
@@ -75,6 +77,7 @@ impl CourierFetch {
             outside,
             hanging,
             reaching: Reaching::default(),
+            fetched: Fetched::default(),
         }
     }
 
@@ -105,7 +108,7 @@ impl CourierFetch {
         }
     }
 
-    fn locate(&self, wanted: &Wanted) -> Result<At, FetchError> {
+    pub(super) fn locate(&self, wanted: &Wanted) -> Result<At, FetchError> {
         let failed = |error: CatalogError| FetchError::Failed {
             reason: error.to_string(),
             transient: true,
@@ -227,7 +230,10 @@ impl CourierFetch {
             Err(_) => {}
         }
         match asked {
-            Ok((Reply::Bytes, bytes)) => {
+            Ok((Reply::Bytes { fetched }, bytes)) => {
+                if fetched {
+                    self.fetched.note(wanted);
+                }
                 self.outside.sources.reached(wanted.source);
                 Ok(bytes)
             }

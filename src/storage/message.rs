@@ -173,6 +173,8 @@ pub(crate) enum Question {
         length: u32,
         fetch: bool,
     },
+    /// Give back to its cloud provider what it fetched of this file for us, if the disk still says the same of it.
+    GiveBack { file: Bytes, evidence: WireEvidence },
     /// What is the disk of the mount of this number, at this point?
     Identify { mount: u64, point: Bytes },
     /// Put this mark on the disk of the mount of this number, unless it has one; what is it then?
@@ -247,9 +249,10 @@ pub(crate) enum Reply {
     OnlineOnly,
     /// To [`Question::Facts`]: the storage failed over it, with the system's reason, so nothing is known of what is in it.
     NotRead(String),
-    /// To [`Question::Read`]; the bytes are the payload.
-    Bytes,
-    /// To [`Question::Read`]: it is another file, or another content, than was asked for.
+    /// To [`Question::Read`]; the bytes are the payload. `fetched`: they were with a cloud provider only, which has fetched
+    /// the file for this.
+    Bytes { fetched: bool },
+    /// To [`Question::Read`] and [`Question::GiveBack`]: it is another file, or another content, than was asked for.
     Changed,
     /// To [`Question::Identify`] and [`Question::Mark`]: the text of its identity, and its name for people.
     Identified {

@@ -10,6 +10,8 @@ mod clouds;
 pub(crate) mod courier;
 mod couriers;
 mod fetch;
+mod giving_back;
+mod leaving;
 mod marking;
 mod matching;
 mod message;

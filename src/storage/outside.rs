@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use mediafs_platform::volume::{DeclaredTrusted, MountEntry, VolumeIdentity};
 
 use super::couriers::{Couriers, SourceChange, SourceKey};
+use super::leaving::Leaving;
 use super::message::{Question, Reply};
 use super::sources::{SourceError, Sources};
 use crate::catalog::Catalog;
@@ -53,12 +54,14 @@ impl Outside {
         Self { couriers, sources }
     }
 
-    /// Knows from now on when sources come and go.
+    /// Knows from now on when sources come and go, and lets go of those that are to be unmounted, where the system says so.
     ///
     /// # Errors
     /// When the system tells nothing of its mounts.
     pub(crate) fn watch(&self) -> Result<(), SourceError> {
-        self.sources.start()
+        let leaving = Leaving::new(&self.sources, &self.couriers);
+        self.sources
+            .start(move |point, what| leaving.told(point, what))
     }
 
     /// Looks once at which sources are there, for a while at those that have to be asked what they are.

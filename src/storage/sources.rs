@@ -11,8 +11,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use mediafs_platform::volume::{
-    Classifier, DeclaredTrusted, MountEntry, MountTable, MountWatch, StorageSort, VolumeIdentity,
-    identity_from_table,
+    Classifier, DeclaredTrusted, Leaving, MountEntry, MountTable, MountWatch, StorageSort,
+    VolumeIdentity, identity_from_table,
 };
 use parking_lot::Mutex;
 
@@ -60,11 +60,21 @@ pub(super) struct Known {
     /// Where each source is mounted.
     pub(super) mounted: HashMap<SourceNo, MountKey>,
     pub(super) ejected: HashMap<SourceNo, MountKey>,
+    /// Sources on what the system is about to unmount.
+    pub(super) leaving: HashMap<SourceNo, MountKey>,
     suspended: HashSet<SourceNo>,
     /// Sources that answer but cannot reach what they show, each with the number of the time that this was found out.
     unreachable: HashMap<SourceNo, u64>,
     /// How often it was.
     episodes: u64,
+}
+
+impl Known {
+    fn is_let_go(&self, source: SourceNo, at: &MountKey) -> bool {
+        [&self.ejected, &self.leaving]
+            .into_iter()
+            .any(|let_go| let_go.get(&source) == Some(at))
+    }
 }
 
 /// What a disk has answered.
@@ -165,17 +175,21 @@ impl Sources {
     }
 
     /// Looks at the mounts now, and whenever they change from now on. Returns at once: a disk that hangs is waited for by
-    /// a thread of its own.
+    /// a thread of its own. `leaving` is told what the system says of mounts that are about to go.
     ///
     /// # Errors
     /// When the system tells nothing of its mounts.
-    pub(crate) fn start(self: &Arc<Self>) -> Result<(), SourceError> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        leaving: impl Fn(&Path, Leaving) + Send + Sync + 'static,
+    ) -> Result<(), SourceError> {
         let sources: Weak<Self> = Arc::downgrade(self);
-        let watch = MountWatch::start(move |table| {
+        let changed = move |table: &MountTable| {
             if let Some(sources) = sources.upgrade() {
                 sources.look_at(table);
             }
-        })?;
+        };
+        let watch = MountWatch::start_asked(changed, leaving)?;
         *self.watch.lock() = Some(watch);
         self.look_at(&MountTable::read()?);
         Ok(())
@@ -240,6 +254,7 @@ impl Sources {
             let mut known = self.known.lock();
             known.disks.retain(|key, _| there.contains(key));
             known.ejected.retain(|_, key| there.contains(key));
+            known.leaving.retain(|_, key| there.contains(key));
             let gone = points(known.there.difference(&there));
             let new = points(there.difference(&known.there));
             // At the first look nothing has come.
@@ -342,7 +357,7 @@ impl Sources {
     }
 
     /// Tells the catalog how a source is.
-    fn tell(&self, source: SourceNo) {
+    pub(super) fn tell(&self, source: SourceNo) {
         if !self.tell_state(source) {
             return;
         }
@@ -366,7 +381,7 @@ impl Sources {
             let known = self.known.lock();
             match known.mounted.get(&source).cloned() {
                 None => SourceState::Absent,
-                Some(key) if known.ejected.get(&source) == Some(&key) => SourceState::Ejected,
+                Some(key) if known.is_let_go(source, &key) => SourceState::Ejected,
                 Some(_)
                     if known.suspended.contains(&source)
                         || known.unreachable.contains_key(&source) =>

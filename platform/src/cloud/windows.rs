@@ -12,6 +12,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use windows_sys::Win32::Foundation::{
+    ERROR_CLOUD_FILE_IN_USE, ERROR_CLOUD_FILE_NOT_IN_SYNC, ERROR_CLOUD_FILE_PINNED,
+    ERROR_SHARING_VIOLATION,
+};
 use windows_sys::Win32::Storage::CloudFilters::{
     CF_PLACEHOLDER_STATE_INVALID, CF_PLACEHOLDER_STATE_PARTIAL, CF_PLACEHOLDER_STATE_PLACEHOLDER,
 };
@@ -25,6 +29,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use self::api::{Api, Hydration, Progress};
 use super::{CloudError, Freed, Residency, failed};
+use crate::nt::is;
 
 /// How often is looked whether anybody still waits.
 const STEP: Duration = Duration::from_millis(100);
@@ -157,7 +162,8 @@ pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> 
     }
 }
 
-/// At once, by the system, if it can be had alone and is in sync; else the provider is asked, as by "Free up space".
+/// At once, by the system; where that may not do it, the provider is asked, as by "Free up space". What somebody else has open,
+/// or has changed since its provider saw it, stays.
 pub(super) fn make_online_only(path: &Path) -> Result<Freed, CloudError> {
     let api = api::get().ok_or_else(|| no_provider(path))?;
     let refused = |source| failed(path, "given back", source);
@@ -170,14 +176,30 @@ pub(super) fn make_online_only(path: &Path) -> Result<Freed, CloudError> {
         return Ok(Freed::KeptByUser);
     }
     drop(file);
+    give_back(api, path).map_err(refused)
+}
+
+fn give_back(api: &Api, path: &Path) -> io::Result<Freed> {
     match api.dehydrate(path) {
         Ok(()) => Ok(Freed::Now),
+        Err(error) if is_anothers(&error) => Err(error),
         Err(error) => {
             tracing::debug!(%error, path = %path.display(), "its provider is asked to give it back");
-            api.unpin(path).map_err(refused)?;
+            api.unpin(path)?;
             Ok(Freed::Asked)
         }
     }
+}
+
+/// Somebody else has a use for the file now.
+fn is_anothers(error: &io::Error) -> bool {
+    const CODES: &[u32] = &[
+        ERROR_SHARING_VIOLATION,
+        ERROR_CLOUD_FILE_IN_USE,
+        ERROR_CLOUD_FILE_NOT_IN_SYNC,
+        ERROR_CLOUD_FILE_PINNED,
+    ];
+    error.kind() == io::ErrorKind::ResourceBusy || CODES.iter().any(|code| is(error, *code))
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@
 //! touched.
 //!
 //! A *volume* is known again by its [`VolumeIdentity`], which a catalog keeps as text: [`identify`] tells it of disks,
-//! in a courier, [`identity_from_table`] of shares and programs' file systems. [`MountWatch`] tells when mounts change,
-//! and [`Classifier::sort`] what sort of storage a mount is.
+//! in a courier, [`identity_from_table`] of shares and programs' file systems. [`MountWatch`] tells when mounts change
+//! and, where the system does, when one is about to ([`Leaving`]); [`Classifier::sort`] what sort of storage a mount is.
 //!
 //! Each system has a part of its own with the same functions: `linux`, `macos`, `windows`.
 
 mod identity;
 mod kind;
+mod leaving;
 #[cfg(any(target_os = "macos", test))]
 mod on_disk;
 #[cfg(not(target_os = "linux"))]
@@ -32,6 +33,7 @@ pub use identity::{
     DiskIdentity, Identified, Likeness, MountIdentity, NotAnIdentity, VolumeIdentity,
 };
 pub use kind::{Provider, Reach, StorageSort};
+pub use leaving::Leaving;
 pub use reason::{Bus, Reason, Trust};
 pub use system::{MountWatch, identify, identity_from_table, kind_of};
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};

@@ -3,10 +3,13 @@
 //! is in memory, and touches no storage.
 
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::leaving::Leaving;
 use super::system::MountEvents;
 use super::table::MountTable;
 
@@ -40,22 +43,48 @@ impl MountWatch {
     /// # Errors
     /// If the mount table can't be read or no thread can be started.
     pub fn start(changed: impl FnMut(&MountTable) + Send + 'static) -> io::Result<Self> {
-        let mut watch = Self::start_with(STEP, MountTable::read, changed)?;
-        let tell = watch.tell.clone();
+        Self::start_asked(changed, |_, _| ())
+    }
+
+    /// As [`MountWatch::start`]; and `leaving` is called when a mount of a disk is about to go, if the system tells that
+    /// before. It is waited for, but no longer than two seconds.
+    ///
+    /// # Errors
+    /// As [`MountWatch::start`].
+    pub fn start_asked(
+        changed: impl FnMut(&MountTable) + Send + 'static,
+        leaving: impl Fn(&Path, Leaving) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let (tell, told) = mpsc::channel();
+        let news = tell.clone();
         // Nobody listens any more at the very end.
-        watch.events = MountEvents::start(move || drop(tell.send(Word::Told)))
+        let events = MountEvents::start(move || drop(news.send(Word::Told)), Arc::new(leaving))
             .inspect_err(|error| tracing::warn!(%error, "mounts are only looked at now and then"))
             .ok();
+        let follow = events.as_ref().map(MountEvents::follower);
+        let mut followed = None;
+        let read = move || {
+            let table = MountTable::read()?;
+            if let Some(follow) = &follow
+                && followed.as_ref() != Some(&table)
+            {
+                follow(&table);
+                followed = Some(table.clone());
+            }
+            Ok(table)
+        };
+        let mut watch = Self::start_with(STEP, (tell, told), read, changed)?;
+        watch.events = events;
         Ok(watch)
     }
 
     fn start_with(
         step: Duration,
+        (tell, told): (Sender<Word>, Receiver<Word>),
         mut read: impl FnMut() -> io::Result<MountTable> + Send + 'static,
         mut changed: impl FnMut(&MountTable) + Send + 'static,
     ) -> io::Result<Self> {
         let mut before = read()?;
-        let (tell, told) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("mounts".to_owned())
             .spawn(move || {
@@ -121,9 +150,14 @@ mod tests {
             }
         };
         let (tell, told) = mpsc::channel();
-        let watch = MountWatch::start_with(Duration::from_millis(5), read, move |now| {
-            tell.send(now.clone()).unwrap();
-        })
+        let watch = MountWatch::start_with(
+            Duration::from_millis(5),
+            mpsc::channel(),
+            read,
+            move |now| {
+                tell.send(now.clone()).unwrap();
+            },
+        )
         .unwrap();
         let now = told.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(now, MountTable::parse(TWO.as_bytes()));
@@ -145,8 +179,10 @@ mod tests {
             Ok(table(if reads <= 3 { ONE } else { TWO }))
         };
         let (tell, told) = mpsc::channel();
-        let watch = MountWatch::start_with(NEVER, read, move |now| tell.send(now.clone()).unwrap())
-            .unwrap();
+        let watch = MountWatch::start_with(NEVER, mpsc::channel(), read, move |now| {
+            tell.send(now.clone()).unwrap()
+        })
+        .unwrap();
         assert!(told.recv_timeout(Duration::from_millis(300)).is_err());
         watch.tell.send(Word::Told).unwrap();
         let now = told.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -166,10 +202,11 @@ mod tests {
         let kept = std::sync::Arc::new(parking_lot::Mutex::new(None::<MountWatch>));
         let (own, (tell, told)) = (std::sync::Arc::clone(&kept), mpsc::channel());
         let mut holding = kept.lock();
-        let watch = MountWatch::start_with(Duration::from_millis(5), read, move |_| {
-            drop(own.lock().take());
-            tell.send(()).unwrap();
-        });
+        let watch =
+            MountWatch::start_with(Duration::from_millis(5), mpsc::channel(), read, move |_| {
+                drop(own.lock().take());
+                tell.send(()).unwrap();
+            });
         *holding = Some(watch.unwrap());
         drop(holding);
         told.recv_timeout(Duration::from_secs(10)).unwrap();

@@ -279,7 +279,7 @@ impl Read for RemoteFile<'_> {
                 .couriers
                 .ask(self.source, &question, self.cancel);
             self.buffer = match asked {
-                Ok((Reply::Bytes, bytes)) => bytes,
+                Ok((Reply::Bytes { .. }, bytes)) => bytes,
                 Ok((Reply::Changed | Reply::NotFound, _)) => Vec::new(),
                 Ok((Reply::Failed(why), _)) => return Err(io::Error::other(why)),
                 Ok(_) => return Err(io::Error::other(CourierError::Ended.to_string())),

@@ -285,7 +285,7 @@ impl<'e> CopierThere<'e> {
                 length: LONGEST_PAYLOAD,
                 fetch: true,
             })?;
-            if reply != Reply::Bytes {
+            if !matches!(reply, Reply::Bytes { .. }) {
                 return Err(refusal(reply));
             }
             if part.is_empty() {

@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::CloudFilters::{
     CF_OPEN_FILE_FLAG_EXCLUSIVE, CF_OPEN_FILE_FLAG_WRITE_ACCESS, CF_OPEN_FILE_FLAGS, CF_PIN_STATE,
     CF_PIN_STATE_UNPINNED, CF_PLACEHOLDER_STATE, CF_SET_PIN_FLAG_NONE, CF_SET_PIN_FLAGS,
 };
-use windows_sys::Win32::Storage::FileSystem::{FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES};
+use windows_sys::Win32::Storage::FileSystem::FILE_READ_ATTRIBUTES;
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
 use windows_sys::Win32::System::LibraryLoader::{
     GetModuleHandleW, GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
@@ -149,10 +149,11 @@ impl Api {
         }
     }
 
-    /// Tells its provider that the user needs the file online only.
+    /// Tells its provider that the user needs the file online only. A handle of whatever rights will do; it is asked whether the
+    /// caller may read the file.
     pub(super) fn unpin(&self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new()
-            .access_mode(FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES)
+            .access_mode(FILE_READ_ATTRIBUTES)
             .open(path)?;
         // SAFETY: the file is open until the call is over, which it is when it returns.
         checked(unsafe {

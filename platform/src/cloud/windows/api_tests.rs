@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use windows_sys::Win32::Foundation::{
-    ERROR_CLOUD_FILE_NOT_IN_SYNC, ERROR_OPERATION_ABORTED, GetLastError, INVALID_HANDLE_VALUE, S_OK,
+    ERROR_CLOUD_FILE_DEHYDRATION_DISALLOWED, ERROR_CLOUD_FILE_NOT_IN_SYNC, ERROR_OPERATION_ABORTED,
+    GetLastError, INVALID_HANDLE_VALUE, S_OK,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_OVERLAPPED, PIPE_ACCESS_INBOUND, ReadFile,
@@ -81,6 +82,16 @@ extern "system" fn is_not_in_sync(
     _: *mut OVERLAPPED,
 ) -> HRESULT {
     of_win32(ERROR_CLOUD_FILE_NOT_IN_SYNC)
+}
+
+extern "system" fn is_the_providers(
+    _: HANDLE,
+    _: i64,
+    _: i64,
+    _: CF_DEHYDRATE_FLAGS,
+    _: *mut OVERLAPPED,
+) -> HRESULT {
+    of_win32(ERROR_CLOUD_FILE_DEHYDRATION_DISALLOWED)
 }
 
 extern "system" fn set_pin(
@@ -242,6 +253,35 @@ fn a_provider_is_asked_to_give_back() {
     let file = tempfile::NamedTempFile::new().unwrap();
     STAND_INS.unpin(file.path()).unwrap();
     assert_eq!(called(), [format!("set pin {CF_PIN_STATE_UNPINNED}")]);
+}
+
+#[test]
+fn what_somebody_else_has_a_use_for_is_not_asked_to_be_given_back() {
+    use super::super::{Freed, give_back};
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let unpinned = format!("set pin {CF_PIN_STATE_UNPINNED}");
+    let not_in_sync = Api {
+        dehydrate: is_not_in_sync,
+        ..STAND_INS
+    };
+    let taken = Api {
+        reference: is_gone,
+        ..STAND_INS
+    };
+    for anothers in [not_in_sync, taken] {
+        assert!(give_back(&anothers, file.path()).is_err());
+        assert!(!called().contains(&unpinned));
+    }
+    let not_by_the_system = Api {
+        dehydrate: is_the_providers,
+        ..STAND_INS
+    };
+    let freed = give_back(&not_by_the_system, file.path()).unwrap();
+    assert_eq!(freed, Freed::Asked);
+    assert!(called().contains(&unpinned));
+    assert_eq!(give_back(&STAND_INS, file.path()).unwrap(), Freed::Now);
+    assert!(!called().contains(&unpinned));
 }
 
 #[test]

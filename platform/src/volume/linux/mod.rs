@@ -12,7 +12,7 @@ mod watch;
 use std::io;
 
 use super::table::MountTable;
-use super::{identity, kind, reason, table, trust};
+use super::{identity, kind, leaving, reason, table, trust};
 
 pub(super) use device::Devices;
 pub use foreign::identity_from_table;

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 
+use super::leaving::Leaving;
 use super::table::MountTable;
 
 /// A change that is followed by others is told once: when none has come for this long …
@@ -36,7 +38,19 @@ impl MountWatch {
     ///
     /// # Errors
     /// If the mount table can't be watched or no thread can be started.
-    pub fn start(mut changed: impl FnMut(&MountTable) + Send + 'static) -> io::Result<Self> {
+    pub fn start(changed: impl FnMut(&MountTable) + Send + 'static) -> io::Result<Self> {
+        Self::start_asked(changed, |_, _| ())
+    }
+
+    /// As [`MountWatch::start`]. Linux tells nothing before it unmounts, so `_leaving` is never called: a mount with open
+    /// files is not unmounted, and only whoever wants that can have them closed first.
+    ///
+    /// # Errors
+    /// As [`MountWatch::start`].
+    pub fn start_asked(
+        mut changed: impl FnMut(&MountTable) + Send + 'static,
+        _leaving: impl Fn(&Path, Leaving) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         // The kernel tells what has changed since the file was opened.
         let table = File::open("/proc/self/mountinfo")?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);

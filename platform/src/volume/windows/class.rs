@@ -28,6 +28,11 @@ impl Devices {
             .collect();
         Self { not_built_in }
     }
+
+    /// Somebody may have the disk of a mount removed.
+    pub(super) fn may_be_removed(&self, mount: &MountEntry) -> bool {
+        self.not_built_in.contains_key(&mount.id)
+    }
 }
 
 impl Classifier {

@@ -105,7 +105,7 @@ pub(super) fn media_changes(volume: &OsStr) -> io::Result<Option<u32>> {
 }
 
 /// The volume itself, with no right to anything in it.
-fn open(volume: &OsStr) -> io::Result<File> {
+pub(super) fn open(volume: &OsStr) -> io::Result<File> {
     const ANYBODY_ELSE: u32 = 7;
     // With a slash at the end it would be the top folder.
     let name: Vec<u16> = volume.encode_wide().collect();

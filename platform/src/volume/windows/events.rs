@@ -2,10 +2,12 @@
 //! for what becomes of volumes (`RegisterDeviceNotification`), and is sent `WM_DEVICECHANGE`.
 //!
 //! It does not tell when a share is connected or a letter given, and a letter may be there a little later than its volume: whoever
-//! is told looks more than once, and now and then by themselves.
+//! is told looks more than once, and now and then by themselves. The same window is told before volumes are removed (`leaving`).
 
 use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 
@@ -19,35 +21,75 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 use windows_sys::core::w;
 
+use super::super::leaving::Asked;
+use super::leaving::Followed;
+use super::table::MountTable;
 use crate::window::{open, take_messages};
 
 const CLASS: windows_sys::core::PCWSTR = w!("mediafs-volumes");
 
-thread_local! {
-    /// Whom the window of this thread tells.
-    static TELL: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
+/// Whom a window tells.
+struct Told {
+    news: Box<dyn Fn()>,
+    followed: Arc<Followed>,
 }
 
-/// Calls back when a volume comes or goes, until it is dropped.
+thread_local! {
+    #[allow(clippy::missing_const_for_thread_local, reason = "not seen to be const for Windows")]
+    /// Whom the window of this thread tells.
+    static TOLD: RefCell<Option<Rc<Told>>> = const { RefCell::new(None) };
+}
+
+/// Calls back when a volume comes or goes, or is to go, until it is dropped.
 #[derive(Debug)]
 pub(in super::super) struct MountEvents {
     /// A window, as a number: whichever thread may close it.
     window: usize,
+    followed: Arc<Followed>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl MountEvents {
-    /// Starts to listen. `tell` is called on a thread of its own, and must not take long.
-    pub(in super::super) fn start(tell: impl Fn() + Send + 'static) -> io::Result<Self> {
+    /// Starts to listen. `news` is called on a thread of its own, and must not take long.
+    pub(in super::super) fn start(
+        news: impl Fn() + Send + 'static,
+        asked: Asked,
+    ) -> io::Result<Self> {
         let (opened, window) = mpsc::sync_channel(1);
+        let followed = Arc::new(Followed::new(asked));
+        let by_window = Arc::clone(&followed);
         let thread = thread::Builder::new()
             .name("volumes".to_owned())
-            .spawn(move || listen(Box::new(tell), &opened))?;
+            .spawn(move || {
+                let told = Told {
+                    news: Box::new(news),
+                    followed: by_window,
+                };
+                listen(told, &opened);
+            })?;
         let window = window.recv().map_err(io::Error::other)??;
         Ok(Self {
             window,
+            followed,
             thread: Some(thread),
         })
+    }
+
+    /// Is to be given each new table of mounts, as Windows tells of those volumes before they are removed that it was asked
+    /// for.
+    pub(in super::super) fn follower(&self) -> impl Fn(&MountTable) + Send + 'static {
+        let (followed, window) = (Arc::clone(&self.followed), self.window);
+        move |table| followed.follow(table, window)
+    }
+
+    #[cfg(test)]
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    #[cfg(test)]
+    pub(super) fn followed(&self) -> &Followed {
+        &self.followed
     }
 }
 
@@ -58,11 +100,12 @@ impl Drop for MountEvents {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        self.followed.end();
     }
 }
 
-fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
-    TELL.set(Some(tell));
+fn listen(told: Told, opened: &SyncSender<io::Result<usize>>) {
+    TOLD.set(Some(Rc::new(told)));
     let window = match open(CLASS, Some(on_message), HWND_MESSAGE) {
         Ok(window) => window,
         Err(error) => {
@@ -95,7 +138,7 @@ fn listen(tell: Box<dyn Fn()>, opened: &SyncSender<io::Result<usize>>) {
     take_messages();
     // SAFETY: it was registered above, and is not used after this.
     unsafe { UnregisterDeviceNotification(registered) };
-    TELL.set(None);
+    TOLD.set(None);
 }
 
 unsafe extern "system" fn on_message(
@@ -107,12 +150,12 @@ unsafe extern "system" fn on_message(
     match message {
         WM_DEVICECHANGE => {
             let what = u32::try_from(what).unwrap_or_default();
-            if matches!(what, DBT_DEVICEARRIVAL | DBT_DEVICEREMOVECOMPLETE) {
-                TELL.with_borrow(|tell| {
-                    if let Some(tell) = tell {
-                        tell();
-                    }
-                });
+            if let Some(told) = TOLD.with_borrow(Option::clone) {
+                // SAFETY: they are those of this message.
+                unsafe { told.followed.take(what, more, window as usize) };
+                if matches!(what, DBT_DEVICEARRIVAL | DBT_DEVICEREMOVECOMPLETE) {
+                    (told.news)();
+                }
             }
             // TRUE: whatever is asked for is granted.
             1
@@ -132,6 +175,7 @@ unsafe extern "system" fn on_message(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::path::Path;
     use std::time::Duration;
 
     use windows_sys::Win32::UI::WindowsAndMessaging::{
@@ -140,10 +184,14 @@ mod tests {
 
     use super::*;
 
+    fn nobody() -> Asked {
+        Arc::new(|_: &Path, _| ())
+    }
+
     #[test]
     fn volumes_that_come_and_go_are_told_until_the_end() {
         let (tell, told) = mpsc::channel();
-        let events = MountEvents::start(move || tell.send(()).unwrap()).unwrap();
+        let events = MountEvents::start(move || tell.send(()).unwrap(), nobody()).unwrap();
         let window = events.window as HWND;
         // SAFETY: takes a window and numbers; what comes without details has none.
         let send = |message, what: u32| unsafe { SendMessageW(window, message, what as usize, 0) };
@@ -165,7 +213,7 @@ mod tests {
         let listeners: Vec<_> = (0..3)
             .map(|number| {
                 let tell = tell.clone();
-                MountEvents::start(move || tell.send(number).unwrap()).unwrap()
+                MountEvents::start(move || tell.send(number).unwrap(), nobody()).unwrap()
             })
             .collect();
         let window = listeners[1].window as HWND;

@@ -8,6 +8,7 @@ mod class;
 mod disk;
 mod events;
 mod identify;
+mod leaving;
 mod medium;
 
 use std::ffi::{OsStr, OsString};

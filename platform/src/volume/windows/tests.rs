@@ -6,7 +6,7 @@ use super::super::reason::{Bus, Reason, Trust};
 use super::super::trust::{Classifier, DeclaredTrusted};
 use super::*;
 
-fn system_drive() -> MountEntry {
+pub(super) fn system_drive() -> MountEntry {
     let table = MountTable::read().unwrap();
     let home = std::env::current_exe().unwrap();
     table.holding(&home).unwrap().clone()
