@@ -9,7 +9,7 @@ use std::io::{Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mediafs_platform::wanted::Wanted;
+use mediafs_platform::wanted::GivesWay;
 
 use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, PlaceNo, PlaceRow, Reader};
 use crate::model::{Format, ObjectHash};
@@ -187,16 +187,14 @@ fn read_item(
     else {
         return Ok(None);
     };
-    // Declared first, so that the file is closed before it.
-    let wanted;
-    let Some(mut file) = open_as_recorded(engine, &reader, &place)? else {
+    let Some(file) = open_as_recorded(engine, &reader, &place)? else {
         return Ok(None);
     };
     // It takes long, and nobody who saves the file is to be kept from that meanwhile.
-    wanted = Wanted::of(&file);
-    let hash = hash_of(&mut file, || {
+    let mut reading = GivesWay::new(file);
+    let hash = hash_of(&mut reading.file, || {
         pace.breathe();
-        stop() || engine.stopping() || wanted.is_wanted()
+        stop() || engine.stopping() || reading.wanted.is_wanted()
     });
     let hash = match hash {
         Ok(Some(hash)) => hash,
@@ -206,8 +204,8 @@ fn read_item(
             return Ok(None);
         }
     };
-    let capsule = whole_capsule(engine, &reader, item.row, &mut file)?;
-    if evidence_of(&file).ok() != Some(place.evidence) {
+    let capsule = whole_capsule(engine, &reader, item.row, &mut reading.file)?;
+    if evidence_of(&reading.file).ok() != Some(place.evidence) {
         return Ok(None);
     }
     Ok(Some(Hashed {

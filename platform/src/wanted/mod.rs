@@ -10,7 +10,26 @@ use std::fs::File;
 #[cfg(windows)]
 mod windows;
 
-/// Tells of one file whether somebody waits for it to be closed. Close the file before this is dropped, or at least at once then.
+/// A file that is read, and who waits for it.
+#[derive(Debug)]
+pub struct GivesWay {
+    // Whoever waits goes on when the second is dropped, and is to find the file closed: fields are dropped in this order.
+    /// The file.
+    pub file: File,
+    /// Who waits for it to be closed.
+    pub wanted: Wanted,
+}
+
+impl GivesWay {
+    /// Of an open file.
+    #[must_use]
+    pub fn new(file: File) -> Self {
+        let wanted = Wanted::of(&file);
+        Self { file, wanted }
+    }
+}
+
+/// Tells of one file whether somebody waits for it to be closed.
 #[derive(Debug)]
 pub struct Wanted {
     #[cfg(windows)]
@@ -20,8 +39,7 @@ pub struct Wanted {
 impl Wanted {
     /// Asks the system to tell of this file. Where it can't, nobody is ever waited for: on other systems than Windows, on network
     /// drives that do not know of it, or where somebody writes to the file.
-    #[must_use]
-    pub fn of(file: &File) -> Self {
+    fn of(file: &File) -> Self {
         #[cfg(not(windows))]
         let _ = file;
         Self {
@@ -32,7 +50,7 @@ impl Wanted {
         }
     }
 
-    /// Whether somebody waits for the file to be closed. It has to be closed soon then, with this.
+    /// Whether somebody waits for the file to be closed. It has to be closed soon then.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         #[cfg(windows)]

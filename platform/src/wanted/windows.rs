@@ -156,7 +156,7 @@ mod tests {
 
     use windows_sys::Win32::Storage::FileSystem::{MOVEFILE_REPLACE_EXISTING, MoveFileExW};
 
-    use super::super::Wanted;
+    use super::super::GivesWay;
     use super::*;
 
     /// As most programs do it.
@@ -178,19 +178,18 @@ mod tests {
         std::fs::write(&old, "old").unwrap();
         std::fs::write(&new, "new").unwrap();
         let file = File::open(&old).unwrap();
-        let wanted = Wanted::of(&file);
-        assert!(!wanted.is_wanted());
+        let reading = GivesWay::new(file);
+        assert!(!reading.wanted.is_wanted());
         let saving = std::thread::spawn({
             let old = old.clone();
             move || rename_over(&new, &old)
         });
         let begun = Instant::now();
-        while !wanted.is_wanted() {
+        while !reading.wanted.is_wanted() {
             assert!(begun.elapsed() < Duration::from_secs(10), "nobody is told");
             std::thread::sleep(Duration::from_millis(1));
         }
-        drop(file);
-        drop(wanted);
+        drop(reading);
         saving.join().unwrap().unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"new");
     }
@@ -202,10 +201,9 @@ mod tests {
         std::fs::write(&old, "old").unwrap();
         std::fs::write(&new, "new").unwrap();
         let file = File::open(&old).unwrap();
-        let wanted = Wanted::of(&file);
-        assert!(!wanted.is_wanted());
-        drop(file);
-        drop(wanted);
+        let reading = GivesWay::new(file);
+        assert!(!reading.wanted.is_wanted());
+        drop(reading);
         // Nothing is left that would be in the way.
         rename_over(&new, &old).unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"new");
