@@ -4,15 +4,16 @@ use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle, RawHandle};
 use std::ptr::null_mut;
 
-use windows_sys::Win32::Foundation::LocalFree;
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, ConvertSidToStringSidW,
-    ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
+    SE_KERNEL_OBJECT,
 };
 use windows_sys::Win32::Security::{
     ACL, DACL_SECURITY_INFORMATION, GetSecurityDescriptorDacl, GetTokenInformation,
-    PSECURITY_DESCRIPTOR, PSID, TOKEN_INFORMATION_CLASS, TOKEN_OWNER, TOKEN_QUERY, TOKEN_USER,
-    TokenOwner, TokenUser,
+    OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID, TOKEN_INFORMATION_CLASS, TOKEN_OWNER,
+    TOKEN_QUERY, TOKEN_USER, TokenOwner, TokenUser,
 };
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, OpenProcess, OpenProcessToken, PROCESS_QUERY_LIMITED_INFORMATION,
@@ -43,7 +44,7 @@ impl Descriptor {
         ))
     }
 
-    fn parse(text: &str) -> io::Result<Self> {
+    pub(crate) fn parse(text: &str) -> io::Result<Self> {
         let text: Vec<u16> = text.encode_utf16().chain([0]).collect();
         let mut descriptor: PSECURITY_DESCRIPTOR = null_mut();
         // SAFETY: the text ends with a zero; `descriptor` is ours to be written, and its size need not be told.
@@ -176,6 +177,31 @@ pub(crate) fn text_of(identity: PSID) -> io::Result<String> {
     taken(text)
 }
 
+/// Who owns something of the kernel's that is open, a pipe for one; as [`User::text`]. Only who is that user, or may do anything
+/// anyway, can make something of this owner.
+pub(crate) fn owner_of(object: RawHandle) -> io::Result<String> {
+    let (mut owner, mut descriptor) = (null_mut(), null_mut());
+    // SAFETY: the object is open, as the caller sees to, and both answers are ours to be written; the others are not asked for.
+    let status = unsafe {
+        GetSecurityInfo(
+            object,
+            SE_KERNEL_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &raw mut owner,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &raw mut descriptor,
+        )
+    };
+    if status != ERROR_SUCCESS {
+        return Err(io::Error::from_raw_os_error(status.cast_signed()));
+    }
+    // Freed at the end; the owner is within it.
+    let _descriptor = Descriptor(descriptor);
+    text_of(owner)
+}
+
 /// The list of who may do what, as text. The descriptor lives until this returns.
 pub(crate) fn dacl_text(descriptor: PSECURITY_DESCRIPTOR) -> io::Result<String> {
     let mut text: *mut u16 = null_mut();
@@ -219,7 +245,6 @@ mod tests {
     /// Others are kept out by the descriptor before they are asked who they are.
     #[test]
     fn the_pipe_belongs_to_this_user_alone() {
-        use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
         let user = User::of_this_process().unwrap().text().unwrap();
         assert!(user.starts_with("S-1-5-"), "{user}");
         let same = User::of_process(std::process::id()).unwrap();

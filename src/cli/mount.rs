@@ -331,6 +331,8 @@ fn again(context: &Context, options: &DaemonOptions, part: &str) -> std::io::Res
 
 /// The half that waits.
 fn background(arguments: &Arguments, context: &Context) -> Result<Done, CliError> {
+    // At login it would stand there until the drive is there.
+    this_process::leave_own_console();
     match arguments.start().in_background(context) {
         Ok(place) => {
             let mut out = Out::new();

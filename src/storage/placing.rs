@@ -1,7 +1,7 @@
 //! What paths lie on: found out by the system's tables and the disk's own word, and made known to the catalog.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 use std::sync::Arc;
 
 use mediafs_platform::volume::{
@@ -14,6 +14,15 @@ use super::mount_key::MountKey;
 use super::sources::{Asked, OnSource, SourceError, Sources, is_seen, name_of, now, sort};
 use crate::catalog::{BaseKind, BaseRow, Durability, NewSource};
 use crate::model::{SourceKind, SourceNo};
+
+/// By its own word, as only Windows has such paths.
+fn is_on_share(path: &Path) -> bool {
+    matches!(
+        path.components().next(),
+        Some(Component::Prefix(prefix))
+            if matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..))
+    )
+}
 
 impl Sources {
     /// What `path` lies on, made known to the catalog; `None` where that is trusted storage. May wait for a disk that is
@@ -59,7 +68,10 @@ impl Sources {
             return Ok(None);
         }
         let Some(entry) = table.holding(path) else {
-            return Ok(None);
+            return match is_on_share(path) {
+                true => Err(SourceError::NoLetter(path.to_owned())),
+                false => Ok(None),
+            };
         };
         let kind = sort(&classifier, entry).unwrap_or(SourceKind::Volume);
         let from_table = match kind {

@@ -137,6 +137,12 @@ pub(crate) enum SourceError {
         .0.display()
     )]
     NoAnswer(PathBuf),
+    /// It is on a share that no drive letter stands for, so it is not known when that comes and goes.
+    #[error(
+        "{} is on a share without a drive letter; map the share to one and use that path",
+        .0.display()
+    )]
+    NoLetter(PathBuf),
     /// It is on a copy of a volume, and the volume is there.
     #[error(
         "what is mounted at {} is a copy of {name}, which is mounted at {}; unmount one of them",

@@ -110,3 +110,25 @@ fn a_source_that_goes_was_seen_until_then() {
         assert!(!sources.is_unreachable(row.row));
     }
 }
+
+/// Its mounts are known by their letters alone.
+#[cfg(windows)]
+#[test]
+fn a_share_without_a_letter_is_no_disk_of_this_computer() {
+    let home = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(home.path()).unwrap();
+    let sources = Sources::new(
+        catalog,
+        DeclaredTrusted::default(),
+        Vec::new(),
+        Box::new(|_| None),
+        Box::new(|_| ()),
+    );
+    for path in [
+        r"\\nobody-has-this\sounds\a.wav",
+        r"\\?\UNC\nobody-has-this\sounds",
+    ] {
+        let told = sources.of_path(Path::new(path));
+        assert!(matches!(told, Err(SourceError::NoLetter(_))), "{told:?}");
+    }
+}

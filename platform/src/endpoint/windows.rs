@@ -24,7 +24,7 @@ use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
 
 use super::{EndpointError, Peer};
-use crate::rights::{Descriptor, User};
+use crate::rights::{Descriptor, User, owner_of};
 
 /// The longest name a pipe can have is 256 units, and ours has a beginning of its own.
 pub(super) const LONGEST_ADDRESS: usize = 256 - BEGINNING.len();
@@ -252,9 +252,8 @@ pub async fn connect(path: &Path) -> Result<Stream, EndpointError> {
             Ok(client) => break client,
         }
     };
-    let stream = Stream::Client(client);
-    if is_this_user(&stream) {
-        Ok(stream)
+    if is_of_this_user(&client) {
+        Ok(Stream::Client(client))
     } else {
         Err(EndpointError::Foreign { path })
     }
@@ -263,7 +262,7 @@ pub async fn connect(path: &Path) -> Result<Stream, EndpointError> {
 /// Does somebody listen there, and is it this user? `None` if nobody does.
 fn is_taken(name: &OsStr) -> Option<bool> {
     match ClientOptions::new().open(name) {
-        Ok(client) => Some(is_this_user(&Stream::Client(client))),
+        Ok(client) => Some(is_of_this_user(&client)),
         Err(error) if is(&error, ERROR_PIPE_BUSY) => Some(true),
         Err(error) if is(&error, ERROR_ACCESS_DENIED) => Some(false),
         Err(_) => None,
@@ -309,21 +308,28 @@ fn instance(name: &OsStr, descriptor: &Descriptor, first: bool) -> io::Result<Na
     unsafe { options.create_with_security_attributes_raw(name, (&raw mut attributes).cast()) }
 }
 
+/// Has this user made the pipe? Its owner says so, whom [`Descriptor::of_this_user`] names, and nobody can name another one than
+/// themselves. Its process is not asked: one with the rights of an administrator tells nothing to one without, and the number
+/// of one that has ended may be another's.
+fn is_of_this_user(pipe: &NamedPipeClient) -> bool {
+    told(|| Ok(owner_of(pipe.as_raw_handle())? == User::of_this_process()?.text()?))
+}
+
 /// Is the process at the other end one of this user?
 fn is_this_user(stream: &Stream) -> bool {
-    let same = || -> io::Result<bool> {
+    told(|| {
         let Some(pid) = peer(stream)?.pid else {
             return Ok(false);
         };
         Ok(User::of_process(pid)?.text()? == User::of_this_process()?.text()?)
-    };
-    match same() {
-        Ok(same) => same,
-        Err(error) => {
-            tracing::debug!(%error, "whose connection it is cannot be told");
-            false
-        }
-    }
+    })
+}
+
+fn told(is_ours: impl FnOnce() -> io::Result<bool>) -> bool {
+    is_ours().unwrap_or_else(|error| {
+        tracing::debug!(%error, "whose connection it is cannot be told");
+        false
+    })
 }
 
 fn is(error: &io::Error, code: u32) -> bool {
@@ -400,6 +406,30 @@ mod tests {
         };
         let free_again = tokio::time::timeout(Duration::from_secs(10), free_again).await;
         assert!(free_again.is_ok(), "the name stays taken");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_is_not_known_to_be_ours_is_not_spoken_to() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("mediafs.sock");
+        let (_, name) = address(&path).unwrap();
+        // As somebody else would make it, whoever owns what they make: all administrators, say.
+        let others = Descriptor::parse("O:BAD:(A;;GA;;;WD)").unwrap();
+        let squatted = instance(&name, &others, true).unwrap();
+        let connected = connect(&path).await;
+        assert!(
+            matches!(connected, Err(EndpointError::Foreign { .. })),
+            "{connected:?}"
+        );
+        let bound = Listener::bind(&path);
+        assert!(
+            matches!(
+                bound,
+                Err(EndpointError::Foreign { .. } | EndpointError::InUse { .. })
+            ),
+            "{bound:?}"
+        );
+        drop(squatted);
     }
 
     #[tokio::test]

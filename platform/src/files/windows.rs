@@ -25,6 +25,7 @@ use super::{Identity, Make, Opening};
 use crate::drive::{Allocation, Fill, Replacing};
 use crate::nt::{ended, is};
 use crate::ticks::since_1970;
+use crate::volume::by_its_letter;
 
 /// The longest path that every program takes, in units.
 const LONGEST_USUAL: usize = 259;
@@ -233,7 +234,7 @@ pub(super) fn is_called(path: &Path) -> io::Result<bool> {
 }
 
 pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    Ok(usual(std::fs::canonicalize(path)?))
+    Ok(by_its_letter(usual(std::fs::canonicalize(path)?)))
 }
 
 /// The usual form of a path, if it means the same thing. One with a name that ends with a dot or a space, or that is a

@@ -68,6 +68,13 @@ pub fn program() -> io::Result<PathBuf> {
     system::program()
 }
 
+/// Closes the console window that was opened for this process alone, as where it was not started from one; on Windows only. Who
+/// has started it with pipes still hears from it.
+pub fn leave_own_console() {
+    #[cfg(windows)]
+    system::leave_own_console();
+}
+
 /// A process of a program that has nothing to do with our terminal or our folder. `name` is what it is called in lists of
 /// processes, where the system lets us say.
 #[must_use]

@@ -21,8 +21,8 @@ use windows_sys::Win32::Foundation::{
     CloseHandle, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
 };
 use windows_sys::Win32::System::Console::{
-    GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
-    SetConsoleCtrlHandler, SetStdHandle,
+    FreeConsole, GetConsoleProcessList, GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE,
+    STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, SetConsoleCtrlHandler, SetStdHandle,
 };
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 use windows_sys::Win32::System::Threading::{
@@ -55,6 +55,16 @@ pub(super) fn lower_priority() -> io::Result<()> {
 }
 
 pub(super) fn leave_terminal() {}
+
+pub(super) fn leave_own_console() {
+    let mut processes = [0_u32; 2];
+    // SAFETY: there is room for so many numbers; where there are more, none is written and their count is given.
+    let count = unsafe { GetConsoleProcessList(processes.as_mut_ptr(), 2) };
+    if count == 1 {
+        // SAFETY: takes nothing.
+        unsafe { FreeConsole() };
+    }
+}
 
 pub(super) fn silence_output() -> io::Result<()> {
     let nowhere = std::fs::File::options().write(true).open("NUL")?;
@@ -208,5 +218,58 @@ async fn end_of(session: &mut Option<Session>) {
     match session {
         Some(session) => session.ended().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use windows_sys::Win32::System::Console::AllocConsole;
+    use windows_sys::Win32::System::Threading::CREATE_NEW_CONSOLE;
+
+    use super::*;
+
+    const CHILD: &str = "MEDIAFS_TEST_OWN_CONSOLE";
+    const NAME: &str =
+        "this_process::system::tests::a_console_of_its_own_is_left_and_another_stays";
+
+    /// How many processes have this one's console, if it has one.
+    fn sharing() -> u32 {
+        let mut processes = [0_u32; 8];
+        // SAFETY: there is room for so many numbers.
+        unsafe { GetConsoleProcessList(processes.as_mut_ptr(), 8) }
+    }
+
+    #[test]
+    fn a_console_of_its_own_is_left_and_another_stays() {
+        let again = |flags: u32| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command
+                .args(["--exact", NAME])
+                .env(CHILD, flags.to_string());
+            command.creation_flags(flags).status().unwrap().success()
+        };
+        match std::env::var(CHILD) {
+            Ok(flags) if flags == CREATE_NEW_CONSOLE.to_string() => {
+                assert_eq!(sharing(), 1, "made for it");
+                leave_own_console();
+                assert_eq!(sharing(), 0);
+                println!("what is written to it is lost, and no error");
+            }
+            Ok(_) => {
+                let before = sharing();
+                assert!(before >= 2, "with the one that has begun it");
+                leave_own_console();
+                assert_eq!(sharing(), before);
+            }
+            Err(_) => {
+                assert!(again(CREATE_NEW_CONSOLE));
+                // Has one to share.
+                // SAFETY: takes nothing; an error where there is one already.
+                unsafe { AllocConsole() };
+                assert!(again(0));
+            }
+        }
     }
 }

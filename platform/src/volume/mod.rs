@@ -35,6 +35,8 @@ pub use identity::{
 pub use kind::{Provider, Reach, StorageSort};
 pub use leaving::Leaving;
 pub use reason::{Bus, Reason, Trust};
+#[cfg(windows)]
+pub(crate) use system::by_its_letter;
 pub use system::{MountWatch, identify, identity_from_table, kind_of};
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};
 pub use trust::{Classifier, DeclaredTrusted};

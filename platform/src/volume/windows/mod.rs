@@ -9,6 +9,7 @@ mod disk;
 mod events;
 mod identify;
 mod leaving;
+mod letters;
 mod medium;
 
 use std::ffi::{OsStr, OsString};
@@ -40,6 +41,7 @@ pub use super::polled::MountWatch;
 pub(super) use class::{Devices, sort_of};
 pub(super) use events::MountEvents;
 pub use identify::{identify, identity_from_table, kind_of};
+pub(crate) use letters::by_its_letter;
 
 /// The server that our own drive with a letter says it is on, as WinFsp makes a network drive of it.
 const OURS: &str = r"\\mediafs\";
