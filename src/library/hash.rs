@@ -187,13 +187,12 @@ fn read_item(
     else {
         return Ok(None);
     };
-    // Declared first, so that the file is closed before it.
-    let wanted;
-    let Some(mut file) = open_as_recorded(engine, &reader, &place)? else {
+    // It takes long, and nobody who saves the file is to be kept from that meanwhile. The file is named last, so that it is closed
+    // first.
+    let opened = open_as_recorded(engine, &reader, &place)?;
+    let Some((wanted, mut file)) = opened.map(|file| (Wanted::of(&file), file)) else {
         return Ok(None);
     };
-    // It takes long, and nobody who saves the file is to be kept from that meanwhile.
-    wanted = Wanted::of(&file);
     let hash = hash_of(&mut file, || {
         pace.breathe();
         stop() || engine.stopping() || wanted.is_wanted()
