@@ -9,7 +9,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use mediafs_cache::{ObjectId, PinOwner, Store, Verified};
 use support::*;
@@ -17,9 +19,11 @@ use support::*;
 const FOLDER: &str = "MEDIAFS_CACHE_CRASH_FOLDER";
 const ROUND: &str = "MEDIAFS_CACHE_CRASH_ROUND";
 const QUOTA: u64 = 4_000_000;
+/// A process that does nothing for so long is killed where it is.
+const LONG: Duration = Duration::from_secs(20);
 /// At least so many kills, and more until one fell on each of the moments that matter; if none does in so many, that is
-/// a failure.
-const ROUNDS: std::ops::Range<u64> = 30..200;
+/// a failure. In Wine it takes seconds to look at all that is there after each.
+const ROUNDS: std::ops::Range<u64> = if cfg!(windows) { 12..200 } else { 30..200 };
 
 /// The process that is killed. Says on its standard output what was acknowledged to it, and goes on until it is killed.
 #[test]
@@ -114,6 +118,8 @@ fn run_and_kill(folder: &Path, round: u64) -> Vec<String> {
             "the child ended before it opened the cache"
         );
     }
+    let heard = Arc::new(AtomicU64::new(0));
+    let hears = Arc::clone(&heard);
     let reader = std::thread::spawn(move || {
         loop {
             let mut line = String::new();
@@ -121,12 +127,17 @@ fn run_and_kill(folder: &Path, round: u64) -> Vec<String> {
                 return said;
             }
             said.push(line.trim_end().to_owned());
+            hears.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Random in the sense that the process is anywhere; spread from at once to a tenth of a second, or half of one where it
-    // takes longer to get anywhere.
-    let spread = if cfg!(windows) { 600 } else { 120 };
-    std::thread::sleep(Duration::from_micros(round * 7919 % 1000 * spread));
+    // Random in the sense that the process is anywhere: from the beginning on to where it has done much, however long that
+    // takes on this machine, and from there on somewhere between two things that it says.
+    let far = round * 7919 % 100;
+    let begun = Instant::now();
+    while heard.load(Ordering::Relaxed) < far && begun.elapsed() < LONG {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_micros(round * 6007 % 1000 * 20));
     child.0.kill().unwrap();
     let status = child.0.wait().unwrap();
     assert!(

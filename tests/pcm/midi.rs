@@ -1,16 +1,18 @@
 //! MIDI: length, tempo and meter, judged by fluidsynth.
 
-use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::{fs, path::Path};
 
 use mediafs::library::probe::{Probe, probe};
 use mediafs::model::{Container, Kind};
 use mediafs::silence::placeholder;
 use serde_json::json;
 
+#[cfg(target_os = "linux")]
 use crate::tools;
 
+#[cfg(target_os = "linux")]
 const SOUNDFONT: &str = "/usr/share/sounds/sf2/FluidR3_GM.sf2";
 
 fn track(events: &[u8]) -> Vec<u8> {
@@ -148,6 +150,7 @@ fn smpte_divisions_and_riff_are_read() {
     assert!(seen.notes.is_empty());
 }
 
+#[cfg(target_os = "linux")]
 fn rendered(path: &Path) -> (usize, f64) {
     let target = path.with_extension("raw");
     let (path, out) = (path.to_str().unwrap(), target.to_str().unwrap());
@@ -166,6 +169,7 @@ fn rendered(path: &Path) -> (usize, f64) {
     (bytes.len() / 4, loudest)
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn fluidsynth_plays_the_silence_as_long_as_the_song() {
     let folder = tempfile::tempdir().unwrap();

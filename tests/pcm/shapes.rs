@@ -1,7 +1,7 @@
 //! Placeholders from facts, in shapes that no corpus has: any length, rate, number of channels and size.
 
-use std::fs::File;
-use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::{fs::File, io::Write};
 
 use mediafs::library::probe::probe;
 use mediafs::model::{Codec, Container, Format};
@@ -9,6 +9,7 @@ use mediafs::silence::{Placeholder, placeholder};
 use proptest::prelude::*;
 
 use crate::adaptor::SilentFile;
+#[cfg(target_os = "linux")]
 use crate::tools;
 
 /// Container, codec, bits a sample, floating point.
@@ -156,6 +157,7 @@ fn pieces_of_any_length_give_the_same_bytes() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn every_flac_shape_decodes_to_silence_of_its_length() {
     let folder = tempfile::tempdir().unwrap();
@@ -206,6 +208,7 @@ fn every_flac_shape_decodes_to_silence_of_its_length() {
     assert!(judged > 100, "{judged}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn frame_numbers_of_every_length_are_right() {
     // Original frames are so short that the silent ones keep their block size: 2¹⁶ frames and more.
@@ -229,6 +232,7 @@ fn frame_numbers_of_every_length_are_right() {
     assert_eq!(blocks, b"16\n");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn sounds_beyond_4_gib_have_their_length_in_every_reader() {
     let folder = tempfile::tempdir().unwrap();
