@@ -91,6 +91,15 @@ impl Client {
         self.stream.write_all(record).unwrap();
     }
 
+    fn receive(&mut self) -> Answer {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).unwrap();
+        let length = u32::from_be_bytes(length) & !(1 << 31);
+        let mut answer = vec![0; length as usize];
+        self.stream.read_exact(&mut answer).unwrap();
+        Answer(answer, 0)
+    }
+
     fn call(&mut self, program: u32, procedure: u32, words: Words) -> Answer {
         self.transaction += 1;
         let mut call = Words::default()
@@ -106,12 +115,7 @@ impl Client {
         }
         call.0.extend(words.0);
         self.send(&call.0);
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).unwrap();
-        let length = u32::from_be_bytes(length) & !(1 << 31);
-        let mut answer = vec![0; length as usize];
-        self.stream.read_exact(&mut answer).unwrap();
-        let mut answer = Answer(answer, 0);
+        let mut answer = self.receive();
         assert_eq!(answer.number(), self.transaction);
         assert_eq!((answer.number(), answer.number()), (1, 0), "it is accepted");
         answer.number();
@@ -186,5 +190,64 @@ impl Client {
     /// REMOVE and RMDIR, RENAME, MKDIR.
     pub(crate) fn change(&mut self, procedure: u32, words: Words) -> u32 {
         self.call(NFS, procedure, words).number()
+    }
+
+    /// What of this is granted.
+    pub(crate) fn access(&mut self, node: &Handle, wanted: u32) -> Result<u32, u32> {
+        let mut answer = self.call(NFS, 4, Words::default().bytes(node).number(wanted));
+        let status = answer.number();
+        answer.attributes();
+        match status {
+            0 => Ok(answer.number()),
+            status => Err(status),
+        }
+    }
+
+    /// A part of a listing behind a position, without attributes; and whether it is the last one.
+    pub(crate) fn list(
+        &mut self,
+        folder: &Handle,
+        behind: u64,
+        most: u32,
+    ) -> Result<(Vec<(Vec<u8>, u64)>, bool), u32> {
+        let words = Words::default().bytes(folder).long(behind).long(0);
+        let mut answer = self.call(NFS, 16, words.number(most));
+        let status = answer.number();
+        answer.attributes();
+        if status != 0 {
+            return Err(status);
+        }
+        answer.long();
+        let mut names = Vec::new();
+        while answer.number() == 1 {
+            answer.long();
+            names.push((answer.bytes(), answer.long()));
+        }
+        assert!(
+            answer.0.len() <= 24 + most as usize,
+            "it is no longer than that"
+        );
+        Ok((names, answer.number() == 1))
+    }
+
+    /// How many bytes there are, and how many of them are free.
+    pub(crate) fn room(&mut self, root: &Handle) -> (u64, u64) {
+        let mut answer = self.call(NFS, 18, Words::default().bytes(root));
+        assert_eq!(answer.number(), 0);
+        answer.attributes();
+        (answer.long(), answer.long())
+    }
+
+    /// A call of a program that there is not, or in a version that there is not: how it is accepted.
+    pub(crate) fn unknown(&mut self, program: u32, version: u32, procedure: u32) -> u32 {
+        let call = Words::default().number(7).number(0).number(2);
+        let call = call.number(program).number(version).number(procedure);
+        self.send(&call.number(0).number(0).number(0).number(0).0);
+        let mut answer = self.receive();
+        assert_eq!((answer.number(), answer.number()), (7, 1));
+        assert_eq!(answer.number(), 0, "it is accepted");
+        answer.number();
+        answer.bytes();
+        answer.number()
     }
 }

@@ -26,6 +26,7 @@ const NO_SUCH: u32 = 2;
 const IO: u32 = 5;
 const READ_ONLY: u32 = 30;
 const STALE: u32 = 70;
+const TOO_SMALL: u32 = 10_005;
 
 /// A drive that is exported, and where it is found.
 struct Exported<'a> {
@@ -154,6 +155,91 @@ fn all_is_listed_once_and_every_byte_is_true() {
         );
     }
     assert!(drive.fetch("library/library/none.wav").is_err());
+}
+
+#[test]
+fn a_listing_goes_on_where_a_part_of_it_ended() {
+    let home = Home::new();
+    for number in 0..300 {
+        fs::write(home.library().join(format!("{number:03}.txt")), "").unwrap();
+    }
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let folder = find(&mut client, &root, "library/library").unwrap();
+    wait_until(SOON, "all files", || {
+        let all = client.list(&folder, 0, 1 << 20).unwrap();
+        all.0.len() == 302 && all.1
+    });
+    let (mut names, mut behind, mut parts) = (Vec::new(), 0, 0);
+    loop {
+        let (part, is_last) = client.list(&folder, behind, 1000).unwrap();
+        behind = part.last().unwrap().1;
+        names.extend(part.into_iter().map(|(name, _)| name));
+        parts += 1;
+        // Another listing that begins meanwhile, and files that go, change nothing about where this one goes on.
+        client.list(&folder, 0, 1000).unwrap();
+        let gone = home
+            .library()
+            .join(String::from_utf8(names.last().unwrap().clone()).unwrap());
+        if gone.is_file() && parts % 4 == 0 {
+            fs::remove_file(&gone).unwrap();
+            wait_until(SOON, "a file to be gone", || {
+                client.look_up(&folder, names.last().unwrap()) == Err(NO_SUCH)
+            });
+        }
+        if is_last {
+            break;
+        }
+    }
+    assert!(parts > 8, "{parts}");
+    assert_eq!(names[..2], [&b"."[..], b".."]);
+    let wanted: Vec<_> = (0..300)
+        .map(|number| format!("{number:03}.txt").into_bytes())
+        .collect();
+    let mut listed = names.split_off(2);
+    listed.sort_unstable();
+    assert_eq!(listed, wanted);
+    assert_eq!(client.list(&folder, 0, 110), Err(TOO_SMALL));
+}
+
+#[test]
+fn what_is_granted_and_what_room_there_is_is_that_of_the_drive() {
+    let home = Home::new();
+    fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
+    let drive = Exported::of(&home);
+    home.wait_for_items(1);
+    let (mut client, root) = drive.client();
+    let kick = find(&mut client, &root, "library/library/kick.wav").unwrap();
+    // To read, to change, to make longer.
+    assert_eq!(client.access(&kick, 0x01 | 0x04 | 0x08), Ok(0x01));
+    home.json([
+        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
+    ]);
+    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    assert_eq!(
+        client.access(&take, 0x01 | 0x04 | 0x08),
+        Ok(0x01 | 0x04 | 0x08)
+    );
+    let room = rustix::fs::statvfs(home.path("")).unwrap();
+    assert_eq!(client.room(&root).0, room.f_blocks * room.f_frsize);
+    // LINK and MKNOD are refused; and that written bytes are to be on the disk is said of them before.
+    let library = find(&mut client, &root, "library/library").unwrap();
+    let link = Words::default()
+        .bytes(&kick)
+        .bytes(&library)
+        .bytes(b"other.wav");
+    assert_eq!(client.change(15, link), READ_ONLY);
+    let node = Words::default().bytes(&library).bytes(b"pipe").number(7);
+    assert_eq!(client.change(11, node), READ_ONLY);
+    assert_eq!(
+        client.change(21, Words::default().bytes(&take).long(0).number(0)),
+        0
+    );
+    // What is not there is said to be so.
+    assert_eq!(client.unknown(100_003, 3, 22), 3, "no procedure");
+    assert_eq!(client.unknown(100_003, 4, 0), 2, "another version");
+    assert_eq!(client.unknown(100_227, 3, 0), 1, "no program");
+    assert_eq!(client.unknown(100_003, 3, 1), 4, "garbage");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::listing::{Position, offset_behind, position};
 use crate::drive::NodeId;
 
 /// A name the kernel takes in a listing: it refuses a whole listing for one bad name.
-fn fit_for_listing(name: &OsStr) -> bool {
+pub(super) fn fit_for_listing(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     let fits = !bytes.is_empty()
         && bytes.len() <= LONGEST_NAME

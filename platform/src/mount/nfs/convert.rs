@@ -2,138 +2,193 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nfsserve::nfs::{
-    fattr3, ftype3, nfsstat3, nfstime3, sattr3, set_atime, set_gid3, set_mode3, set_mtime,
-    set_size3, set_uid3, specdata3,
-};
-
+use super::xdr::{Garbage, Reader, Writer};
 use crate::drive::{AttributeChange, Attributes, DriveError, NewTime, NodeKind};
 
-/// The status that a client makes the errno of.
-pub(super) fn status(error: DriveError) -> nfsstat3 {
-    match error {
-        DriveError::NotFound => nfsstat3::NFS3ERR_NOENT,
-        // There is no ENOMEDIUM.
-        DriveError::NoMedium => nfsstat3::NFS3ERR_NXIO,
-        DriveError::Stale => nfsstat3::NFS3ERR_STALE,
-        DriveError::ReadOnly => nfsstat3::NFS3ERR_ROFS,
-        DriveError::NotPermitted => nfsstat3::NFS3ERR_ACCES,
-        DriveError::IsFolder => nfsstat3::NFS3ERR_ISDIR,
-        DriveError::NotFolder => nfsstat3::NFS3ERR_NOTDIR,
-        DriveError::Invalid => nfsstat3::NFS3ERR_INVAL,
-        DriveError::NoAttribute | DriveError::NotSupported => nfsstat3::NFS3ERR_NOTSUPP,
-        DriveError::NameTooLong => nfsstat3::NFS3ERR_NAMETOOLONG,
-        DriveError::NoSpace => nfsstat3::NFS3ERR_NOSPC,
-        DriveError::AlreadyExists => nfsstat3::NFS3ERR_EXIST,
-        DriveError::NotEmpty => nfsstat3::NFS3ERR_NOTEMPTY,
-        DriveError::Elsewhere => nfsstat3::NFS3ERR_XDEV,
-        DriveError::TooLarge => nfsstat3::NFS3ERR_FBIG,
-        // NFS3ERR_JUKEBOX, "try later", has clients try for ever, and programs wait as long.
-        DriveError::Missing
-        | DriveError::Unreachable
-        | DriveError::TimedOut
-        | DriveError::NotNow
-        | DriveError::Busy
-        | DriveError::TooManyOpen
-        | DriveError::Interrupted
-        | DriveError::Io => nfsstat3::NFS3ERR_IO,
+/// How many bytes [`write_attributes`] writes.
+pub(super) const ATTRIBUTES: usize = 84;
+
+/// What a client makes an errno of, each with its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Status {
+    NotFound = 2,
+    Io = 5,
+    NoDevice = 6,
+    NotPermitted = 13,
+    Exists = 17,
+    Elsewhere = 18,
+    NotFolder = 20,
+    IsFolder = 21,
+    Invalid = 22,
+    TooLarge = 27,
+    NoSpace = 28,
+    ReadOnly = 30,
+    NameTooLong = 63,
+    NotEmpty = 66,
+    Stale = 70,
+    BadHandle = 10001,
+    /// What a client goes by was not so any more.
+    NotInStep = 10002,
+    NotSupported = 10004,
+    /// There is no room for a single entry in the answer that is wanted.
+    TooSmall = 10005,
+}
+
+impl From<DriveError> for Status {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::NotFound => Self::NotFound,
+            // There is no ENOMEDIUM.
+            DriveError::NoMedium => Self::NoDevice,
+            DriveError::Stale => Self::Stale,
+            DriveError::ReadOnly => Self::ReadOnly,
+            DriveError::NotPermitted => Self::NotPermitted,
+            DriveError::IsFolder => Self::IsFolder,
+            DriveError::NotFolder => Self::NotFolder,
+            DriveError::Invalid => Self::Invalid,
+            DriveError::NoAttribute | DriveError::NotSupported => Self::NotSupported,
+            DriveError::NameTooLong => Self::NameTooLong,
+            DriveError::NoSpace => Self::NoSpace,
+            DriveError::AlreadyExists => Self::Exists,
+            DriveError::NotEmpty => Self::NotEmpty,
+            DriveError::Elsewhere => Self::Elsewhere,
+            DriveError::TooLarge => Self::TooLarge,
+            // "Try later" of NFS, JUKEBOX, has clients try for ever, and programs wait as long.
+            DriveError::Missing
+            | DriveError::Unreachable
+            | DriveError::TimedOut
+            | DriveError::NotNow
+            | DriveError::Busy
+            | DriveError::TooManyOpen
+            | DriveError::Interrupted
+            | DriveError::Io => Self::Io,
+        }
     }
 }
 
-pub(super) fn attributes(of: &Attributes) -> fattr3 {
-    let (ftype, nlink) = match of.kind {
-        NodeKind::Folder => (ftype3::NF3DIR, 2),
-        NodeKind::File => (ftype3::NF3REG, 1),
-        NodeKind::Symlink => (ftype3::NF3LNK, 1),
+pub(super) fn write_attributes(of: &Attributes, to: &mut Writer) {
+    let (kind, links) = match of.kind {
+        NodeKind::Folder => (2, 2),
+        NodeKind::File => (1, 1),
+        NodeKind::Symlink => (5, 1),
     };
-    fattr3 {
-        ftype,
-        mode: u32::from(of.permissions),
-        nlink,
-        uid: of.uid,
-        gid: of.gid,
-        size: of.size,
-        used: of.size,
-        rdev: specdata3::default(),
-        fsid: 0,
-        fileid: of.inode,
-        atime: time(of.modified),
-        mtime: time(of.modified),
-        ctime: time(of.changed),
+    to.number(kind).number(u32::from(of.permissions));
+    to.number(links).number(of.uid).number(of.gid);
+    // How large it is, and how much room it takes.
+    to.long(of.size).long(of.size);
+    // It is no device; and all is of one file system.
+    to.number(0).number(0).long(0);
+    to.long(of.inode);
+    for at in [of.modified, of.modified, of.changed] {
+        let (seconds, nanoseconds) = time(at);
+        to.number(seconds).number(nanoseconds);
     }
 }
 
 /// Times of NFS begin in 1970 and end in 2106.
-fn time(time: SystemTime) -> nfstime3 {
+pub(super) fn time(time: SystemTime) -> (u32, u32) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     match u32::try_from(since.as_secs()) {
-        Ok(seconds) => nfstime3 {
-            seconds,
-            nseconds: since.subsec_nanos(),
-        },
-        Err(_) => nfstime3 {
-            seconds: u32::MAX,
-            nseconds: 0,
-        },
+        Ok(seconds) => (seconds, since.subsec_nanos()),
+        Err(_) => (u32::MAX, 0),
     }
 }
 
-fn at(time: nfstime3) -> NewTime {
+fn read_time(from: &mut Reader) -> Result<NewTime, Garbage> {
+    let (seconds, nanoseconds) = (from.number()?, from.number()?);
     // A client may send a billion nanoseconds and more.
-    let since = Duration::from_secs(u64::from(time.seconds))
-        + Duration::from_nanos(u64::from(time.nseconds));
-    NewTime::At(UNIX_EPOCH + since)
+    let since =
+        Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(u64::from(nanoseconds));
+    Ok(NewTime::At(UNIX_EPOCH + since))
 }
 
-pub(super) fn change(wanted: &sattr3) -> AttributeChange {
-    AttributeChange {
-        size: match wanted.size {
-            set_size3::size(size) => Some(size),
-            set_size3::Void => None,
-        },
-        accessed: match wanted.atime {
-            set_atime::DONT_CHANGE => None,
-            set_atime::SET_TO_SERVER_TIME => Some(NewTime::Now),
-            set_atime::SET_TO_CLIENT_TIME(time) => Some(at(time)),
-        },
-        modified: match wanted.mtime {
-            set_mtime::DONT_CHANGE => None,
-            set_mtime::SET_TO_SERVER_TIME => Some(NewTime::Now),
-            set_mtime::SET_TO_CLIENT_TIME(time) => Some(at(time)),
-        },
-        permissions: match wanted.mode {
-            // Higher bits are those of the kind of file.
-            set_mode3::mode(mode) => Some((mode & 0o7777) as u16),
-            set_mode3::Void => None,
-        },
-        uid: match wanted.uid {
-            set_uid3::uid(uid) => Some(uid),
-            set_uid3::Void => None,
-        },
-        gid: match wanted.gid {
-            set_gid3::gid(gid) => Some(gid),
-            set_gid3::Void => None,
-        },
+fn read_new_time(from: &mut Reader) -> Result<Option<NewTime>, Garbage> {
+    match from.number()? {
+        0 => Ok(None),
+        1 => Ok(Some(NewTime::Now)),
+        2 => read_time(from).map(Some),
+        _ => Err(Garbage),
     }
+}
+
+/// What may be set of something: each behind whether it is.
+pub(super) fn read_change(from: &mut Reader) -> Result<AttributeChange, Garbage> {
+    let number = |from: &mut Reader| match from.flag()? {
+        true => from.number().map(Some),
+        false => Ok(None),
+    };
+    let mode = number(from)?;
+    let (uid, gid) = (number(from)?, number(from)?);
+    let size = match from.flag()? {
+        true => Some(from.long()?),
+        false => None,
+    };
+    Ok(AttributeChange {
+        size,
+        accessed: read_new_time(from)?,
+        modified: read_new_time(from)?,
+        // Higher bits are those of the kind of file.
+        permissions: mode.map(|mode| (mode & 0o7777) as u16),
+        uid,
+        gid,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn times_stay_within_what_nfs_can_say() {
         let at_second = |seconds| time(UNIX_EPOCH + Duration::new(seconds, 5));
-        let told = at_second(1_800_000_000);
-        assert_eq!((told.seconds, told.nseconds), (1_800_000_000, 5));
-        assert_eq!(at_second(1 << 40).seconds, u32::MAX);
-        let before = time(UNIX_EPOCH - Duration::from_secs(5));
-        assert_eq!((before.seconds, before.nseconds), (0, 0));
-        let odd = nfstime3 {
-            seconds: u32::MAX,
-            nseconds: u32::MAX,
-        };
+        assert_eq!(at_second(1_800_000_000), (1_800_000_000, 5));
+        assert_eq!(at_second(1 << 40).0, u32::MAX);
+        assert_eq!(time(UNIX_EPOCH - Duration::from_secs(5)), (0, 0));
+        let mut odd = Writer::default();
+        odd.number(u32::MAX).number(u32::MAX);
         let later = Duration::new(u64::from(u32::MAX) + 4, 294_967_295);
-        assert_eq!(at(odd), NewTime::At(UNIX_EPOCH + later));
+        let read = read_time(&mut Reader::new(odd.into_bytes().into()));
+        assert_eq!(read.unwrap(), NewTime::At(UNIX_EPOCH + later));
+    }
+
+    #[test]
+    fn what_is_to_be_set_is_read_in_its_order() {
+        let mut to = Writer::default();
+        to.flag(true).number(0o100_644).flag(false).flag(true);
+        to.number(7).flag(true).long(9).number(1).number(2);
+        to.number(5).number(6);
+        let change = read_change(&mut Reader::new(to.into_bytes().into())).unwrap();
+        assert_eq!(change.permissions, Some(0o644));
+        assert_eq!(
+            (change.uid, change.gid, change.size),
+            (None, Some(7), Some(9))
+        );
+        assert_eq!(change.accessed, Some(NewTime::Now));
+        let at = UNIX_EPOCH + Duration::new(5, 6);
+        assert_eq!(change.modified, Some(NewTime::At(at)));
+        let mut to = Writer::default();
+        to.flag(false).flag(false).flag(false).flag(false).number(3);
+        let odd = read_change(&mut Reader::new(to.into_bytes().into()));
+        assert!(odd.is_err(), "there is no such way to set a time");
+    }
+
+    #[test]
+    fn attributes_are_of_the_length_that_is_told() {
+        let mut to = Writer::default();
+        let attributes = Attributes {
+            inode: 7,
+            kind: NodeKind::File,
+            size: 5,
+            modified: UNIX_EPOCH,
+            changed: UNIX_EPOCH,
+            born: UNIX_EPOCH,
+            permissions: 0o644,
+            uid: 0,
+            gid: 0,
+        };
+        write_attributes(&attributes, &mut to);
+        assert_eq!(to.len(), ATTRIBUTES);
     }
 }

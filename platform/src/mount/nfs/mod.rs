@@ -1,7 +1,7 @@
 //! The drive as an NFSv3 export on the loopback interface, for systems without FUSE.
 //!
 //! [`NfsExport`] listens; the system's own NFS client, or a program that speaks NFS, reads and writes through it. Requests
-//! flow [`export`] → [`Drive`]. NFS knows no `open`, no `close` and no program that asks, so
+//! flow [`server`] → [`procedures`] → [`export`] → [`Drive`]. NFS knows no `open`, no `close` and no program that asks, so
 //!
 //! - everybody is a copier, but for what lies below `.as/`: nobody is told apart by process, and copies never lie;
 //! - files are opened when they are first read or written, and closed when nobody has used them for a while ([`handles`]);
@@ -18,15 +18,21 @@ mod export;
 mod handles;
 mod kernel;
 mod known;
+mod listing;
 mod mounted;
+mod mounting;
+mod procedures;
+mod rpc;
 mod secret;
+mod server;
 mod told;
+mod xdr;
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use nfsserve::tcp::{NFSTcp, NFSTcpListener};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -54,7 +60,7 @@ struct NfsExport {
     port: u16,
     path: String,
     ending: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl NfsExport {
@@ -70,37 +76,23 @@ impl NfsExport {
         let told = Arc::new(Told::new());
         let key = Secret::new()?;
         drive.mounted(Arc::<Told>::clone(&told));
-        let export = Export::new(asking, told, name, key, mounts);
-        let sweeping = runtime.spawn(export.sweep());
-        let address = format!("{}:0", Ipv4Addr::LOCALHOST);
-        // Bound on a thread of its own: this may be called from one of the runtime's.
-        let bound = std::thread::scope(|scope| {
-            scope
-                .spawn(|| runtime.block_on(NFSTcpListener::bind(&address, export)))
-                .join()
-        });
-        let listener = match bound {
-            Ok(Ok(listener)) => listener,
-            failed => {
-                sweeping.abort();
-                let error = failed.map(|bound| bound.err());
-                return Err(error
-                    .ok()
-                    .flatten()
-                    .unwrap_or_else(|| io::ErrorKind::Other.into()));
-            }
+        let export = Arc::new(Export::new(asking, told, name, key, mounts));
+        // Bound beforehand, so that it fails here.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener)?
         };
-        let port = listener.get_listen_port();
-        let serving = runtime.spawn(async move {
-            if let Err(error) = listener.handle_forever().await {
-                tracing::error!(%error, "the NFS export has ended");
-            }
-        });
+        // It ends by itself, when all is closed.
+        runtime.spawn(Arc::clone(&export).sweep());
+        let serving = runtime.spawn(server::serve(listener, export));
         Ok(Self {
             port,
             path,
             ending,
-            tasks: vec![sweeping, serving],
+            serving,
         })
     }
 
@@ -128,9 +120,7 @@ impl Drop for NfsExport {
     fn drop(&mut self) {
         // Whoever waits for an answer gets an error.
         let _ = self.ending.send(true);
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.serving.abort();
     }
 }
 
