@@ -9,6 +9,8 @@ const NFS: u32 = 100_003;
 const MOUNT: u32 = 100_005;
 
 pub(crate) type Handle = Vec<u8>;
+/// Names of a listing, each with its position, and whether they are the last ones.
+pub(crate) type Part = (Vec<(Vec<u8>, u64)>, bool);
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -204,12 +206,7 @@ impl Client {
     }
 
     /// A part of a listing behind a position, without attributes; and whether it is the last one.
-    pub(crate) fn list(
-        &mut self,
-        folder: &Handle,
-        behind: u64,
-        most: u32,
-    ) -> Result<(Vec<(Vec<u8>, u64)>, bool), u32> {
+    pub(crate) fn list(&mut self, folder: &Handle, behind: u64, most: u32) -> Result<Part, u32> {
         let words = Words::default().bytes(folder).long(behind).long(0);
         let mut answer = self.call(NFS, 16, words.number(most));
         let status = answer.number();
