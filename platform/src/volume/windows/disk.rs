@@ -18,15 +18,17 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::{
-    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_CHECK_VERIFY2, IOCTL_STORAGE_GET_HOTPLUG_INFO,
-    IOCTL_STORAGE_QUERY_PROPERTY, PARTITION_INFORMATION_EX, PARTITION_INFORMATION_GPT,
-    PARTITION_STYLE_GPT, PropertyStandardQuery, STORAGE_DEVICE_DESCRIPTOR, STORAGE_HOTPLUG_INFO,
-    STORAGE_PROPERTY_QUERY, StorageDeviceProperty,
+    IOCTL_DISK_GET_PARTITION_INFO_EX, IOCTL_STORAGE_CHECK_VERIFY2, IOCTL_STORAGE_GET_DEVICE_NUMBER,
+    IOCTL_STORAGE_GET_HOTPLUG_INFO, IOCTL_STORAGE_QUERY_PROPERTY, PARTITION_INFORMATION_EX,
+    PARTITION_INFORMATION_GPT, PARTITION_STYLE_GPT, PropertyStandardQuery,
+    STORAGE_DEVICE_DESCRIPTOR, STORAGE_DEVICE_NUMBER, STORAGE_HOTPLUG_INFO, STORAGE_PROPERTY_QUERY,
+    StorageDeviceProperty,
 };
 use windows_sys::Win32::System::WindowsProgramming::{DRIVE_CDROM, DRIVE_FIXED, DRIVE_REMOVABLE};
 
 use super::drive_type;
 use super::reason::{Bus, Reason};
+use super::removal;
 
 /// Descriptors are a few hundred bytes; this is in words.
 const ANSWER: usize = 512;
@@ -53,7 +55,8 @@ pub(super) fn is_built_in(place: &Path, volume: &OsStr) -> Result<(), Reason> {
     let kind = drive_type(place);
     let described = open(volume).and_then(|volume| {
         let described = describe(&volume)?;
-        Ok((described, can_be_pulled(&volume)))
+        let pulled = can_be_pulled(&volume) || removal::may_go(&volume, described.bus);
+        Ok((described, pulled))
     });
     match (kind, described) {
         (DRIVE_CDROM, _) => disk(Bus::Removable),
@@ -104,6 +107,17 @@ pub(super) fn media_changes(volume: &OsStr) -> io::Result<Option<u32>> {
     Ok(told.u32_at(0))
 }
 
+/// Which disk it is, of all that there are now: its kind and number.
+pub(super) type Number = (u32, u32);
+
+/// The number of the disk of an open volume, or of an open disk; `None` for a volume on several.
+pub(super) fn number(device: &File) -> Option<Number> {
+    let told = ask(device, IOCTL_STORAGE_GET_DEVICE_NUMBER, None).ok()?;
+    let kind = told.u32_at(offset_of!(STORAGE_DEVICE_NUMBER, DeviceType))?;
+    let number = told.u32_at(offset_of!(STORAGE_DEVICE_NUMBER, DeviceNumber))?;
+    Some((kind, number))
+}
+
 /// The volume itself, with no right to anything in it.
 pub(super) fn open(volume: &OsStr) -> io::Result<File> {
     const ANYBODY_ELSE: u32 = 7;
@@ -144,7 +158,7 @@ fn describe(volume: &File) -> io::Result<Described> {
     })
 }
 
-/// Is it, or what it hangs on, made to be pulled while in use (Thunderbolt, eSATA)?
+/// Is it, or what it hangs on, made to be pulled without a word?
 fn can_be_pulled(volume: &File) -> bool {
     let flags = [
         offset_of!(STORAGE_HOTPLUG_INFO, MediaRemovable),

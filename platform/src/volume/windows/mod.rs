@@ -11,6 +11,7 @@ mod identify;
 mod leaving;
 mod letters;
 mod medium;
+mod removal;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
