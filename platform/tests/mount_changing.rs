@@ -113,8 +113,9 @@ fn every_change_is_answered_with_the_refusal_of_the_drive() {
         for (call, answer) in answers {
             let expected = match call {
                 // NFSv3 has no such attributes.
-                _ if by_nfs() && call.contains("xattr") => Errno::NOTSUP,
-                _ if call.starts_with("open") || call == "access" => not_opened,
+                "setxattr beside user." if by_nfs() => Errno::NOTSUP,
+                "access" | "setxattr" | "removexattr" => not_opened,
+                _ if call.starts_with("open") => not_opened,
                 _ => expected,
             };
             assert_eq!(answer, Err(expected), "{call}");
