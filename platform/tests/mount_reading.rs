@@ -16,7 +16,9 @@ use std::time::Duration;
 use mediafs_platform::drive::{DriveError, NodeId};
 use mediafs_platform::mount::{FS_TYPE, Passthrough};
 use mediafs_platform::volume::MountTable;
-use support::{Body, LONG, Rig, backing, errno, eventually, fuse_available, pattern};
+use support::{
+    Body, LONG, Rig, backing, by_nfs, errno, eventually, fuse_available, pattern, settle,
+};
 
 #[test]
 fn bytes_names_and_attributes_are_those_of_the_drive() {
@@ -53,7 +55,7 @@ fn bytes_names_and_attributes_are_those_of_the_drive() {
             errno(fs::metadata(rig.path("drums/kick.wav/x"))),
             Some(libc::ENOTDIR)
         );
-        // The thread that asked is this one.
+        // The thread that asked is this one; by NFS it is not told.
         let this = rustix::thread::gettid()
             .as_raw_nonzero()
             .get()
@@ -64,7 +66,7 @@ fn bytes_names_and_attributes_are_those_of_the_drive() {
                 .lock()
                 .requesters
                 .iter()
-                .all(|by| by.thread == Some(this))
+                .all(|by| by.thread == (!by_nfs()).then_some(this))
         );
     }
 }
@@ -205,9 +207,10 @@ fn a_large_folder_is_listed_whole_and_once_whatever_its_entries_are() {
         }
         let looked_up = rig.drive.count(|counts| &counts.lookups) - lookups;
         let plain = (0..5_000).filter(|index| !whole(*index)).count() as u64;
-        assert_eq!(
-            looked_up, plain,
-            "what is listed with its entry needs no look-up"
+        // By NFS it is the client that decides of which part of a listing it wants entries.
+        assert!(
+            looked_up == plain || (by_nfs() && looked_up > plain),
+            "what is listed with its entry needs no look-up: {looked_up}, not {plain}"
         );
     }
 }
@@ -293,6 +296,7 @@ fn faces_swap_under_one_inode_number_and_handles_keep_what_they_had() {
         .as_ref()
         .unwrap()
         .entry(folder, "a.wav".as_ref());
+    settle();
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
     assert_eq!(fs::read(&path).unwrap(), sound);
     let mut rest = Vec::new();

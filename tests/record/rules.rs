@@ -8,9 +8,12 @@ use rustix::io::Errno;
 
 use crate::scene::{MODES, Scene};
 use crate::support::sounds::wav;
+use crate::support::{by_nfs, settle};
 
 fn is_read_only(result: io::Result<()>) -> bool {
-    result.err().and_then(|error| Errno::from_io_error(&error)) == Some(Errno::ROFS)
+    let told = result.err().and_then(|error| Errno::from_io_error(&error));
+    // By NFS a client refuses by itself to open what the drive does not grant, with a word of its own.
+    told == Some(Errno::ROFS) || (by_nfs() && told == Some(Errno::ACCESS))
 }
 
 #[test]
@@ -63,7 +66,8 @@ fn only_reserved_names_are_written_to() {
                 rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::TRUNC,
                 rustix::fs::Mode::empty(),
             );
-            assert_eq!(cut.err(), Some(Errno::ROFS), "{}", path.display());
+            let cut = cut.map(drop).map_err(io::Error::from);
+            assert!(is_read_only(cut), "{}", path.display());
         }
         let mode_of = std::fs::metadata(&take.file).unwrap().mode() & 0o777;
         assert_eq!(mode_of, 0o644);
@@ -88,6 +92,7 @@ fn a_final_take_stays_where_it_was_and_is_only_read() {
         assert_eq!(item["storage"]["path"], "Media/Lead.wav");
         assert!(!take.staging.exists());
         assert_eq!(std::fs::read(&take.file).unwrap(), sound);
+        settle();
         assert!(is_read_only(
             OpenOptions::new().write(true).open(&take.file).map(drop)
         ));

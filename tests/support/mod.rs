@@ -182,7 +182,7 @@ pub fn succeed<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = 
 }
 
 /// How many times as long as elsewhere all takes on this machine: `scripts/nfs-kernel` says it of one without /dev/kvm.
-fn slowness() -> u32 {
+pub fn slowness() -> u32 {
     let said = std::env::var("MEDIAFS_TEST_SLOWNESS").ok();
     said.map_or(1, |times| times.parse().expect("a number of times"))
 }

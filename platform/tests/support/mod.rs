@@ -574,6 +574,18 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Mounts are by NFS here: see `scripts/nfs-kernel`.
+pub fn by_nfs() -> bool {
+    std::env::var_os("MEDIAFS_TEST_TRANSPORT").is_some_and(|word| word == "nfs")
+}
+
+/// Waits until what was told of shows to everybody: at once, but by NFS, whose client asks again after a second.
+pub fn settle() {
+    if by_nfs() {
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+}
+
 /// The errno of a failed call.
 pub fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
     result.err().and_then(|error| error.raw_os_error())

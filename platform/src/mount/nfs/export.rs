@@ -328,6 +328,7 @@ impl Export {
             .await?;
         self.looked_up(entry.node);
         drop(self.keep(entry.node, true, opened));
+        self.make_sure_of(folder).await?;
         Ok(self.entry(entry))
     }
 
@@ -342,6 +343,7 @@ impl Export {
             .settle(move |drive| drive.make_folder(folder, &name, permissions, &by))
             .await?;
         self.looked_up(entry.node);
+        self.make_sure_of(folder).await?;
         Ok(self.entry(entry))
     }
 
@@ -366,14 +368,26 @@ impl Export {
         self.look_up(folder, name)?;
         let (name, by) = (named(name)?.to_owned(), self.by);
         self.settle(move |drive| drive.remove(folder, &name, is_folder, &by))
-            .await
+            .await?;
+        self.make_sure_of(folder).await
     }
 
     pub(super) async fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8])) -> Result<()> {
         let (old, new) = (named(from.1)?.to_owned(), named(to.1)?.to_owned());
         let (from, to, by) = (from.0, to.0, self.by);
         self.settle(move |drive| drive.rename((from, &old), (to, &new), Replacing::Replace, &by))
-            .await
+            .await?;
+        self.make_sure_of(to).await?;
+        match from == to {
+            true => Ok(()),
+            false => self.make_sure_of(from).await,
+        }
+    }
+
+    /// The names in a folder outlast a loss of power: whoever syncs a folder does not ask the server, as each change of a
+    /// name is to be on the disk before it is answered.
+    async fn make_sure_of(&self, folder: NodeId) -> Result<()> {
+        self.settle(move |drive| drive.sync_folder(folder)).await
     }
 
     /// Why nothing else is made there: links and devices.
