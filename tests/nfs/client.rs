@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-const NFS: u32 = 100_003;
-const MOUNT: u32 = 100_005;
+pub(crate) const NFS: u32 = 100_003;
+pub(crate) const MOUNT: u32 = 100_005;
 
 pub(crate) type Handle = Vec<u8>;
 /// Names of a listing, each with its position, and whether they are the last ones.
@@ -18,7 +18,7 @@ pub(crate) struct Client {
 }
 
 /// What goes out, in XDR.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Words(pub(crate) Vec<u8>);
 
 impl Words {
@@ -103,6 +103,18 @@ impl Client {
     }
 
     fn call(&mut self, program: u32, procedure: u32, words: Words) -> Answer {
+        let (understood, answer) = self.try_call(program, procedure, &words);
+        assert_eq!(understood, 0, "the call is understood");
+        answer
+    }
+
+    /// Whether a call of either program, with whatever arguments, is understood: 0 if so; and what it is answered.
+    pub(crate) fn try_call(
+        &mut self,
+        program: u32,
+        procedure: u32,
+        arguments: &Words,
+    ) -> (u32, Answer) {
         self.transaction += 1;
         let mut call = Words::default()
             .number(self.transaction)
@@ -115,15 +127,14 @@ impl Client {
         for _ in 0..2 {
             call = call.number(0).number(0);
         }
-        call.0.extend(words.0);
+        call.0.extend(&arguments.0);
         self.send(&call.0);
         let mut answer = self.receive();
         assert_eq!(answer.number(), self.transaction);
         assert_eq!((answer.number(), answer.number()), (1, 0), "it is accepted");
         answer.number();
         answer.bytes();
-        assert_eq!(answer.number(), 0, "the call is understood");
-        answer
+        (answer.number(), answer)
     }
 
     /// The handle of an export, or the status.

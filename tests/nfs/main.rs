@@ -15,6 +15,11 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use client::{Client, Handle, Words};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use support::sounds::wav;
 use support::{Home, Mounted, path_of, show, wait_until};
 
@@ -395,4 +400,65 @@ fn nonsense_ends_its_connection_and_nothing_else() {
         wav(500, 1)
     );
     assert_eq!(home.json(["status"])["items"]["total"], 1);
+}
+
+/// Arguments of no procedure, or nearly of one: handles, names, numbers and lengths in any order, cut anywhere.
+fn arguments(handles: &[Handle], runner: &mut TestRunner) -> Words {
+    let word = prop_oneof![
+        select(handles.to_vec()).prop_map(|handle| Words::default().bytes(&handle)),
+        select(vec![0, 1, 2, 3, 4096, 1 << 20, u32::MAX]).prop_map(|n| Words::default().number(n)),
+        select(vec![1 << 62, i64::MAX as u64, u64::MAX]).prop_map(|n| Words::default().long(n)),
+        select(vec![
+            &b"kick.wav"[..],
+            b".",
+            b"..",
+            b"",
+            b"a/b",
+            b"\0",
+            b"\xff.part",
+            &[b'x'; 300]
+        ])
+        .prop_map(|name| Words::default().bytes(name)),
+        vec(any::<u8>(), 0..40).prop_map(|bytes| Words::default().bytes(&bytes)),
+    ];
+    let whole = vec(word, 0..8);
+    let cut = (whole, prop_oneof![4 => Just(usize::MAX), 1 => 0..60_usize]);
+    let (words, length) = cut.new_tree(runner).unwrap().current();
+    let mut all: Vec<u8> = words.into_iter().flat_map(|word| word.0).collect();
+    all.truncate(length);
+    Words(all)
+}
+
+#[test]
+fn every_call_is_answered_whatever_its_arguments_are() {
+    let home = Home::new();
+    let sound = wav(500, 1);
+    fs::write(home.library().join("kick.wav"), &sound).unwrap();
+    let drive = Exported::of(&home);
+    home.wait_for_items(1);
+    let (mut client, root) = drive.client();
+    let handles = [
+        "",
+        "library/library",
+        "library/library/kick.wav",
+        "import",
+        "record",
+    ]
+    .map(|path| find(&mut client, &root, path).unwrap());
+    let mut runner = TestRunner::deterministic();
+    for (program, last) in [(client::NFS, 22), (client::MOUNT, 6)] {
+        for procedure in 0..=last {
+            for _ in 0..40 {
+                let arguments = arguments(&handles, &mut runner);
+                // 3 is that there is no such procedure, 4 that these are no arguments of it.
+                let (understood, _) = client.try_call(program, procedure, &arguments);
+                assert!(
+                    [0, 3, 4].contains(&understood),
+                    "{understood} of {procedure}"
+                );
+            }
+        }
+    }
+    assert_eq!(drive.fetch("library/library/kick.wav").unwrap(), sound);
+    assert_eq!(fs::read(home.library().join("kick.wav")).unwrap(), sound);
 }
