@@ -308,7 +308,12 @@ fn a_forgotten_library_loses_nothing_and_comes_back() {
     let id_of = |name: &str| home.item(name)["mediaId"].as_str().unwrap().to_owned();
     let ids: Vec<String> = names.iter().map(|name| id_of(name)).collect();
     home.run(["tag", &ids[0], "mine"]);
-    let before = home.items();
+    // Hashes come later than what a sound is.
+    let mut before = Vec::new();
+    support::wait_until(Duration::from_secs(30), "all hashes", || {
+        before = home.items();
+        before.iter().all(|item| !item["blake3"].is_null())
+    });
     assert!(home.on_drive("library/library/a.wav").exists());
 
     let forgotten = home.json(["forget-library", "library"]);

@@ -12,9 +12,10 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::{Home, wait_until};
+use support::{Home, slowness, wait_until};
 
-const FILES: usize = 10_000;
+/// On a machine of usual speed.
+const FILES: u32 = 10_000;
 
 /// Ends what goes on beside a test, however that ends.
 struct Ending<'a>(&'a AtomicBool);
@@ -30,7 +31,8 @@ fn it_is_listed_whole_and_once_while_it_changes() {
     let home = Home::new();
     let folder = home.library().join("many");
     fs::create_dir(&folder).unwrap();
-    let kept: BTreeSet<OsString> = (0..FILES)
+    let files = FILES / slowness();
+    let kept: BTreeSet<OsString> = (0..files)
         .map(|number| format!("{number:05} stays.txt").into())
         .collect();
     for name in &kept {
@@ -45,14 +47,14 @@ fn it_is_listed_whole_and_once_while_it_changes() {
             .collect()
     };
     wait_until(Duration::from_secs(60), "all of them", || {
-        shown.exists() && list().len() == FILES
+        shown.exists() && list().len() == kept.len()
     });
     let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _ending = Ending(&ends);
         scope.spawn(|| {
             // Between those that stay, all over the folder.
-            let name = |number: usize| folder.join(format!("{:05} goes.txt", number * 37 % FILES));
+            let name = |number: u32| folder.join(format!("{:05} goes.txt", number * 37 % files));
             for number in 0.. {
                 if ends.load(Ordering::Relaxed) {
                     return;
@@ -65,14 +67,14 @@ fn it_is_listed_whole_and_once_while_it_changes() {
             }
         });
         let mut seen = BTreeSet::new();
-        wait_until(Duration::from_secs(60), "listings of other files", || {
+        wait_until(Duration::from_secs(120), "listings of other files", || {
             let listed = list();
             let once: BTreeSet<_> = listed.iter().cloned().collect();
             assert_eq!(once.len(), listed.len(), "a name is listed twice");
             let missing: Vec<_> = kept.difference(&once).take(5).collect();
             assert!(missing.is_empty(), "{missing:?} and others are not listed");
             seen.insert(once.difference(&kept).cloned().collect::<Vec<_>>());
-            seen.len() >= 8
+            seen.len() >= 4
         });
     });
 }
