@@ -355,11 +355,18 @@ impl Export {
                 None => drive.refuse_change(node, &by),
             }));
         }
-        let in_use = self.handles.get((node, true));
+        let in_use = match change.size {
+            // As a write, it is on the disk before it is answered: no client asks for that once more.
+            Some(_) => Some(self.open(node, true).await?),
+            None => self.handles.get((node, true)),
+        };
         let handle = in_use.as_ref().map(|open| open.handle);
         let (attributes, _) = self
             .settle(move |drive| drive.set_attributes(node, handle, change, &by))
             .await?;
+        if let (Some(_), Some(handle)) = (change.size, handle) {
+            self.settle(move |drive| drive.sync(handle, true)).await?;
+        }
         Ok(self.told(node, attributes))
     }
 
