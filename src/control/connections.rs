@@ -3,6 +3,7 @@
 //! Where there are too many connections, the one that has asked nothing for the longest time is closed for a new one. One
 //! with a request under way never is; nor is, before there are twice as many, one that has just come or just had an
 //! answer, as it may be about to ask; nor is one that is told of events, of which there may be as many as [`Events`](super::Events) has room for.
+//! Where that makes no room, those who come wait a moment for an answer to another one, and only then are turned away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,12 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// What came before a connection was closed for a new one is read so long.
 const LAST_READ: Duration = Duration::from_millis(20);
+
+/// How long those who come are kept waiting for room when there was none: requests are answered in a moment, mostly.
+const ROOM_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often it is looked for meanwhile.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(2);
 
 /// Pause after the system could not give a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
@@ -115,6 +122,8 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watc
     let stopped = stop.clone();
     let take_all = async {
         let mut open: Vec<Connection> = Vec::new();
+        // Since when there is no room. Who comes later than that and finds none is not kept waiting once more.
+        let mut full: Option<Instant> = None;
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -124,11 +133,17 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, mut stop: watc
                     continue;
                 }
             };
-            if !make_room(&mut open) {
+            let mut has_room = make_room(&mut open);
+            while !has_room && full.get_or_insert_with(Instant::now).elapsed() < ROOM_WITHIN {
+                tokio::time::sleep(LOOK_FOR_ROOM).await;
+                has_room = make_room(&mut open);
+            }
+            if !has_room {
                 tracing::warn!("a connection is refused: too many have requests under way");
                 turn_away(&stream);
                 continue;
             }
+            full = None;
             let activity = Arc::new(Activity::default());
             let talk = converse(
                 stream,

@@ -146,7 +146,7 @@ fn limits() -> Value {
         "malformedInARow": server::MOST_GARBAGE,
         "connections": connections::MOST,
         "connectionsKeptIdle": connections::KEPT,
-        "beyond": "Longer messages are answered with an error, and so are those of more than 64 KiB while too many of them are under way. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where all `connections` have requests under way, tooMany is told and the connection closed. With more than 64 connections, the one that asked nothing for the longest time is closed for a new one if that is 30 seconds or more; with `connections` of them, however long it is. Those that are told of events are not counted, and never closed so.",
+        "beyond": "Longer messages are answered with an error, and so are those of more than 64 KiB while too many of them are under way. Requests beyond what is worked on, or beyond the rate, wait in the socket and are answered later. After so many malformed messages, and where all `connections` have had requests under way for half a second, tooMany is told and the connection closed. With more than 64 connections, the one that asked nothing for the longest time is closed for a new one if that is 30 seconds or more; with `connections` of them, however long it is. Those that are told of events are not counted, and never closed so.",
     })
 }
 
