@@ -78,6 +78,8 @@ impl Answer {
 impl Client {
     pub(crate) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // A call goes out in two parts, of which the second would wait for the first to be taken.
+        stream.set_nodelay(true).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();

@@ -448,7 +448,7 @@ fn every_call_is_answered_whatever_its_arguments_are() {
     let mut runner = TestRunner::deterministic();
     for (program, last) in [(client::NFS, 22), (client::MOUNT, 6)] {
         for procedure in 0..=last {
-            for _ in 0..40 {
+            for _ in 0..150 {
                 let arguments = arguments(&handles, &mut runner);
                 // 3 is that there is no such procedure, 4 that these are no arguments of it.
                 let (understood, _) = client.try_call(program, procedure, &arguments);
