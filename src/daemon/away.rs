@@ -403,6 +403,9 @@ impl News {
 
     /// Its provider need not keep on the disk what is in the cache. Waits for nobody.
     fn give_back(&self, wanted: &Wanted) {
+        if !self.fetch.gives_back(wanted) {
+            return;
+        }
         let (fetch, wanted) = (Arc::clone(&self.fetch), wanted.clone());
         let giving = std::thread::Builder::new()
             .name("give-back".to_owned())

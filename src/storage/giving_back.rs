@@ -22,6 +22,11 @@ impl Fetched {
         self.0.lock().insert((wanted.place, wanted.generation));
     }
 
+    /// Whether it was.
+    fn has(&self, wanted: &Wanted) -> bool {
+        self.0.lock().contains(&(wanted.place, wanted.generation))
+    }
+
     /// Whether it was, asked for the last time.
     fn take(&self, wanted: &Wanted) -> bool {
         self.0.lock().remove(&(wanted.place, wanted.generation))
@@ -29,6 +34,11 @@ impl Fetched {
 }
 
 impl CourierFetch {
+    /// Whether there is anything to be given back once all of it is an object of the cache. Waits for nobody.
+    pub(crate) fn gives_back(&self, wanted: &Wanted) -> bool {
+        self.fetched.has(wanted)
+    }
+
     /// All of it is an object of the cache. Waits for the provider.
     pub(crate) fn give_back(&self, wanted: &Wanted) {
         let Some((at, question)) = self.to_be_given_back(wanted) else {

@@ -99,7 +99,9 @@ fn what_was_fetched_for_us_is_given_back_once() {
     let bench = Bench::new();
     let wanted = bench.seen(10);
     assert_eq!(bench.asked(&wanted), None, "it was on the disk before");
+    assert!(!bench.fetch.gives_back(&wanted));
     bench.fetch.fetched.note(&wanted);
+    assert!(bench.fetch.gives_back(&wanted));
     // Several reads of it had to wait.
     bench.fetch.fetched.note(&wanted);
     let question = Question::GiveBack {
@@ -108,6 +110,7 @@ fn what_was_fetched_for_us_is_given_back_once() {
     };
     assert_eq!(bench.asked(&wanted), Some(question));
     assert_eq!(bench.asked(&wanted), None);
+    assert!(!bench.fetch.gives_back(&wanted));
 }
 
 #[test]
