@@ -4,11 +4,12 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mediafs_platform::volume::{DeclaredTrusted, MountEntry, MountTable};
+use mediafs_platform::volume::{MountEntry, MountTable};
 
 use super::super::courier::CourierError;
 use super::super::couriers::SourceKey;
 use super::super::message::Question;
+use super::super::sources::tests::sources_of;
 use super::*;
 use crate::catalog::{Catalog, Durability, NewSource};
 use crate::model::{SourceKind, SourceState};
@@ -33,13 +34,7 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(home.path()).unwrap();
         let couriers = Arc::new(Couriers::of_program(PathBuf::from(NEVER_ANSWERS)));
-        let sources = Sources::new(
-            Arc::clone(&catalog),
-            DeclaredTrusted::default(),
-            Vec::new(),
-            Box::new(|_| None),
-            Box::new(|_| ()),
-        );
+        let sources = sources_of(&catalog);
         let new = NewSource {
             kind: SourceKind::Volume,
             identity: "red".to_owned(),

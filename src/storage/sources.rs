@@ -615,4 +615,4 @@ pub(super) fn name_of(entry: &MountEntry, label: Option<String>) -> String {
 
 #[cfg(test)]
 #[path = "sources_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -5,17 +5,22 @@ use std::sync::Barrier;
 
 use super::*;
 
-#[test]
-fn what_happened_last_is_what_is_told_last() {
-    let home = tempfile::tempdir().unwrap();
-    let catalog = Arc::new(Catalog::open(home.path()).unwrap());
-    let sources = Sources::new(
-        Arc::clone(&catalog),
+/// As this catalog has them; no disk says what it is.
+pub(in crate::storage) fn sources_of(catalog: &Arc<Catalog>) -> Arc<Sources> {
+    Sources::new(
+        Arc::clone(catalog),
         DeclaredTrusted::default(),
         Vec::new(),
         Box::new(|_| None),
         Box::new(|_| ()),
-    );
+    )
+}
+
+#[test]
+fn what_happened_last_is_what_is_told_last() {
+    let home = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(Catalog::open(home.path()).unwrap());
+    let sources = sources_of(&catalog);
     let table = MountTable::read().unwrap();
     let key = MountKey::of(table.entries().first().unwrap());
     let source = SourceNo(1);
@@ -55,13 +60,7 @@ fn what_happened_last_is_what_is_told_last() {
 fn a_source_that_goes_was_seen_until_then() {
     let home = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::open(home.path()).unwrap());
-    let sources = Sources::new(
-        Arc::clone(&catalog),
-        DeclaredTrusted::default(),
-        Vec::new(),
-        Box::new(|_| None),
-        Box::new(|_| ()),
-    );
+    let sources = sources_of(&catalog);
     let new = crate::catalog::NewSource {
         kind: SourceKind::Volume,
         identity: "red".to_owned(),

@@ -25,19 +25,13 @@ pub(super) fn findings() -> Vec<Finding> {
     ours.filter_map(|entry| {
         let point = entry.mount_point.clone();
         let remedy = format!("`mediafs unmount {}` takes it away", point.display());
-        match lives(entry) {
-            Some(true) => None,
-            Some(false) => Some(Finding::fail(
-                "mounts",
-                format!("the drive at {} has lost its daemon", point.display()),
-                remedy,
-            )),
-            None => Some(Finding::fail(
-                "mounts",
-                format!("the drive at {} does not answer", point.display()),
-                remedy,
-            )),
-        }
+        let how = match lives(entry) {
+            Some(true) => return None,
+            Some(false) => "has lost its daemon",
+            None => "does not answer",
+        };
+        let problem = format!("the drive at {} {how}", point.display());
+        Some(Finding::fail("mounts", problem, remedy))
     })
     .collect()
 }
