@@ -415,6 +415,13 @@ pub trait Drive: Send + Sync + 'static {
         false
     }
 
+    /// The copy that was made of a node when somebody would have changed it: what its name leads to since `open` for writing,
+    /// or `set_attributes`, was answered with [`DriveError::Stale`]. Asked where nobody looks a name up again that was stale.
+    fn copy_of(&self, node: NodeId) -> Option<NodeId> {
+        let _ = node;
+        None
+    }
+
     /// May it be removed, under whichever name, as far as can be told beforehand? Asked where nobody can be told any more
     /// that [`Drive::remove`] was refused.
     fn may_remove(&self, node: NodeId, by: &Requester) -> bool {

@@ -447,6 +447,15 @@ impl Drive for MediaDrive {
         }
     }
 
+    fn copy_of(&self, node: NodeId) -> Option<NodeId> {
+        match decode(node) {
+            Ok((Node::Place { place, generation }, door)) => {
+                self.taken_over(place, generation, door)
+            }
+            _ => None,
+        }
+    }
+
     /// The names of takes are those that were reserved; the drop box itself stays as well.
     fn may_remove(&self, node: NodeId, by: &Requester) -> bool {
         match decode(node) {

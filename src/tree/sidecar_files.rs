@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mediafs_platform::drive::{
-    Answer, AttributeChange, Attributes, Content, DriveError, Entry, HandleId, Making, OpenMode,
-    Opened, Replacing, Requester,
+    Answer, AttributeChange, Attributes, Content, DriveError, Entry, HandleId, Making, NodeId,
+    OpenMode, Opened, Replacing, Requester,
 };
 
 use mediafs_platform::files;
@@ -281,13 +281,13 @@ impl MediaDrive {
         adopted.map_err(|error| named(&error))
     }
 
-    /// The sidecar that a file in a folder of the library is, as long as that is what its name leads to.
-    fn sidecar_at(
+    /// A file in a folder of the library whose name is a sidecar's, and what that name leads to.
+    fn beside_place(
         &self,
         reader: &Reader,
         place: PlaceNo,
         generation: u16,
-    ) -> Result<Option<(Owner, Box<PlaceRow>)>, DriveError> {
+    ) -> Result<Option<(Box<PlaceRow>, Beside)>, DriveError> {
         if self.sidecars.get().is_none() {
             return Ok(None);
         }
@@ -298,13 +298,35 @@ impl MediaDrive {
         else {
             return Ok(None);
         };
-        match self.beside(reader, View::Folder(folder), &row.name)? {
-            Some(Beside::Disk { owner, place }) if place_node(&place) == place_node(&row) => {
+        let found = self.beside(reader, View::Folder(folder), &row.name)?;
+        Ok(found.map(|found| (Box::new(row), found)))
+    }
+
+    /// The sidecar that a file in a folder of the library is, as long as that is what its name leads to.
+    fn sidecar_at(
+        &self,
+        reader: &Reader,
+        place: PlaceNo,
+        generation: u16,
+    ) -> Result<Option<(Owner, Box<PlaceRow>)>, DriveError> {
+        match self.beside_place(reader, place, generation)? {
+            Some((row, Beside::Disk { owner, place }))
+                if place_node(&place) == place_node(&row) =>
+            {
                 Ok(Some((owner, place)))
             }
             // Written to already: the name leads there.
-            Some(Beside::Kept { .. }) => Err(DriveError::Stale),
+            Some((_, Beside::Kept { .. })) => Err(DriveError::Stale),
             _ => Ok(None),
+        }
+    }
+
+    /// The sidecar that was made of such a file.
+    pub(super) fn taken_over(&self, place: PlaceNo, generation: u16, door: Door) -> Option<NodeId> {
+        let reader = self.reader().ok()?;
+        match self.beside_place(&reader, place, generation).ok()?? {
+            (_, Beside::Kept { number, .. }) => Some(Node::Sidecar(number).id(door)),
+            (_, Beside::Disk { .. }) => None,
         }
     }
 

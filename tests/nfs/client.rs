@@ -168,6 +168,14 @@ impl Client {
         }
     }
 
+    /// The number that programs see.
+    pub(crate) fn inode(&mut self, file: &Handle) -> u64 {
+        let mut answer = self.call(NFS, 1, Words::default().bytes(file));
+        assert_eq!(answer.number(), 0);
+        answer.1 += 52;
+        answer.long()
+    }
+
     pub(crate) fn read(&mut self, file: &Handle, at: u64, length: u32) -> Result<Vec<u8>, u32> {
         let words = Words::default().bytes(file).long(at).number(length);
         let mut answer = self.call(NFS, 6, words);

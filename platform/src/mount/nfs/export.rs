@@ -12,14 +12,16 @@ use parking_lot::Mutex;
 use super::super::adapter::LONGEST_NAME;
 use super::super::asking::Asking;
 use super::convert::Status;
+use super::copies::{Copies, Original};
 use super::handles::{Closing, Handles, InUse};
+use super::hidden::{Hidden, is_hidden_name};
 use super::known::Known;
 use super::secret::Secret;
 use super::told::Told;
 use super::{EXPORT_NAME, Mounts};
 use crate::drive::{
     Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, Listed, Making, NodeId,
-    OpenMode, Opened, Replacing, Requester, Room,
+    NodeKind, OpenMode, Opened, Replacing, Requester, Room,
 };
 
 /// How often files are looked for that nobody uses any more.
@@ -33,6 +35,8 @@ type Result<T> = std::result::Result<T, Status>;
 pub(super) struct Export {
     asking: Asking,
     handles: Arc<Handles>,
+    hidden: Hidden,
+    copies: Copies,
     known: Mutex<Known>,
     told: Arc<Told>,
     by: Requester,
@@ -61,6 +65,8 @@ impl Export {
         Self {
             asking,
             handles: Arc::default(),
+            hidden: Hidden::default(),
+            copies: Copies::new(),
             known: Mutex::new(Known::new()),
             told,
             by: Requester {
@@ -85,7 +91,10 @@ impl Export {
                 .await
                 .is_ok();
             let closing = match ended {
-                true => self.handles.unused(),
+                true => {
+                    self.hidden.clear();
+                    self.handles.unused()
+                }
                 false => self.handles.idle(Instant::now()),
             };
             for one in closing {
@@ -126,6 +135,7 @@ impl Export {
 
     /// The handle of a node.
     pub(super) fn handle_of(&self, node: NodeId) -> [u8; HANDLE] {
+        let node = self.copies.original(node).map_or(node, |known| known.node);
         let mut handle = [0; HANDLE];
         let (key, number) = handle.split_at_mut(HANDLE - 8);
         key.copy_from_slice(self.key.as_bytes());
@@ -138,7 +148,7 @@ impl Export {
         let (key, number) = handle.split_last_chunk::<8>().ok_or(Status::BadHandle)?;
         // One of an export that has ended is not known here, or not any more: a connection may outlive the mount.
         if self.key.is(key) && !*self.asking.ending().borrow() {
-            Ok(NodeId(u64::from_le_bytes(*number)))
+            Ok(self.copies.lead(NodeId(u64::from_le_bytes(*number))))
         } else {
             Err(Status::Stale)
         }
@@ -174,7 +184,20 @@ impl Export {
 
     /// What a client is told of a node.
     pub(super) fn told(&self, node: NodeId, of: Attributes) -> Attributes {
-        self.told.of(node, of)
+        let inode = match self.copies.original(node) {
+            Some(known) => known.inode,
+            None => of.inode,
+        };
+        Attributes {
+            inode,
+            ..self.told.of(node, of)
+        }
+    }
+
+    /// The number of an inode that is listed, as a client is told it.
+    pub(super) fn listed(&self, inode: u64) -> u64 {
+        let known = self.copies.original(NodeId(inode));
+        known.map_or(inode, |known| known.inode)
     }
 
     pub(super) fn attributes(&self, node: NodeId) -> Result<Attributes> {
@@ -194,24 +217,33 @@ impl Export {
                     b"." => folder,
                     _ => self.parent(folder)?,
                 };
-                Entry {
-                    node,
-                    attributes: self.attributes(node)?,
-                    entry_ttl: Duration::ZERO,
-                    attribute_ttl: Duration::ZERO,
+                self.there(node)?
+            }
+            _ => match self.hidden.get(folder, name) {
+                Some(node) => self.there(node)?,
+                None => {
+                    let name = named(name)?;
+                    let entry = self.ask(|drive| drive.lookup(folder, name, &self.by))?;
+                    self.looked_up(entry.node);
+                    entry
                 }
-            }
-            _ => {
-                let name = named(name)?;
-                let entry = self.ask(|drive| drive.lookup(folder, name, &self.by))?;
-                self.looked_up(entry.node);
-                entry
-            }
+            },
         };
         Ok(self.entry(entry))
     }
 
+    /// A node as an entry that was not looked up.
+    fn there(&self, node: NodeId) -> Result<Entry> {
+        Ok(Entry {
+            node,
+            attributes: self.attributes(node)?,
+            entry_ttl: Duration::ZERO,
+            attribute_ttl: Duration::ZERO,
+        })
+    }
+
     fn entry(&self, entry: Entry) -> Entry {
+        self.copies.is_itself(entry.node);
         Entry {
             attributes: self.told(entry.node, entry.attributes),
             ..entry
@@ -247,6 +279,12 @@ impl Export {
         if let Some(open) = self.handles.get((node, write)) {
             return Ok(open);
         }
+        // It is not opened any more: it has no name.
+        if self.hidden.has(node)
+            && let Some(open) = self.handles.get((node, true))
+        {
+            return Ok(open);
+        }
         let mode = OpenMode {
             read: true,
             write,
@@ -257,6 +295,28 @@ impl Export {
             .settle(move |drive| drive.open(node, mode, &by))
             .await?;
         Ok(self.keep(node, write, opened))
+    }
+
+    /// Of a node that writing makes a copy of, a handle of that copy.
+    async fn open_to_write(&self, node: NodeId) -> Result<InUse> {
+        match self.open(node, true).await {
+            Err(Status::Stale) => match self.copied(node)? {
+                Some(copy) => self.open(copy, true).await,
+                None => Err(Status::Stale),
+            },
+            answer => answer,
+        }
+    }
+
+    /// The copy that was made of a node, which clients take for that node from now on.
+    fn copied(&self, node: NodeId) -> Result<Option<NodeId>> {
+        let Some(copy) = self.ask(|drive| Ok(drive.copy_of(node)))? else {
+            return Ok(None);
+        };
+        let inode = self.attributes(node)?.inode;
+        self.looked_up(copy);
+        self.copies.add(Original { node, inode }, copy);
+        Ok(Some(copy))
     }
 
     fn keep(&self, node: NodeId, write: bool, opened: Opened) -> InUse {
@@ -289,7 +349,7 @@ impl Export {
         if !self.may_write(node)? {
             return Err(self.refusal(|drive| drive.refuse_write(node, &self.by)));
         }
-        let open = self.open(node, true).await?;
+        let open = self.open_to_write(node).await?;
         let (handle, by) = (open.handle, self.by);
         let (mut left, mut at) = (data, offset);
         while !left.is_empty() {
@@ -357,13 +417,22 @@ impl Export {
         }
         let in_use = match change.size {
             // As a write, it is on the disk before it is answered: no client asks for that once more.
-            Some(_) => Some(self.open(node, true).await?),
+            Some(_) => Some(self.open_to_write(node).await?),
             None => self.handles.get((node, true)),
         };
         let handle = in_use.as_ref().map(|open| open.handle);
-        let (attributes, _) = self
-            .settle(move |drive| drive.set_attributes(node, handle, change, &by))
-            .await?;
+        let set = async |node| {
+            let set = self.settle(move |drive| drive.set_attributes(node, handle, change, &by));
+            set.await
+        };
+        let node = self.copies.lead(node);
+        let (node, (attributes, _)) = match set(node).await {
+            Err(Status::Stale) => match self.copied(node)? {
+                Some(copy) => (copy, set(copy).await?),
+                None => return Err(Status::Stale),
+            },
+            answer => (node, answer?),
+        };
         if let (Some(_), Some(handle)) = (change.size, handle) {
             self.settle(move |drive| drive.sync(handle, true)).await?;
         }
@@ -371,6 +440,13 @@ impl Export {
     }
 
     pub(super) async fn remove(&self, folder: NodeId, name: &[u8], is_folder: bool) -> Result<()> {
+        if let Some(node) = self.hidden.take(folder, name) {
+            for closing in self.handles.of(node) {
+                self.close(closing);
+            }
+            self.known.lock().forget(node, self.asking.drive.as_ref());
+            return Ok(());
+        }
         // What is not there is not there, also where nothing may be removed.
         self.look_up(folder, name)?;
         let (name, by) = (named(name)?.to_owned(), self.by);
@@ -380,6 +456,9 @@ impl Export {
     }
 
     pub(super) async fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8])) -> Result<()> {
+        if is_hidden_name(to.1) {
+            return self.hide(from, to).await;
+        }
         let (old, new) = (named(from.1)?.to_owned(), named(to.1)?.to_owned());
         let (from, to, by) = (from.0, to.0, self.by);
         self.settle(move |drive| drive.rename((from, &old), (to, &new), Replacing::Replace, &by))
@@ -389,6 +468,27 @@ impl Export {
             true => Ok(()),
             false => self.make_sure_of(from).await,
         }
+    }
+
+    /// A client removes a file that a program has open (see [`super::hidden`]).
+    async fn hide(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8])) -> Result<()> {
+        let (folder, name) = from;
+        if folder != to.0 {
+            return Err(Status::Elsewhere);
+        }
+        if !self.hidden.has_room() {
+            return Err(Status::from(DriveError::TooManyOpen));
+        }
+        let entry = self.look_up(folder, name)?;
+        if entry.attributes.kind != NodeKind::File {
+            return Err(Status::Invalid);
+        }
+        let node = entry.node;
+        let write = self.may_write(node)? && self.handles.get((node, true)).is_some();
+        let open = self.open(node, write).await?;
+        self.remove(folder, name, false).await?;
+        self.hidden.keep(folder, to.1, node, open);
+        Ok(())
     }
 
     /// The names in a folder outlast a loss of power: whoever syncs a folder does not ask the server, as each change of a

@@ -132,12 +132,22 @@ impl Handles {
 
     /// Takes out all that nobody uses.
     pub(super) fn unused(&self) -> Vec<Closing> {
+        self.take_unused(|_| true)
+    }
+
+    /// Takes out those of a node that nobody uses.
+    pub(super) fn of(&self, node: NodeId) -> Vec<Closing> {
+        self.take_unused(|(open, _)| *open == node)
+    }
+
+    fn take_unused(&self, is_meant: impl Fn(&Key) -> bool) -> Vec<Closing> {
         let mut closing = Vec::new();
-        self.table.lock().retain(|_, open| {
-            if open.users == 0 {
+        self.table.lock().retain(|key, open| {
+            let goes = open.users == 0 && is_meant(key);
+            if goes {
                 closing.push(Closing::of(open));
             }
-            open.users > 0
+            !goes
         });
         closing
     }

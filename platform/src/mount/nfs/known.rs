@@ -29,6 +29,13 @@ impl Known {
         }
     }
 
+    /// No client comes back with a node.
+    pub(super) fn forget(&mut self, node: NodeId, drive: &dyn Drive) {
+        if let Some(count) = self.0.pop(&node) {
+            drive.forget(node, count);
+        }
+    }
+
     /// A client has used a node.
     pub(super) fn used(&mut self, node: NodeId) {
         self.0.promote(&node);

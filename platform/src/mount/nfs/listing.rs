@@ -100,6 +100,7 @@ impl Part {
         if self.is_full {
             return false;
         }
+        let inode = export.listed(inode);
         self.to.flag(true).long(inode).bytes(name).long(behind);
         if self.with_entries {
             let attributes = entry.map(|entry| export.told(entry.node, entry.attributes));

@@ -14,8 +14,10 @@
 //! [`Drive`]: crate::drive::Drive
 
 mod convert;
+mod copies;
 mod export;
 mod handles;
+mod hidden;
 mod kernel;
 mod known;
 mod listing;
