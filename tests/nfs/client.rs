@@ -40,6 +40,14 @@ impl Words {
     }
 }
 
+/// What has become of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Written {
+    pub(crate) length: u32,
+    pub(crate) how_sure: u32,
+    pub(crate) verifier: u64,
+}
+
 /// What comes back.
 pub(crate) struct Answer(Vec<u8>, usize);
 
@@ -170,10 +178,20 @@ impl Client {
 
     /// The number that programs see.
     pub(crate) fn inode(&mut self, file: &Handle) -> u64 {
-        let mut answer = self.call(NFS, 1, Words::default().bytes(file));
-        assert_eq!(answer.number(), 0);
-        answer.1 += 52;
+        let mut answer = self.attributes_from(file, 52);
         answer.long()
+    }
+
+    /// How many names it has.
+    pub(crate) fn links(&mut self, node: &Handle) -> u32 {
+        self.attributes_from(node, 8).number()
+    }
+
+    fn attributes_from(&mut self, node: &Handle, at: usize) -> Answer {
+        let mut answer = self.call(NFS, 1, Words::default().bytes(node));
+        assert_eq!(answer.number(), 0);
+        answer.1 += at;
+        answer
     }
 
     pub(crate) fn read(&mut self, file: &Handle, at: u64, length: u32) -> Result<Vec<u8>, u32> {
@@ -190,13 +208,25 @@ impl Client {
     }
 
     pub(crate) fn write(&mut self, file: &Handle, at: u64, data: &[u8]) -> Result<u32, u32> {
+        // Once it is answered, it is on the disk.
+        let written = self.write_as(2, file, at, data)?;
+        assert_eq!(written.how_sure, 2);
+        Ok(written.length)
+    }
+
+    pub(crate) fn write_as(
+        &mut self,
+        how_sure: u32,
+        file: &Handle,
+        at: u64,
+        data: &[u8],
+    ) -> Result<Written, u32> {
         let length = u32::try_from(data.len()).unwrap();
         let words = Words::default()
             .bytes(file)
             .long(at)
             .number(length)
-            // Once it is answered, it is on the disk.
-            .number(2)
+            .number(how_sure)
             .bytes(data);
         let mut answer = self.call(NFS, 7, words);
         let status = answer.number();
@@ -207,7 +237,26 @@ impl Client {
             answer.1 += 24;
         }
         answer.attributes();
-        Ok(answer.number())
+        Ok(Written {
+            length: answer.number(),
+            how_sure: answer.number(),
+            verifier: answer.long(),
+        })
+    }
+
+    /// All that was written is on the disk then. Gives the verifier.
+    pub(crate) fn commit(&mut self, file: &Handle) -> Result<u64, u32> {
+        let words = Words::default().bytes(file).long(0).number(0);
+        let mut answer = self.call(NFS, 21, words);
+        let status = answer.number();
+        if answer.number() == 1 {
+            answer.1 += 24;
+        }
+        answer.attributes();
+        match status {
+            0 => Ok(answer.long()),
+            status => Err(status),
+        }
     }
 
     /// REMOVE and RMDIR, RENAME, MKDIR.

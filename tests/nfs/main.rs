@@ -347,6 +347,59 @@ fn a_take_is_written_and_made_final() {
 }
 
 #[test]
+fn writes_that_are_not_on_the_disk_yet_are_brought_there_when_that_is_asked_for() {
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let words = [
+        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
+    ];
+    let reserved = home.json(words);
+    let (mut client, root) = drive.client();
+    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    let bytes = wav(200_000, 9);
+    let mut verifiers = BTreeSet::new();
+    for (number, part) in bytes.chunks(60_000).enumerate() {
+        let written = client
+            .write_as(0, &take, number as u64 * 60_000, part)
+            .unwrap();
+        assert_eq!((written.length as usize, written.how_sure), (part.len(), 0));
+        verifiers.insert(written.verifier);
+    }
+    verifiers.insert(client.commit(&take).unwrap());
+    // Nothing was lost between.
+    assert_eq!(verifiers.len(), 1);
+    // One that only wants the content to be on the disk is told that all is; and is given the same verifier.
+    let written = client.write_as(1, &take, 0, &bytes[..4]).unwrap();
+    assert_eq!(written.how_sure, 2);
+    assert!(verifiers.contains(&written.verifier));
+    // What nobody has asked for is closed all the same, and a take is made final then.
+    client.write_as(0, &take, 0, &bytes[..4]).unwrap();
+    let made = home.json(["finalise", reserved["mediaId"].as_str().unwrap()]);
+    assert_eq!(drive.fetch(path_of(&made)).unwrap(), bytes);
+}
+
+#[test]
+fn what_is_made_exclusively_is_known_again_by_its_call() {
+    const EXISTS: u32 = 17;
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let import = find(&mut client, &root, "import").unwrap();
+    let mut create = |verifier: u64| {
+        let words = Words::default().bytes(&import).bytes(b"new.part");
+        client.change(8, words.number(2).long(verifier))
+    };
+    assert_eq!(create(7), 0);
+    assert_eq!(create(7), 0, "the call came a second time");
+    assert_eq!(create(8), EXISTS);
+    assert_eq!(
+        client.links(&import),
+        1,
+        "of two, programs would believe that there is no folder in it"
+    );
+}
+
+#[test]
 fn who_does_not_know_the_secret_gets_nothing() {
     let home = Home::new();
     fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();

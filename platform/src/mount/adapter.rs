@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::asking::Asking;
 use super::attr::entry_attr;
-use super::cases::{Cases, in_all_cases, in_another_case};
+use super::cases::{self, Cases};
 use super::errno;
 use super::open_files::{OpenFiles, Served};
 use crate::drive::{Answer, Content, Drive, DriveError, Entry, NodeId, Opened, Requester};
@@ -73,24 +73,14 @@ impl Adapter {
         self.asking.finish(answer, finish);
     }
 
-    /// Looks a name up, and failing that in another case where that does not matter.
+    /// As [`cases::look_up`].
     pub(super) fn look_up(
         &self,
         folder: NodeId,
         name: &OsStr,
         by: &Requester,
     ) -> Result<Entry, DriveError> {
-        let found = self.ask(|drive| drive.lookup(folder, name, by));
-        let (Err(DriveError::NotFound), Some(cases)) = (&found, &self.cases) else {
-            return found;
-        };
-        let Some(folded) = in_all_cases(name) else {
-            return found;
-        };
-        self.ask(|drive| {
-            let other = in_another_case(cases, drive, folder, (&folded, in_all_cases), by)?;
-            drive.lookup(folder, &other.ok_or(DriveError::NotFound)?, by)
-        })
+        self.ask(|drive| cases::look_up(self.cases.as_deref(), drive, folder, name, by))
     }
 
     /// What a call that would change something at `node` is answered with.

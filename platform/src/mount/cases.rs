@@ -1,7 +1,8 @@
 //! Names in another case than they have: where the system makes no difference between `A` and `a`, and the drive does.
 //!
 //! The names of a folder are listed when somebody looks for one that is not there, and kept until the drive tells a change.
-//! Windows looks here from `winfsp/walk.rs`, macOS from the FUSE adapter, as macFUSE is always told that case is nothing.
+//! Windows looks here from `winfsp/walk.rs`, macOS from the FUSE adapter, as macFUSE is always
+//! told that case is nothing, and from that for NFS.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,9 +15,9 @@ use parking_lot::Mutex;
 #[cfg(unix)]
 use unicode_normalization::UnicodeNormalization;
 
-#[cfg(unix)]
-use crate::drive::Invalidate;
 use crate::drive::{Cursor, Drive, DriveError, NodeId, Requester};
+#[cfg(unix)]
+use crate::drive::{Entry, Invalidate};
 
 /// Names that are kept to be found in another case, in all folders together.
 const NAMES: usize = 200_000;
@@ -178,10 +179,30 @@ pub(super) fn each_name(
 /// What is the same for all cases of a name that is text, composed or not, as programs of macOS give names in parts. Names that begin with a dot are none: file managers ask every folder
 /// for many of those, and where they are not there, they are not there in another case either.
 #[cfg(unix)]
-pub(super) fn in_all_cases(name: &OsStr) -> Option<Vec<u16>> {
+fn in_all_cases(name: &OsStr) -> Option<Vec<u16>> {
     let name = name.to_str().filter(|name| !name.starts_with('.'))?;
     let composed: String = name.nfc().collect();
     Some(folded(&composed.encode_utf16().collect::<Vec<_>>()))
+}
+
+/// Looks a name up, and failing that in another case, where that does not matter.
+#[cfg(unix)]
+pub(super) fn look_up(
+    cases: Option<&Mutex<Cases>>,
+    drive: &dyn Drive,
+    folder: NodeId,
+    name: &OsStr,
+    by: &Requester,
+) -> Result<Entry, DriveError> {
+    let found = drive.lookup(folder, name, by);
+    let (Err(DriveError::NotFound), Some(cases)) = (&found, cases) else {
+        return found;
+    };
+    let Some(folded) = in_all_cases(name) else {
+        return found;
+    };
+    let other = in_another_case(cases, drive, folder, (&folded, in_all_cases), by)?;
+    drive.lookup(folder, &other.ok_or(DriveError::NotFound)?, by)
 }
 
 /// The end that the drive tells of changes: the names that are kept, and then whoever else is to know.

@@ -67,13 +67,14 @@ impl From<DriveError> for Status {
 }
 
 pub(super) fn write_attributes(of: &Attributes, to: &mut Writer) {
-    let (kind, links) = match of.kind {
-        NodeKind::Folder => (2, 2),
-        NodeKind::File => (1, 1),
-        NodeKind::Symlink => (5, 1),
+    let kind = match of.kind {
+        NodeKind::Folder => 2,
+        NodeKind::File => 1,
+        NodeKind::Symlink => 5,
     };
     to.number(kind).number(u32::from(of.permissions));
-    to.number(links).number(of.uid).number(of.gid);
+    // One name each, folders too: of one with two links, `find` would believe that no folder is in it.
+    to.number(1).number(of.uid).number(of.gid);
     // How large it is, and how much room it takes.
     to.long(of.size).long(of.size);
     // It is no device; and all is of one file system.

@@ -1,24 +1,27 @@
 //! Requests of NFS clients as calls on [`Drive`].
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::super::adapter::LONGEST_NAME;
 use super::super::asking::Asking;
+use super::super::cases::{self, Cases};
 use super::convert::Status;
 use super::copies::{Copies, Original};
-use super::handles::{Closing, Handles, InUse};
+use super::handles::{Closing, Handles, Idle, InUse};
 use super::hidden::{Hidden, is_hidden_name};
 use super::known::Known;
 use super::secret::Secret;
 use super::told::Told;
-use super::{EXPORT_NAME, Mounts};
+use super::{EXPORT_NAME, Mounts, Sharing};
 use crate::drive::{
     Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, Listed, Making, NodeId,
     NodeKind, OpenMode, Opened, Replacing, Requester, Room,
@@ -26,6 +29,8 @@ use crate::drive::{
 
 /// How often files are looked for that nobody uses any more.
 const SWEEP: Duration = Duration::from_millis(250);
+/// Files made exclusively whose calls are known when they come a second time.
+const MADE_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// How long a file handle is: a secret and the number of a node.
 pub(super) const HANDLE: usize = 24;
 
@@ -40,12 +45,35 @@ pub(super) struct Export {
     known: Mutex<Known>,
     told: Arc<Told>,
     by: Requester,
-    /// What a client has to name to get the root.
-    name: Secret,
-    /// What each file handle begins with.
-    key: Secret,
-    mounts: Mounts,
+    /// Names to be found in another case; `None` where case matters.
+    cases: Option<Arc<Mutex<Cases>>>,
+    made_once: Mutex<MadeOnce>,
+    /// What clients are told with what they have written: another number when that may have been lost.
+    verifier: AtomicU64,
+    secrets: Secrets,
+    sharing: Sharing,
     mounted: AtomicBool,
+}
+
+/// By folder and name, by what clients know their calls again.
+type MadeOnce = LruCache<(NodeId, Box<[u8]>), u64>;
+
+pub(super) struct Secrets {
+    /// What a client has to name to get the root.
+    pub(super) name: Secret,
+    /// What each file handle begins with.
+    pub(super) key: Secret,
+}
+
+/// What is done where a file is made that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HowToMake {
+    /// It is the one.
+    OrFind,
+    /// It is an error.
+    New,
+    /// It is an error, unless it was made by this very call, which comes a second time.
+    Once { known_by: u64 },
 }
 
 /// What is read of a file.
@@ -58,10 +86,11 @@ impl Export {
     pub(super) fn new(
         asking: Asking,
         told: Arc<Told>,
-        name: Secret,
-        key: Secret,
-        mounts: Mounts,
+        cases: Option<Arc<Mutex<Cases>>>,
+        secrets: Secrets,
+        sharing: Sharing,
     ) -> Self {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             asking,
             handles: Arc::default(),
@@ -75,9 +104,11 @@ impl Export {
                 uid: rustix::process::geteuid().as_raw(),
                 gid: rustix::process::getegid().as_raw(),
             },
-            name,
-            key,
-            mounts,
+            cases,
+            made_once: Mutex::new(LruCache::new(MADE_ONCE)),
+            verifier: AtomicU64::new(begun.map_or(0, |begun| begun.as_nanos() as u64)),
+            secrets,
+            sharing,
             mounted: AtomicBool::new(false),
         }
     }
@@ -95,7 +126,15 @@ impl Export {
                     self.hidden.clear();
                     self.handles.unused()
                 }
-                false => self.handles.idle(Instant::now()),
+                false => {
+                    let Idle { closing, unsure } = self.handles.idle(Instant::now());
+                    for open in unsure {
+                        let export = Arc::clone(&self);
+                        // It changes what clients are told where that fails, and they write it once more.
+                        tokio::spawn(async move { export.make_sure(&open).await });
+                    }
+                    closing
+                }
             };
             for one in closing {
                 self.close(one);
@@ -138,7 +177,7 @@ impl Export {
         let node = self.copies.original(node).map_or(node, |known| known.node);
         let mut handle = [0; HANDLE];
         let (key, number) = handle.split_at_mut(HANDLE - 8);
-        key.copy_from_slice(self.key.as_bytes());
+        key.copy_from_slice(self.secrets.key.as_bytes());
         number.copy_from_slice(&node.0.to_le_bytes());
         handle
     }
@@ -147,11 +186,27 @@ impl Export {
     pub(super) fn node(&self, handle: &[u8]) -> Result<NodeId> {
         let (key, number) = handle.split_last_chunk::<8>().ok_or(Status::BadHandle)?;
         // One of an export that has ended is not known here, or not any more: a connection may outlive the mount.
-        if self.key.is(key) && !*self.asking.ending().borrow() {
+        if self.secrets.key.is(key) && !*self.asking.ending().borrow() {
             Ok(self.copies.lead(NodeId(u64::from_le_bytes(*number))))
         } else {
             Err(Status::Stale)
         }
+    }
+
+    /// Whether this user gets answers: through what is mounted here the owner of the drive alone, and root, unless others are
+    /// let in. Where a program asks by itself, it knows the secret, and may say that it is whoever it likes.
+    pub(super) fn lets_in(&self, user: Option<u32>) -> bool {
+        self.sharing.mounts == Mounts::Many
+            || self.sharing.with_others
+            || user.is_some_and(|user| user == 0 || user == self.by.uid)
+    }
+
+    pub(super) fn any_case(&self) -> bool {
+        self.cases.is_some()
+    }
+
+    pub(super) fn verifier(&self) -> u64 {
+        self.verifier.load(Ordering::SeqCst)
     }
 
     /// Where a client begins that says this name. A folder of the drive may be mounted as well.
@@ -163,11 +218,11 @@ impl Export {
         let named = named
             .strip_prefix(EXPORT_NAME.as_bytes())
             .unwrap_or_default();
-        if !self.name.is(&from_hex(named).unwrap_or_default()) {
+        if !self.secrets.name.is(&from_hex(named).unwrap_or_default()) {
             return Err(Status::NotFound);
         }
         let was_mounted = self.mounted.swap(true, Ordering::SeqCst);
-        if was_mounted && self.mounts == Mounts::Once {
+        if was_mounted && self.sharing.mounts == Mounts::Once {
             return Err(Status::NotFound);
         }
         parts.try_fold(NodeId::ROOT, |node, part| {
@@ -223,7 +278,9 @@ impl Export {
                 Some(node) => self.there(node)?,
                 None => {
                     let name = named(name)?;
-                    let entry = self.ask(|drive| drive.lookup(folder, name, &self.by))?;
+                    let entry = self.ask(|drive| {
+                        cases::look_up(self.cases.as_deref(), drive, folder, name, &self.by)
+                    })?;
                     self.looked_up(entry.node);
                     entry
                 }
@@ -273,8 +330,19 @@ impl Export {
         self.ask(|drive| Ok(drive.may_write(node, &self.by)))
     }
 
-    /// A handle of a node, the one that it has or a new one.
+    /// A handle of a node, the one that it has or a new one; of a node that was copied when it was written to, one of the
+    /// copy.
     async fn open(&self, node: NodeId, write: bool) -> Result<InUse> {
+        match self.open_itself(node, write).await {
+            Err(Status::Stale) => match self.copied(node)? {
+                Some(copy) => self.open_itself(copy, write).await,
+                None => Err(Status::Stale),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn open_itself(&self, node: NodeId, write: bool) -> Result<InUse> {
         self.known.lock().used(node);
         if let Some(open) = self.handles.get((node, write)) {
             return Ok(open);
@@ -295,17 +363,6 @@ impl Export {
             .settle(move |drive| drive.open(node, mode, &by))
             .await?;
         Ok(self.keep(node, write, opened))
-    }
-
-    /// Of a node that writing makes a copy of, a handle of that copy.
-    async fn open_to_write(&self, node: NodeId) -> Result<InUse> {
-        match self.open(node, true).await {
-            Err(Status::Stale) => match self.copied(node)? {
-                Some(copy) => self.open(copy, true).await,
-                None => Err(Status::Stale),
-            },
-            answer => answer,
-        }
     }
 
     /// The copy that was made of a node, which clients take for that node from now on.
@@ -344,12 +401,18 @@ impl Export {
         Ok(Read { bytes, is_end })
     }
 
-    /// Once it is answered it is on the disk: clients need not ask for that once more.
-    pub(super) async fn write(&self, node: NodeId, offset: u64, data: Bytes) -> Result<()> {
+    /// With `is_sure` it is on the disk once it is answered.
+    pub(super) async fn write(
+        &self,
+        node: NodeId,
+        offset: u64,
+        data: Bytes,
+        is_sure: bool,
+    ) -> Result<()> {
         if !self.may_write(node)? {
             return Err(self.refusal(|drive| drive.refuse_write(node, &self.by)));
         }
-        let open = self.open_to_write(node).await?;
+        let open = self.open(node, true).await?;
         let (handle, by) = (open.handle, self.by);
         let (mut left, mut at) = (data, offset);
         while !left.is_empty() {
@@ -362,8 +425,31 @@ impl Export {
             }
             let _ = left.split_to((written as usize).min(left.len()));
             at = at.saturating_add(u64::from(written));
+            open.written();
         }
-        self.settle(move |drive| drive.sync(handle, true)).await
+        match is_sure {
+            true => self.make_sure(&open).await,
+            false => Ok(()),
+        }
+    }
+
+    /// All that was written is on the disk once this is answered. What is closed was so before.
+    pub(super) async fn commit(&self, node: NodeId) -> Result<()> {
+        match self.handles.get((node, true)) {
+            Some(open) => self.make_sure(&open).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn make_sure(&self, open: &InUse) -> Result<()> {
+        let handle = open.handle;
+        open.is_being_made_sure();
+        let made_sure = self.settle(move |drive| drive.sync(handle, true)).await;
+        if made_sure.is_err() {
+            // A system says so once, and to one of those who wait for it.
+            self.verifier.fetch_add(1, Ordering::SeqCst);
+        }
+        made_sure
     }
 
     pub(super) async fn create(
@@ -371,8 +457,9 @@ impl Export {
         folder: NodeId,
         name: &[u8],
         permissions: u16,
-        exclusive: bool,
+        how: HowToMake,
     ) -> Result<Entry> {
+        let made_as = (folder, Box::from(name));
         let making = Making {
             permissions,
             mode: OpenMode {
@@ -380,12 +467,23 @@ impl Export {
                 write: true,
                 ..OpenMode::default()
             },
-            exclusive,
+            exclusive: how != HowToMake::OrFind,
         };
-        let (name, by) = (named(name)?.to_owned(), self.by);
-        let (entry, opened) = self
-            .settle(move |drive| drive.create(folder, &name, making, &by))
-            .await?;
+        let (new, by) = (named(name)?.to_owned(), self.by);
+        let made = self
+            .settle(move |drive| drive.create(folder, &new, making, &by))
+            .await;
+        let (entry, opened) = match (made, how) {
+            (Err(Status::Exists), HowToMake::Once { known_by })
+                if self.made_once.lock().peek(&made_as) == Some(&known_by) =>
+            {
+                return self.look_up(folder, name);
+            }
+            (made, _) => made?,
+        };
+        if let HowToMake::Once { known_by } = how {
+            self.made_once.lock().push(made_as, known_by);
+        }
         self.looked_up(entry.node);
         drop(self.keep(entry.node, true, opened));
         self.make_sure_of(folder).await?;
@@ -417,7 +515,7 @@ impl Export {
         }
         let in_use = match change.size {
             // As a write, it is on the disk before it is answered: no client asks for that once more.
-            Some(_) => Some(self.open_to_write(node).await?),
+            Some(_) => Some(self.open(node, true).await?),
             None => self.handles.get((node, true)),
         };
         let handle = in_use.as_ref().map(|open| open.handle);
@@ -433,8 +531,8 @@ impl Export {
             },
             answer => (node, answer?),
         };
-        if let (Some(_), Some(handle)) = (change.size, handle) {
-            self.settle(move |drive| drive.sync(handle, true)).await?;
+        if let (Some(_), Some(open)) = (change.size, &in_use) {
+            self.make_sure(open).await?;
         }
         Ok(self.told(node, attributes))
     }

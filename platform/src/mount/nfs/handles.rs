@@ -28,6 +28,8 @@ struct Open {
     content: Content,
     users: usize,
     used: Instant,
+    /// Nobody has made sure yet that what was written is on the disk.
+    is_unsure: bool,
 }
 
 impl Open {
@@ -55,6 +57,14 @@ impl Closing {
     }
 }
 
+/// What nobody uses any more.
+#[derive(Default)]
+pub(super) struct Idle {
+    pub(super) closing: Vec<Closing>,
+    /// What was written to them is to be on the disk first, and they are closed then.
+    pub(super) unsure: Vec<InUse>,
+}
+
 /// The open files of an export.
 #[derive(Default)]
 pub(super) struct Handles {
@@ -66,6 +76,8 @@ pub(super) struct InUse {
     all: Arc<Handles>,
     key: Key,
     pub(super) handle: HandleId,
+    /// It is closed that much later.
+    by_client: bool,
 }
 
 impl Handles {
@@ -78,6 +90,7 @@ impl Handles {
             all: Arc::clone(self),
             key,
             handle: open.handle,
+            by_client: true,
         })
     }
 
@@ -89,6 +102,7 @@ impl Handles {
             content: opened.content,
             users: 0,
             used: Instant::now(),
+            is_unsure: false,
         };
         let mut closing = None;
         let open = match table.entry(key) {
@@ -103,20 +117,35 @@ impl Handles {
             all: Arc::clone(self),
             key,
             handle: open.handle,
+            by_client: true,
         };
         (in_use, closing)
     }
 
     /// Takes out what nobody has used for a while, and the longest unused of too many.
-    pub(super) fn idle(&self, now: Instant) -> Vec<Closing> {
+    pub(super) fn idle(self: &Arc<Self>, now: Instant) -> Idle {
         let mut table = self.table.lock();
-        let mut closing = Vec::new();
+        let Idle {
+            mut closing,
+            mut unsure,
+        } = Idle::default();
         let mut idle: Vec<(Instant, Key)> = Vec::new();
         table.retain(|key, open| {
             let unused = now.saturating_duration_since(open.used);
-            let goes = open.users == 0 && unused >= open.linger();
+            let is_over = open.users == 0 && unused >= open.linger();
+            let goes = is_over && !open.is_unsure;
             if goes {
                 closing.push(Closing::of(open));
+            } else if is_over {
+                open.users += 1;
+                unsure.push(InUse {
+                    all: Arc::clone(self),
+                    key: *key,
+                    handle: open.handle,
+                    by_client: false,
+                });
+            } else if open.is_unsure {
+                // Not yet.
             } else if open.users == 0 && !matches!(open.content, Content::Written) {
                 idle.push((open.used, *key));
             }
@@ -127,7 +156,7 @@ impl Handles {
         for (_, key) in idle.into_iter().take(too_many) {
             closing.extend(table.remove(&key).as_ref().map(Closing::of));
         }
-        closing
+        Idle { closing, unsure }
     }
 
     /// Takes out all that nobody uses.
@@ -153,11 +182,31 @@ impl Handles {
     }
 }
 
+impl InUse {
+    /// Something was written, and may not be on the disk.
+    pub(super) fn written(&self) {
+        self.set_unsure(true);
+    }
+
+    /// What was written so far is brought to the disk from now on.
+    pub(super) fn is_being_made_sure(&self) {
+        self.set_unsure(false);
+    }
+
+    fn set_unsure(&self, is_unsure: bool) {
+        if let Some(open) = self.all.table.lock().get_mut(&self.key) {
+            open.is_unsure = is_unsure;
+        }
+    }
+}
+
 impl Drop for InUse {
     fn drop(&mut self) {
         if let Some(open) = self.all.table.lock().get_mut(&self.key) {
             open.users -= 1;
-            open.used = Instant::now();
+            if self.by_client {
+                open.used = Instant::now();
+            }
         }
     }
 }
@@ -196,10 +245,13 @@ mod tests {
         );
         let late = Instant::now() + Duration::from_secs(100);
         drop(first);
-        assert!(handles.idle(late).is_empty(), "the second uses it still");
+        assert!(
+            handles.idle(late).closing.is_empty(),
+            "the second uses it still"
+        );
         drop(second);
-        assert!(handles.idle(Instant::now()).is_empty());
-        assert_eq!(numbers(handles.idle(late)), [1]);
+        assert!(handles.idle(Instant::now()).closing.is_empty());
+        assert_eq!(numbers(handles.idle(late).closing), [1]);
         assert!(handles.get(key).is_none());
     }
 
@@ -209,10 +261,37 @@ mod tests {
         drop(handles.opened((NodeId(7), true), opened(1, Content::Written)));
         drop(handles.opened((NodeId(8), false), opened(2, STREAM)));
         let soon = Instant::now() + Duration::from_secs(30);
-        assert_eq!(numbers(handles.idle(soon)), [2]);
-        let closing = handles.idle(soon + Duration::from_secs(30));
+        assert_eq!(numbers(handles.idle(soon).closing), [2]);
+        let closing = handles.idle(soon + Duration::from_secs(30)).closing;
         assert!(closing[0].is_told);
         assert_eq!(numbers(closing), [1]);
+    }
+
+    #[test]
+    fn what_may_not_be_on_the_disk_is_brought_there_before_it_is_closed() {
+        let handles = Arc::<Handles>::default();
+        let (open, _) = handles.opened((NodeId(7), true), opened(1, STREAM));
+        open.written();
+        drop(open);
+        let late = Instant::now() + Duration::from_secs(100);
+        let Idle { closing, unsure } = handles.idle(late);
+        assert!(closing.is_empty());
+        let [open] = &unsure[..] else {
+            panic!("it is handed out once")
+        };
+        assert_eq!(open.handle, HandleId(1));
+        open.is_being_made_sure();
+        let again = handles.idle(late);
+        assert!(
+            again.closing.is_empty() && again.unsure.is_empty(),
+            "it is not there yet"
+        );
+        drop(unsure);
+        assert_eq!(
+            numbers(handles.idle(late).closing),
+            [1],
+            "nobody used it since"
+        );
     }
 
     #[test]
@@ -221,7 +300,7 @@ mod tests {
         for number in 0..MOST as u64 + 3 {
             drop(handles.opened((NodeId(number), false), opened(number, STREAM)));
         }
-        let mut closed = numbers(handles.idle(Instant::now()));
+        let mut closed = numbers(handles.idle(Instant::now()).closing);
         closed.sort_unstable();
         assert_eq!(closed, [0, 1, 2]);
         assert_eq!(handles.unused().len(), MOST);

@@ -39,24 +39,25 @@ pub(super) fn may_mount() -> bool {
 /// changed, and on Linux never that there is no such name; no locks, as the export has none. On Linux `sync` as well: what is
 /// written is on the disk before the answer anyhow, and so each write has its own error, a full disk's say, where programs look
 /// for it, which is not at the end. On macOS
-/// `locallocks`: with `nolocks` `flock` fails, with this it is the client's own; and `deadtimeout`, after which what does not
-/// answer is unmounted.
+/// `dumbtimer`, without which a soft mount goes by how fast answers came so far, and gives up after a second or ten; longer
+/// reads and writes than its 32 KiB; `locallocks`: with `nolocks` `flock` fails, with this it is the client's own; and
+/// `deadtimeout`, after which what does not answer is unmounted.
 fn words(export: &NfsExport, point: &Path) -> (&'static str, Vec<OsString>) {
     let port = export.port();
     let source = source(export);
-    let common = format!("port={port},mountport={port},tcp,soft,actimeo=1");
+    let common = format!("port={port},mountport={port},tcp,soft,actimeo=1,nosuid,nodev,noexec");
     let (program, options) = if cfg!(target_os = "macos") {
         (
             "/sbin/mount_nfs",
             format!(
-                "{common},vers=3,locallocks,deadtimeout=60,noresvport,intr,timeo=650,retrans=1,nonegnamecache"
+                "{common},vers=3,locallocks,deadtimeout=60,noresvport,intr,dumbtimer,timeo=650,retrans=2,rsize=1048576,wsize=1048576,nonegnamecache"
             ),
         )
     } else {
         (
             "mount",
             format!(
-                "{common},nfsvers=3,mountproto=tcp,nolock,timeo=650,retrans=0,lookupcache=pos,sync,nosuid,nodev,noexec"
+                "{common},nfsvers=3,mountproto=tcp,nolock,timeo=650,retrans=0,lookupcache=pos,sync"
             ),
         )
     };

@@ -34,6 +34,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -43,8 +44,9 @@ pub(super) use mounted::{NfsMounted, mount};
 
 use super::EXPORT_NAME;
 use super::asking::Asking;
+use super::cases::{Cases, Kept};
 use crate::drive::Drive;
-use export::Export;
+use export::{Export, Secrets};
 use secret::Secret;
 use told::Told;
 
@@ -55,6 +57,16 @@ enum Mounts {
     Once,
     /// By whoever knows its name.
     Many,
+}
+
+/// Whom an export answers, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sharing {
+    mounts: Mounts,
+    /// Other users get answers as well, through what is mounted.
+    with_others: bool,
+    /// Names are found in another case too.
+    any_case: bool,
 }
 
 /// A drive that is exported. Ends when it is dropped.
@@ -70,15 +82,25 @@ impl NfsExport {
     ///
     /// # Errors
     /// Where no port can be had, no thread started, or the system gives no secret.
-    fn start(drive: Arc<dyn Drive>, mounts: Mounts, runtime: &Handle) -> io::Result<Self> {
+    fn start(drive: Arc<dyn Drive>, sharing: Sharing, runtime: &Handle) -> io::Result<Self> {
         let (ending, watched) = watch::channel(false);
         let asking = Asking::new(Arc::clone(&drive), runtime.clone(), watched)?;
         let name = Secret::new()?;
         let path = format!("/{EXPORT_NAME}{}", name.as_hex());
         let told = Arc::new(Told::new());
-        let key = Secret::new()?;
-        drive.mounted(Arc::<Told>::clone(&told));
-        let export = Arc::new(Export::new(asking, told, name, key, mounts));
+        let cases = sharing.any_case.then(|| Arc::new(Mutex::new(Cases::new())));
+        match &cases {
+            None => drive.mounted(Arc::<Told>::clone(&told)),
+            Some(cases) => drive.mounted(Arc::new(Kept {
+                cases: Arc::clone(cases),
+                next: Arc::<Told>::clone(&told),
+            })),
+        }
+        let secrets = Secrets {
+            name,
+            key: Secret::new()?,
+        };
+        let export = Arc::new(Export::new(asking, told, cases, secrets, sharing));
         // Bound beforehand, so that it fails here.
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::super::{Ended, MountError, MountOptions, Unmounted, point};
-use super::{Mounts, NfsExport, kernel};
+use super::{Mounts, NfsExport, Sharing, kernel};
 use crate::drive::Drive;
 use crate::volume::MountTable;
 
@@ -67,7 +67,12 @@ pub(in crate::mount) fn mount(
         path: path.clone(),
         source,
     };
-    let export = NfsExport::start(drive, mounts, runtime).map_err(failed)?;
+    let sharing = Sharing {
+        mounts,
+        with_others: options.allow_other,
+        any_case: options.any_case,
+    };
+    let export = NfsExport::start(drive, sharing, runtime).map_err(failed)?;
     if is_mounted {
         kernel::mount(&export, &path).map_err(|source| MountError::Refused {
             path: path.clone(),

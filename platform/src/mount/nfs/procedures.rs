@@ -2,12 +2,13 @@
 //!
 //! Of what was before a change nothing is told (`wcc_data`): that is not taken in one step with the change, so a client would
 //! believe that nobody else has changed anything, and keep what is not so any more. Nor is it remembered which calls were
-//! answered: on this machine a connection only breaks with one of its two ends, and another daemon is found by another mount.
+//! answered, but for what was made exclusively: on this machine a connection only breaks with one of its two ends, and another
+//! daemon is found by another mount.
 
 use bytes::Bytes;
 
 use super::convert::{self, Status, read_change, write_attributes};
-use super::export::{Export, Read};
+use super::export::{Export, HowToMake, Read};
 use super::listing::{self, Wanted};
 use super::rpc::Refusal;
 use super::xdr::{Garbage, Reader, Writer};
@@ -27,7 +28,8 @@ const LONGEST_NAME: u32 = super::super::adapter::LONGEST_NAME as u32;
 /// What a file is made with where the client says nothing.
 const FILE_PERMISSIONS: u16 = 0o644;
 const FOLDER_PERMISSIONS: u16 = 0o755;
-/// Of writes, that they are on the disk.
+/// Of writes: nobody knows yet whether they are on the disk, or they are there with all that is known of the file.
+const NOT_SURE: u32 = 0;
 const ON_DISK: u32 = 2;
 
 type Result<T> = std::result::Result<T, Status>;
@@ -59,10 +61,41 @@ pub(super) async fn answer(
         18 => room(export, from),
         19 => limits(export, from),
         20 => names(export, from),
-        21 => commit(export, from),
+        21 => commit(export, from).await,
         _ => return Err(Refusal::NoProcedure),
     };
     Ok(answer?)
+}
+
+/// Whether a procedure is for the owner of the drive alone. Kernels ask the others in nobody's name.
+pub(super) fn is_of_the_owner(procedure: u32) -> bool {
+    !matches!(procedure, 0 | 1 | 18..=20)
+}
+
+/// What somebody else is answered.
+pub(super) fn turned_away(procedure: u32) -> Writer {
+    // Attributes that are not told: of what was asked for, and before and after a change of each of these.
+    let not_told = match procedure {
+        3..=6 | 16 | 17 => 1,
+        14 => 4,
+        15 => 3,
+        _ => 2,
+    };
+    let mut to = Writer::default();
+    to.number(Status::NotPermitted as u32);
+    for _ in 0..not_told {
+        to.flag(false);
+    }
+    to
+}
+
+/// What is asked of the node of a handle.
+async fn of_node<T>(
+    export: &Export,
+    handle: &[u8],
+    ask: impl AsyncFnOnce(NodeId) -> Result<T>,
+) -> Result<T> {
+    ask(export.node(handle)?).await
 }
 
 impl Writer {
@@ -129,8 +162,7 @@ async fn set_attributes(export: &Export, mut from: Reader) -> Answer {
         true => Some((from.number()?, from.number()?)),
         false => None,
     };
-    let set = async || {
-        let node = export.node(&handle)?;
+    let set = async |node| {
         if let Some(known) = known
             && convert::time(export.attributes(node)?.changed) != known
         {
@@ -139,7 +171,7 @@ async fn set_attributes(export: &Export, mut from: Reader) -> Answer {
         export.change(node, change).await
     };
     let mut to = Writer::default();
-    to.status(set().await);
+    to.status(of_node(export, &handle, set).await);
     to.changed(export, &handle);
     Ok(to)
 }
@@ -198,11 +230,8 @@ async fn read(export: &Export, mut from: Reader) -> Answer {
     let (handle, offset, length) = (from.bytes()?, from.long()?, from.number()?);
     let length = length.min(LARGEST_READ);
     let mut to = Writer::default();
-    let read = match export.node(&handle) {
-        Ok(node) => export.read(node, offset, length).await,
-        Err(status) => Err(status),
-    };
-    let read = to.status(read);
+    let read = async |node| export.read(node, offset, length).await;
+    let read = to.status(of_node(export, &handle, read).await);
     to.attributes_of(export, &handle);
     if let Some(Read { bytes, is_end }) = read {
         // No longer than was wanted, which has 32 bits.
@@ -213,43 +242,43 @@ async fn read(export: &Export, mut from: Reader) -> Answer {
 
 async fn write(export: &Export, mut from: Reader) -> Answer {
     let (handle, offset) = (from.bytes()?, from.long()?);
-    let (length, _how_sure) = (from.number()?, from.number()?);
+    let (length, how_sure) = (from.number()?, from.number()?);
     let data: Bytes = from.bytes()?;
     if data.len() != length as usize {
         return Err(Garbage);
     }
     let mut to = Writer::default();
-    let written = match export.node(&handle) {
-        Ok(node) => export.write(node, offset, data).await,
-        Err(status) => Err(status),
+    let how_sure = match how_sure {
+        NOT_SURE => NOT_SURE,
+        _ => ON_DISK,
     };
-    let written = to.status(written);
+    let write = async |node| {
+        let is_sure = how_sure == ON_DISK;
+        export.write(node, offset, data, is_sure).await
+    };
+    let written = to.status(of_node(export, &handle, write).await);
     to.changed(export, &handle);
     if written.is_some() {
-        // As it is on the disk, no client needs to know whether the server is still the same: no verifier.
-        to.number(length).number(ON_DISK).long(0);
+        to.number(length).number(how_sure).long(export.verifier());
     }
     Ok(to)
 }
 
 async fn create(export: &Export, mut from: Reader) -> Answer {
     let (folder, name) = (from.bytes()?, from.bytes()?);
-    let (is_exclusive, wanted) = match from.number()? {
-        0 => (false, read_change(&mut from)?),
-        1 => (true, read_change(&mut from)?),
-        // The client says what it made this call with, and sets attributes by another.
+    let (how, wanted) = match from.number()? {
+        0 => (HowToMake::OrFind, read_change(&mut from)?),
+        1 => (HowToMake::New, read_change(&mut from)?),
+        // The client says by what it knows its own again, and sets attributes by another call.
         2 => {
-            from.long()?;
-            (true, AttributeChange::default())
+            let known_by = from.long()?;
+            (HowToMake::Once { known_by }, AttributeChange::default())
         }
         _ => return Err(Garbage),
     };
-    let make = async || {
+    let make = async |folder| {
         let permissions = wanted.permissions.unwrap_or(FILE_PERMISSIONS);
-        let node = export.node(&folder)?;
-        let mut entry = export
-            .create(node, &name, permissions, is_exclusive)
-            .await?;
+        let mut entry = export.create(folder, &name, permissions, how).await?;
         // One that was there is emptied so; of a new one it says how large it is to be.
         if wanted.size.is_some() {
             let size_alone = AttributeChange {
@@ -261,22 +290,19 @@ async fn create(export: &Export, mut from: Reader) -> Answer {
         Ok(entry)
     };
     let mut to = Writer::default();
-    to.made(export, &folder, make().await);
+    to.made(export, &folder, of_node(export, &folder, make).await);
     Ok(to)
 }
 
 async fn make_folder(export: &Export, mut from: Reader) -> Answer {
     let (folder, name) = (from.bytes()?, from.bytes()?);
     let permissions = read_change(&mut from)?.permissions;
-    let made = match export.node(&folder) {
-        Ok(node) => {
-            let permissions = permissions.unwrap_or(FOLDER_PERMISSIONS);
-            export.make_folder(node, &name, permissions).await
-        }
-        Err(status) => Err(status),
+    let make = async |folder| {
+        let permissions = permissions.unwrap_or(FOLDER_PERMISSIONS);
+        export.make_folder(folder, &name, permissions).await
     };
     let mut to = Writer::default();
-    to.made(export, &folder, made);
+    to.made(export, &folder, of_node(export, &folder, make).await);
     Ok(to)
 }
 
@@ -301,12 +327,9 @@ fn link(export: &Export, mut from: Reader) -> Answer {
 
 async fn remove(export: &Export, mut from: Reader, is_folder: bool) -> Answer {
     let (folder, name) = (from.bytes()?, from.bytes()?);
-    let removed = match export.node(&folder) {
-        Ok(node) => export.remove(node, &name, is_folder).await,
-        Err(status) => Err(status),
-    };
+    let remove = async |folder| export.remove(folder, &name, is_folder).await;
     let mut to = Writer::default();
-    to.status(removed);
+    to.status(of_node(export, &folder, remove).await);
     to.changed(export, &folder);
     Ok(to)
 }
@@ -400,20 +423,21 @@ fn names(export: &Export, from: Reader) -> Answer {
     of_the_drive(export, from, |to| {
         // How many names something can have, and how long each.
         to.number(1).number(LONGEST_NAME);
-        // Longer ones are refused, not cut; only some may give files away; case counts, and is kept.
-        to.flag(true).flag(true).flag(false).flag(true);
+        // Longer ones are refused, not cut; only some may give files away; whether case is nothing; it is kept.
+        to.flag(true).flag(true).flag(export.any_case()).flag(true);
         Ok(())
     })
 }
 
-/// What was written is on the disk already.
-fn commit(export: &Export, mut from: Reader) -> Answer {
+/// What was written is to be on the disk: all of it, whichever part is asked for.
+async fn commit(export: &Export, mut from: Reader) -> Answer {
     let handle = from.bytes()?;
     let mut to = Writer::default();
-    let committed = to.status(export.node(&handle));
+    let commit = async |node| export.commit(node).await;
+    let committed = to.status(of_node(export, &handle, commit).await);
     to.changed(export, &handle);
     if committed.is_some() {
-        to.long(0);
+        to.long(export.verifier());
     }
     Ok(to)
 }

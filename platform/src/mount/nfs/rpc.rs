@@ -7,6 +7,8 @@ use super::xdr::{Garbage, Reader, Writer};
 const CALL: u32 = 0;
 const REPLY: u32 = 1;
 const VERSION: u32 = 2;
+/// Credentials that say which user of the client's system asks (AUTH_SYS).
+const OF_THE_SYSTEM: u32 = 1;
 
 /// A call of a procedure.
 pub(super) struct Call {
@@ -15,6 +17,8 @@ pub(super) struct Call {
     pub(super) program: u32,
     pub(super) version: u32,
     pub(super) procedure: u32,
+    /// The user that the client says it asks for.
+    pub(super) user: Option<u32>,
     pub(super) arguments: Reader,
 }
 
@@ -35,7 +39,6 @@ impl From<Garbage> for Refusal {
 }
 
 impl Call {
-    /// Who calls is not looked at: whoever knows the handles may.
     pub(super) fn read(record: Bytes) -> Result<Self, Garbage> {
         let mut from = Reader::new(record);
         let transaction = from.number()?;
@@ -44,16 +47,19 @@ impl Call {
         }
         let (version_of_rpc, program) = (from.number()?, from.number()?);
         let (version, procedure) = (from.number()?, from.number()?);
-        for _credentials_and_verifier in 0..2 {
-            from.number()?;
-            from.bytes()?;
-        }
+        let (flavor, credentials) = (from.number()?, from.bytes()?);
+        let user = match flavor {
+            OF_THE_SYSTEM => Some(user_of(Reader::new(credentials))?),
+            _ => None,
+        };
+        let (_verifiers_flavor, _verifier) = (from.number()?, from.bytes()?);
         Ok(Self {
             transaction,
             version_of_rpc,
             program,
             version,
             procedure,
+            user,
             arguments: from,
         })
     }
@@ -71,6 +77,13 @@ impl Call {
     }
 }
 
+/// The user in credentials of [`OF_THE_SYSTEM`].
+fn user_of(mut credentials: Reader) -> Result<u32, Garbage> {
+    let _stamp = credentials.number()?;
+    let _machine = credentials.bytes()?;
+    credentials.number()
+}
+
 /// The reply to a call of the transaction that `call` had.
 pub(super) fn reply(transaction: u32, answer: Result<Writer, Refusal>) -> Vec<u8> {
     let mut to = Writer::default();
@@ -85,4 +98,34 @@ pub(super) fn reply(transaction: u32, answer: Result<Writer, Refusal>) -> Vec<u8
         Err(Refusal::Garbage) => to.number(4),
     };
     to.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn call(flavor: u32, credentials: &Writer) -> Result<Call, Garbage> {
+        let mut to = Writer::default();
+        to.number(7).number(CALL).number(VERSION);
+        to.number(100_003).number(3).number(1);
+        to.number(flavor).bytes(credentials.as_bytes());
+        to.number(0).bytes(b"");
+        Call::read(to.into_bytes().into())
+    }
+
+    #[test]
+    fn a_call_says_for_which_user_it_asks() {
+        let mut credentials = Writer::default();
+        credentials.number(1).bytes(b"studio").number(501);
+        credentials.number(20).number(0);
+        assert_eq!(call(1, &credentials).unwrap().user, Some(501));
+        assert_eq!(call(0, &Writer::default()).unwrap().user, None);
+        // Others are not known here.
+        assert_eq!(call(6, &credentials).unwrap().user, None);
+        let mut cut = Writer::default();
+        cut.number(1).number(u32::MAX);
+        assert!(call(1, &cut).is_err());
+    }
 }

@@ -29,14 +29,23 @@ const MOUNT: u32 = 100_005;
 /// Of both.
 const VERSION: u32 = 3;
 
+/// Connections at a time: a kernel's client has one or a few. Any user of this machine may connect.
+const CONNECTIONS: usize = 64;
+
 /// Answers whoever connects. A connection ends with its client, and until then tells that all is stale once the export has
 /// ended.
 pub(super) async fn serve(listener: TcpListener, export: Arc<Export>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        // Who comes when there is no more room waits until somebody goes.
+        let Ok(connected) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let export = Arc::clone(&export);
                 tokio::spawn(async move {
+                    let _connected = connected;
                     if let Err(error) = talk(stream, export).await {
                         tracing::debug!(%error, "a connection by NFS has failed");
                     }
@@ -89,10 +98,14 @@ async fn answer(export: &Export, call: Call) -> Vec<u8> {
         program,
         version,
         procedure,
+        user,
         arguments,
         ..
     } = call;
     let answer = match (program, version) {
+        (NFS, VERSION) if !export.lets_in(user) && procedures::is_of_the_owner(procedure) => {
+            Ok(procedures::turned_away(procedure))
+        }
         (NFS, VERSION) => procedures::answer(export, procedure, arguments).await,
         (MOUNT, VERSION) => mounting::answer(export, procedure, arguments),
         (NFS | MOUNT, _) => Err(Refusal::OtherVersion(VERSION)),
