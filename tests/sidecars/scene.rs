@@ -10,10 +10,17 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use crate::support::sounds::wav;
-use crate::support::{Home, Mounted, program, show};
+use crate::support::{Home, Mounted, by_nfs, program, show};
 
-pub(crate) const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
 pub(crate) const SOON: Duration = Duration::from_secs(15);
+
+/// How the drive is mounted: with passthrough and without, which NFS does not know.
+pub(crate) fn modes() -> &'static [&'static [&'static str]] {
+    match by_nfs() {
+        true => &[&[]],
+        false => &[&[], &["--no-passthrough"]],
+    }
+}
 
 pub(crate) struct Scene {
     pub(crate) home: Home,
@@ -126,12 +133,27 @@ pub(crate) fn fails<T: std::fmt::Debug>(done: std::io::Result<T>, errno: Errno) 
     assert_eq!(Errno::from_io_error(&error), Some(errno), "{error}");
 }
 
+/// Writing into what is not written to is refused. By NFS a client asks beforehand, and says that it is not permitted.
+#[track_caller]
+pub(crate) fn refuses_bytes<T: std::fmt::Debug>(done: std::io::Result<T>) {
+    match by_nfs() {
+        true => fails(done, Errno::ACCESS),
+        false => fails(done, Errno::ROFS),
+    }
+}
+
 /// Runs a Python script that must succeed, in a folder.
 #[track_caller]
 pub(crate) fn python(folder: &Path, script: &str) -> String {
+    // What has changed elsewhere, and what a client of NFS believes of a file where a write has failed, it asks for anew
+    // after a second.
+    let settle = match by_nfs() {
+        true => "import time\ndef settle(): time.sleep(1.2)\n",
+        false => "def settle(): pass\n",
+    };
     let before = "import os, sys, errno, mmap\nos.chdir(sys.argv[1])\n\
         def fails(no, call, *arguments):\n    try:\n        call(*arguments)\n    except OSError as e:\n        assert e.errno == no, (call, arguments, e)\n    else:\n        assert False, (call, arguments)\n";
-    let script = format!("{before}{script}");
+    let script = format!("{settle}{before}{script}");
     let arguments = ["-c".as_ref(), OsStr::new(&script), folder.as_os_str()];
     let output = program("python3", arguments);
     assert!(output.status.success(), "{}", show(&output));

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use serde_json::json;
 
-use crate::scene::{MODES, SOON, Scene, fails, names};
-use crate::support::wait_until;
+use crate::scene::{SOON, Scene, fails, modes, names};
+use crate::support::{settle, wait_until};
 
 #[test]
 fn what_is_written_in_one_view_is_found_in_all() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let mounted = scene.mounted(mode);
         let first = scene.import("kick.wav", 3);
@@ -42,6 +42,7 @@ fn what_is_written_in_one_view_is_found_in_all() {
             )
             .unwrap();
             fs::write(folder.join(format!("{stem}{known}")), format!("stem {at}")).unwrap();
+            settle();
             for (folder, stem) in &views {
                 let whole = folder.join(format!("{stem}.wav{whole}"));
                 assert_eq!(fs::read_to_string(&whole).unwrap(), format!("whole {at}"));

@@ -1,85 +1,60 @@
 //! Requests of NFS clients as calls on [`Drive`].
 
 use std::ffi::OsStr;
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::super::adapter::LONGEST_NAME;
 use super::super::asking::Asking;
 use super::super::cases::{self, Cases};
 use super::convert::Status;
-use super::copies::{Copies, Original};
-use super::handles::{Closing, Handles, Idle, InUse};
-use super::hidden::{Hidden, is_hidden_name};
+use super::copies::Copies;
+use super::handles::{Closing, Handles, Idle};
+use super::hidden::Hidden;
 use super::known::Known;
+use super::names::{MADE_ONCE, MadeOnce};
 use super::secret::Secret;
 use super::told::Told;
 use super::{EXPORT_NAME, Mounts, Sharing};
 use crate::drive::{
-    Answer, AttributeChange, Attributes, Cursor, Drive, DriveError, Entry, Listed, Making, NodeId,
-    NodeKind, OpenMode, Opened, Replacing, Requester, Room,
+    Answer, Attributes, Cursor, Drive, DriveError, Entry, Listed, NodeId, Requester, Room,
 };
 
 /// How often files are looked for that nobody uses any more.
 const SWEEP: Duration = Duration::from_millis(250);
-/// Files made exclusively whose calls are known when they come a second time.
-const MADE_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// How long a file handle is: a secret and the number of a node.
 pub(super) const HANDLE: usize = 24;
 
-type Result<T> = std::result::Result<T, Status>;
+pub(super) type Result<T> = std::result::Result<T, Status>;
 
 /// The drive, for clients.
 pub(super) struct Export {
-    asking: Asking,
-    handles: Arc<Handles>,
-    hidden: Hidden,
-    copies: Copies,
-    known: Mutex<Known>,
+    pub(super) asking: Asking,
+    pub(super) handles: Arc<Handles>,
+    pub(super) hidden: Hidden,
+    pub(super) copies: Copies,
+    pub(super) known: Mutex<Known>,
     told: Arc<Told>,
-    by: Requester,
+    pub(super) by: Requester,
     /// Names to be found in another case; `None` where case matters.
     cases: Option<Arc<Mutex<Cases>>>,
-    made_once: Mutex<MadeOnce>,
+    pub(super) made_once: Mutex<MadeOnce>,
     /// What clients are told with what they have written: another number when that may have been lost.
-    verifier: AtomicU64,
+    pub(super) verifier: AtomicU64,
     secrets: Secrets,
     sharing: Sharing,
     mounted: AtomicBool,
 }
-
-/// By folder and name, by what clients know their calls again.
-type MadeOnce = LruCache<(NodeId, Box<[u8]>), u64>;
 
 pub(super) struct Secrets {
     /// What a client has to name to get the root.
     pub(super) name: Secret,
     /// What each file handle begins with.
     pub(super) key: Secret,
-}
-
-/// What is done where a file is made that is there already.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum HowToMake {
-    /// It is the one.
-    OrFind,
-    /// It is an error.
-    New,
-    /// It is an error, unless it was made by this very call, which comes a second time.
-    Once { known_by: u64 },
-}
-
-/// What is read of a file.
-pub(super) struct Read {
-    pub(super) bytes: Bytes,
-    pub(super) is_end: bool,
 }
 
 impl Export {
@@ -105,7 +80,7 @@ impl Export {
                 gid: rustix::process::getegid().as_raw(),
             },
             cases,
-            made_once: Mutex::new(LruCache::new(MADE_ONCE)),
+            made_once: Mutex::new(MadeOnce::new(MADE_ONCE)),
             verifier: AtomicU64::new(begun.map_or(0, |begun| begun.as_nanos() as u64)),
             secrets,
             sharing,
@@ -145,7 +120,7 @@ impl Export {
         }
     }
 
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&dyn Drive) -> std::result::Result<T, DriveError>,
     ) -> Result<T> {
@@ -153,7 +128,7 @@ impl Export {
     }
 
     /// Asks, and waits for the answer without keeping a thread.
-    async fn settle<T: Send + 'static>(
+    pub(super) async fn settle<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Drive) -> Answer<T> + Send,
     ) -> Result<T> {
@@ -161,7 +136,7 @@ impl Export {
     }
 
     /// Nobody waits for it.
-    fn close(&self, closing: Closing) {
+    pub(super) fn close(&self, closing: Closing) {
         let Closing { handle, is_told } = closing;
         if is_told {
             let _ = self.ask(|drive| {
@@ -290,7 +265,7 @@ impl Export {
     }
 
     /// A node as an entry that was not looked up.
-    fn there(&self, node: NodeId) -> Result<Entry> {
+    pub(super) fn there(&self, node: NodeId) -> Result<Entry> {
         Ok(Entry {
             node,
             attributes: self.attributes(node)?,
@@ -299,7 +274,7 @@ impl Export {
         })
     }
 
-    fn entry(&self, entry: Entry) -> Entry {
+    pub(super) fn entry(&self, entry: Entry) -> Entry {
         self.copies.is_itself(entry.node);
         Entry {
             attributes: self.told(entry.node, entry.attributes),
@@ -330,284 +305,19 @@ impl Export {
         self.ask(|drive| Ok(drive.may_write(node, &self.by)))
     }
 
-    /// A handle of a node, the one that it has or a new one; of a node that was copied when it was written to, one of the
-    /// copy.
-    async fn open(&self, node: NodeId, write: bool) -> Result<InUse> {
-        match self.open_itself(node, write).await {
-            Err(Status::Stale) => match self.copied(node)? {
-                Some(copy) => self.open_itself(copy, write).await,
-                None => Err(Status::Stale),
-            },
-            answer => answer,
-        }
-    }
-
-    async fn open_itself(&self, node: NodeId, write: bool) -> Result<InUse> {
-        self.known.lock().used(node);
-        if let Some(open) = self.handles.get((node, write)) {
-            return Ok(open);
-        }
-        // It is not opened any more: it has no name.
-        if self.hidden.has(node)
-            && let Some(open) = self.handles.get((node, true))
-        {
-            return Ok(open);
-        }
-        let mode = OpenMode {
-            read: true,
-            write,
-            ..OpenMode::default()
-        };
-        let by = self.by;
-        let opened = self
-            .settle(move |drive| drive.open(node, mode, &by))
-            .await?;
-        Ok(self.keep(node, write, opened))
-    }
-
-    /// The copy that was made of a node, which clients take for that node from now on.
-    fn copied(&self, node: NodeId) -> Result<Option<NodeId>> {
-        let Some(copy) = self.ask(|drive| Ok(drive.copy_of(node)))? else {
-            return Ok(None);
-        };
-        let inode = self.attributes(node)?.inode;
-        self.looked_up(copy);
-        self.copies.add(Original { node, inode }, copy);
-        Ok(Some(copy))
-    }
-
-    fn keep(&self, node: NodeId, write: bool, opened: Opened) -> InUse {
-        let (in_use, closing) = self.handles.opened((node, write), opened);
-        if let Some(closing) = closing {
-            self.close(closing);
-        }
-        in_use
-    }
-
-    pub(super) async fn read(&self, node: NodeId, offset: u64, length: u32) -> Result<Read> {
-        let open = self.open(node, false).await?;
-        let (handle, by) = (open.handle, self.by);
-        let mut bytes = self
-            .settle(move |drive| drive.read(handle, offset, length, &by))
-            .await?;
-        bytes.truncate(length as usize);
-        let is_end = match bytes.len() < length as usize {
-            true => true,
-            false => {
-                let size = self.attributes(node)?.size;
-                offset.saturating_add(bytes.len() as u64) >= size
-            }
-        };
-        Ok(Read { bytes, is_end })
-    }
-
-    /// With `is_sure` it is on the disk once it is answered.
-    pub(super) async fn write(
-        &self,
-        node: NodeId,
-        offset: u64,
-        data: Bytes,
-        is_sure: bool,
-    ) -> Result<()> {
-        if !self.may_write(node)? {
-            return Err(self.refusal(|drive| drive.refuse_write(node, &self.by)));
-        }
-        let open = self.open(node, true).await?;
-        let (handle, by) = (open.handle, self.by);
-        let (mut left, mut at) = (data, offset);
-        while !left.is_empty() {
-            let part = left.clone();
-            let written = self
-                .settle(move |drive| drive.write(handle, at, part, &by))
-                .await?;
-            if written == 0 {
-                return Err(Status::Io);
-            }
-            let _ = left.split_to((written as usize).min(left.len()));
-            at = at.saturating_add(u64::from(written));
-            open.written();
-        }
-        match is_sure {
-            true => self.make_sure(&open).await,
-            false => Ok(()),
-        }
-    }
-
-    /// All that was written is on the disk once this is answered. What is closed was so before.
-    pub(super) async fn commit(&self, node: NodeId) -> Result<()> {
-        match self.handles.get((node, true)) {
-            Some(open) => self.make_sure(&open).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn make_sure(&self, open: &InUse) -> Result<()> {
-        let handle = open.handle;
-        open.is_being_made_sure();
-        let made_sure = self.settle(move |drive| drive.sync(handle, true)).await;
-        if made_sure.is_err() {
-            // A system says so once, and to one of those who wait for it.
-            self.verifier.fetch_add(1, Ordering::SeqCst);
-        }
-        made_sure
-    }
-
-    pub(super) async fn create(
-        &self,
-        folder: NodeId,
-        name: &[u8],
-        permissions: u16,
-        how: HowToMake,
-    ) -> Result<Entry> {
-        let made_as = (folder, Box::from(name));
-        let making = Making {
-            permissions,
-            mode: OpenMode {
-                read: true,
-                write: true,
-                ..OpenMode::default()
-            },
-            exclusive: how != HowToMake::OrFind,
-        };
-        let (new, by) = (named(name)?.to_owned(), self.by);
-        let made = self
-            .settle(move |drive| drive.create(folder, &new, making, &by))
-            .await;
-        let (entry, opened) = match (made, how) {
-            (Err(Status::Exists), HowToMake::Once { known_by })
-                if self.made_once.lock().peek(&made_as) == Some(&known_by) =>
-            {
-                return self.look_up(folder, name);
-            }
-            (made, _) => made?,
-        };
-        if let HowToMake::Once { known_by } = how {
-            self.made_once.lock().push(made_as, known_by);
-        }
-        self.looked_up(entry.node);
-        drop(self.keep(entry.node, true, opened));
-        self.make_sure_of(folder).await?;
-        Ok(self.entry(entry))
-    }
-
-    pub(super) async fn make_folder(
-        &self,
-        folder: NodeId,
-        name: &[u8],
-        permissions: u16,
-    ) -> Result<Entry> {
-        let (name, by) = (named(name)?.to_owned(), self.by);
-        let entry = self
-            .settle(move |drive| drive.make_folder(folder, &name, permissions, &by))
-            .await?;
-        self.looked_up(entry.node);
-        self.make_sure_of(folder).await?;
-        Ok(self.entry(entry))
-    }
-
-    pub(super) async fn change(&self, node: NodeId, change: AttributeChange) -> Result<Attributes> {
-        let by = self.by;
-        if !self.may_write(node)? {
-            return Err(self.refusal(|drive| match change.size {
-                Some(_) => drive.refuse_write(node, &by),
-                None => drive.refuse_change(node, &by),
-            }));
-        }
-        let in_use = match change.size {
-            // As a write, it is on the disk before it is answered: no client asks for that once more.
-            Some(_) => Some(self.open(node, true).await?),
-            None => self.handles.get((node, true)),
-        };
-        let handle = in_use.as_ref().map(|open| open.handle);
-        let set = async |node| {
-            let set = self.settle(move |drive| drive.set_attributes(node, handle, change, &by));
-            set.await
-        };
-        let node = self.copies.lead(node);
-        let (node, (attributes, _)) = match set(node).await {
-            Err(Status::Stale) => match self.copied(node)? {
-                Some(copy) => (copy, set(copy).await?),
-                None => return Err(Status::Stale),
-            },
-            answer => (node, answer?),
-        };
-        if let (Some(_), Some(open)) = (change.size, &in_use) {
-            self.make_sure(open).await?;
-        }
-        Ok(self.told(node, attributes))
-    }
-
-    pub(super) async fn remove(&self, folder: NodeId, name: &[u8], is_folder: bool) -> Result<()> {
-        if let Some(node) = self.hidden.take(folder, name) {
-            for closing in self.handles.of(node) {
-                self.close(closing);
-            }
-            self.known.lock().forget(node, self.asking.drive.as_ref());
-            return Ok(());
-        }
-        // What is not there is not there, also where nothing may be removed.
-        self.look_up(folder, name)?;
-        let (name, by) = (named(name)?.to_owned(), self.by);
-        self.settle(move |drive| drive.remove(folder, &name, is_folder, &by))
-            .await?;
-        self.make_sure_of(folder).await
-    }
-
-    pub(super) async fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8])) -> Result<()> {
-        if is_hidden_name(to.1) {
-            return self.hide(from, to).await;
-        }
-        let (old, new) = (named(from.1)?.to_owned(), named(to.1)?.to_owned());
-        let (from, to, by) = (from.0, to.0, self.by);
-        self.settle(move |drive| drive.rename((from, &old), (to, &new), Replacing::Replace, &by))
-            .await?;
-        self.make_sure_of(to).await?;
-        match from == to {
-            true => Ok(()),
-            false => self.make_sure_of(from).await,
-        }
-    }
-
-    /// A client removes a file that a program has open (see [`super::hidden`]).
-    async fn hide(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8])) -> Result<()> {
-        let (folder, name) = from;
-        if folder != to.0 {
-            return Err(Status::Elsewhere);
-        }
-        if !self.hidden.has_room() {
-            return Err(Status::from(DriveError::TooManyOpen));
-        }
-        let entry = self.look_up(folder, name)?;
-        if entry.attributes.kind != NodeKind::File {
-            return Err(Status::Invalid);
-        }
-        let node = entry.node;
-        let write = self.may_write(node)? && self.handles.get((node, true)).is_some();
-        let open = self.open(node, write).await?;
-        self.remove(folder, name, false).await?;
-        self.hidden.keep(folder, to.1, node, open);
-        Ok(())
-    }
-
-    /// The names in a folder outlast a loss of power: whoever syncs a folder does not ask the server, as each change of a
-    /// name is to be on the disk before it is answered.
-    async fn make_sure_of(&self, folder: NodeId) -> Result<()> {
-        self.settle(move |drive| drive.sync_folder(folder)).await
-    }
-
     /// Why nothing else is made there: links and devices.
     pub(super) fn refuse_making(&self, folder: NodeId) -> Status {
         self.refusal(|drive| drive.refuse_change(folder, &self.by))
     }
 
-    fn refusal(&self, question: impl FnOnce(&dyn Drive) -> DriveError) -> Status {
+    pub(super) fn refusal(&self, question: impl FnOnce(&dyn Drive) -> DriveError) -> Status {
         self.ask(|drive| Ok(question(drive)))
             .map_or_else(|error| error, Status::from)
     }
 }
 
 /// A name that something can have.
-fn named(bytes: &[u8]) -> Result<&OsStr> {
+pub(super) fn named(bytes: &[u8]) -> Result<&OsStr> {
     if bytes.len() > LONGEST_NAME {
         return Err(Status::NameTooLong);
     }

@@ -1,10 +1,12 @@
 //! The drive as an NFSv3 export on the loopback interface, for systems without FUSE.
 //!
 //! [`NfsExport`] listens; the system's own NFS client, or a program that speaks NFS, reads and writes through it. Requests
-//! flow [`server`] → [`procedures`] → [`export`] → [`Drive`]. NFS knows no `open`, no `close` and no program that asks, so
+//! flow [`server`] → [`procedures`] → [`export`], with [`contents`] and [`names`] → [`Drive`]. NFS knows no `open`, no `close` and no program that asks, so
 //!
 //! - everybody is a copier, but for what lies below `.as/`: nobody is told apart by process, and copies never lie;
 //! - files are opened when they are first read or written, and closed when nobody has used them for a while ([`handles`]);
+//! - what is removed while a program has it open is kept here for as long as it has ([`hidden`]), and what writing makes a copy
+//!   of is that copy from then on ([`copies`]);
 //! - what the client keeps is not told to go. It asks again after a second (see [`kernel`]), and is told then by the times of
 //!   folders what has changed ([`told`]).
 //!
@@ -13,6 +15,7 @@
 //!
 //! [`Drive`]: crate::drive::Drive
 
+mod contents;
 mod convert;
 mod copies;
 mod export;
@@ -23,6 +26,7 @@ mod known;
 mod listing;
 mod mounted;
 mod mounting;
+mod names;
 mod procedures;
 mod rpc;
 mod secret;

@@ -7,9 +7,11 @@
 
 use bytes::Bytes;
 
+use super::contents::Read;
 use super::convert::{self, Status, read_change, write_attributes};
-use super::export::{Export, HowToMake, Read};
+use super::export::Export;
 use super::listing::{self, Wanted};
+use super::names::HowToMake;
 use super::rpc::Refusal;
 use super::xdr::{Garbage, Reader, Writer};
 use crate::drive::{AttributeChange, Attributes, Entry, NodeId, NodeKind};

@@ -1,0 +1,173 @@
+//! What is in files: opened when a client reads or writes, brought to the disk when it wants that.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::convert::Status;
+use super::copies::Original;
+use super::export::{Export, Result};
+use super::handles::InUse;
+use crate::drive::{AttributeChange, Attributes, NodeId, OpenMode, Opened};
+
+/// What is read of a file.
+pub(super) struct Read {
+    pub(super) bytes: Bytes,
+    pub(super) is_end: bool,
+}
+
+impl Export {
+    /// A handle of a node, the one that it has or a new one; of a node that was copied when it was written to, one of the
+    /// copy.
+    pub(super) async fn open(&self, node: NodeId, write: bool) -> Result<InUse> {
+        match self.open_itself(node, write).await {
+            Err(Status::Stale) => match self.copied(node)? {
+                Some(copy) => self.open_itself(copy, write).await,
+                None => Err(Status::Stale),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn open_itself(&self, node: NodeId, write: bool) -> Result<InUse> {
+        self.known.lock().used(node);
+        if let Some(open) = self.handles.get((node, write)) {
+            return Ok(open);
+        }
+        // It is not opened any more: it has no name.
+        if self.hidden.has(node)
+            && let Some(open) = self.handles.get((node, true))
+        {
+            return Ok(open);
+        }
+        let mode = OpenMode {
+            read: true,
+            write,
+            ..OpenMode::default()
+        };
+        let by = self.by;
+        let opened = self
+            .settle(move |drive| drive.open(node, mode, &by))
+            .await?;
+        Ok(self.keep(node, write, opened))
+    }
+
+    /// The copy that was made of a node, which clients take for that node from now on.
+    fn copied(&self, node: NodeId) -> Result<Option<NodeId>> {
+        let Some(copy) = self.ask(|drive| Ok(drive.copy_of(node)))? else {
+            return Ok(None);
+        };
+        let inode = self.attributes(node)?.inode;
+        self.looked_up(copy);
+        self.copies.add(Original { node, inode }, copy);
+        Ok(Some(copy))
+    }
+
+    pub(super) fn keep(&self, node: NodeId, write: bool, opened: Opened) -> InUse {
+        let (in_use, closing) = self.handles.opened((node, write), opened);
+        if let Some(closing) = closing {
+            self.close(closing);
+        }
+        in_use
+    }
+
+    pub(super) async fn read(&self, node: NodeId, offset: u64, length: u32) -> Result<Read> {
+        let open = self.open(node, false).await?;
+        let (handle, by) = (open.handle, self.by);
+        let mut bytes = self
+            .settle(move |drive| drive.read(handle, offset, length, &by))
+            .await?;
+        bytes.truncate(length as usize);
+        let is_end = match bytes.len() < length as usize {
+            true => true,
+            false => {
+                let size = self.attributes(node)?.size;
+                offset.saturating_add(bytes.len() as u64) >= size
+            }
+        };
+        Ok(Read { bytes, is_end })
+    }
+
+    /// With `is_sure` it is on the disk once it is answered.
+    pub(super) async fn write(
+        &self,
+        node: NodeId,
+        offset: u64,
+        data: Bytes,
+        is_sure: bool,
+    ) -> Result<()> {
+        if !self.may_write(node)? {
+            return Err(self.refusal(|drive| drive.refuse_write(node, &self.by)));
+        }
+        let open = self.open(node, true).await?;
+        let (handle, by) = (open.handle, self.by);
+        let (mut left, mut at) = (data, offset);
+        while !left.is_empty() {
+            let part = left.clone();
+            let written = self
+                .settle(move |drive| drive.write(handle, at, part, &by))
+                .await?;
+            if written == 0 {
+                return Err(Status::Io);
+            }
+            let _ = left.split_to((written as usize).min(left.len()));
+            at = at.saturating_add(u64::from(written));
+            open.written();
+        }
+        match is_sure {
+            true => self.make_sure(&open).await,
+            false => Ok(()),
+        }
+    }
+
+    /// All that was written is on the disk once this is answered. What is closed was so before.
+    pub(super) async fn commit(&self, node: NodeId) -> Result<()> {
+        match self.handles.get((node, true)) {
+            Some(open) => self.make_sure(&open).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn make_sure(&self, open: &InUse) -> Result<()> {
+        let handle = open.handle;
+        open.is_being_made_sure();
+        let made_sure = self.settle(move |drive| drive.sync(handle, true)).await;
+        if made_sure.is_err() {
+            // A system says so once, and to one of those who wait for it.
+            self.verifier.fetch_add(1, Ordering::SeqCst);
+        }
+        made_sure
+    }
+
+    pub(super) async fn change(&self, node: NodeId, change: AttributeChange) -> Result<Attributes> {
+        let by = self.by;
+        if !self.may_write(node)? {
+            return Err(self.refusal(|drive| match change.size {
+                Some(_) => drive.refuse_write(node, &by),
+                None => drive.refuse_change(node, &by),
+            }));
+        }
+        let in_use = match change.size {
+            // As a write, it is on the disk before it is answered: no client asks for that once more.
+            Some(_) => Some(self.open(node, true).await?),
+            None => self.handles.get((node, true)),
+        };
+        let handle = in_use.as_ref().map(|open| open.handle);
+        let set = async |node| {
+            let set = self.settle(move |drive| drive.set_attributes(node, handle, change, &by));
+            set.await
+        };
+        let node = self.copies.lead(node);
+        let (node, (attributes, _)) = match set(node).await {
+            Err(Status::Stale) => match self.copied(node)? {
+                Some(copy) => (copy, set(copy).await?),
+                None => return Err(Status::Stale),
+            },
+            answer => (node, answer?),
+        };
+        if let (Some(_), Some(open)) = (change.size, &in_use) {
+            self.make_sure(open).await?;
+        }
+        Ok(self.told(node, attributes))
+    }
+}
