@@ -399,6 +399,11 @@ pub trait Drive: Send + Sync + 'static {
         false
     }
 
+    /// No list of a folder that is not to be kept has changed since then. For who can be told of nothing, and goes by times.
+    fn lists_changed(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// The folder that holds `folder` (for `..`).
     fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError>;
 

@@ -123,6 +123,8 @@ pub struct MediaDrive {
     /// Counts the changes that were pushed. An answer during which it has moved may be older than the push, which then
     /// did not know of it: such an answer is not kept.
     pushes: AtomicU64,
+    /// When the list of some folder that the kernel does not keep may have changed last.
+    lists_changed: Arc<Mutex<SystemTime>>,
     /// Bit by door: was anything looked up behind it? Only those are told of changes.
     doors_used: AtomicU8,
 }
@@ -157,6 +159,7 @@ impl MediaDrive {
             refused: Refused::default(),
             kernel: OnceLock::new(),
             pushes: AtomicU64::new(0),
+            lists_changed: Arc::new(Mutex::new(SystemTime::now())),
             doors_used: AtomicU8::new(1),
         });
         let listening = Arc::downgrade(&drive);
@@ -279,6 +282,7 @@ impl MediaDrive {
     fn changed(&self, changes: &[Change]) {
         // Before anything is pushed: see `pushes`.
         self.pushes.fetch_add(1, Ordering::SeqCst);
+        *self.lists_changed.lock() = SystemTime::now();
         for change in changes {
             match change {
                 Change::Item {
@@ -403,6 +407,10 @@ impl Drive for MediaDrive {
     fn keeps_listing(&self, folder: NodeId) -> bool {
         // Each change of these is told by the catalog, name by name.
         matches!(Node::from_id(folder), Some((Node::Folder(_), _)))
+    }
+
+    fn lists_changed(&self) -> SystemTime {
+        *self.lists_changed.lock()
     }
 
     fn parent(&self, folder: NodeId) -> Result<NodeId, DriveError> {

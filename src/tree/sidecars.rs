@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mediafs_platform::drive::{Attributes, Cursor, DriveError, Entry, Listed, NodeId, NodeKind};
 use mediafs_platform::{files, names};
@@ -401,7 +401,9 @@ impl MediaDrive {
             })
             .collect();
         let kernel = self.kernel.get().cloned();
+        let lists_changed = Arc::clone(&self.lists_changed);
         move || {
+            *lists_changed.lock() = SystemTime::now();
             if let Some(kernel) = kernel {
                 for node in nodes {
                     kernel.listing(node);

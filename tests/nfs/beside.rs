@@ -87,6 +87,26 @@ fn what_is_removed_while_it_is_open_is_read_and_written_on() {
 }
 
 #[test]
+fn every_folder_that_shows_one_has_changed_when_it_is_made_or_gone() {
+    let home = Home::new();
+    fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
+    let drive = Exported::of(&home);
+    let item = home.wait_for_items(1).remove(0);
+    let by_id = format!("by-id/{}", item["mediaId"].as_str().unwrap());
+    let (mut client, root) = drive.client();
+    let folders = ["library/library", &by_id].map(|path| find(&mut client, &root, path).unwrap());
+    let times = |client: &mut Client| folders.clone().map(|folder| client.changed(&folder));
+    let before = times(&mut client);
+    create(&mut client, &folders[0], b"kick.wav.pkf");
+    let with = times(&mut client);
+    assert!(before[0] < with[0] && before[1] < with[1]);
+    assert_eq!(remove(&mut client, &folders[1], b"kick.wav.pkf"), 0);
+    let without = times(&mut client);
+    assert!(with[0] < without[0] && with[1] < without[1]);
+    assert_eq!(names(&mut client, &folders[0]), ["kick.wav"]);
+}
+
+#[test]
 fn who_has_one_open_that_lies_on_disk_writes_into_its_copy() {
     let home = Home::new();
     let library = home.library();

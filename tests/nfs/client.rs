@@ -182,6 +182,12 @@ impl Client {
         answer.long()
     }
 
+    /// When it was changed last, in seconds and nanoseconds: what a client goes by that keeps a list.
+    pub(crate) fn changed(&mut self, node: &Handle) -> u64 {
+        let mut answer = self.attributes_from(node, 76);
+        answer.long()
+    }
+
     /// How many names it has.
     pub(crate) fn links(&mut self, node: &Handle) -> u32 {
         self.attributes_from(node, 8).number()

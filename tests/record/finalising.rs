@@ -5,13 +5,13 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::scene::{MODES, Scene};
+use crate::scene::Scene;
 use crate::support::sounds::wav;
-use crate::support::{by_nfs, ffprobe, wait_until};
+use crate::support::{by_nfs, ffprobe, modes, wait_until};
 
 #[test]
 fn nothing_is_final_while_somebody_writes() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let take = scene.reserve("Lead");

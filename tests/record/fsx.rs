@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use crate::scene::{MODES, Scene};
-use crate::support::{program, show};
+use crate::scene::Scene;
+use crate::support::{modes, program, show};
 
 /// Where `scripts/test` installs it.
 fn fsx() -> PathBuf {
@@ -18,7 +18,7 @@ fn fsx() -> PathBuf {
 
 #[test]
 fn fsx_finds_nothing() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let number = std::env::var("MEDIAFS_FSX_OPERATIONS").unwrap_or_else(|_| "1000".to_owned());

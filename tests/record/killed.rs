@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::scene::{MODES, Reserved, Scene, python};
-use crate::support::wait_until;
+use crate::scene::{Reserved, Scene, python};
+use crate::support::{by_nfs, modes, wait_until};
 
 const BLOCK: usize = 3000;
 
@@ -158,7 +158,7 @@ fn check(scene: &Scene, take: &Reserved, told: &Told) {
 fn every_acknowledged_write_is_there_after_the_daemon_was_killed() {
     let mut synced = 0;
     let mut on = 0;
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         for round in 1..=3 {
             let after = Duration::from_millis(37 * round * round);
@@ -180,7 +180,7 @@ fn every_acknowledged_write_is_there_after_the_daemon_was_killed() {
         }
     }
     assert!(
-        synced > 20 && on > 20,
+        synced > 20 && (on > 20 || by_nfs()),
         "{synced} {on}: nothing was exercised"
     );
 }

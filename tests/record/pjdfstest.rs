@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::scene::{MODES, Scene};
-use crate::support::{program, show};
+use crate::scene::Scene;
+use crate::support::{modes, program, show};
 
 /// Passed when the list was made, as root; without root much of it is left out.
 const PASSED: usize = 128;
@@ -49,7 +49,7 @@ fn plain(text: &[u8]) -> String {
 #[test]
 fn pjdfstest_finds_what_is_known() {
     let is_root = rustix::process::geteuid().is_root();
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let elsewhere = scene.home.path("elsewhere");

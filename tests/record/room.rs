@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::scene::{MODES, Scene};
+use crate::scene::Scene;
 use crate::support::sounds::wav;
-use crate::support::{succeed, wait_until};
+use crate::support::{modes, succeed, wait_until};
 
 /// A small disk of memory, for a project.
 pub(crate) struct Disk(PathBuf);
@@ -79,7 +79,7 @@ fn a_take_that_will_not_fit_is_refused_and_one_that_hardly_does_is_warned_of() {
 
 #[test]
 fn a_full_disk_is_told_to_the_writer_and_loses_nothing() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let disk = Disk::new(&scene.home.path("small"));
         let mut arguments = vec!["--project", disk.0.to_str().unwrap()];

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use rustix::io::Errno;
 
-use crate::scene::{MODES, Scene};
+use crate::scene::Scene;
 use crate::support::sounds::wav;
-use crate::support::{by_nfs, settle};
+use crate::support::{by_nfs, modes, settle};
 
 fn is_read_only(result: io::Result<()>) -> bool {
     let told = result.err().and_then(|error| Errno::from_io_error(&error));
@@ -18,7 +18,7 @@ fn is_read_only(result: io::Result<()>) -> bool {
 
 #[test]
 fn only_reserved_names_are_written_to() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let take = scene.reserve("Lead");
@@ -81,7 +81,7 @@ fn only_reserved_names_are_written_to() {
 
 #[test]
 fn a_final_take_stays_where_it_was_and_is_only_read() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let take = scene.reserve("Lead");

@@ -8,9 +8,6 @@ use serde_json::Value;
 
 use crate::support::{Home, Mounted, show};
 
-/// Both ways in which a take is written.
-pub(crate) const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
-
 pub(crate) struct Scene {
     pub(crate) home: Home,
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use serde_json::Value;
 
-use crate::scene::{MODES, Scene};
-use crate::support::path_of;
+use crate::scene::Scene;
 use crate::support::sounds::wav;
 use crate::support::volumes::{Kind, Volume};
+use crate::support::{modes, path_of};
 
 /// The player deadline, and what a machine that compiles something beside the tests may take on top.
 const DEADLINE: Duration = Duration::from_millis(20);
@@ -326,7 +326,7 @@ fn on_a_disk(kind: Kind, at: &Path) -> Volume {
 
 #[test]
 fn players_do_not_wait_for_who_changes_something_on_a_stalled_disk() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let takes_at = scene.home.path("Band");
         let mut disks = [

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::scene::{MODES, Scene, python};
-use crate::support::{show, succeed};
+use crate::scene::{Scene, python};
+use crate::support::{modes, show, succeed};
 
 /// The same random calls on a native file and on a take, compared after each.
 const CALLS: &str = r"
@@ -69,7 +69,7 @@ print('same')
 
 #[test]
 fn calls_do_what_they_do_to_a_native_file() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let take = scene.reserve("Calls");
@@ -93,7 +93,7 @@ fn calls_do_what_they_do_to_a_native_file() {
 
 #[test]
 fn programs_record_as_to_a_native_file() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         for ext in ["wav", "aiff", "caf", "flac", "mp3", "ogg", "w64"] {
@@ -145,7 +145,7 @@ fn ffmpeg(path: &Path) {
 
 #[test]
 fn several_takes_are_written_at_once_and_read_meanwhile() {
-    for mode in MODES {
+    for mode in modes() {
         let scene = Scene::new();
         let _drive = scene.mount(mode);
         let takes: Vec<_> = (0..4).map(|_| scene.reserve("Same")).collect();

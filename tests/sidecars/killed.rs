@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::scene::{Scene, modes, names};
+use crate::scene::{Scene, names};
+use crate::support::modes;
 
 /// Writes until the daemon dies; notes what was acknowledged.
 fn write_on(

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::io::Errno;
 
-use crate::scene::{Scene, fails, modes, names, python};
-use crate::support::{by_nfs, ffprobe, loudest, settle, succeed};
+use crate::scene::{Scene, fails, names, python};
+use crate::support::{by_nfs, ffprobe, loudest, modes, settle, succeed};
 
 #[test]
 fn files_beside_sounds_are_files_as_others() {

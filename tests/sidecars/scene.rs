@@ -14,14 +14,6 @@ use crate::support::{Home, Mounted, by_nfs, program, show};
 
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
-/// How the drive is mounted: with passthrough and without, which NFS does not know.
-pub(crate) fn modes() -> &'static [&'static [&'static str]] {
-    match by_nfs() {
-        true => &[&[]],
-        false => &[&[], &["--no-passthrough"]],
-    }
-}
-
 pub(crate) struct Scene {
     pub(crate) home: Home,
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use serde_json::json;
 
-use crate::scene::{SOON, Scene, fails, modes, names};
-use crate::support::{settle, wait_until};
+use crate::scene::{SOON, Scene, fails, names};
+use crate::support::{modes, settle, wait_until};
 
 #[test]
 fn what_is_written_in_one_view_is_found_in_all() {

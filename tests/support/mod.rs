@@ -210,6 +210,15 @@ pub fn by_nfs() -> bool {
     std::env::var_os("MEDIAFS_TEST_TRANSPORT").is_some_and(|word| word == "nfs")
 }
 
+/// How the drive is mounted: with passthrough and without. By NFS there is none.
+pub fn modes() -> &'static [&'static [&'static str]] {
+    const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
+    match by_nfs() {
+        true => &MODES[1..],
+        false => &MODES,
+    }
+}
+
 /// Waits until what has changed on the drive shows to everybody: at once, but by NFS, whose client asks again after a second.
 pub fn settle() {
     if by_nfs() {

@@ -21,7 +21,7 @@ use super::secret::Secret;
 use super::told::Told;
 use super::{EXPORT_NAME, Mounts, Sharing};
 use crate::drive::{
-    Answer, Attributes, Cursor, Drive, DriveError, Entry, Listed, NodeId, Requester, Room,
+    Answer, Attributes, Cursor, Drive, DriveError, Entry, Listed, NodeId, NodeKind, Requester, Room,
 };
 
 /// How often files are looked for that nobody uses any more.
@@ -218,10 +218,17 @@ impl Export {
             Some(known) => known.inode,
             None => of.inode,
         };
-        Attributes {
+        let mut told = Attributes {
             inode,
             ..self.told.of(node, of)
+        };
+        let drive = &self.asking.drive;
+        if told.kind == NodeKind::Folder && !drive.keeps_listing(node) {
+            let changed = drive.lists_changed();
+            told.changed = told.changed.max(changed);
+            told.modified = told.modified.max(changed);
         }
+        told
     }
 
     /// The number of an inode that is listed, as a client is told it.
