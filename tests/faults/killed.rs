@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::scene::{PLAYER_BOUND, Sound, cloud, in_root, mount};
 use crate::support::cloud::{Fault, Op};
 use crate::support::players::{Class, How, Outcome};
-use crate::support::{Home, program, wait_until};
+use crate::support::{Home, by_nfs, program, wait_until};
 
 /// Enough for a debug build on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -76,7 +76,10 @@ fn a_daemon_killed_while_streams_and_hydrations_hang_leaves_nothing_in_the_way()
     });
 
     drive.kill();
-    let gone = Errno::NOTCONN.raw_os_error();
+    let gone = match by_nfs() {
+        true => Errno::IO.raw_os_error(),
+        false => Errno::NOTCONN.raw_os_error(),
+    };
     assert!(!asked.wait().unwrap().success());
     let dead = std::fs::metadata(&own).unwrap_err();
     assert_eq!(dead.raw_os_error(), Some(gone));

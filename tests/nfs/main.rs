@@ -119,6 +119,16 @@ fn find(client: &mut Client, root: &Handle, path: &str) -> Result<Handle, u32> {
         })
 }
 
+/// A take that is to be written: its id, and its file.
+fn reserved(home: &Home, client: &mut Client, root: &Handle) -> (String, Handle) {
+    let words = [
+        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
+    ];
+    let reserved = home.json(words);
+    let take = find(client, root, "record/Take 1.wav").unwrap();
+    (reserved["mediaId"].as_str().unwrap().to_owned(), take)
+}
+
 #[test]
 fn all_is_listed_once_and_every_byte_is_true() {
     let home = Home::new();
@@ -218,10 +228,7 @@ fn what_is_granted_and_what_room_there_is_is_that_of_the_drive() {
     let kick = find(&mut client, &root, "library/library/kick.wav").unwrap();
     // To read, to change, to make longer.
     assert_eq!(client.access(&kick, 0x01 | 0x04 | 0x08), Ok(0x01));
-    home.json([
-        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
-    ]);
-    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    let (_, take) = reserved(&home, &mut client, &root);
     assert_eq!(
         client.access(&take, 0x01 | 0x04 | 0x08),
         Ok(0x01 | 0x04 | 0x08)
@@ -322,12 +329,8 @@ fn what_is_put_into_the_drop_box_becomes_a_sound_and_all_else_is_read_only() {
 fn a_take_is_written_and_made_final() {
     let home = Home::new();
     let drive = Exported::of(&home);
-    let words = [
-        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
-    ];
-    let reserved = home.json(words);
     let (mut client, root) = drive.client();
-    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    let (id, take) = reserved(&home, &mut client, &root);
     let bytes = wav(200_000, 9);
     // From the end, as a client may send what it has kept.
     let parts: Vec<_> = bytes.chunks(60_000).enumerate().collect();
@@ -338,7 +341,7 @@ fn a_take_is_written_and_made_final() {
     assert_eq!(client.size(&take), Ok(bytes.len() as u64));
     assert_eq!(client.read(&take, 100, 50).unwrap(), bytes[100..150]);
     // It is closed a second after the last write; who makes it final waits for that.
-    let made = home.json(["finalise", reserved["mediaId"].as_str().unwrap()]);
+    let made = home.json(["finalise", &id]);
     assert_eq!(drive.fetch(path_of(&made)).unwrap(), bytes);
     // What was being written is no more; its name leads to the sound that has come of it.
     assert_eq!(client.write(&take, 0, b"RIFF"), Err(STALE));
@@ -350,12 +353,8 @@ fn a_take_is_written_and_made_final() {
 fn writes_that_are_not_on_the_disk_yet_are_brought_there_when_that_is_asked_for() {
     let home = Home::new();
     let drive = Exported::of(&home);
-    let words = [
-        "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
-    ];
-    let reserved = home.json(words);
     let (mut client, root) = drive.client();
-    let take = find(&mut client, &root, "record/Take 1.wav").unwrap();
+    let (id, take) = reserved(&home, &mut client, &root);
     let bytes = wav(200_000, 9);
     let mut verifiers = BTreeSet::new();
     for (number, part) in bytes.chunks(60_000).enumerate() {
@@ -374,7 +373,7 @@ fn writes_that_are_not_on_the_disk_yet_are_brought_there_when_that_is_asked_for(
     assert!(verifiers.contains(&written.verifier));
     // What nobody has asked for is closed all the same, and a take is made final then.
     client.write_as(0, &take, 0, &bytes[..4]).unwrap();
-    let made = home.json(["finalise", reserved["mediaId"].as_str().unwrap()]);
+    let made = home.json(["finalise", &id]);
     assert_eq!(drive.fetch(path_of(&made)).unwrap(), bytes);
 }
 
