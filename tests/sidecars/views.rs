@@ -71,6 +71,7 @@ fn what_is_written_in_one_view_is_found_in_all() {
         }
         // What is removed in one is gone from all.
         fs::remove_file(views[0].0.join("kick (2).wav.view3")).unwrap();
+        settle();
         for (folder, stem) in &views {
             assert!(!folder.join(format!("{stem}.wav.view3")).exists());
         }
