@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mediafs_platform::cloud;
+use mediafs_platform::failure::Failure;
 use mediafs_platform::files::Positioned as _;
 use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
 use parking_lot::Mutex;
@@ -28,8 +29,9 @@ use super::disk::{Entry, LocalFolder, LocalRoot, NoFolder, Seen};
 use super::file_system::FileSystems;
 use super::giving_back::give_back;
 use super::marks;
-use super::probing::{is_of_storage, read_facts};
+use super::probing::read_facts;
 use super::residency::{Residency, by_attributes, stands_for};
+use super::sweep::below as joined;
 use super::wire_facts;
 
 /// Most entries of a folder in one answer, and the most bytes of their names.
@@ -93,7 +95,11 @@ impl Work for Looker {
                 root,
                 below,
                 crossing,
-            } => self.list(&PathBuf::from(root), &PathBuf::from(below), crossing, tell),
+                may_come,
+            } => {
+                let (root, below) = (PathBuf::from(root), PathBuf::from(below));
+                self.list(&root, &below, crossing, may_come, tell);
+            }
             Question::Look(file) => {
                 let opened = self.open(&PathBuf::from(file), false);
                 tell(
@@ -268,9 +274,14 @@ impl Looker {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(No::Told(Reply::Failed("not a file".to_owned())));
         };
-        let folder = LocalRoot::open(parent)?.folder(Path::new(""))?;
-        let of_folder = folder.seen()?;
-        let is_away = cloud::SYSTEM_TELLS && cloud::residency(path)? == Residency::OnlineOnly;
+        let (folder, of_folder, is_away) = {
+            // What is fetched comes with the folders that it is in.
+            let _leave = fetch.then(cloud::folders_may_come).transpose()?;
+            let folder = LocalRoot::open(parent)?.folder(Path::new(""))?;
+            let of_folder = folder.seen()?;
+            let is_away = cloud::SYSTEM_TELLS && cloud::residency(path)? == Residency::OnlineOnly;
+            (folder, of_folder, is_away)
+        };
         if is_away {
             if !fetch {
                 return Err(No::Told(Reply::OnlineOnly));
@@ -404,26 +415,19 @@ impl Looker {
         );
     }
 
-    fn list(&self, root: &Path, below: &Path, crossing: bool, tell: Tell<'_>) {
-        let folder = LocalRoot::open(root).map_err(failed).and_then(|root| {
-            let folder = if crossing {
-                root.folder(below)
-            } else {
-                root.folder_here(below)
-            };
-            folder.map_err(no_folder)
-        });
-        let listed = folder.and_then(|folder| {
-            let seen = folder.seen().map_err(failed)?;
-            let entries = folder.entries().map_err(failed)?;
-            Ok((folder, seen, entries))
+    fn list(&self, root: &Path, below: &Path, crossing: bool, may_come: bool, tell: Tell<'_>) {
+        let at = joined(root, below);
+        // Or one that it is in, which shows when it is opened.
+        let is_away = cloud::SYSTEM_TELLS
+            && cloud::residency(&at).is_ok_and(|residency| residency == Residency::OnlineOnly);
+        let listed = here_or_coming(is_away, may_come, tell, || {
+            entries_of(root, below, crossing)
         });
         let (folder, of_folder, entries) = match listed {
             Ok(listed) => listed,
             Err(no) => return tell(no, &[]),
         };
         let names: HashSet<OsString> = entries.iter().map(|(name, _)| name.clone()).collect();
-        let at = root.join(below);
         let listed = Listed {
             at: &at,
             folder: &folder,
@@ -526,6 +530,46 @@ impl Looker {
     }
 }
 
+/// An open folder, what is seen of it, and its entries.
+type Entries = (LocalFolder, Seen, Vec<(OsString, Option<Entry>)>);
+
+fn entries_of(root: &Path, below: &Path, crossing: bool) -> Result<Entries, Reply> {
+    let root = LocalRoot::open(root).map_err(failed)?;
+    let folder = if crossing {
+        root.folder(below)
+    } else {
+        root.folder_here(below)
+    };
+    let folder = folder.map_err(no_folder)?;
+    let seen = folder.seen().map_err(failed)?;
+    let entries = folder.entries().map_err(failed)?;
+    Ok((folder, seen, entries))
+}
+
+/// What `list` gives of a folder. Where that is with its cloud provider, who asked is told that it may take long, and it is
+/// brought, if it may be: this brings names, and nothing of what they name. All else goes on under the promise that nothing
+/// is fetched.
+fn here_or_coming<T>(
+    is_away: bool,
+    may_come: bool,
+    tell: Tell<'_>,
+    list: impl Fn() -> Result<T, Reply>,
+) -> Result<T, Reply> {
+    let listed = if is_away {
+        Err(Reply::OnlineOnly)
+    } else {
+        list()
+    };
+    match listed {
+        Err(Reply::OnlineOnly) if may_come => {
+            tell(Reply::Coming, &[]);
+            let _leave = cloud::folders_may_come().map_err(failed)?;
+            list()
+        }
+        listed => listed,
+    }
+}
+
 /// Why a file is not opened or read.
 enum No {
     /// The disk's own word.
@@ -538,7 +582,9 @@ impl No {
     /// What is told where a file was to be read for its facts: that its storage failed is nothing of those.
     fn of_reading(self) -> Reply {
         match self {
-            Self::Disk(error) if is_of_storage(&error) => Reply::NotRead(error.to_string()),
+            Self::Disk(error) if Failure::of(&error) == Failure::Storage => {
+                Reply::NotRead(error.to_string())
+            }
             other => other.into(),
         }
     }
@@ -569,6 +615,14 @@ impl From<NoFolder> for No {
 }
 
 fn failed(error: io::Error) -> Reply {
+    told(Failure::of(&error), &error)
+}
+
+fn told(meaning: Failure, error: &io::Error) -> Reply {
+    // It may have been here when it was looked at.
+    if meaning == Failure::NotHere {
+        return Reply::OnlineOnly;
+    }
     match error.kind() {
         io::ErrorKind::NotFound => Reply::NotFound,
         io::ErrorKind::NotADirectory => Reply::NotAFolder,
@@ -644,5 +698,67 @@ fn resolve(path: &Path) -> Reply {
                 Kind::Other("neither a file nor a folder".to_owned())
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// What came of a list, what was told before, and how often the folder was listed. It is brought by listing it again.
+    fn listed(is_away: bool, may_come: bool) -> (Result<u32, Reply>, Vec<Reply>, u32) {
+        let (asked, mut told) = (Cell::new(0), Vec::new());
+        let list = || {
+            asked.set(asked.get() + 1);
+            match is_away || asked.get() > 1 {
+                true => Ok(asked.get()),
+                false => Err(Reply::OnlineOnly),
+            }
+        };
+        let mut tell = |reply, _: &[u8]| told.push(reply);
+        let listed = here_or_coming(is_away, may_come, &mut tell, list);
+        (listed, told, asked.get())
+    }
+
+    #[test]
+    fn a_folder_that_is_with_its_provider_is_brought_if_it_may_be() {
+        let coming = vec![Reply::Coming];
+        assert_eq!(listed(true, true), (Ok(1), coming.clone(), 1));
+        // A folder above it is away.
+        assert_eq!(listed(false, true), (Ok(2), coming, 2));
+        let no = Err(Reply::OnlineOnly);
+        assert_eq!(listed(true, false), (no.clone(), vec![], 0));
+        assert_eq!(listed(false, false), (no, vec![], 1));
+    }
+
+    #[test]
+    fn a_folder_that_is_here_is_listed_once_and_so_is_one_that_fails() {
+        for answer in [Ok(()), Err(Reply::NotFound)] {
+            let asked = Cell::new(0);
+            let mut tell = |reply, _: &[u8]| panic!("{reply:?}");
+            let listed = here_or_coming(false, true, &mut tell, || {
+                asked.set(asked.get() + 1);
+                answer.clone()
+            });
+            assert_eq!((listed, asked.get()), (answer, 1));
+        }
+    }
+
+    #[test]
+    fn what_was_not_to_be_fetched_is_online_only_and_not_broken() {
+        let error = io::Error::from(io::ErrorKind::Deadlock);
+        assert_eq!(told(Failure::NotHere, &error), Reply::OnlineOnly);
+        assert!(matches!(told(Failure::Other, &error), Reply::Failed(_)));
+    }
+
+    /// Elsewhere the number is of locks.
+    #[cfg(target_os = "macos")]
+    #[test]
+    fn of_a_dataless_file_the_system_says_so() {
+        let error = || io::Error::from(rustix::io::Errno::DEADLK);
+        assert_eq!(failed(error()), Reply::OnlineOnly);
+        assert_eq!(No::Disk(error()).of_reading(), Reply::OnlineOnly);
     }
 }

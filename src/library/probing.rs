@@ -416,15 +416,16 @@ const NO_EVIDENCE: Evidence = Evidence {
     permissions: 0,
 };
 
-/// Whether an error says that storage failed or has gone, and so nothing of what is in the file.
-pub(super) fn is_of_storage(error: &io::Error) -> bool {
-    Failure::of(error) == Failure::Storage
+/// Whether an error says that storage failed or has gone, or that the bytes are with a cloud provider: nothing of what is in
+/// the file.
+fn is_of_storage(error: &io::Error) -> bool {
+    matches!(Failure::of(error), Failure::Storage | Failure::NotHere)
 }
 
 /// What the open file is, as the catalog takes it.
 ///
 /// # Errors
-/// Where its storage failed: nothing is known of its content then.
+/// Where its storage failed, or has it no more: nothing is known of its content then.
 pub(super) fn read_facts(file: &mut File, name: &[u8]) -> io::Result<ProbeRecord> {
     let probed = facts(file, name).and_then(|probe| Ok((probe, fingerprint(file)?)));
     Ok(match probed {
@@ -480,5 +481,10 @@ mod tests {
             assert!(!is_of_storage(&of_file.into()), "{of_file}");
         }
         assert!(!is_of_storage(&io::ErrorKind::UnexpectedEof.into()));
+        // A file that its provider has taken back meanwhile; on Linux an error of locks.
+        assert_eq!(
+            is_of_storage(&Errno::DEADLK.into()),
+            cfg!(target_os = "macos")
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::catalog::{Evidence, ProbeRecord};
@@ -28,6 +28,11 @@ const LEAST_PAGE: usize = 100;
 /// The longest name and the longest link that a disk has, in bytes.
 const LONGEST_NAME: usize = 1024;
 const LONGEST_LINK: usize = 4096;
+/// How long a cloud provider may take to tell what is in a folder, where its source answers other questions meanwhile.
+const LONGEST_COMING: Duration = Duration::from_secs(30);
+/// After so many folders that did not come in that time no more are asked for: it would be the same with all of them, and
+/// what is here is to be looked at.
+const MOST_MISSED: usize = 3;
 /// How long reading one file for its facts may take, where its source answers other questions meanwhile.
 const LONGEST_READING: Duration = Duration::from_secs(60);
 
@@ -41,6 +46,8 @@ pub(super) struct RemoteRoot<'e> {
     cancel: &'e AtomicBool,
     /// Its storage did not answer, or is another one.
     lost: AtomicBool,
+    /// Folders that its provider did not tell of in time.
+    missed: AtomicUsize,
     /// That it is the source that it was when this was made.
     stamp: Option<(SourceNo, Stamp)>,
 }
@@ -85,6 +92,7 @@ impl<'e> RemoteRoot<'e> {
             crossing: false,
             cancel,
             lost: AtomicBool::new(false),
+            missed: AtomicUsize::new(0),
             stamp: None,
         }
     }
@@ -125,23 +133,19 @@ impl<'e> RemoteRoot<'e> {
 
     /// Whether the folder is there at all.
     pub(super) fn check(&self) -> Result<(), NoFolder> {
-        let question = Question::Resolve(self.path.as_path().into());
         let failed = |why: String| NoFolder::Failed(io::Error::other(why));
-        let asked = self
-            .engine
-            .couriers
-            .ask(&self.source, &question, self.cancel);
-        match asked {
-            Ok((Reply::Resolved { path, kind }, _)) => {
+        match resolve(self.engine, &self.source, &self.path, self.cancel) {
+            Ok(Reply::Resolved { path, kind }) => {
                 if kind == Kind::Folder && PathBuf::from(path) == self.path {
                     Ok(())
                 } else {
                     Err(NoFolder::NotAFolder)
                 }
             }
-            Ok((Reply::NotFound, _)) => Err(NoFolder::Absent),
-            Ok((Reply::NotAFolder, _)) => Err(NoFolder::NotAFolder),
-            Ok((Reply::Failed(why), _)) => Err(failed(why)),
+            Ok(Reply::NotFound) => Err(NoFolder::Absent),
+            Ok(Reply::NotAFolder) => Err(NoFolder::NotAFolder),
+            Ok(Reply::Failed(why)) => Err(failed(why)),
+            Ok(Reply::OnlineOnly) => Err(not_coming()),
             Ok(_) => Err(failed(CourierError::Ended.to_string())),
             Err(error) => {
                 self.lost.store(true, Ordering::Relaxed);
@@ -160,6 +164,11 @@ impl<'e> RemoteRoot<'e> {
         // One that ended for another reason is worth another one.
         let listed = match self.list(below) {
             Err(Refused::Courier(CourierError::Ended)) => self.list(below),
+            // Others may come.
+            Err(Refused::Courier(CourierError::TooLong)) => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                Err(Refused::Disk(not_coming()))
+            }
             other => other,
         };
         if !self.is_itself() {
@@ -182,14 +191,16 @@ impl<'e> RemoteRoot<'e> {
             root: self.path.as_path().into(),
             below: below.into(),
             crossing: self.crossing,
+            may_come: self.missed.load(Ordering::Relaxed) < MOST_MISSED,
         };
         let mut listing = Listing::default();
-        let asked = self
-            .engine
-            .couriers
-            .ask_all(&self.source, &question, self.cancel, |reply| {
-                listing.hear(reply)
-            });
+        let asked = self.engine.couriers.ask_all(
+            &self.source,
+            &question,
+            LONGEST_COMING,
+            self.cancel,
+            |reply| listing.hear(reply),
+        );
         asked.map_err(Refused::Courier)?;
         match (listing.refused, listing.folder) {
             (None, Some(folder)) => Ok(folder),
@@ -240,12 +251,45 @@ impl Listing {
                     Reply::NotFound => NoFolder::Absent,
                     Reply::NotAFolder => NoFolder::NotAFolder,
                     Reply::OtherFileSystem => NoFolder::OtherFileSystem,
-                    Reply::Failed(why) => NoFolder::Failed(io::Error::other(why)),
+                    Reply::OnlineOnly => not_coming(),
+                    Reply::Failed(why) | Reply::Unreachable(why) => {
+                        NoFolder::Failed(io::Error::other(why))
+                    }
                     _ => NoFolder::Failed(io::Error::other(CourierError::Ended.to_string())),
                 });
                 true
             }
         }
+    }
+}
+
+/// Why there is no list of a folder that is with its cloud provider.
+pub(super) const NOT_COMING: &str =
+    "its cloud provider does not tell what is in its folder; try again when that can be reached";
+
+fn not_coming() -> NoFolder {
+    NoFolder::Failed(io::Error::other(NOT_COMING))
+}
+
+/// Asks where a path leads. The folders that it is in come from their cloud provider, if need be.
+pub(super) fn resolve(
+    engine: &Engine,
+    source: &SourceKey,
+    path: &Path,
+    cancel: &AtomicBool,
+) -> Result<Reply, CourierError> {
+    let question = Question::Resolve(path.into());
+    let ask = || {
+        let asked = engine.couriers.ask(source, &question, cancel);
+        asked.map(|(reply, _)| reply)
+    };
+    match (ask()?, path.parent()) {
+        (Reply::OnlineOnly, Some(above)) => {
+            // Whether they came, the second answer tells.
+            let _ = RemoteRoot::new(engine, source.clone(), above, cancel).folder(Path::new(""));
+            ask()
+        }
+        (reply, _) => Ok(reply),
     }
 }
 

@@ -11,13 +11,14 @@ use crate::catalog::{
 };
 use crate::control::rpc::one_line;
 use crate::model::display_name;
-use crate::storage::{CourierError, Kind, Question, Reply, SourceKey};
+use crate::storage::{CourierError, Kind, Reply, SourceKey};
 
 use super::engine::Engine;
 use super::error::LibraryError;
 use super::moved_disk::moved_with_its_disk;
 use super::owner::{Library, Which, real};
 use super::progress::Phase;
+use super::remote;
 use super::sweep::{below, known_folders};
 use super::watching::{active_bases, base_of};
 
@@ -253,11 +254,10 @@ impl Library {
             path: path.to_owned(),
             source,
         };
-        let question = Question::Resolve(path.into());
-        let asked = engine.couriers.ask(source, &question, &engine.stopping);
+        let asked = remote::resolve(engine, source, path, &engine.stopping);
         self.end_couriers();
         match asked {
-            Ok((Reply::Resolved { path, kind }, _)) => {
+            Ok(Reply::Resolved { path, kind }) => {
                 let path = PathBuf::from(path);
                 if let Some(reason) = no_storage(&path) {
                     return Err(LibraryError::Untrusted { path, reason });
@@ -267,8 +267,9 @@ impl Library {
                     _ => Err(LibraryError::NotAFolder { path }),
                 }
             }
-            Ok((Reply::NotFound, _)) => Err(failed(std::io::ErrorKind::NotFound.into())),
-            Ok((Reply::Failed(why), _)) => Err(failed(std::io::Error::other(why))),
+            Ok(Reply::NotFound) => Err(failed(std::io::ErrorKind::NotFound.into())),
+            Ok(Reply::OnlineOnly) => Err(failed(std::io::Error::other(remote::NOT_COMING))),
+            Ok(Reply::Failed(why)) => Err(failed(std::io::Error::other(why))),
             Ok(_) => Err(failed(std::io::Error::other(CourierError::Ended))),
             Err(error) => Err(failed(std::io::Error::other(error))),
         }

@@ -15,7 +15,7 @@ use mediafs_platform::this_process;
 use mediafs_platform::volume::{MountId, MountTable};
 use parking_lot::Mutex;
 
-use super::courier::{Courier, CourierError, Running};
+use super::courier::{Answers, Courier, CourierError, Running};
 use super::message::{Question, Reply};
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
@@ -185,6 +185,28 @@ impl Source {
     }
 }
 
+/// The next answer, which may be long in coming, but not after `until`, as long as there is one to `alive`.
+fn next_if_alive(
+    courier: &Courier,
+    answers: &Answers<'_>,
+    alive: &Question,
+    until: Instant,
+    cancel: &AtomicBool,
+) -> Result<(Reply, Vec<u8>), CourierError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match answers.next(left.min(DOUBT), cancel) {
+            Err(CourierError::Silent) => {
+                courier.ask_once(alive, PATIENCE - DOUBT, cancel)?;
+            }
+            answered => return answered,
+        }
+        if Instant::now() >= until {
+            return Err(CourierError::TooLong);
+        }
+    }
+}
+
 /// What is mounted where a source is, by the system's table.
 fn mount_of(root: &Path) -> Option<MountId> {
     Some(MountTable::read().ok()?.holding(root)?.id)
@@ -229,17 +251,27 @@ impl Couriers {
         })
     }
 
-    /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one.
+    /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one. Where the
+    /// courier says that it is [`Reply::Coming`], it is waited for as in [`Couriers::ask_long`], for at most `longest`.
     pub(crate) fn ask_all(
         &self,
         source: &SourceKey,
         question: &Question,
+        longest: Duration,
         cancel: &AtomicBool,
         mut last: impl FnMut(Reply) -> bool,
     ) -> Result<(), CourierError> {
         self.with(source, |courier| {
             let answers = courier.ask(question)?;
-            while !last(answers.next(PATIENCE, cancel)?.0) {}
+            let (mut reply, _) = answers.next(PATIENCE, cancel)?;
+            if reply == Reply::Coming {
+                let alive = Question::Resolve(source.root().into());
+                let until = Instant::now() + longest;
+                (reply, _) = next_if_alive(courier, &answers, &alive, until, cancel)?;
+            }
+            while !last(reply) {
+                (reply, _) = answers.next(PATIENCE, cancel)?;
+            }
             Ok(())
         })
     }
@@ -257,22 +289,14 @@ impl Couriers {
         mut last: impl FnMut(Reply, Vec<u8>) -> bool,
     ) -> Result<(), CourierError> {
         self.with(source, |courier| {
-            let begun = Instant::now();
+            let until = Instant::now() + limit;
             let answers = courier.ask(question)?;
             loop {
-                let left = limit.saturating_sub(begun.elapsed());
-                match answers.next(left.min(DOUBT), cancel) {
-                    Ok((reply, payload)) => {
-                        if last(reply, payload) {
-                            return Ok(());
-                        }
-                    }
-                    Err(CourierError::Silent) => {
-                        courier.ask_once(alive, PATIENCE - DOUBT, cancel)?;
-                    }
-                    Err(other) => return Err(other),
+                let (reply, payload) = next_if_alive(courier, &answers, alive, until, cancel)?;
+                if last(reply, payload) {
+                    return Ok(());
                 }
-                if begun.elapsed() >= limit {
+                if Instant::now() >= until {
                     return Err(CourierError::TooLong);
                 }
             }
@@ -526,6 +550,61 @@ mod tests {
         let none = Couriers::of_program(PathBuf::from("/nothing"));
         let asked = none.ask(&source, &question(), &never());
         assert!(matches!(asked, Err(CourierError::NotStarted(_))));
+    }
+
+    /// What is heard of a folder whose courier says that it comes, and then what is made of these: seconds to wait, the
+    /// number of the question, and the answer to it.
+    #[cfg(unix)]
+    fn heard_of_one_that_comes(
+        then: &[(f32, u64, Reply)],
+        longest: Duration,
+    ) -> (Result<(), CourierError>, Vec<Reply>, bool) {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut script = "#!/bin/sh\n".to_owned();
+        for (seconds, number, reply) in [(0.0, 0, Reply::Coming)].iter().chain(then) {
+            let mut frame = Vec::new();
+            super::super::message::send(&mut frame, *number, reply, &[]).unwrap();
+            let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+            script += &format!("sleep {seconds}\nprintf '{octal}' >&0\n");
+        }
+        // Until nobody asks any more.
+        script += "exec cat >/dev/null\n";
+        let program = dir.path().join("courier");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let couriers = Couriers::of_program(program);
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let mut heard = Vec::new();
+        let asked = couriers.ask_all(&source, &question(), longest, &never(), |reply| {
+            heard.push(reply);
+            true
+        });
+        (asked, heard, couriers.is_suspended(&source))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_comes_from_a_provider_is_waited_for() {
+        let then = [(0.5, 0, Reply::NotAFolder)];
+        let (asked, heard, _) = heard_of_one_that_comes(&then, Duration::from_secs(30));
+        asked.unwrap();
+        assert_eq!(heard, [Reply::NotAFolder]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_that_does_not_come_is_given_up_and_its_source_goes_on() {
+        let alive = Reply::Resolved {
+            path: Path::new("/mnt/a").into(),
+            kind: super::super::message::Kind::Folder,
+        };
+        // It answers to what is asked next.
+        let then = [(1.0, 1, alive)];
+        let (asked, heard, suspended) = heard_of_one_that_comes(&then, Duration::from_millis(300));
+        assert!(matches!(asked, Err(CourierError::TooLong)), "{asked:?}");
+        assert!(heard.is_empty() && !suspended);
     }
 
     #[cfg(unix)]

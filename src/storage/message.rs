@@ -152,11 +152,13 @@ pub(crate) enum Question {
     /// Where does this path lead, links followed, and what is there?
     Resolve(Bytes),
     /// What is in the folder `below` this root, and what does the disk say of each? No link is followed. With
-    /// `crossing`, other file systems on the way are entered.
+    /// `crossing`, other file systems on the way are entered. With `may_come`, a cloud provider may be asked what is in it,
+    /// where that is not on the disk.
     List {
         root: Bytes,
         below: Bytes,
         crossing: bool,
+        may_come: bool,
     },
     /// What does the disk say of this file?
     Look(Bytes),
@@ -226,6 +228,9 @@ pub(crate) enum Reply {
         entries: Vec<Found>,
         more: bool,
     },
+    /// To [`Question::List`], before the first answer: the folder's cloud provider has to tell what is in it, and takes as
+    /// long as it likes.
+    Coming,
     /// To [`Question::List`]: something else has that name.
     NotAFolder,
     /// To [`Question::List`]: another file system is mounted there.
@@ -245,7 +250,7 @@ pub(crate) enum Reply {
         facts: String,
         has_capsule: bool,
     },
-    /// To [`Question::Facts`] and [`Question::Read`]: the bytes are with a cloud provider only, and nothing was read.
+    /// The bytes, or the list of a folder, are with a cloud provider only, and nothing was read.
     OnlineOnly,
     /// To [`Question::Facts`]: the storage failed over it, with the system's reason, so nothing is known of what is in it.
     NotRead(String),

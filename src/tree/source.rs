@@ -194,6 +194,7 @@ impl Source {
 fn storage_failed(error: &std::io::Error) -> DriveError {
     match Failure::of(error) {
         Failure::TooManyOpen => DriveError::TooManyOpen,
+        Failure::NotHere => DriveError::NotNow,
         _ => DriveError::Io,
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn of_storage(error: &io::Error) -> DriveError {
         Failure::Invalid => DriveError::Invalid,
         Failure::NotSupported => DriveError::NotSupported,
         Failure::TooLarge => DriveError::TooLarge,
+        Failure::NotHere => DriveError::Busy,
         Failure::Storage | Failure::Other => DriveError::Io,
     }
 }

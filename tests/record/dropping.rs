@@ -107,6 +107,70 @@ fn what_is_still_written_or_named_for_a_moment_waits() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
+/// An AppleDouble file of these entries, each what it is and what it has.
+fn apple_double(entries: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut file = [&[0, 5, 0x16, 7, 0, 2, 0, 0], &[b' '; 16][..]].concat();
+    file.extend(u16::try_from(entries.len()).unwrap().to_be_bytes());
+    let mut offset = 26 + 12 * u32::try_from(entries.len()).unwrap();
+    for (id, content) in entries {
+        let length = u32::try_from(content.len()).unwrap();
+        for number in [*id, offset, length] {
+            file.extend(number.to_be_bytes());
+        }
+        offset += length;
+    }
+    for (_, content) in entries {
+        file.extend_from_slice(content);
+    }
+    file
+}
+
+#[test]
+fn what_a_mac_writes_beside_a_sound_goes_with_it() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let pack = import.join("Pack");
+    fs::create_dir(&pack).unwrap();
+    let info = apple_double(&[(9, &[7; 32])]);
+    let fork = apple_double(&[(9, &[7; 32]), (2, b"sample-rate 44100")]);
+    let put = |path: &std::path::Path, content: &[u8]| fs::write(path, content).unwrap();
+    put(&pack.join(".DS_Store"), b"Bud1");
+    for (n, name) in [(1, "Kick.wav"), (2, "Snare.wav")] {
+        put(&pack.join(format!("._{name}")), &info);
+        put(&pack.join(name), &wav(3000, n));
+    }
+    put(&import.join("._Old.wav"), &fork);
+    put(&import.join("Old.wav"), &wav(3000, 3));
+    put(&import.join("._notes.txt"), &info);
+    put(&import.join("notes.txt"), b"no sound");
+    let names = |folder: &std::path::Path| {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    // What counts as closed by NFS does so after three quarters of a minute.
+    let soon = if by_nfs() {
+        Duration::from_secs(60)
+    } else {
+        SOON
+    };
+    wait_until(soon, "the sounds, and what belongs to them, to go", || {
+        items(&scene).len() == 3 && names(&pack) == [".DS_Store"]
+    });
+    // It writes on when the sound is an item already.
+    put(&pack.join("._Kick.wav"), &info);
+    wait_until(soon, "that to go, too", || names(&pack) == [".DS_Store"]);
+    fs::remove_dir(&pack).unwrap();
+    assert_eq!(
+        names(&import),
+        ["._Old.wav", "._notes.txt", "notes.txt"],
+        "one has what nobody else has, and one its file"
+    );
+    assert_eq!(fs::read(import.join("._Old.wav")).unwrap(), fork);
+}
+
 #[test]
 fn what_is_not_whole_stays_and_is_told() {
     let scene = Scene::new();

@@ -1,6 +1,7 @@
 //! macOS: files of file providers, iCloud Drive among them. A file that is not here is *dataless* (`SF_DATALESS` in its
 //! flags); whether a read of one fetches it is a policy of the thread (setiopolicy_np(3)); fetching and giving back are asked
-//! of the file manager of Foundation.
+//! of the file manager of Foundation. Folders are dataless, too, until somebody has listed them: by the same policy listing
+//! one either has the provider tell what is in it, which fetches nothing of that, or fails.
 
 #[path = "macos/file_manager.rs"]
 mod file_manager;
@@ -65,9 +66,13 @@ unsafe extern "C" {
 }
 
 impl Policy {
-    /// Reads of what is not here fail (EDEADLK).
+    /// Reads of what is not here fail (EDEADLK, [`Failure::NotHere`](crate::failure::Failure::NotHere)).
     pub(super) fn never_fetch() -> io::Result<Self> {
         Self::set(IOPOL_MATERIALIZE_DATALESS_FILES_OFF)
+    }
+
+    pub(super) fn may_fetch() -> io::Result<Self> {
+        Self::set(IOPOL_MATERIALIZE_DATALESS_FILES_ON)
     }
 
     fn set(policy: libc::c_int) -> io::Result<Self> {
@@ -145,7 +150,7 @@ pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> 
 }
 
 fn read_a_byte(path: &Path) -> io::Result<()> {
-    let _may_fetch = Policy::set(IOPOL_MATERIALIZE_DATALESS_FILES_ON)?;
+    let _may_fetch = Policy::may_fetch()?;
     File::open(path)?.read(&mut [0]).map(drop)
 }
 

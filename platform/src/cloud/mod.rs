@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 
 pub(crate) use roots::{CloudRoot, configured, marked};
 
-/// Where a file's bytes are.
+/// Where a file's bytes are, or what a folder shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Residency {
     /// On the disk.
@@ -79,7 +79,7 @@ pub fn show_as_they_are() {
     system::show_as_they_are();
 }
 
-/// Where the bytes of the file at `path` are. No link is followed, and nothing is fetched.
+/// Where the bytes of the file at `path` are, or what the folder there shows. No link is followed, and nothing is fetched.
 ///
 /// # Errors
 /// `NotFound`, or what the system says.
@@ -118,6 +118,23 @@ pub struct NeverFetch {
 /// If the system refuses it.
 pub fn never_fetch() -> io::Result<NeverFetch> {
     system::Policy::never_fetch().map(|before| NeverFetch { _before: before })
+}
+
+/// Until this is dropped, a promise of [`never_fetch`] does not hold for this thread: a folder that is listed may have its
+/// provider asked what is in it. That takes as long as the provider likes. What is read meanwhile is fetched, too, so nothing
+/// is to be.
+#[derive(Debug)]
+#[must_use = "the leave ends when this is dropped"]
+pub struct FoldersMayCome {
+    _before: system::Policy,
+}
+
+/// Gives folders that leave.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn folders_may_come() -> io::Result<FoldersMayCome> {
+    system::Policy::may_fetch().map(|before| FoldersMayCome { _before: before })
 }
 
 /// Makes the provider fetch the whole file, and waits until it is here, or `cancel` is true (looked at ten times a second).
@@ -172,7 +189,10 @@ mod tests {
         let mut file = open_as_it_is(&path).unwrap();
         assert_eq!(residency_of(&file).unwrap(), Residency::Here);
         file.read_to_string(&mut text).unwrap();
-        drop((file, promised));
+        drop(file);
+        let leave = folders_may_come().unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        drop((leave, promised));
         assert_eq!(text, "sound");
         fetch(&path, &AtomicBool::new(true)).unwrap();
         assert!(matches!(

@@ -27,6 +27,8 @@ pub enum Failure {
     TooLarge,
     /// The storage failed or has gone, whatever was asked of it.
     Storage,
+    /// The bytes, or the list of a folder, are with a cloud provider, which was not to be asked for them.
+    NotHere,
     /// Anything else.
     Other,
 }
@@ -92,6 +94,15 @@ mod tests {
             (Errno::NFILE, Failure::TooManyOpen),
             (Errno::PERM, Failure::NotPermitted),
             (Errno::LOOP, Failure::Other),
+            // Elsewhere it is of locks.
+            (
+                Errno::DEADLK,
+                if cfg!(target_os = "macos") {
+                    Failure::NotHere
+                } else {
+                    Failure::Other
+                },
+            ),
         ] {
             assert_eq!(Failure::of(&errno.into()), meaning, "{errno}");
         }

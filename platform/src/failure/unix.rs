@@ -12,6 +12,11 @@ pub(super) fn meaning(code: i32) -> Failure {
     ) {
         return Failure::Storage;
     }
+    // Of a dataless file or folder, to a thread that fetches none (setiopolicy_np(3)).
+    #[cfg(target_os = "macos")]
+    if Errno::from_raw_os_error(code) == Errno::DEADLK {
+        return Failure::NotHere;
+    }
     match Errno::from_raw_os_error(code) {
         Errno::NOENT => Failure::NotFound,
         Errno::NOSPC | Errno::DQUOT => Failure::NoSpace,

@@ -60,6 +60,7 @@ fn keep(service: &Weak<Service>, drop_box: &DropBox) {
         if is_news {
             tell(&service, &stays.0);
         }
+        drop_box.remove_litter();
         if folders.elapsed() >= FOLDERS_EVERY {
             folders = Instant::now();
             drop_box.remove_empty_folders();

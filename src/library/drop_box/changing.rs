@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mediafs_platform::drive::Replacing;
 use mediafs_platform::files::{self, Opening};
@@ -46,14 +47,14 @@ impl DropBox {
         Ok((self.number(&path, true), found))
     }
 
-    /// Removes a file, or an empty folder.
+    /// Removes a file, or a folder that is empty but for litter.
     pub(crate) fn remove(&self, at: At<'_>, folder: bool) -> io::Result<()> {
         let _alone = self.changing.write();
         let path = self.place(at)?;
         self.not_sealed(&path)?;
         let absolute = self.absolute(&path);
         if folder {
-            std::fs::remove_dir(&absolute)?;
+            self.emptied(&path, || std::fs::remove_dir(&absolute))?;
         } else {
             std::fs::remove_file(&absolute)?;
         }
@@ -69,7 +70,11 @@ impl DropBox {
         let (old, new) = (self.place(from)?, self.place(to)?);
         self.not_sealed(&old)?;
         self.not_sealed(&new)?;
-        files::rename(&self.absolute(&old), &self.absolute(&new), how)?;
+        let rename = || files::rename(&self.absolute(&old), &self.absolute(&new), how);
+        match how {
+            Replacing::Replace => self.emptied(&new, rename)?,
+            _ => rename()?,
+        }
         let is_file = |path: &Path| self.absolute(path).is_file();
         if how == Replacing::Exchange {
             let (old_is_file, new_is_file) = (is_file(&old), is_file(&new));
@@ -83,6 +88,17 @@ impl DropBox {
             self.table.lock().renamed(&old, &new, new_is_file);
         }
         Ok(())
+    }
+
+    /// Does what needs the folder to be empty, having removed litter from it, if that was all that is in the way.
+    fn emptied(&self, folder: &Path, change: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match change() {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                self.clear(folder, Duration::ZERO)?;
+                change()
+            }
+            changed => changed,
+        }
     }
 
     /// Puts the names in a folder on the disk for good.

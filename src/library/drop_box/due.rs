@@ -26,13 +26,13 @@ pub(crate) enum Cut {
 /// What happened to a file since it was last dealt with.
 #[derive(Clone, Copy)]
 pub(super) struct Touched {
-    at: Instant,
+    pub(super) at: Instant,
     /// Grows with each touch of any file.
-    touch: u64,
+    pub(super) touch: u64,
     /// Until the file is begun anew, whoever writes to it meanwhile.
     pub(super) cut: Option<Cut>,
     /// It was dealt with, and stays.
-    settled: bool,
+    pub(super) settled: bool,
 }
 
 /// Nobody writes to the file while this lives, and it keeps its name. When it is dropped, the file counts as dealt with.
@@ -54,6 +54,12 @@ impl Seal<'_> {
     /// The file is gone from here.
     pub(crate) fn gone(mut self) {
         self.gone = true;
+    }
+
+    /// So it is, as an item.
+    pub(crate) fn taken(self) {
+        self.drop_box.table.lock().took(&self.path);
+        self.gone();
     }
 }
 

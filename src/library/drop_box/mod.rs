@@ -10,9 +10,11 @@
 //! the table is locked for moments only; what keeps changes apart from each other is a lock of its own, which may be waited
 //! for wherever the disk may.
 
+mod apple_double;
 mod changing;
 mod due;
 mod handle;
+mod litter;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mediafs_platform::files;
 use parking_lot::{Mutex, RwLock};
@@ -60,6 +62,8 @@ struct Table {
     last_touch: u64,
     /// These become items just now.
     sealed: HashSet<u32>,
+    /// These became items, or were folders that went, not long ago.
+    taken: HashMap<PathBuf, Instant>,
 }
 
 /// A file or folder that the kernel knows.
@@ -205,7 +209,7 @@ impl DropBox {
         }));
     }
 
-    /// Removes folders that were left empty.
+    /// Removes folders that were left empty, or with litter only.
     pub(crate) fn remove_empty_folders(&self) {
         let mut folders = vec![PathBuf::new()];
         let mut found = Vec::new();
@@ -228,10 +232,19 @@ impl DropBox {
                 .metadata()
                 .and_then(|found| found.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > EMPTY));
+            if !is_old {
+                continue;
+            }
             let _alone = self.changing.write();
             // Only an empty one can be removed so.
-            if is_old && std::fs::remove_dir(&absolute).is_ok() {
-                self.table.lock().unname(&folder);
+            let removed = std::fs::remove_dir(&absolute).or_else(|_| {
+                self.clear(&folder, EMPTY)?;
+                std::fs::remove_dir(&absolute)
+            });
+            if removed.is_ok() {
+                let mut table = self.table.lock();
+                table.unname(&folder);
+                table.took(&folder);
             }
         }
     }

@@ -44,7 +44,9 @@ impl Library {
             Err(TakeError::Gone { .. }) => Dropped::Later,
             Err(error) => Dropped::Refused(error),
         };
-        if matches!(outcome, Dropped::Imported(_)) || !drop_box.absolute(path).exists() {
+        if matches!(outcome, Dropped::Imported(_)) {
+            seal.taken();
+        } else if !drop_box.absolute(path).exists() {
             seal.gone();
         }
         outcome

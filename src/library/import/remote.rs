@@ -8,7 +8,7 @@ use crate::catalog::{Evidence, ProbeRecord};
 use crate::library::disk::{Entry, NoFolder};
 use crate::library::engine::{Engine, no_folder_reason};
 use crate::library::progress::Progress;
-use crate::library::remote::{Facts, RemoteRoot, facts};
+use crate::library::remote::{self, Facts, RemoteRoot, facts};
 use crate::library::sweep::below;
 use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, SourceKey, Verdict};
 
@@ -44,17 +44,15 @@ pub(super) fn resolve(
     source: &SourceKey,
     cancel: &AtomicBool,
 ) -> Result<Resolved, Option<String>> {
-    let asked = engine
-        .couriers
-        .ask(source, &Question::Resolve(named.into()), cancel);
-    match asked {
-        Ok((Reply::Resolved { path, kind }, _)) => {
+    match remote::resolve(engine, source, named, cancel) {
+        Ok(Reply::Resolved { path, kind }) => {
             let path = PathBuf::from(path);
             let source = engine.source(&path).unwrap_or_else(|| source.clone());
             Ok(Resolved { path, kind, source })
         }
-        Ok((Reply::NotFound, _)) => Err(Some("there is no such file or folder".to_owned())),
-        Ok((Reply::Failed(why), _)) => Err(Some(why)),
+        Ok(Reply::NotFound) => Err(Some("there is no such file or folder".to_owned())),
+        Ok(Reply::OnlineOnly) => Err(Some(remote::NOT_COMING.to_owned())),
+        Ok(Reply::Failed(why)) => Err(Some(why)),
         Ok(_) => Err(Some(CourierError::Ended.to_string())),
         Err(CourierError::Cancelled) => Err(None),
         Err(error) => Err(Some(trouble(named, &error))),
