@@ -4,7 +4,9 @@
 //! container needs that. A capsule is recorded for the content it was made of, if the file was the same before and
 //! after.
 
-use std::fs::File;
+use std::io::{Seek, SeekFrom};
+
+use mediafs_platform::wanted::{GivesWay, Until};
 
 use crate::catalog::{CatalogError, Durability, PlaceNo, PlaceRow, ProbeRecord};
 use crate::silence::Capsule;
@@ -60,29 +62,34 @@ pub(super) fn make_anew(engine: &Engine, pace: &mut Pace<'_>) -> Result<(), Cata
 /// The capsule of what is at a place; `None` where it can't be read now, `Some(None)` where it gives none any more.
 fn read_again(engine: &Engine, place: &PlaceRow) -> Result<Option<Option<Capsule>>, CatalogError> {
     let reader = engine.catalog.reader()?;
-    let Some(mut file) = open_as_recorded(engine, &reader, place)? else {
+    let Some(file) = open_as_recorded(engine, &reader, place)? else {
         return Ok(None);
     };
     drop(reader);
-    let Some(capsule) = capsule_of(&mut file, place.name.as_encoded_bytes()) else {
+    let mut reading = GivesWay::new(file);
+    let Some(capsule) = capsule_of(&mut reading, place.name.as_encoded_bytes()) else {
         return Ok(None);
     };
-    Ok((evidence_of(&file).ok() == Some(place.evidence)).then_some(capsule))
+    let is_it = evidence_of(&reading.file).ok() == Some(place.evidence);
+    Ok(is_it.then_some(capsule))
 }
 
-fn capsule_of(file: &mut File, name: &[u8]) -> Option<Option<Capsule>> {
-    use std::io::{Seek, SeekFrom};
-    match read_facts(file, name).ok()? {
+/// `None` where it can't be read now, or somebody waits for the file.
+fn capsule_of(reading: &mut GivesWay, name: &[u8]) -> Option<Option<Capsule>> {
+    let GivesWay { file, wanted } = reading;
+    let is_wanted = || wanted.is_wanted();
+    let capsule = match read_facts(file, name).ok()? {
         ProbeRecord::Media {
             capsule: Some(capsule),
             ..
-        } => Some(Some(capsule)),
+        } => Some(capsule),
         ProbeRecord::Media { format, .. } => {
             file.seek(SeekFrom::Start(0)).ok()?;
-            Some(capsule_of_whole(&format, file))
+            capsule_of_whole(&format, &mut Until::new(file, &is_wanted))
         }
-        ProbeRecord::NotMedia => Some(None),
+        ProbeRecord::NotMedia => None,
         // It may be readable another time.
-        ProbeRecord::Problem(_) => None,
-    }
+        ProbeRecord::Problem(_) => return None,
+    };
+    (!is_wanted()).then_some(capsule)
 }

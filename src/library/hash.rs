@@ -5,11 +5,11 @@
 //! was the same before and after. Where a placeholder needs the whole file, its capsule is made on the way.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mediafs_platform::wanted::GivesWay;
+use mediafs_platform::wanted::{GivesWay, Until};
 
 use crate::catalog::{CatalogError, Durability, ItemNo, ItemRow, PlaceNo, PlaceRow, Reader};
 use crate::model::{Format, ObjectHash};
@@ -19,6 +19,7 @@ use super::disk::evidence_of;
 use super::engine::Engine;
 use super::identity::hash_of;
 use super::pace::Pace;
+use super::probe::Source;
 
 /// Items asked for at once.
 const PAGE: u32 = 500;
@@ -190,22 +191,28 @@ fn read_item(
     let Some(file) = open_as_recorded(engine, &reader, &place)? else {
         return Ok(None);
     };
+    let format = match reader.has_capsule(item.row)? {
+        true => None,
+        false => reader.format(item.row)?,
+    };
+    drop(reader);
     // It takes long, and nobody who saves the file is to be kept from that meanwhile.
     let mut reading = GivesWay::new(file);
-    let hash = hash_of(&mut reading.file, || {
-        pace.breathe();
-        stop() || engine.stopping() || reading.wanted.is_wanted()
+    let GivesWay { file, wanted } = &mut reading;
+    let is_wanted = || wanted.is_wanted();
+    let read = read_whole(file, format.as_ref(), &is_wanted, || {
+        pace.breathe_unless(&is_wanted);
+        stop() || engine.stopping()
     });
-    let hash = match hash {
-        Ok(Some(hash)) => hash,
+    let (hash, capsule) = match read {
+        Ok(Some(read)) => read,
         Ok(None) => return Ok(None),
         Err(error) => {
             tracing::warn!(item = item.media_id.as_str(), %error, "not hashed");
             return Ok(None);
         }
     };
-    let capsule = whole_capsule(engine, &reader, item.row, &mut reading.file)?;
-    if evidence_of(&reading.file).ok() != Some(place.evidence) {
+    if evidence_of(file).ok() != Some(place.evidence) {
         return Ok(None);
     }
     Ok(Some(Hashed {
@@ -215,6 +222,29 @@ fn read_item(
         hash,
         capsule,
     }))
+}
+
+/// The hash of all of a file, and its capsule where the headers alone did not give the one that its format has; `None`
+/// where that was stopped, or somebody wanted the file: then it is read another time.
+fn read_whole(
+    file: &mut impl Source,
+    format: Option<&Format>,
+    is_wanted: &dyn Fn() -> bool,
+    mut stop: impl FnMut() -> bool,
+) -> io::Result<Option<(ObjectHash, Option<Capsule>)>> {
+    // Looked at before a pause, which it ends, and after it.
+    let hash = hash_of(file, || stop() || is_wanted())?;
+    let Some(hash) = hash.filter(|_| !stop()) else {
+        return Ok(None);
+    };
+    let capsule = match format {
+        Some(format) if file.seek(SeekFrom::Start(0)).is_ok() => {
+            capsule_of_whole(format, &mut Until::new(file, is_wanted))
+        }
+        _ => None,
+    };
+    // Nobody reads what is hashed for its capsule again, so none must be missing for want of reading.
+    Ok((!is_wanted()).then_some((hash, capsule)))
 }
 
 /// Opens the file of a place on trusted storage, if it is what the catalog says; else asks for a look at it.
@@ -247,32 +277,83 @@ pub(super) fn open_as_recorded(
     }
 }
 
-/// The capsule of a file whose headers alone did not give one.
-fn whole_capsule(
-    engine: &Engine,
-    reader: &Reader,
-    item: ItemNo,
-    file: &mut File,
-) -> Result<Option<Capsule>, CatalogError> {
-    if reader.has_capsule(item)? {
-        return Ok(None);
-    }
-    let Some(format) = reader.format(item)? else {
-        return Ok(None);
-    };
-    if engine.stopping() || file.seek(SeekFrom::Start(0)).is_err() {
-        return Ok(None);
-    }
-    Ok(capsule_of_whole(&format, file))
-}
-
 /// The one place that asks for a capsule made of a whole file; `None` where none is needed or can be made.
-pub(super) fn capsule_of_whole(format: &Format, file: &mut File) -> Option<Capsule> {
+pub(super) fn capsule_of_whole(format: &Format, file: &mut dyn Source) -> Option<Capsule> {
     match whole_file_capsule(format, file) {
         Ok(capsule) => capsule,
         Err(error) => {
             tracing::debug!(%error, "no capsule of a whole file");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::cell::Cell;
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::model::Container;
+
+    /// A stream of frames that needs a capsule of the whole, of 200 KiB.
+    fn frames() -> Vec<u8> {
+        let mut frame = vec![0x21; 512];
+        frame[..7].copy_from_slice(&[0xff, 0xf1, 0x50, 0x80, 0x40, 0x1f, 0xfc]);
+        frame.repeat(400)
+    }
+
+    #[test]
+    fn what_is_wanted_while_it_is_read_is_read_another_time() {
+        let format = Format {
+            container: Container::Aac,
+            codec: None,
+            sample_rate: None,
+            channels: None,
+            bit_depth: None,
+            float: false,
+            frames: None,
+            duration_seconds: None,
+        };
+        let whole = |is_wanted: &dyn Fn() -> bool| {
+            let mut file = Cursor::new(frames());
+            read_whole(&mut file, Some(&format), is_wanted, || false).unwrap()
+        };
+        let asked = Cell::new(0);
+        let count = || {
+            asked.set(asked.get() + 1);
+            false
+        };
+        let (hash, capsule) = whole(&count).unwrap();
+        assert_eq!(hash, ObjectHash(*blake3::hash(&frames()).as_bytes()));
+        assert!(capsule.is_some());
+        // However far it has come.
+        let looks = asked.get();
+        assert!(looks > 4, "{looks}");
+        for patience in 0..looks {
+            let left = Cell::new(patience);
+            let is_wanted = || match left.get() {
+                0 => true,
+                more => {
+                    left.set(more - 1);
+                    false
+                }
+            };
+            assert!(whole(&is_wanted).is_none(), "{patience} of {looks}");
+        }
+    }
+
+    #[test]
+    fn nobody_who_is_stopped_makes_a_capsule() {
+        let stopped = Cell::new(0);
+        let mut file = Cursor::new(b"bytes".to_vec());
+        let stop = || {
+            stopped.set(stopped.get() + 1);
+            stopped.get() > 2
+        };
+        let read = read_whole(&mut file, None, &|| false, stop).unwrap();
+        assert!(read.is_none());
     }
 }

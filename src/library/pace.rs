@@ -46,17 +46,23 @@ impl<'e> Pace<'e> {
 
     /// Rests if it is time to.
     pub(super) fn breathe(&mut self) {
+        self.breathe_unless(&|| false);
+    }
+
+    /// Rests if it is time to, but only while nobody wants what is held meanwhile.
+    pub(super) fn breathe_unless(&mut self, is_wanted: &dyn Fn() -> bool) {
         let Some(worked) = self.since.map(|since| since.elapsed()) else {
             return;
         };
         if worked < STRETCH {
             return;
         }
-        rest(self.engine, worked * REST);
+        rest_unless(self.engine, worked * REST, is_wanted);
         let paused = Instant::now();
         while self.engine.in_use_within(IN_USE)
             && paused.elapsed() < LONGEST_PAUSE
             && !self.engine.stopping()
+            && !is_wanted()
         {
             std::thread::sleep(STEP);
         }
@@ -81,10 +87,41 @@ impl<'e> Pace<'e> {
 
 /// Sleeps, but not past the end of everything.
 pub(super) fn rest(engine: &Engine, time: Duration) {
+    rest_unless(engine, time, &|| false);
+}
+
+fn rest_unless(engine: &Engine, time: Duration, is_wanted: &dyn Fn() -> bool) {
     let mut left = time;
-    while !left.is_zero() && !engine.stopping() {
+    while !left.is_zero() && !engine.stopping() && !is_wanted() {
         let step = left.min(STEP);
         std::thread::sleep(step);
         left -= step;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::owner::LibraryConfig;
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn a_rest_ends_when_what_is_held_is_wanted() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(home.path()).unwrap();
+        let engine = Engine::new(catalog, home.path().to_owned(), LibraryConfig::default());
+        let worked = || Pace {
+            engine: &engine,
+            since: Instant::now().checked_sub(Duration::from_millis(300)),
+        };
+        let rested = |pace: &mut Pace<'_>, is_wanted: bool| {
+            let begun = Instant::now();
+            pace.breathe_unless(&|| is_wanted);
+            begun.elapsed()
+        };
+        assert!(rested(&mut worked(), false) >= Duration::from_millis(600));
+        assert!(rested(&mut worked(), true) < Duration::from_millis(300));
     }
 }

@@ -49,8 +49,9 @@ pub struct LockedFile {
 }
 
 impl LockedFile {
-    /// Takes the lock at `path`, creating the file (for this user alone) if it is missing. Does not wait. Two locks of one
-    /// process exclude each other as well.
+    /// Takes the lock at `path`, creating the file (for this user alone) if it is missing. Does not wait for who holds it; on
+    /// Windows it waits for at most 2 s for whoever else has the file open. Two locks of one process exclude each other as
+    /// well.
     ///
     /// # Errors
     /// [`LockError::Held`] when it is taken.
@@ -237,6 +238,45 @@ mod tests {
         assert!(std::fs::remove_file(&path).is_err());
         drop(held);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn who_only_reads_the_lock_file_is_waited_for() {
+        use std::os::windows::fs::OpenOptionsExt;
+        use std::time::{Duration, Instant};
+        const READ: u32 = 1;
+
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        // As backups, and as who lets nobody else near.
+        for shared in [READ, 0] {
+            let read = || {
+                let mut options = std::fs::OpenOptions::new();
+                options.read(true).share_mode(shared).open(&path).unwrap()
+            };
+            let reader = read();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(500));
+                    drop(reader);
+                });
+                assert!(LockedFile::acquire(&path).is_ok(), "{shared}");
+            });
+            // Not for good.
+            let reader = read();
+            let held = LockedFile::acquire(&path);
+            assert!(matches!(held, Err(LockError::Held { .. })), "{shared}");
+            drop(reader);
+        }
+        let _lock = LockedFile::acquire(&path).unwrap();
+        let begun = Instant::now();
+        assert!(LockedFile::acquire(&path).is_err());
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "nobody waits for who holds it"
+        );
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Iterator for Ancestors {
 }
 
 /// Is this thread dying, or asked to: is it gone, or does a signal wait for it that ends programs (INT, TERM, HUP,
-/// QUIT, KILL) and is neither blocked nor ignored? Such a thread is to be answered, not kept waiting.
+/// QUIT, KILL) and is neither blocked nor ignored? On Windows: has somebody begun to end its process? Such a thread is to be
+/// answered, not kept waiting.
 #[must_use]
 pub fn is_dying(thread: u32) -> bool {
     system::is_dying(thread)
@@ -121,8 +122,8 @@ pub fn is_dying(thread: u32) -> bool {
 ///
 /// A program whose privileges are hidden from this one (it has file capabilities, say) seems to end by itself.
 ///
-/// Outside Linux: is it gone, or on Windows, has it ended with the status of an exception (a crash, Ctrl+C)? Who is ended by
-/// another program there has whatever status that one gave, and seems to end by itself.
+/// Outside Linux the process is that which opened the file: is it gone, or on Windows, is it being ended, with another status
+/// than 0? A program that fails seems to be killed there, if it does not close what it has open.
 #[must_use]
 pub fn is_being_killed(thread: u32) -> bool {
     system::is_being_killed(thread)
@@ -193,6 +194,8 @@ impl std::fmt::Debug for Processes {
     }
 }
 
+#[cfg(any(windows, test))]
+mod ending;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]

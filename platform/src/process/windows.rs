@@ -5,25 +5,27 @@ use std::io;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::PathBuf;
+use std::ptr::null_mut;
 
+use windows_sys::Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation};
 use windows_sys::Win32::Foundation::{
-    ERROR_INVALID_PARAMETER, FILETIME, INVALID_HANDLE_VALUE, WAIT_OBJECT_0,
+    ERROR_INVALID_PARAMETER, FILETIME, INVALID_HANDLE_VALUE, STATUS_SUCCESS, STILL_ACTIVE,
+    WAIT_OBJECT_0,
 };
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
 };
 use windows_sys::Win32::System::Threading::{
     GetExitCodeProcess, GetProcessTimes, OpenProcess, PROCESS_ACCESS_RIGHTS,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW,
-    WaitForSingleObject,
+    PROCESS_BASIC_INFORMATION, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+    QueryFullProcessImageNameW, WaitForSingleObject,
 };
 
+use super::ending::End;
 use super::{Process, ProcessId, StartTime};
 
 /// The longest path of a program, in UTF-16 units.
 const LONGEST_PATH: usize = 32_768;
-/// Statuses from here on are of exceptions: a crash, Ctrl+C.
-const EXCEPTION: u32 = 0xc000_0000;
 
 /// When the process of this number started: another start is another process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,18 +68,21 @@ pub(super) fn process(id: ProcessId) -> Option<Process> {
 }
 
 pub(super) fn is_dying(thread: u32) -> bool {
-    match open(thread, PROCESS_SYNCHRONIZE) {
-        Ok(handle) => has_ended(&handle),
-        Err(error) => is_gone(&error),
-    }
+    end(thread).map_or_else(|error| is_gone(&error), End::is_dying)
 }
 
 pub(super) fn is_being_killed(thread: u32) -> bool {
-    let rights = PROCESS_SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION;
-    match open(thread, rights) {
-        Ok(handle) => has_ended(&handle) && status(&handle).is_some_and(|s| s >= EXCEPTION),
-        Err(error) => is_gone(&error),
-    }
+    end(thread).map_or_else(|error| is_gone(&error), End::cuts_off)
+}
+
+fn end(id: u32) -> io::Result<End> {
+    let process = open(id, PROCESS_QUERY_LIMITED_INFORMATION)?;
+    Ok(End {
+        is_deleted: is_deleted(&process),
+        // A right of its own, as said above.
+        has_ended: open(id, PROCESS_SYNCHRONIZE).is_ok_and(|handle| has_ended(&handle)),
+        status: status(&process),
+    })
 }
 
 fn open(id: u32, rights: PROCESS_ACCESS_RIGHTS) -> io::Result<OwnedHandle> {
@@ -99,11 +104,42 @@ fn has_ended(process: &OwnedHandle) -> bool {
     unsafe { WaitForSingleObject(process.as_raw_handle(), 0) == WAIT_OBJECT_0 }
 }
 
+/// Is the system about to take it away? `None` where it does not tell, as Wine.
+fn is_deleted(process: &OwnedHandle) -> Option<bool> {
+    const IS_BEING_DELETED: u32 = 1 << 2;
+    let length = size_of::<ExtendedInformation>();
+    let mut told = ExtendedInformation {
+        length,
+        ..ExtendedInformation::default()
+    };
+    // SAFETY: the handle is open; the answer is ours to be written, as long as is said, and says so itself.
+    let status = unsafe {
+        NtQueryInformationProcess(
+            process.as_raw_handle(),
+            ProcessBasicInformation,
+            (&raw mut told).cast(),
+            u32::try_from(length).ok()?,
+            null_mut(),
+        )
+    };
+    (status == STATUS_SUCCESS).then_some(told.flags & IS_BEING_DELETED != 0)
+}
+
+/// `PROCESS_EXTENDED_BASIC_INFORMATION`: which of the two the system is asked for it sees by the length.
+#[repr(C)]
+#[derive(Default)]
+struct ExtendedInformation {
+    length: usize,
+    basic: PROCESS_BASIC_INFORMATION,
+    flags: u32,
+}
+
+/// `None` while it runs; also of one that ends with the number that says so.
 fn status(process: &OwnedHandle) -> Option<u32> {
     let mut status = 0;
     // SAFETY: the handle is open, and `status` is ours to be written.
     let told = unsafe { GetExitCodeProcess(process.as_raw_handle(), &raw mut status) };
-    (told != 0).then_some(status)
+    (told != 0 && status != STILL_ACTIVE.cast_unsigned()).then_some(status)
 }
 
 /// In units of 100 ns since 1601.

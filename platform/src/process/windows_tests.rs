@@ -74,25 +74,25 @@ fn who_is_gone_is_dying_and_not_known() {
     assert!(!is_dying(id) && !is_being_killed(id));
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    // As long as the child is kept its number is not used again, and it has ended with a status of no exception.
-    assert!(is_dying(id));
-    assert!(!is_being_killed(id));
+    // As long as the child is kept its number is not used again.
+    assert!(is_dying(id) && is_being_killed(id));
     drop(child);
     assert!(!known.is_running() || Process::of(known.id).is_some());
 }
 
 #[test]
-fn an_exception_is_told_from_an_end() {
-    let mut child = Command::new("cmd")
-        .args(["/c", "exit -1073741510"])
-        .spawn()
-        .unwrap();
-    child.wait().unwrap();
+fn who_was_cut_off_is_told_by_its_status() {
+    let ended_with = |status: &str| {
+        let mut child = Command::new("cmd");
+        let mut child = child.args(["/c", "exit", status]).spawn().unwrap();
+        child.wait().unwrap();
+        assert!(is_dying(child.id()), "{status}");
+        is_being_killed(child.id())
+    };
     assert!(
-        is_being_killed(child.id()),
-        "the status of Ctrl+C: 0xC000013A"
+        ended_with("-1073741510"),
+        "Ctrl+C, a closed console: 0xC000013A"
     );
-    let mut child = Command::new("cmd").args(["/c", "exit 3"]).spawn().unwrap();
-    child.wait().unwrap();
-    assert!(is_dying(child.id()) && !is_being_killed(child.id()));
+    assert!(ended_with("1"), "as Task Manager does it");
+    assert!(!ended_with("0"), "by itself");
 }

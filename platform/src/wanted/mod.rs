@@ -6,6 +6,7 @@
 //! systems an open file is in nobody's way.
 
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 
 #[cfg(windows)]
 mod windows;
@@ -26,6 +27,44 @@ impl GivesWay {
     pub fn new(file: File) -> Self {
         let wanted = Wanted::of(&file);
         Self { file, wanted }
+    }
+}
+
+/// Reads something until it is wanted. From then on each read fails, so that whoever reads on and on comes to an end. What was
+/// made of it is to be thrown away then, also where it came to an end by itself: an error may have been taken for one.
+pub struct Until<'a, S> {
+    source: &'a mut S,
+    is_wanted: &'a dyn Fn() -> bool,
+}
+
+impl<'a, S> Until<'a, S> {
+    /// Of what is read, and of who tells.
+    pub fn new(source: &'a mut S, is_wanted: &'a dyn Fn() -> bool) -> Self {
+        Self { source, is_wanted }
+    }
+}
+
+impl<S: Read> Read for Until<'_, S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if (self.is_wanted)() {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another program waits for it",
+            ));
+        }
+        self.source.read(into)
+    }
+}
+
+impl<S: Seek> Seek for Until<'_, S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
+
+impl<S> std::fmt::Debug for Until<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Until").finish_non_exhaustive()
     }
 }
 
@@ -57,5 +96,30 @@ impl Wanted {
         return self.system.as_ref().is_some_and(windows::Told::is_told);
         #[cfg(not(windows))]
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_read_no_further() {
+        let wanted = Cell::new(false);
+        let mut source = io::Cursor::new(b"sound".to_vec());
+        let is_wanted = || wanted.get();
+        let mut reading = Until::new(&mut source, &is_wanted);
+        let mut two = [0; 2];
+        reading.seek(SeekFrom::Start(1)).unwrap();
+        reading.read_exact(&mut two).unwrap();
+        assert_eq!(&two, b"ou");
+        wanted.set(true);
+        // Not as one that is tried again at once.
+        let error = reading.read_exact(&mut two).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
     }
 }

@@ -14,8 +14,9 @@ use crate::library::owner::Library;
 use crate::library::progress::Progress;
 use crate::model::{ObjectHash, shown_name};
 
-use super::copy::{Halt, Reading, media};
+use super::copy::Halt;
 use super::gather::{Source, Through};
+use super::reading::{Reading, media};
 use super::record::{Prepared, Refusal, Way, see_reference};
 use super::sources::Sources;
 use super::take::own_name;

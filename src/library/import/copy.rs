@@ -11,32 +11,33 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use mediafs_platform::failure::Failure;
 use mediafs_platform::{files, names};
 use parking_lot::Mutex;
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow, PlaceNo, ProbeRecord};
-use crate::library::disk::{LocalFolder, LocalRoot, evidence_of};
+use crate::library::disk::{LocalFolder, LocalRoot};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::error::LibraryError;
 use crate::library::hash::capsule_of_whole;
 use crate::library::identity::hash_of;
-use crate::library::probing::read_facts;
 use crate::library::progress::Progress;
 use crate::library::taken::Taken;
 use crate::model::ObjectHash;
 
-use super::gather::{Source, Through};
+use super::gather::Source;
+use super::reading::Reading;
 use super::record::{Prepared, Way};
-use super::remote::RemoteFile;
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome};
 
 /// The name that the folder of copies has in the library.
 pub(super) const COPIES_NAME: &str = "Imported";
-/// How often a source that changes while it is copied is tried again.
+/// How often a source that changes while it is copied, or that a program waits for, is tried again, and how soon.
 const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -170,7 +171,10 @@ impl<'e> Copier<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                std::thread::sleep(PAUSE);
+            }
             match self.attempt(file, progress, cancel)? {
                 Err(Halt::This(Outcome::Failed(reason))) if reason == CHANGED => {}
                 other => return Ok(other),
@@ -186,7 +190,7 @@ impl<'e> Copier<'e> {
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
         let (mut source, evidence) = match Reading::open(self.engine, file, cancel) {
-            Ok(opened) => opened,
+            Ok((source, evidence)) => (source.giving_way(), evidence),
             Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
             Err(outcome) => return Ok(Err(Halt::This(outcome))),
         };
@@ -232,6 +236,8 @@ impl<'e> Copier<'e> {
             Ok(Some((hash, length))) if length == evidence.size => hash,
             Ok(Some(_)) => return Ok(Err(changed())),
             Ok(None) => return Ok(Err(Halt::Cancelled)),
+            // It is about to be another.
+            Err(_) if source.is_wanted() => return Ok(Err(changed())),
             Err(error) => return Ok(Err(halt(&error, &self.base.path))),
         };
         if !source.is_unchanged(&evidence) {
@@ -417,95 +423,6 @@ pub(super) fn whole_capsule(record: &mut ProbeRecord, copy: &mut File) {
     {
         *capsule = capsule_of_whole(format, copy);
     }
-}
-
-/// A source that is read.
-pub(super) enum Reading<'e> {
-    Here(File, ProbeRecord),
-    There(RemoteFile<'e>),
-}
-
-impl<'e> Reading<'e> {
-    pub(super) fn open(
-        engine: &'e Engine,
-        file: &'e Source,
-        cancel: &'e AtomicBool,
-    ) -> Result<(Self, Evidence), Outcome> {
-        match &file.through {
-            Through::Here => {
-                let (mut opened, evidence, record) = read_source(engine, file)?;
-                opened
-                    .seek(SeekFrom::Start(0))
-                    .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))?;
-                Ok((Self::Here(opened, record), evidence))
-            }
-            Through::Courier(source) => {
-                let remote = RemoteFile::open(engine, file, source, cancel)?;
-                let evidence = remote.evidence();
-                Ok((Self::There(remote), evidence))
-            }
-        }
-    }
-
-    /// What was read is what was there from the beginning to the end.
-    pub(super) fn is_unchanged(&self, evidence: &Evidence) -> bool {
-        match self {
-            Self::Here(file, _) => evidence_of(file).ok() == Some(*evidence),
-            Self::There(remote) => remote.is_unchanged(),
-        }
-    }
-
-    /// What it is; of what a courier has read, by its copy.
-    fn record(self, file: &Source, copy: &mut File) -> Result<ProbeRecord, Outcome> {
-        match self {
-            Self::Here(_, record) => Ok(record),
-            Self::There(_) => {
-                let name = file.source.file_name().unwrap_or_default();
-                media(read_named(copy, name)?, file.named)
-            }
-        }
-    }
-}
-
-impl Read for Reading<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Here(file, _) => file.read(into),
-            Self::There(remote) => remote.read(into),
-        }
-    }
-}
-
-fn read_named(file: &mut File, name: &OsStr) -> Result<ProbeRecord, Outcome> {
-    read_facts(file, name.as_encoded_bytes())
-        .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))
-}
-
-/// Refuses what is no media.
-pub(super) fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Outcome> {
-    match record {
-        ProbeRecord::Problem(reason) => Err(Outcome::Failed(reason)),
-        ProbeRecord::NotMedia if named => Err(Outcome::Failed("not a media file".to_owned())),
-        ProbeRecord::NotMedia => Err(Outcome::Skipped("not a media file".to_owned())),
-        media @ ProbeRecord::Media { .. } => Ok(media),
-    }
-}
-
-/// Opens a source and reads what it is.
-pub(super) fn read_source(
-    engine: &Engine,
-    file: &Source,
-) -> Result<(File, Evidence, ProbeRecord), Outcome> {
-    let failed = |error: io::Error| Outcome::Failed(format!("it cannot be read: {error}"));
-    let (Some(parent), Some(name)) = (file.source.parent(), file.source.file_name()) else {
-        return Err(Outcome::Failed("not a file".to_owned()));
-    };
-    let (mut opened, evidence) = engine
-        .root_here(parent)
-        .and_then(|root| root.file(Path::new(name)))
-        .map_err(failed)?;
-    let record = media(read_named(&mut opened, name)?, file.named)?;
-    Ok((opened, evidence, record))
 }
 
 /// All bytes from `source` to `target`: their hash and number; `None` when cancelled.

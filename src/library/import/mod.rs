@@ -10,6 +10,7 @@ mod copy;
 mod drive;
 mod dropped;
 mod gather;
+mod reading;
 mod record;
 mod relink;
 mod remote;

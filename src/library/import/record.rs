@@ -19,8 +19,9 @@ use crate::library::engine::Engine;
 use crate::library::watching::base_of;
 use crate::model::{ObjectHash, Origin, display_name};
 
-use super::copy::{Temporary, media, numbered, read_source};
+use super::copy::{Temporary, numbered};
 use super::gather::{Source, Through};
+use super::reading::{media, read_source};
 use super::{ImportOptions, Imported, Outcome, remote};
 
 /// A file that was read, and by copy written; to be entered.

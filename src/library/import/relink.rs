@@ -15,9 +15,9 @@ use crate::model::{Format, Kind, ObjectHash};
 use crate::storage::{Kind as FileKind, SourceKey};
 
 use super::Outcome;
-use super::copy::Reading;
 use super::drive::item_on_drive;
 use super::gather::{Source, Through};
+use super::reading::Reading;
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
 use super::remote::{Resolved, resolve};
 

@@ -16,8 +16,9 @@ use crate::library::progress::Progress;
 use crate::model::{Availability, ObjectHash};
 use crate::storage::{CourierError, LONGEST_PAYLOAD, Question, Reply, SourceKey};
 
-use super::copy::{CHANGED, Copied, Halt, Reading, numbered};
+use super::copy::{CHANGED, Copied, Halt, numbered};
 use super::gather::Source;
+use super::reading::{Reading, media};
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome, remote};
@@ -152,7 +153,7 @@ impl<'e> CopierThere<'e> {
         let target = self.base.path.join(&relative);
         let read = remote::read_reference(self.engine, &target, &self.to, cancel);
         let (seen, record) = read.and_then(|(seen, record)| {
-            let record = super::copy::media(record, file.named)?;
+            let record = media(record, file.named)?;
             Ok((seen, record))
         })?;
         Ok(Copied::Ready(Box::new(Prepared {

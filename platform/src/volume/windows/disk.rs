@@ -55,21 +55,28 @@ pub(super) fn is_built_in(place: &Path, volume: &OsStr) -> Result<(), Reason> {
     let kind = drive_type(place);
     let described = open(volume).and_then(|volume| {
         let described = describe(&volume)?;
-        let pulled = can_be_pulled(&volume) || removal::may_go(&volume, described.bus);
-        Ok((described, pulled))
+        let kept = match () {
+            () if removal::is_the_systems(&volume) => Kept::Systems,
+            () if described.removable
+                || can_be_pulled(&volume)
+                || removal::may_go(&volume, described.bus) =>
+            {
+                Kept::Pulled
+            }
+            () => Kept::Fixed,
+        };
+        Ok((described.bus, kept))
     });
     match (kind, described) {
         (DRIVE_CDROM, _) => disk(Bus::Removable),
         (DRIVE_REMOVABLE, described) => match described {
-            Ok((described, _)) => disk(bus_of(described.bus).unwrap_or(Bus::Removable)),
+            Ok((bus, _)) => disk(bus_of(bus).unwrap_or(Bus::Removable)),
             Err(_) => disk(Bus::Removable),
         },
-        (DRIVE_FIXED, Ok((described, pulled))) => {
-            match bus_of_fixed(described.bus, described.removable || pulled) {
-                Some(bus) => disk(bus),
-                None => Ok(()),
-            }
-        }
+        (DRIVE_FIXED, Ok((bus, kept))) => match bus_of_fixed(bus, kept) {
+            Some(bus) => disk(bus),
+            None => Ok(()),
+        },
         (_, Ok(_)) => disk(Bus::Virtual),
         (_, Err(error)) => Err(Reason::Unknown {
             what: format!("how the disk of {} is attached ({error})", place.display()),
@@ -243,13 +250,25 @@ fn ask(volume: &File, code: u32, query: Option<&STORAGE_PROPERTY_QUERY>) -> io::
     Ok(Told(bytes.take(written).collect()))
 }
 
-/// As [`bus_of`], of a disk that Windows does not call removable. `pulled`: somebody may pull it all the same.
-fn bus_of_fixed(bus: STORAGE_BUS_TYPE, pulled: bool) -> Option<Bus> {
-    match bus_of(bus) {
-        // Soldered, as in many a small computer (eMMC); a card in its slot is removable.
-        Some(Bus::Mmc) | None if !pulled => None,
-        None => Some(Bus::Removable),
-        bus => bus,
+/// Whether a disk that Windows does not call removable may go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kept {
+    /// The system runs from it.
+    Systems,
+    Fixed,
+    /// Somebody may pull it all the same.
+    Pulled,
+}
+
+/// As [`bus_of`], of a disk that Windows does not call removable.
+fn bus_of_fixed(bus: STORAGE_BUS_TYPE, kept: Kept) -> Option<Bus> {
+    match (bus_of(bus), kept) {
+        // Whatever its driver says of its slot: many a small computer has its memory (eMMC) soldered to a reader of cards.
+        (_, Kept::Systems) => None,
+        // Soldered; a card in its slot is removable.
+        (Some(Bus::Mmc) | None, Kept::Fixed) => None,
+        (None, Kept::Pulled) => Some(Bus::Removable),
+        (bus, _) => bus,
     }
 }
 
@@ -290,12 +309,20 @@ mod tests {
 
     #[test]
     fn what_is_soldered_is_built_in_and_a_card_is_not() {
-        assert_eq!(bus_of_fixed(BusTypeMmc, false), None);
-        assert_eq!(bus_of_fixed(BusTypeSd, false), None);
-        assert_eq!(bus_of_fixed(BusTypeMmc, true), Some(Bus::Mmc));
-        assert_eq!(bus_of_fixed(BusTypeSd, true), Some(Bus::Mmc));
-        assert_eq!(bus_of_fixed(BusTypeNvme, false), None);
-        assert_eq!(bus_of_fixed(BusTypeNvme, true), Some(Bus::Removable));
-        assert_eq!(bus_of_fixed(BusTypeUsb, false), Some(Bus::Usb));
+        for bus in [BusTypeMmc, BusTypeSd] {
+            assert_eq!(bus_of_fixed(bus, Kept::Fixed), None);
+            assert_eq!(bus_of_fixed(bus, Kept::Pulled), Some(Bus::Mmc));
+        }
+        assert_eq!(bus_of_fixed(BusTypeNvme, Kept::Fixed), None);
+        let pulled = bus_of_fixed(BusTypeNvme, Kept::Pulled);
+        assert_eq!(pulled, Some(Bus::Removable));
+        assert_eq!(bus_of_fixed(BusTypeUsb, Kept::Fixed), Some(Bus::Usb));
+    }
+
+    #[test]
+    fn what_the_system_runs_from_stays_whatever_its_driver_says() {
+        for bus in [BusTypeSd, BusTypeMmc, BusTypeNvme, BusTypeFileBackedVirtual] {
+            assert_eq!(bus_of_fixed(bus, Kept::Systems), None, "{bus}");
+        }
     }
 }

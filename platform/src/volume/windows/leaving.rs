@@ -6,11 +6,12 @@
 //! alike, and is told in the same way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::mem::offset_of;
+use std::mem::{offset_of, replace};
 use std::os::windows::io::AsRawHandle;
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ use super::table::MountTable;
 /// The volumes that may be removed, and who is told before they are.
 pub(super) struct Followed {
     asked: Asked,
+    /// Locked for moments only: one volume that hangs when it is opened or closed must not hold up what is told of another.
     volumes: Mutex<HashMap<OsString, Volume>>,
 }
 
@@ -138,20 +140,36 @@ impl Followed {
                 points.push(entry.mount_point.clone());
             }
         }
-        self.follow_these(mounted, window);
+        self.follow_these(mounted, |volume| Registered::new(volume, window));
     }
 
-    fn follow_these(&self, mounted: HashMap<OsString, Vec<PathBuf>>, window: usize) {
-        let mut volumes = self.volumes.lock();
-        volumes.retain(|name, _| mounted.contains_key(name));
-        for (name, points) in mounted {
-            if let Some(volume) = volumes.get_mut(&name) {
-                volume.points = points;
-                continue;
+    fn follow_these(
+        &self,
+        mounted: HashMap<OsString, Vec<PathBuf>>,
+        register: impl Fn(&OsStr) -> io::Result<Registered>,
+    ) {
+        let (gone, new) = {
+            let mut volumes = self.volumes.lock();
+            let gone: Vec<_> = volumes
+                .extract_if(|name, _| !mounted.contains_key(name))
+                .collect();
+            let mut new = Vec::new();
+            for (name, points) in mounted {
+                match volumes.get_mut(&name) {
+                    Some(volume) => volume.points = points,
+                    None => new.push((name, points)),
+                }
             }
-            match Registered::new(&name, window) {
+            (gone, new)
+        };
+        drop(gone);
+        for (name, points) in new {
+            match register(&name) {
+                // What is told of it before this is lost, and its user told that it is in use, once.
                 Ok(registered) => {
-                    volumes.insert(name, Volume { points, registered });
+                    let volume = Volume { points, registered };
+                    let double = self.volumes.lock().insert(name, volume);
+                    drop(double);
                 }
                 Err(error) => {
                     tracing::debug!(?points, %error, "Windows does not tell before it removes a volume");
@@ -162,7 +180,8 @@ impl Followed {
 
     /// Follows none any more.
     pub(super) fn end(&self) {
-        self.volumes.lock().clear();
+        let all = std::mem::take(&mut *self.volumes.lock());
+        drop(all);
     }
 
     /// Takes a `WM_DEVICECHANGE`, as the window was sent it.
@@ -201,23 +220,29 @@ impl Followed {
                 tell(&self.asked, point, leaving);
             }
         }
-        let mut volumes = self.volumes.lock();
-        let Some(volume) = volumes.get_mut(&name) else {
-            return;
-        };
-        match word {
-            Word::Lock | Word::Unlocked => {}
-            Word::Remove => volume.registered.handle = None,
-            Word::Stays => match Registered::new(&name, window) {
-                Ok(registered) => volume.registered = registered,
-                Err(error) => {
-                    tracing::debug!(?points, %error, "Windows does not tell before it removes a volume the next time");
-                }
-            },
-            Word::Gone => {
-                volumes.remove(&name);
+        let again = (word == Word::Stays).then(|| Registered::new(&name, window));
+        let closed = {
+            let mut volumes = self.volumes.lock();
+            let Entry::Occupied(mut volume) = volumes.entry(name) else {
+                return;
+            };
+            let registered = &mut volume.get_mut().registered;
+            // Another one may be registered by now.
+            if registered.number != number {
+                return;
             }
-        }
+            match (word, again) {
+                (Word::Remove, _) => (registered.handle.take(), None),
+                (Word::Stays, Some(Ok(again))) => (None, Some(replace(registered, again))),
+                (Word::Gone, _) => (None, Some(volume.remove().registered)),
+                (Word::Stays, Some(Err(error))) => {
+                    tracing::debug!(?points, %error, "Windows does not tell before it removes a volume the next time");
+                    return;
+                }
+                (Word::Lock | Word::Unlocked | Word::Stays, _) => return,
+            }
+        };
+        drop(closed);
     }
 }
 
@@ -284,7 +309,7 @@ mod tests {
                 volume: drive.source,
             };
             let mounted = HashMap::from([(bench.volume.clone(), vec![PathBuf::from("C:\\")])]);
-            bench.followed().follow_these(mounted, bench.window());
+            bench.follow(mounted);
             bench
         }
 
@@ -294,6 +319,11 @@ mod tests {
 
         fn window(&self) -> usize {
             self.events.window()
+        }
+
+        fn follow(&self, mounted: HashMap<OsString, Vec<PathBuf>>) {
+            let register = |volume: &OsStr| Registered::new(volume, self.window());
+            self.followed().follow_these(mounted, register);
         }
 
         /// The registration, and whether its handle is open.
@@ -380,7 +410,40 @@ mod tests {
         assert_eq!(count(), 1);
         let gone = OsString::from(r"\\?\Volume{00000000-0000-0000-0000-000000000000}\");
         let none = HashMap::from([(gone, vec![PathBuf::from("Q:\\")])]);
-        bench.followed().follow_these(none, bench.window());
+        bench.follow(none);
         assert_eq!(count(), 0, "what cannot be opened is not");
+    }
+
+    #[test]
+    fn a_volume_that_hangs_holds_up_no_other() {
+        let bench = Bench::new();
+        let (number, _) = bench.registered();
+        let (hanging, hangs) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let followed = bench.followed();
+            let point = |letter: &str| vec![PathBuf::from(letter)];
+            let stick = OsString::from("stick");
+            let mounted = HashMap::from([
+                (bench.volume.clone(), point("C:\\")),
+                (stick, point("Q:\\")),
+            ]);
+            scope.spawn(move || {
+                followed.follow_these(mounted, |_| {
+                    hanging.send(()).unwrap();
+                    // Not for good, so that a failure is told of.
+                    let _ = goes_on.recv_timeout(Duration::from_secs(20));
+                    Err(io::ErrorKind::TimedOut.into())
+                });
+            });
+            hangs.recv_timeout(Duration::from_secs(10)).unwrap();
+            let begun = std::time::Instant::now();
+            bench.send(number, DBT_DEVICEQUERYREMOVE, GUID::default());
+            bench.expect(Leaving::Wanted);
+            assert_eq!(bench.registered(), (number, false));
+            let took = begun.elapsed();
+            let _ = go_on.send(());
+            assert!(took < Duration::from_secs(15), "{took:?}");
+        });
     }
 }

@@ -38,12 +38,16 @@ pub(super) fn may_go(volume: &File, bus: STORAGE_BUS_TYPE) -> bool {
     let Some(number) = disk::number(volume) else {
         return false;
     };
-    is_told_so(policy(number), system_disk() == Some(number))
+    is_told_so(policy(number))
 }
 
-/// A disk that the system runs from does not go, whatever its port could do.
-fn is_told_so(policy: Option<CM_REMOVAL_POLICY>, is_the_systems: bool) -> bool {
-    policy.is_some_and(|policy| policy != CM_REMOVAL_POLICY_EXPECT_NO_REMOVAL) && !is_the_systems
+fn is_told_so(policy: Option<CM_REMOVAL_POLICY>) -> bool {
+    policy.is_some_and(|policy| policy != CM_REMOVAL_POLICY_EXPECT_NO_REMOVAL)
+}
+
+/// Is an open volume on the disk that the system runs from? That does not go, whatever its port could do.
+pub(super) fn is_the_systems(volume: &File) -> bool {
+    disk::number(volume).is_some_and(|number| system_disk() == Some(number))
 }
 
 /// The number of the disk that Windows runs from.
@@ -155,10 +159,9 @@ mod tests {
     fn what_is_to_be_asked_for_first_may_go_too() {
         const STAYS: CM_REMOVAL_POLICY = CM_REMOVAL_POLICY_EXPECT_NO_REMOVAL;
         for (policy, may_go) in [(STAYS, false), (ORDERLY, true), (SURPRISE, true)] {
-            assert_eq!(is_told_so(Some(policy), false), may_go, "{policy}");
-            assert!(!is_told_so(Some(policy), true), "the system runs from it");
+            assert_eq!(is_told_so(Some(policy)), may_go, "{policy}");
         }
-        assert!(!is_told_so(None, false), "nobody says so");
+        assert!(!is_told_so(None), "nobody says so");
     }
 
     /// Wine cannot tell more of them.
