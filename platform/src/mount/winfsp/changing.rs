@@ -47,6 +47,7 @@ impl Adapter {
         data: &[u8],
         place: Place,
     ) -> Result<(u32, Info), Status> {
+        let _pending = open.begins();
         let handle = open.handle().await?;
         let size = match place.to_end || place.within {
             true => self.info(open)?.size,
@@ -266,6 +267,7 @@ impl Adapter {
             }
             renamed => renamed?,
         }
+        self.opens.renamed(from, to);
         let mut cases = self.changes.cases.lock();
         for folder in folders {
             cases.changed(folder);

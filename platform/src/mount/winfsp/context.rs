@@ -386,14 +386,14 @@ impl AsyncFileSystemContext for Context {
 
 impl NotifyingFileSystemContext<()> for Context {
     fn should_notify(&self) -> Option<()> {
-        (!self.adapter.changes.is_empty()).then_some(())
+        self.adapter.has_news().then_some(())
     }
 
     fn notify(&self, (): (), notifier: &Notifier) {
         // The library's timer lets a panic through.
         let told = catch_unwind(AssertUnwindSafe(|| {
             let changes = self.adapter.changes.take();
-            for notice in self.adapter.notices(&changes) {
+            for notice in self.adapter.notices(changes) {
                 let mut info: NotifyInfo<LONGEST_PATH> = NotifyInfo::new();
                 info.filter = notice.filter;
                 info.action = notice.action;

@@ -5,9 +5,9 @@
 //! waits, which keeps nobody else.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -66,9 +66,48 @@ pub(super) struct Open {
     opening: Option<Opening>,
     pub(super) writes: bool,
     was_told: AtomicBool,
+    /// How many of its reads and writes are not answered.
+    pending: AtomicUsize,
+    /// What WinFsp knows the file by: its path now, as it is for all cases.
+    place: Mutex<Vec<u16>>,
+}
+
+/// A read or a write, until it is answered.
+pub(super) struct Pending<'a>(&'a AtomicUsize);
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Open {
+    fn new(
+        number: u64,
+        (node, is_folder, path): (NodeId, bool, Vec<u16>),
+        by: Requester,
+        (opening, writes): (Option<Opening>, bool),
+    ) -> Self {
+        Self {
+            number,
+            node,
+            is_folder,
+            place: Mutex::new(names::folded(&path)),
+            path,
+            by,
+            opening,
+            writes,
+            was_told: AtomicBool::new(false),
+            pending: AtomicUsize::new(0),
+        }
+    }
+
+    /// A read or a write begins, and lasts as long as what this gives.
+    pub(super) fn begins(&self) -> Pending<'_> {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        Pending(&self.pending)
+    }
+
     /// The handle, if it has come already.
     fn held(&self) -> Option<Held> {
         let opening = self.opening.as_ref()?;
@@ -127,6 +166,30 @@ impl Opens {
         files.count()
     }
 
+    /// The paths, as they are for all cases, of which a read or a write is not answered.
+    pub(super) fn busy(&self) -> HashSet<Vec<u16>> {
+        let table = self.table.lock();
+        table
+            .open
+            .values()
+            .filter(|open| open.pending.load(Ordering::Acquire) > 0)
+            .map(|open| open.place.lock().clone())
+            .collect()
+    }
+
+    /// What has this path, or is below it, has another one now.
+    pub(super) fn renamed(&self, from: &[u16], to: &[u16]) {
+        let (from, to) = (names::folded(from), names::folded(to));
+        for open in self.table.lock().open.values() {
+            let mut place = open.place.lock();
+            if let Some(below) = place.strip_prefix(&*from)
+                && matches!(below.first(), None | Some(&names::SEPARATOR))
+            {
+                *place = [&to, below].concat();
+            }
+        }
+    }
+
     fn all(&self) -> Vec<Arc<Open>> {
         self.table.lock().open.values().cloned().collect()
     }
@@ -153,16 +216,11 @@ impl Adapter {
             Some(mode) => Some(self.open_on_drive(&found, mode, by)?),
             None => None,
         };
-        let open = self.opens.add(|number| Open {
-            number,
-            node: found.node,
-            is_folder: found.is_folder(),
-            path: found.path,
-            by,
-            opening,
-            writes: mode.is_some_and(|mode| mode.write),
-            was_told: AtomicBool::new(false),
-        });
+        let writes = mode.is_some_and(|mode| mode.write);
+        let found = (found.node, found.is_folder(), found.path);
+        let open = self
+            .opens
+            .add(|number| Open::new(number, found, by, (opening, writes)));
         // It may be another one by the time it was opened.
         let info = match open.node() == open.node {
             true => info,
@@ -273,16 +331,11 @@ impl Adapter {
             NodeId::ROOT => &[][..],
             _ => &folder.path,
         };
-        let open = self.opens.add(|number| Open {
-            number,
-            node: entry.node,
-            is_folder: wanted == Wanted::Folder,
-            path: names::joined(at, shown),
-            by,
-            opening,
-            writes,
-            was_told: AtomicBool::new(false),
-        });
+        let is_folder = wanted == Wanted::Folder;
+        let made = (entry.node, is_folder, names::joined(at, shown));
+        let open = self
+            .opens
+            .add(|number| Open::new(number, made, by, (opening, writes)));
         let info = self.info_of(entry.node, &entry.attributes, true);
         Ok((open, info))
     }

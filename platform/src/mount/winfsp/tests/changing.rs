@@ -5,7 +5,7 @@ use super::super::changing::Place;
 use super::super::info::Wanted;
 use super::super::status::Status;
 use super::mount::{LOOK, Mount, READ, WRITE, at, wide};
-use crate::drive::NodeId;
+use crate::drive::{Invalidate, NodeId};
 
 #[test]
 fn the_drop_box_takes_files_and_hears_of_each_close() {
@@ -131,6 +131,47 @@ fn names_change_in_case_and_never_twice_the_same_but_for_case() {
     assert_eq!(nowhere, Err(Status::OBJECT_PATH_NOT_FOUND));
     let gone = rename("\\import\\gone.wav", "\\import\\x.wav", false);
     assert_eq!(gone, Err(Status::OBJECT_NAME_NOT_FOUND));
+}
+
+/// WinFsp knows what is open by the name that it has now.
+#[test]
+fn what_is_being_written_is_told_of_later_by_its_new_name() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    let kit = mount.drive.folder(import, "kit");
+    for folder in [import, kit] {
+        mount.drive.change(folder, |node| node.is_writable = true);
+    }
+    mount.drive.file(kit, "a.wav", b"x");
+    mount.drive.file(import, "kit 2.wav", b"x");
+    let open = mount.open(r"\import\kit\a.wav", WRITE).unwrap();
+    let beside = mount.open(r"\import\kit 2.wav", WRITE).unwrap();
+    let rename = |from: &str, to: &str| {
+        let (from, to) = (wide(from), wide(to));
+        mount.adapter.rename(&from, &to, false, &requester(7))
+    };
+    rename(r"\import\kit\A.wav", r"\import\kit\b.wav").unwrap();
+    rename(r"\import\Kit", r"\import\Drums").unwrap();
+    let (first, second) = (open.begins(), open.begins());
+    let other = beside.begins();
+    let busy = || {
+        let busy = mount.adapter.opens.busy().into_iter();
+        let mut busy: Vec<String> = busy.map(|p| String::from_utf16(&p).unwrap()).collect();
+        busy.sort();
+        busy
+    };
+    let (moved, stayed) = (r"\IMPORT\DRUMS\B.WAV", r"\IMPORT\KIT 2.WAV");
+    assert_eq!(busy(), [moved, stayed]);
+    drop((first, other));
+    assert_eq!(busy(), [moved], "one of two is answered");
+    let changes = &mount.adapter.changes;
+    mount.look(r"\import\drums\b.wav").unwrap();
+    changes.entry(kit, "b.wav".as_ref());
+    assert!(mount.adapter.notices(changes.take()).is_empty());
+    drop(second);
+    assert!(mount.adapter.has_news());
+    let told = mount.adapter.notices(changes.take());
+    assert_eq!(told[0].path, wide(r"\import\Drums\b.wav"));
 }
 
 #[test]

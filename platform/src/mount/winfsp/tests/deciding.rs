@@ -337,12 +337,12 @@ fn changes_are_told_with_their_paths() {
     let kick = mount.drive.file(folder, "kick?.wav", b"");
     let changes = &mount.adapter.changes;
     changes.entry(folder, OsStr::new("kick?.wav"));
-    let told = mount.adapter.notices(&changes.take());
+    let told = mount.adapter.notices(changes.take());
     assert!(told.is_empty(), "nobody knows that folder");
     mount.open("\\loops", READ).unwrap();
     let tell = |name: &str| -> Notice {
         changes.entry(folder, OsStr::new(name));
-        let mut told = mount.adapter.notices(&changes.take());
+        let mut told = mount.adapter.notices(changes.take());
         assert_eq!(told.len(), 1);
         told.remove(0)
     };
@@ -363,8 +363,57 @@ fn changes_are_told_with_their_paths() {
     drop(gone);
     assert_eq!(tell("gone.wav").action, 2);
     changes.listing(folder);
-    let told = mount.adapter.notices(&changes.take());
+    let told = mount.adapter.notices(changes.take());
     assert_eq!((told[0].path.clone(), told[0].action), (wide("\\Loops"), 3));
+}
+
+/// WinFsp would wait with it for the read, and everybody with WinFsp.
+#[test]
+fn what_is_being_read_is_told_of_once_that_is_answered() {
+    let mount = Mount::new();
+    let folder = mount.drive.folder(NodeId::ROOT, "Loops");
+    let slow = mount.drive.file(folder, "Slow.wav", b"slow");
+    mount.drive.file(folder, "other.wav", b"other");
+    mount.drive.change(slow, |node| {
+        node.reading = How::Later(Duration::from_millis(1000))
+    });
+    let open = mount.open(r"\loops\slow.WAV", READ).unwrap();
+    let other = mount.open(r"\loops\other.wav", READ).unwrap();
+    let (adapter, reading) = (Arc::clone(&mount.adapter), Arc::clone(&open));
+    let read = mount
+        .runtime
+        .spawn(async move { adapter.read(&reading, 0, 4).await });
+    let until = Instant::now() + Duration::from_secs(20);
+    while mount.adapter.opens.busy().is_empty() {
+        assert!(Instant::now() < until, "it is not read");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let changes = &mount.adapter.changes;
+    let told = || {
+        assert!(mount.adapter.has_news());
+        let notices = mount.adapter.notices(changes.take());
+        let paths = notices
+            .iter()
+            .map(|notice| String::from_utf16(&notice.path).unwrap());
+        let mut paths: Vec<String> = paths.collect();
+        paths.sort();
+        paths
+    };
+    for name in ["Slow.wav", "other.wav"] {
+        changes.entry(folder, OsStr::new(name));
+    }
+    changes.listing(folder);
+    assert_eq!(told(), [r"\Loops", r"\Loops\other.wav"]);
+    assert!(!mount.adapter.has_news(), "what waits is no news");
+    changes.entry(folder, OsStr::new("Slow.wav"));
+    assert_eq!(told(), [""; 0]);
+    assert!(!read.is_finished(), "the read was to last longer than this");
+    assert_eq!(mount.runtime.block_on(read).unwrap().unwrap(), b"slow"[..]);
+    assert_eq!(told(), [r"\Loops\Slow.wav"]);
+    assert!(!mount.adapter.has_news());
+    for open in [&open, &other] {
+        mount.adapter.close(open);
+    }
 }
 
 /// Nodes are told to be forgotten, or the drive would keep each that was ever looked up.

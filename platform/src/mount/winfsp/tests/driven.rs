@@ -390,6 +390,32 @@ fn what_has_changed_is_told_and_waits_for_renames() {
     driver.close(open);
 }
 
+/// The driver would wait for that with all renames behind it, and with all opens behind those.
+#[test]
+fn what_is_read_is_told_of_when_it_is_answered() {
+    let drive = MemoryDrive::new();
+    let slow = drive.file(NodeId::ROOT, "Slow.wav", b"slow");
+    drive.file(NodeId::ROOT, "other.wav", b"other");
+    drive.change(slow, |node| {
+        node.reading = How::Later(Duration::from_millis(2000))
+    });
+    let (_home, driver) = driver(&drive);
+    let file = driver.open(r"\slow.wav", GENERIC_READ).unwrap();
+    let kernel = drive.0.lock().kernel.clone().unwrap();
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| driver.read(&file, 0, 4));
+        std::thread::sleep(Duration::from_millis(100));
+        kernel.entry(NodeId::ROOT, "Slow.wav".as_ref());
+        kernel.entry(NodeId::ROOT, "other.wav".as_ref());
+        driver.notice_of(r"\other.wav");
+        assert!(!read.is_finished(), "the read was to last longer than this");
+        assert_eq!(driver.notices(), 0, "of what is read nothing is told yet");
+        assert_eq!(read.join().unwrap().unwrap(), b"slow");
+    });
+    assert_eq!(driver.notice_of(r"\Slow.wav"), 3);
+    driver.close(file);
+}
+
 #[test]
 fn the_volume_says_its_name_and_its_room() {
     let drive = MemoryDrive::new();
