@@ -235,14 +235,14 @@ impl Adapter {
         if shown.len() > names::LONGEST_NAME {
             return Err(Status::NAME_TOO_LONG);
         }
-        let mut name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        let mut wanted: Vec<OsString> = names::meant(shown).collect();
         match self.step(folder.node, shown, by) {
             Ok(there) if !is_same(&found, folder.node, &there.name) => {
                 if !replace {
                     return Err(Status::OBJECT_NAME_COLLISION);
                 }
                 // It may have the name in another case; two of them would be one to every program.
-                name = there.name;
+                wanted = vec![there.name];
             }
             Ok(_) | Err(DriveError::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -259,13 +259,24 @@ impl Adapter {
                 drive.rename((from.0, &from.1), to, replacing, &by)
             })
         };
-        match rename(name) {
+        // As what is made: by the very same name first.
+        let renamed = |names: Vec<OsString>| {
+            let mut renamed = Err(DriveError::Invalid);
+            for name in names {
+                renamed = rename(name);
+                if renamed != Err(DriveError::ReadOnly) {
+                    break;
+                }
+            }
+            renamed
+        };
+        match renamed(wanted) {
             Err(refused @ DriveError::ReadOnly) => {
                 let name = self.in_case_of_neighbour(folder.node, shown, &by);
-                let name = name.and_then(|name| names::from_shown(&name));
-                rename(name.ok_or(refused)?)?;
+                let name = name.ok_or(refused)?;
+                renamed(names::meant(&name).collect())?;
             }
-            renamed => renamed?,
+            done => done?,
         }
         self.opens.renamed(from, to);
         let mut cases = self.changes.cases.lock();

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
@@ -340,7 +341,8 @@ impl Adapter {
         Ok((open, info))
     }
 
-    /// Makes it under exactly this name.
+    /// Makes it under the name that is shown so: the very same wherever there is leave for any, as disks of Windows have no other.
+    /// Beside a sound it has the name that goes with the sound's.
     fn made(
         &self,
         folder: NodeId,
@@ -349,11 +351,28 @@ impl Adapter {
         granted: u32,
         by: Requester,
     ) -> Result<(Entry, Option<Opening>, bool), Status> {
-        let name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        let mut made = Err(Status::OBJECT_NAME_INVALID);
+        for name in names::meant(shown) {
+            made = self.made_as(folder, &name, wanted, granted, by);
+            if !matches!(made, Err(Status::MEDIA_WRITE_PROTECTED)) {
+                break;
+            }
+        }
+        made
+    }
+
+    fn made_as(
+        &self,
+        folder: NodeId,
+        name: &OsStr,
+        wanted: Wanted,
+        granted: u32,
+        by: Requester,
+    ) -> Result<(Entry, Option<Opening>, bool), Status> {
         Ok(match wanted {
             Wanted::Folder => {
                 let made = |drive: &dyn crate::drive::Drive| {
-                    drive.make_folder(folder, &name, FOLDER_PERMISSIONS, &by)
+                    drive.make_folder(folder, name, FOLDER_PERMISSIONS, &by)
                 };
                 (self.asking.wait(made)?, None, false)
             }
@@ -369,7 +388,7 @@ impl Adapter {
                 };
                 let (entry, opened) = self
                     .asking
-                    .wait(|drive| drive.create(folder, &name, making, &by))?;
+                    .wait(|drive| drive.create(folder, name, making, &by))?;
                 let held = Held::new(entry.node, &opened);
                 let (_, opening) = watch::channel(Some(Ok(held)));
                 (entry, Some(opening), making.mode.write)

@@ -174,6 +174,32 @@ fn what_is_being_written_is_told_of_later_by_its_new_name() {
     assert_eq!(told[0].path, wide(r"\import\Drums\b.wav"));
 }
 
+/// What other systems put into names in place of what Windows refuses is part of them: led back, no disk of Windows takes them.
+#[test]
+fn names_are_kept_as_programs_give_them() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let path = "\\import\\a\u{f022}.wav";
+    let made = mount
+        .adapter
+        .create(&wide(path), Wanted::File, WRITE, requester(7));
+    assert!(made.is_ok());
+    assert!(mount.drive.named(import, "a\u{f022}.wav").is_some());
+    let to = "\\import\\b\u{f03f}.wav";
+    mount
+        .adapter
+        .rename(&wide(path), &wide(to), false, &requester(7))
+        .unwrap();
+    assert!(mount.drive.named(import, "b\u{f03f}.wav").is_some());
+    let kit = "\\import\\kit\u{f02a}";
+    let made = mount
+        .adapter
+        .create(&wide(kit), Wanted::Folder, WRITE, requester(7));
+    assert!(made.is_ok());
+    assert!(mount.drive.named(import, "kit\u{f02a}").is_some());
+}
+
 #[test]
 fn who_changes_a_file_that_is_only_shown_changes_one_of_its_own() {
     let mount = Mount::new();

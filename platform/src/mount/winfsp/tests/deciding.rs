@@ -78,6 +78,32 @@ fn names_that_windows_has_not_are_found_as_they_are_listed() {
     assert_eq!(mount.read(&open, 0, 9).unwrap(), b"odd");
 }
 
+/// macOS and Samba put characters of that range for a space or a dot at the end, which read as others here.
+#[test]
+fn names_that_other_systems_have_changed_lead_to_no_other_sound() {
+    let mount = Mount::new();
+    mount.drive.file(NodeId::ROOT, "Pad).wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "Pad\u{f029}.wav", b"right");
+    mount.drive.file(NodeId::ROOT, "a?\u{f028}.wav", b"both");
+    mount.drive.file(NodeId::ROOT, "(loop.wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "what?.wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "what\u{f03f}.wav", b"right");
+    for (path, bytes) in [
+        ("\\Pad\u{f029}.wav", b"right" as &[u8]),
+        ("\\pad\u{f029}.WAV", b"right"),
+        ("\\Pad).wav", b"wrong"),
+        ("\\a\u{f03f}\u{f028}.wav", b"both"),
+        ("\\what\u{f03f}.wav", b"right"),
+    ] {
+        let open = mount.open(path, READ).unwrap();
+        assert_eq!(mount.read(&open, 0, 9).unwrap(), bytes, "{path:?}");
+    }
+    assert_eq!(
+        mount.look("\\\u{f028}loop.wav"),
+        Err(Status::OBJECT_NAME_NOT_FOUND)
+    );
+}
+
 /// A program that asks for many files that are not there must not have the folder listed each time.
 #[test]
 fn names_are_kept_while_nothing_changes() {
