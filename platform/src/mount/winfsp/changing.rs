@@ -169,22 +169,26 @@ impl Adapter {
 
     /// May it go, when it is closed? Afterwards nobody can be told any more that it did not.
     pub(super) fn may_remove(&self, open: &Open) -> Result<(), Status> {
-        let node = open.node();
+        self.may_go(open.node(), open.is_folder, &open.by)
+    }
+
+    pub(super) fn may_go(
+        &self,
+        node: NodeId,
+        is_folder: bool,
+        by: &Requester,
+    ) -> Result<(), Status> {
         if node == NodeId::ROOT {
             return Err(Status::ACCESS_DENIED);
         }
-        let may = self
-            .asking
-            .ask(|drive| Ok(drive.may_remove(node, &open.by)));
+        let may = self.asking.ask(|drive| Ok(drive.may_remove(node, by)));
         if may != Ok(true) {
-            return Err(self
-                .refusal(|drive| drive.refuse_change(node, &open.by))
-                .into());
+            return Err(self.refusal(|drive| drive.refuse_change(node, by)).into());
         }
         let mut is_empty = true;
-        if open.is_folder {
+        if is_folder {
             self.asking.ask(|drive| {
-                drive.list(node, Cursor::default(), false, &open.by, &mut |_| {
+                drive.list(node, Cursor::default(), false, by, &mut |_| {
                     is_empty = false;
                     false
                 })

@@ -190,9 +190,10 @@ impl FileSystemContext for Context {
         granted_access: u32,
         file_info: &mut OpenFileInfo,
     ) -> Result<Opened> {
-        let wanted = Wanted::of(create_options);
         let path = file_name.as_slice();
-        let opened = self.adapter.open(path, wanted, granted_access, by())?;
+        let opened = self
+            .adapter
+            .open(path, create_options, granted_access, by())?;
         Ok(self.opened(opened, file_info))
     }
 

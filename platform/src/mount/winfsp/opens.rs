@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::adapter::Adapter;
-use super::info::{Info, Wanted, mode};
+use super::info::{Info, Wanted, goes_on_close, mode};
 use super::names;
 use super::status::Status;
 use super::walk::Found;
@@ -201,15 +201,23 @@ impl Adapter {
     pub(super) fn open(
         self: &Arc<Self>,
         path: &[u16],
-        wanted: Wanted,
+        create_options: u32,
         granted: u32,
         by: Requester,
     ) -> Result<(Arc<Open>, Info), Status> {
         let found = self.walk(path, &by)?;
-        match (wanted, found.is_folder()) {
+        match (Wanted::of(create_options), found.is_folder()) {
             (Wanted::Folder, false) => return Err(Status::NOT_A_DIRECTORY),
             (Wanted::File, true) => return Err(Status::FILE_IS_A_DIRECTORY),
             _ => {}
+        }
+        // Of this nobody asks again, at the close either.
+        if goes_on_close(create_options) {
+            self.may_go(found.node, found.is_folder(), &by)
+                .map_err(|refused| match refused {
+                    Status::DIRECTORY_NOT_EMPTY => refused,
+                    _ => Status::CANNOT_DELETE,
+                })?;
         }
         let info = self.info_of(found.node, &found.attributes, found.is_settled);
         let mode = mode(granted).filter(|_| !found.is_folder());

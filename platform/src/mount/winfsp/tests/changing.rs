@@ -106,6 +106,34 @@ fn what_is_removed_goes_when_it_is_closed_and_never_counts_as_written() {
     assert_eq!(mount.adapter.may_remove(&root), Err(Status::ACCESS_DENIED));
 }
 
+/// Who opens something so is not asked about, later: it would be gone for Windows, and stay on the drive.
+#[test]
+fn what_goes_when_it_is_closed_is_refused_to_be_opened_where_it_stays() {
+    const DELETE_ON_CLOSE: u32 = 0x1000;
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let kit = mount.drive.folder(import, "kit");
+    mount.drive.file(kit, "a.wav", b"x");
+    mount.drive.file(NodeId::ROOT, "kick.wav", b"boom");
+    let open = |path: &str| {
+        let (path, by) = (wide(path), requester(7));
+        mount.adapter.open(&path, DELETE_ON_CLOSE, READ, by)
+    };
+    let refused = |path: &str| open(path).err().unwrap();
+    mount.drive.log();
+    assert_eq!(refused("\\kick.wav"), Status::CANNOT_DELETE);
+    assert_eq!(refused("\\"), Status::CANNOT_DELETE);
+    assert_eq!(refused("\\import\\kit"), Status::DIRECTORY_NOT_EMPTY);
+    let opened = |line: &String| line.starts_with("open");
+    assert!(!mount.drive.log().iter().any(opened));
+    let (take, _) = open("\\import\\kit\\a.wav").ok().unwrap();
+    mount.adapter.cleanup(&take, None, true);
+    mount.adapter.close(&take);
+    assert!(mount.drive.named(kit, "a.wav").is_none());
+    assert!(open("\\import\\kit").is_ok());
+}
+
 #[test]
 fn names_change_in_case_and_never_twice_the_same_but_for_case() {
     let mount = Mount::new();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::adapter::{Notice, requester};
-use super::super::info::Wanted;
 use super::super::status::Status;
 use super::drive::{Body, How, MemoryDrive};
 use super::mount::{LOOK, Mount, READ, WRITE, wide};
@@ -298,7 +297,7 @@ fn what_has_become_stale_is_looked_up_again() {
     mount.drive.0.lock().taken_over.insert(old, new);
     let opened = mount
         .adapter
-        .open(&wide("\\kick.wav"), Wanted::Any, READ, requester(7));
+        .open(&wide("\\kick.wav"), 0, READ, requester(7));
     let (open, info) = opened.ok().unwrap();
     assert_eq!(info.size, 5, "what is opened, not what was found");
     assert_eq!(mount.read(&open, 0, 9).unwrap(), b"newer");

@@ -25,6 +25,7 @@ const STATUS_OBJECT_PATH_NOT_FOUND: u32 = 0xc000_003a;
 const STATUS_FILE_IS_A_DIRECTORY: u32 = 0xc000_00ba;
 const STATUS_NOT_A_DIRECTORY: u32 = 0xc000_0103;
 const STATUS_DIRECTORY_NOT_EMPTY: u32 = 0xc000_0101;
+const STATUS_CANNOT_DELETE: u32 = 0xc000_0121;
 const STATUS_IO_DEVICE_ERROR: u32 = 0xc000_0185;
 const STATUS_FILE_IS_OFFLINE: u32 = 0xc000_0267;
 const STATUS_MEDIA_WRITE_PROTECTED: u32 = 0xc000_00a2;
@@ -251,6 +252,15 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
         assert_eq!(refused, Err(STATUS_MEDIA_WRITE_PROTECTED));
         driver.close(file);
     }
+    let wish = Wish {
+        options: 0x1000,
+        ..Wish::new(GENERIC_READ | DELETE, OPEN)
+    };
+    let refused = driver.create(r"\kick.wav", wish).err();
+    assert!(
+        matches!(refused, Some(STATUS_CANNOT_DELETE | STATUS_ACCESS_DENIED)),
+        "to go when it is closed: {refused:x?}"
+    );
     let take = driver
         .open(r"\import\take.wav", AS_MUCH_AS_ALLOWED)
         .unwrap();
