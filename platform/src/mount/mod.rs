@@ -280,6 +280,17 @@ pub enum MountError {
         /// What is mounted there.
         fs_type: String,
     },
+    /// On Windows, another file system has the network name of the drive, which each machine has once.
+    #[error(
+        "the network name of the drive, \\{name}, is taken, by a drive that you have mounted with this letter in another \
+         session or as administrator; unmount that one, or mount at another letter than {path}"
+    )]
+    NameTaken {
+        /// The mount point.
+        path: PathBuf,
+        /// The name, with a separator in front.
+        name: String,
+    },
     /// A dead mount of ours could not be removed.
     #[cfg_attr(
         not(target_os = "macos"),

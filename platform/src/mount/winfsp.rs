@@ -26,7 +26,8 @@
 //! - A request that has reached the drive cannot be taken back, so a program that is ended stays until its read is answered.
 //! - It knows which process opens or renames, not which one reads: who opened a file is who reads it.
 //! - A folder as mount point is seen by all programs of this machine, elevated ones among them. A drive letter is seen by
-//!   those that run as the daemon does; the others find it under its network name, `\\mediafs\…` ([`point`]).
+//!   those that run as the daemon does; the others find it under its network name, `\\mediafs\…`, which is of this user and
+//!   letter ([`point`]).
 //!
 //! [`Drive`]: crate::drive::Drive
 

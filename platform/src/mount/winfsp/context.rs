@@ -410,6 +410,14 @@ impl NotifyingFileSystemContext<()> for Context {
     }
 }
 
+/// What WinFsp has refused.
+pub(super) enum Refused {
+    /// To make the file system, or to ask it anything.
+    Drive(Status),
+    /// To show it where it is to be seen.
+    Point(Status),
+}
+
 /// The drive behind WinFsp. Stops when it is dropped, which waits for what is asked at that moment.
 pub(super) struct Host(FileSystemHost<Context>);
 
@@ -443,7 +451,7 @@ impl Host {
         context: Context,
         network_name: Option<&str>,
         point: &OsStr,
-    ) -> std::result::Result<Self, Status> {
+    ) -> std::result::Result<Self, Refused> {
         let mut volume = VolumeParams::new();
         volume
             .filesystem_name(FILE_SYSTEM)
@@ -468,15 +476,17 @@ impl Host {
             debug_mode: DebugMode::none(),
         };
         let host = FileSystemHost::new_with_timer_async::<(), TOLD_EVERY>(options, context);
-        let mut host = Self(host.map_err(status)?);
+        let mut host = Self(host.map_err(|error| Refused::Drive(status(error)))?);
         let point: OsString = point.to_owned();
-        host.0.mount(&point).map_err(status)?;
+        let shown = host.0.mount(&point);
+        shown.map_err(|error| Refused::Point(status(error)))?;
         Ok(host)
     }
 
     /// Answers from now on.
-    pub(super) fn start(&mut self, threads: u32) -> std::result::Result<(), Status> {
-        self.0.start_with_threads(threads).map_err(status)
+    pub(super) fn start(&mut self, threads: u32) -> std::result::Result<(), Refused> {
+        let started = self.0.start_with_threads(threads);
+        started.map_err(|error| Refused::Drive(status(error)))
     }
 
     /// Takes the drive out of sight. What is open goes on.

@@ -13,12 +13,13 @@ use super::super::{
     WINFSP_NOTICE,
 };
 use super::adapter::Adapter;
-use super::context::{self, Context, Host};
+use super::context::{self, Context, Host, Refused};
 use super::descriptor::Descriptors;
 use super::library::{self, NotLoaded};
 use super::point::Point;
 use super::status::Status;
 use crate::drive::{Drive, Invalidate};
+use crate::rights::User;
 
 /// Threads that WinFsp asks on. What opens or changes something is waited for on them.
 const THREADS: u32 = 32;
@@ -99,7 +100,9 @@ pub(super) fn mount_with(
         changed: Condvar::new(),
         ended_async: watch::Sender::new(None),
     });
+    let user = User::of_this_process().and_then(|user| user.text());
     let label = point.label(&options.name);
+    let network_name = point.network_name(&label, &user.map_err(started)?);
     let told = Arc::clone(&shared);
     let context = Context {
         adapter: Arc::clone(&adapter),
@@ -115,16 +118,15 @@ pub(super) fn mount_with(
     let threads = u32::try_from(options.threads)
         .unwrap_or(THREADS)
         .max(THREADS);
-    let network_name = point.network_name(&label);
     let host = Host::new(context, network_name.as_deref(), point.as_told());
     let host = host.and_then(|mut host| {
         drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
         host.start(threads)?;
         Ok(host)
     });
-    let host = host.map_err(|status| {
+    let host = host.map_err(|refused| {
         point.restore(&options.unmounted_note);
-        not_started(path.clone(), status)
+        not_started(path.clone(), network_name.as_deref(), refused)
     })?;
     tracing::info!(path = %path.display(), network_name, "mounted by WinFsp");
     Ok(Mounted {
@@ -184,7 +186,15 @@ pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
 }
 
 /// What stands in the way when WinFsp refuses.
-fn not_started(path: PathBuf, status: Status) -> MountError {
+fn not_started(path: PathBuf, network_name: Option<&str>, refused: Refused) -> MountError {
+    let status = match (refused, network_name) {
+        (Refused::Point(Status::OBJECT_NAME_COLLISION), _) => return super::point::taken(path),
+        (Refused::Drive(Status::OBJECT_NAME_COLLISION), Some(name)) => {
+            let name = name.to_owned();
+            return MountError::NameTaken { path, name };
+        }
+        (Refused::Drive(status) | Refused::Point(status), _) => status,
+    };
     // "No such device", "object name not found": the driver does not run.
     let words = match status {
         Status::NO_SUCH_DEVICE | Status::OBJECT_NAME_NOT_FOUND | Status::OBJECT_PATH_NOT_FOUND => {
@@ -193,7 +203,6 @@ fn not_started(path: PathBuf, status: Status) -> MountError {
                 source: io::Error::other(format!("{NO_DRIVER}; {ANEW}")),
             };
         }
-        Status::OBJECT_NAME_COLLISION => return super::point::taken(path),
         Status::ACCESS_DENIED => "this user may not mount there",
         _ => "WinFsp refuses",
     };

@@ -57,6 +57,8 @@ struct Seen {
     renaming: Vec<usize>,
     /// What mount points are in sight.
     points: HashMap<usize, String>,
+    /// The network names of those that have one, in capitals: each is there once.
+    names: HashMap<usize, String>,
     /// Those that were taken apart.
     deleted: Vec<usize>,
 }
@@ -195,6 +197,19 @@ unsafe extern "C" fn FspFileSystemCreate(
             u8::from((*params).UmFileContextIsUserContext2() != 0);
         file_system.UmFileContextIsFullContext =
             u8::from((*params).UmFileContextIsFullContext() != 0);
+        let name = text((&raw const (*params).Prefix).cast()).to_uppercase();
+        let number = &raw const *file_system as usize;
+        let is_free = name.is_empty()
+            || seen(|seen| {
+                let is_free = !seen.names.values().any(|taken| *taken == name);
+                if is_free {
+                    seen.names.insert(number, name);
+                }
+                is_free
+            });
+        if !is_free {
+            return STATUS_OBJECT_NAME_COLLISION;
+        }
         *made = Box::into_raw(file_system);
         DRIVER.set(Some(*made));
     }
@@ -205,7 +220,10 @@ unsafe extern "C" fn FspFileSystemCreate(
 /// As the DLL's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn FspFileSystemDelete(file_system: *mut FSP_FILE_SYSTEM) {
-    seen(|seen| seen.deleted.push(file_system as usize));
+    seen(|seen| {
+        seen.names.remove(&(file_system as usize));
+        seen.deleted.push(file_system as usize);
+    });
     // SAFETY: made above, and nobody uses it any more.
     drop(unsafe { Box::from_raw(file_system) });
 }

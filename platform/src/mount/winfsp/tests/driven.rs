@@ -488,8 +488,27 @@ fn a_letter_is_a_network_drive() {
     let (mounted, _) = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap();
     assert_eq!(mounted.path(), Path::new(r"Q:\"));
     assert!(is_in_sight(Path::new("Q:")));
-    let taken = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap_err();
+    let mount = |options: &MountOptions| mount_with_driver(MemoryDrive::new(), options, &runtime);
+    // As in another session, where nothing else has the letter.
+    let taken = mount(&options).unwrap_err();
+    let MountError::NameTaken { name, .. } = &taken else {
+        panic!("{taken:?}")
+    };
+    assert!(name.starts_with(r"\mediafs\Sounds-"), "{name}");
+    let words = taken.to_string();
+    assert!(words.contains(&format!(r"\{name}")), "{words}");
+    let another = MountOptions {
+        name: "Loops".to_owned(),
+        ..options.clone()
+    };
+    let taken = mount(&another).unwrap_err();
     assert!(matches!(taken, MountError::Occupied { .. }), "{taken:?}");
+    let beside = MountOptions {
+        mountpoint: "r:".into(),
+        ..options
+    };
+    let (beside, _) = mount(&beside).unwrap();
+    drop(beside);
     drop(mounted);
     assert!(!is_in_sight(Path::new("Q:")));
 }
