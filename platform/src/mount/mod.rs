@@ -230,6 +230,16 @@ pub struct Lacking {
     pub remedy: String,
 }
 
+/// What the system has for the drive, as `check` finds.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub struct Present {
+    /// What.
+    pub message: String,
+    /// What is known to go wrong with it, and what would be better.
+    pub flaw: Option<Lacking>,
+}
+
 /// Why the drive could not be mounted.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {

@@ -58,6 +58,7 @@ mod point;
 mod status;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod walk;
 
 #[cfg(windows)]

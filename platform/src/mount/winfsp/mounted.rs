@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::super::{
-    Clear, Ended, Lacking, MountError, MountOptions, Passthrough, Transport, Unmounted,
+    Clear, Ended, Lacking, MountError, MountOptions, Passthrough, Present, Transport, Unmounted,
     WINFSP_NOTICE,
 };
 use super::adapter::Adapter;
@@ -18,6 +18,7 @@ use super::descriptor::Descriptors;
 use super::library::{self, NotLoaded};
 use super::point::Point;
 use super::status::Status;
+use super::versions;
 use crate::drive::{Drive, Invalidate};
 use crate::rights::User;
 
@@ -142,16 +143,16 @@ pub(super) fn mount_with(
 const NO_DRIVER: &str = "WinFsp is installed, but its driver does not run";
 const ANEW: &str = "restart the computer, and if that does not help install WinFsp anew from https://winfsp.dev/rel/";
 
-/// Is WinFsp there, with its driver? What there is, in words; nothing is mounted.
+/// Is WinFsp there, with its driver? What there is, and what is known to be wrong with it; nothing is mounted.
 ///
 /// # Errors
 /// What is missing, and what to do.
-pub fn check() -> Result<String, Lacking> {
+pub fn check() -> Result<Present, Lacking> {
     check_with(&library::KEYS)
 }
 
 /// The same, with WinFsp looked for under these keys of the registry.
-pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
+pub(super) fn check_with(keys: &[&str]) -> Result<Present, Lacking> {
     let lacking = |message: String, remedy: &str| Lacking {
         message,
         remedy: format!("{remedy} ({WINFSP_NOTICE})"),
@@ -166,7 +167,9 @@ pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
             "install WinFsp anew from https://winfsp.dev/rel/",
         ),
     })?;
-    let version = match context::version() {
+    let version = context::version();
+    let is_old = version.is_ok_and(versions::is_old);
+    let version = match version {
         Ok((major, minor)) => format!("{major}.{minor}"),
         Err(Status(number)) => {
             format!(
@@ -182,7 +185,10 @@ pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
             ANEW,
         ));
     }
-    Ok(format!("WinFsp {version} ({WINFSP_NOTICE})"))
+    Ok(Present {
+        message: format!("WinFsp {version} ({WINFSP_NOTICE})"),
+        flaw: is_old.then(|| lacking(versions::MAY_STOP.to_owned(), versions::NEWER)),
+    })
 }
 
 /// What stands in the way when WinFsp refuses.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::mounted::{check_with, mount_with};
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
-use super::host::driver::is_in_sight;
+use super::host::driver::{is_in_sight, with_driver};
 use super::host::{
     AS_MUCH_AS_ALLOWED, DELETE, GENERIC_READ, GENERIC_WRITE, Host, MAKE, OPEN, OPEN_OR_MAKE,
     OVERWRITE_OR_MAKE, Wish, mount_with_driver, runtime,
@@ -574,6 +574,25 @@ fn what_there_is_of_it_is_told_without_a_mount() {
             words.contains(super::super::super::WINFSP_NOTICE),
             "{words}"
         );
+    }
+}
+
+/// The DLL under test is of 2.1.
+#[test]
+fn of_an_old_driver_it_is_told_what_may_happen_and_what_to_install() {
+    let present = with_driver(|| check_with(&super::super::library::KEYS)).unwrap();
+    assert!(
+        present.message.starts_with("WinFsp 2."),
+        "{}",
+        present.message
+    );
+    let flaw = present.flaw.unwrap().to_string();
+    for told in [
+        "may stop the whole drive",
+        "2.2.26215",
+        "https://winfsp.dev/rel/",
+    ] {
+        assert!(flaw.contains(told), "{flaw}");
     }
 }
 
