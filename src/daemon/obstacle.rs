@@ -65,6 +65,7 @@ impl From<&DaemonError> for Obstacle {
             | MountError::AlreadyMounted { .. }
             | MountError::NotAnswering { .. }
             | MountError::Occupied { .. }
+            | MountError::NameTaken { .. }
             | MountError::Recover { .. } => Self::PointTaken,
             _ => Self::Other,
         }

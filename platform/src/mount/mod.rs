@@ -230,6 +230,16 @@ pub struct Lacking {
     pub remedy: String,
 }
 
+/// What the system has for the drive, as `check` finds.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub struct Present {
+    /// What.
+    pub message: String,
+    /// What is known to go wrong with it, and what would be better.
+    pub flaw: Option<Lacking>,
+}
+
 /// Why the drive could not be mounted.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
@@ -279,6 +289,17 @@ pub enum MountError {
         path: PathBuf,
         /// What is mounted there.
         fs_type: String,
+    },
+    /// On Windows, another file system has the network name of the drive, which each machine has once.
+    #[error(
+        "the network name of the drive, \\{name}, is taken, by a drive that you have mounted with this letter in another \
+         session or as administrator; unmount that one, or mount at another letter than {path}"
+    )]
+    NameTaken {
+        /// The mount point.
+        path: PathBuf,
+        /// The name, with a separator in front.
+        name: String,
     },
     /// A dead mount of ours could not be removed.
     #[cfg_attr(

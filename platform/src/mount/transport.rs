@@ -52,12 +52,16 @@ impl Transport {
 /// # Errors
 /// None: every Mac has a client of NFS.
 #[cfg(target_os = "macos")]
-pub fn check() -> Result<String, super::Lacking> {
-    Ok(match Transport::of_this_system() {
+pub fn check() -> Result<super::Present, super::Lacking> {
+    let message = match Transport::of_this_system() {
         Transport::Fuse => format!("macFUSE is installed ({MACFUSE})"),
         Transport::Nfs => {
             "macFUSE is not installed; the drive is mounted by NFS, and every program gets what one that copies gets"
                 .to_owned()
         }
+    };
+    Ok(super::Present {
+        message,
+        flaw: None,
     })
 }

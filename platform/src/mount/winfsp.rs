@@ -19,10 +19,15 @@
 //!   path, for as long as the drive waits: a copier under `by-id/` a player, up to the copiers' deadline. Other sounds, and the
 //!   same one through `.as/`, are not concerned. An open itself is waited for a moment only ([`opens`]), as nothing can be made
 //!   or renamed then.
+//! - Telling WinFsp that something has changed takes the lock of that file for itself alone, and meanwhile nothing is renamed;
+//!   who wants to rename something has all opens of the drive wait behind it. So of a path that is being read or written nothing
+//!   is told before that is answered ([`Opens::busy`](opens::Opens::busy)). What begins to be read in the moment between that
+//!   look and WinFsp's is not known here, and can still hold such a rename up.
 //! - A request that has reached the drive cannot be taken back, so a program that is ended stays until its read is answered.
 //! - It knows which process opens or renames, not which one reads: who opened a file is who reads it.
 //! - A folder as mount point is seen by all programs of this machine, elevated ones among them. A drive letter is seen by
-//!   those that run as the daemon does; the others find it under its network name, `\\mediafs\…` ([`point`]).
+//!   those that run as the daemon does; the others find it under its network name, `\\mediafs\…`, which is of this user and
+//!   letter ([`point`]).
 //!
 //! [`Drive`]: crate::drive::Drive
 
@@ -53,6 +58,7 @@ mod point;
 mod status;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod walk;
 
 #[cfg(windows)]

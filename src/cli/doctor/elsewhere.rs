@@ -7,7 +7,13 @@ use super::Finding;
 pub(super) fn findings() -> Vec<Finding> {
     let system = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
     let transport = match mount::check() {
-        Ok(words) => Finding::ok("transport", words),
+        Ok(present) => match present.flaw {
+            None => Finding::ok("transport", present.message),
+            Some(flaw) => {
+                let message = format!("{}; {}", present.message, flaw.message);
+                Finding::warn("transport", message, flaw.remedy)
+            }
+        },
         Err(lacking) => Finding::fail("transport", lacking.message, lacking.remedy),
     };
     vec![Finding::ok("system", system), transport]

@@ -152,6 +152,7 @@ impl Adapter {
         offset: u64,
         length: u32,
     ) -> Result<Bytes, Status> {
+        let _pending = open.begins();
         let handle = open.handle().await?;
         let answer = self
             .asking
@@ -260,46 +261,82 @@ impl Adapter {
         Ok(self.asking.ask(|drive| Ok(drive.room()))?)
     }
 
-    /// What to tell Windows of what has changed.
-    pub(super) fn notices(&self, changes: &[Change]) -> Vec<Notice> {
-        let places: Vec<(NodeId, &OsStr, Vec<u16>)> = changes
-            .iter()
+    /// Is there something to tell Windows?
+    pub(super) fn has_news(&self) -> bool {
+        if self.changes.holds() {
+            self.changes.let_go(&self.opens.busy());
+        }
+        !self.changes.is_empty()
+    }
+
+    /// What to tell Windows of what has changed. A path of which a read or a write is not answered is told of later: telling
+    /// waits for the lock that WinFsp keeps the file by until then, with all renames waiting behind it, and behind those all opens
+    /// of the drive. One that begins between this and the telling is not known here.
+    pub(super) fn notices(&self, changes: Vec<Change>) -> Vec<Notice> {
+        let named: Vec<(Change, Vec<u16>)> = changes
+            .into_iter()
             .filter_map(|change| {
-                let name = change.name.as_deref()?;
-                Some((change.folder, name, names::shown(name)?))
+                let shown = match change.name.as_deref() {
+                    Some(name) => names::shown(name)?,
+                    None => Vec::new(),
+                };
+                Some((change, shown))
             })
             .collect();
         let known = self.known.lock();
-        let told = known.told(places.iter().map(|(folder, _, shown)| (*folder, &**shown)));
-        let path_of = |folder, name: &[u16]| {
-            let path: Option<Vec<u16>> = known.path_of(folder);
-            path.map(|path| names::joined(&path, name))
-        };
-        let of_names: Vec<_> = places
+        let told = known.told(
+            named
+                .iter()
+                .filter(|(change, _)| change.name.is_some())
+                .map(|(change, shown)| (change.folder, &**shown)),
+        );
+        let was_told: Vec<bool> = named
             .iter()
-            .filter_map(|(folder, name, shown)| {
-                let path = path_of(*folder, shown)?;
-                let was_told = told.contains(&(*folder, &**shown));
-                Some((*folder, *name, path, was_told))
+            .map(|(change, shown)| told.contains(&(change.folder, &**shown)))
+            .collect();
+        drop(told);
+        let placed: Vec<_> = named
+            .into_iter()
+            .zip(was_told)
+            .filter_map(|((change, shown), was_told)| {
+                let folder = known.path_of(change.folder)?;
+                let path = match change.name {
+                    Some(_) => names::joined(&folder, &shown),
+                    None if change.folder == NodeId::ROOT => return None,
+                    None => folder,
+                };
+                Some((change, path, was_told))
             })
             .collect();
-        let of_lists = changes
-            .iter()
-            .filter(|change| change.name.is_none() && change.folder != NodeId::ROOT)
-            .filter_map(|change| known.path_of(change.folder))
-            .map(|path| Notice {
-                path,
-                filter: FILE_NOTIFY_CHANGE_LAST_WRITE,
-                action: FILE_ACTION_MODIFIED,
-            });
-        let mut notices: Vec<Notice> = of_lists.collect();
-        drop(told);
         drop(known);
         // The drive is asked with nothing locked.
-        for (folder, name, path, was_told) in of_names {
-            notices.push(self.notice(folder, name, path, was_told));
-        }
+        let notices: Vec<(Change, Notice)> = placed
+            .into_iter()
+            .map(|(change, path, was_told)| {
+                let notice = match change.name.as_deref() {
+                    Some(name) => self.notice(change.folder, name, path, was_told),
+                    None => Notice {
+                        path,
+                        filter: FILE_NOTIFY_CHANGE_LAST_WRITE,
+                        action: FILE_ACTION_MODIFIED,
+                    },
+                };
+                (change, notice)
+            })
+            .collect();
+        // As late as can be.
+        let busy = self.opens.busy();
         notices
+            .into_iter()
+            .filter_map(|(change, notice)| {
+                let folded = names::folded(&notice.path);
+                if busy.contains(&folded) {
+                    self.changes.hold(folded, change);
+                    return None;
+                }
+                Some(notice)
+            })
+            .collect()
     }
 
     fn notice(&self, folder: NodeId, name: &OsStr, path: Vec<u16>, was_told: bool) -> Notice {

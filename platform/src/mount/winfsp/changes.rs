@@ -1,6 +1,6 @@
 //! What the drive says has changed, kept until the timer comes round that tells Windows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
 use parking_lot::Mutex;
@@ -25,6 +25,8 @@ pub(super) struct Change {
 /// The end that the drive holds.
 pub(super) struct Changes {
     waiting: Mutex<HashSet<Change>>,
+    /// Those of paths that were being read or written when they were to be told, by what is the same for all cases of the path.
+    held: Mutex<HashMap<Vec<u16>, HashSet<Change>>>,
     pub(super) cases: Mutex<Cases>,
 }
 
@@ -32,6 +34,7 @@ impl Changes {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
+            held: Mutex::default(),
             cases: Mutex::new(Cases::new()),
         }
     }
@@ -51,6 +54,33 @@ impl Changes {
             waiting.remove(told);
         }
         now
+    }
+
+    /// Keeps a change whose path is busy until [`Self::let_go`].
+    pub(super) fn hold(&self, folded_path: Vec<u16>, change: Change) {
+        self.held
+            .lock()
+            .entry(folded_path)
+            .or_default()
+            .insert(change);
+    }
+
+    /// Is any held? Where none is, nobody need find out which paths are busy.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.lock().is_empty()
+    }
+
+    /// Those that are held wait again to be told, but for those whose paths are busy still. However many wait, none is lost.
+    pub(super) fn let_go(&self, busy: &HashSet<Vec<u16>>) {
+        let mut free = Vec::new();
+        self.held.lock().retain(|path, changes| {
+            let is_busy = busy.contains(path);
+            if !is_busy {
+                free.extend(changes.drain());
+            }
+            is_busy
+        });
+        self.waiting.lock().extend(free);
     }
 
     fn add(&self, change: Change) {

@@ -47,6 +47,7 @@ impl Adapter {
         data: &[u8],
         place: Place,
     ) -> Result<(u32, Info), Status> {
+        let _pending = open.begins();
         let handle = open.handle().await?;
         let size = match place.to_end || place.within {
             true => self.info(open)?.size,
@@ -168,22 +169,26 @@ impl Adapter {
 
     /// May it go, when it is closed? Afterwards nobody can be told any more that it did not.
     pub(super) fn may_remove(&self, open: &Open) -> Result<(), Status> {
-        let node = open.node();
+        self.may_go(open.node(), open.is_folder, &open.by)
+    }
+
+    pub(super) fn may_go(
+        &self,
+        node: NodeId,
+        is_folder: bool,
+        by: &Requester,
+    ) -> Result<(), Status> {
         if node == NodeId::ROOT {
             return Err(Status::ACCESS_DENIED);
         }
-        let may = self
-            .asking
-            .ask(|drive| Ok(drive.may_remove(node, &open.by)));
+        let may = self.asking.ask(|drive| Ok(drive.may_remove(node, by)));
         if may != Ok(true) {
-            return Err(self
-                .refusal(|drive| drive.refuse_change(node, &open.by))
-                .into());
+            return Err(self.refusal(|drive| drive.refuse_change(node, by)).into());
         }
         let mut is_empty = true;
-        if open.is_folder {
+        if is_folder {
             self.asking.ask(|drive| {
-                drive.list(node, Cursor::default(), false, &open.by, &mut |_| {
+                drive.list(node, Cursor::default(), false, by, &mut |_| {
                     is_empty = false;
                     false
                 })
@@ -234,14 +239,14 @@ impl Adapter {
         if shown.len() > names::LONGEST_NAME {
             return Err(Status::NAME_TOO_LONG);
         }
-        let mut name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        let mut wanted: Vec<OsString> = names::meant(shown).collect();
         match self.step(folder.node, shown, by) {
             Ok(there) if !is_same(&found, folder.node, &there.name) => {
                 if !replace {
                     return Err(Status::OBJECT_NAME_COLLISION);
                 }
                 // It may have the name in another case; two of them would be one to every program.
-                name = there.name;
+                wanted = vec![there.name];
             }
             Ok(_) | Err(DriveError::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -258,14 +263,26 @@ impl Adapter {
                 drive.rename((from.0, &from.1), to, replacing, &by)
             })
         };
-        match rename(name) {
+        // As what is made: by the very same name first.
+        let renamed = |names: Vec<OsString>| {
+            let mut renamed = Err(DriveError::Invalid);
+            for name in names {
+                renamed = rename(name);
+                if renamed != Err(DriveError::ReadOnly) {
+                    break;
+                }
+            }
+            renamed
+        };
+        match renamed(wanted) {
             Err(refused @ DriveError::ReadOnly) => {
                 let name = self.in_case_of_neighbour(folder.node, shown, &by);
-                let name = name.and_then(|name| names::from_shown(&name));
-                rename(name.ok_or(refused)?)?;
+                let name = name.ok_or(refused)?;
+                renamed(names::meant(&name).collect())?;
             }
-            renamed => renamed?,
+            done => done?,
         }
+        self.opens.renamed(from, to);
         let mut cases = self.changes.cases.lock();
         for folder in folders {
             cases.changed(folder);

@@ -190,9 +190,10 @@ impl FileSystemContext for Context {
         granted_access: u32,
         file_info: &mut OpenFileInfo,
     ) -> Result<Opened> {
-        let wanted = Wanted::of(create_options);
         let path = file_name.as_slice();
-        let opened = self.adapter.open(path, wanted, granted_access, by())?;
+        let opened = self
+            .adapter
+            .open(path, create_options, granted_access, by())?;
         Ok(self.opened(opened, file_info))
     }
 
@@ -386,14 +387,14 @@ impl AsyncFileSystemContext for Context {
 
 impl NotifyingFileSystemContext<()> for Context {
     fn should_notify(&self) -> Option<()> {
-        (!self.adapter.changes.is_empty()).then_some(())
+        self.adapter.has_news().then_some(())
     }
 
     fn notify(&self, (): (), notifier: &Notifier) {
         // The library's timer lets a panic through.
         let told = catch_unwind(AssertUnwindSafe(|| {
             let changes = self.adapter.changes.take();
-            for notice in self.adapter.notices(&changes) {
+            for notice in self.adapter.notices(changes) {
                 let mut info: NotifyInfo<LONGEST_PATH> = NotifyInfo::new();
                 info.filter = notice.filter;
                 info.action = notice.action;
@@ -407,6 +408,14 @@ impl NotifyingFileSystemContext<()> for Context {
             tracing::error!("what has changed could not be told");
         }
     }
+}
+
+/// What WinFsp has refused.
+pub(super) enum Refused {
+    /// To make the file system, or to ask it anything.
+    Drive(Status),
+    /// To show it where it is to be seen.
+    Point(Status),
 }
 
 /// The drive behind WinFsp. Stops when it is dropped, which waits for what is asked at that moment.
@@ -442,7 +451,7 @@ impl Host {
         context: Context,
         network_name: Option<&str>,
         point: &OsStr,
-    ) -> std::result::Result<Self, Status> {
+    ) -> std::result::Result<Self, Refused> {
         let mut volume = VolumeParams::new();
         volume
             .filesystem_name(FILE_SYSTEM)
@@ -467,15 +476,17 @@ impl Host {
             debug_mode: DebugMode::none(),
         };
         let host = FileSystemHost::new_with_timer_async::<(), TOLD_EVERY>(options, context);
-        let mut host = Self(host.map_err(status)?);
+        let mut host = Self(host.map_err(|error| Refused::Drive(status(error)))?);
         let point: OsString = point.to_owned();
-        host.0.mount(&point).map_err(status)?;
+        let shown = host.0.mount(&point);
+        shown.map_err(|error| Refused::Point(status(error)))?;
         Ok(host)
     }
 
     /// Answers from now on.
-    pub(super) fn start(&mut self, threads: u32) -> std::result::Result<(), Status> {
-        self.0.start_with_threads(threads).map_err(status)
+    pub(super) fn start(&mut self, threads: u32) -> std::result::Result<(), Refused> {
+        let started = self.0.start_with_threads(threads);
+        started.map_err(|error| Refused::Drive(status(error)))
     }
 
     /// Takes the drive out of sight. What is open goes on.

@@ -16,6 +16,7 @@ const FILE_OVERWRITE: u32 = 4;
 const FILE_OVERWRITE_IF: u32 = 5;
 const FILE_DIRECTORY_FILE: u32 = 0x1;
 const FILE_NON_DIRECTORY_FILE: u32 = 0x40;
+const FILE_DELETE_ON_CLOSE: u32 = 0x1000;
 
 /// What programs read and write in that do so without a cache, and how many of them room is given in.
 pub(super) const SECTOR: u16 = 512;
@@ -96,6 +97,11 @@ pub(super) fn means_to_write(desired: u32, create_options: u32) -> bool {
     );
     let writes = desired & (FILE_WRITE_DATA | FILE_APPEND_DATA) != 0;
     empties || (writes && desired & MAXIMUM_ALLOWED == 0)
+}
+
+/// Is what is opened with these options to go when it is closed?
+pub(super) fn goes_on_close(create_options: u32) -> bool {
+    create_options & FILE_DELETE_ON_CLOSE != 0
 }
 
 /// What kind of thing whoever opens insists on.

@@ -9,16 +9,18 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::super::{
-    Clear, Ended, Lacking, MountError, MountOptions, Passthrough, Transport, Unmounted,
+    Clear, Ended, Lacking, MountError, MountOptions, Passthrough, Present, Transport, Unmounted,
     WINFSP_NOTICE,
 };
 use super::adapter::Adapter;
-use super::context::{self, Context, Host};
+use super::context::{self, Context, Host, Refused};
 use super::descriptor::Descriptors;
 use super::library::{self, NotLoaded};
 use super::point::Point;
 use super::status::Status;
+use super::versions;
 use crate::drive::{Drive, Invalidate};
+use crate::rights::User;
 
 /// Threads that WinFsp asks on. What opens or changes something is waited for on them.
 const THREADS: u32 = 32;
@@ -99,7 +101,9 @@ pub(super) fn mount_with(
         changed: Condvar::new(),
         ended_async: watch::Sender::new(None),
     });
+    let user = User::of_this_process().and_then(|user| user.text());
     let label = point.label(&options.name);
+    let network_name = point.network_name(&label, &user.map_err(started)?);
     let told = Arc::clone(&shared);
     let context = Context {
         adapter: Arc::clone(&adapter),
@@ -115,16 +119,15 @@ pub(super) fn mount_with(
     let threads = u32::try_from(options.threads)
         .unwrap_or(THREADS)
         .max(THREADS);
-    let network_name = point.network_name(&label);
     let host = Host::new(context, network_name.as_deref(), point.as_told());
     let host = host.and_then(|mut host| {
         drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
         host.start(threads)?;
         Ok(host)
     });
-    let host = host.map_err(|status| {
+    let host = host.map_err(|refused| {
         point.restore(&options.unmounted_note);
-        not_started(path.clone(), status)
+        not_started(path.clone(), network_name.as_deref(), refused)
     })?;
     tracing::info!(path = %path.display(), network_name, "mounted by WinFsp");
     Ok(Mounted {
@@ -140,16 +143,16 @@ pub(super) fn mount_with(
 const NO_DRIVER: &str = "WinFsp is installed, but its driver does not run";
 const ANEW: &str = "restart the computer, and if that does not help install WinFsp anew from https://winfsp.dev/rel/";
 
-/// Is WinFsp there, with its driver? What there is, in words; nothing is mounted.
+/// Is WinFsp there, with its driver? What there is, and what is known to be wrong with it; nothing is mounted.
 ///
 /// # Errors
 /// What is missing, and what to do.
-pub fn check() -> Result<String, Lacking> {
+pub fn check() -> Result<Present, Lacking> {
     check_with(&library::KEYS)
 }
 
 /// The same, with WinFsp looked for under these keys of the registry.
-pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
+pub(super) fn check_with(keys: &[&str]) -> Result<Present, Lacking> {
     let lacking = |message: String, remedy: &str| Lacking {
         message,
         remedy: format!("{remedy} ({WINFSP_NOTICE})"),
@@ -164,7 +167,9 @@ pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
             "install WinFsp anew from https://winfsp.dev/rel/",
         ),
     })?;
-    let version = match context::version() {
+    let version = context::version();
+    let is_old = version.is_ok_and(versions::is_old);
+    let version = match version {
         Ok((major, minor)) => format!("{major}.{minor}"),
         Err(Status(number)) => {
             format!(
@@ -180,11 +185,22 @@ pub(super) fn check_with(keys: &[&str]) -> Result<String, Lacking> {
             ANEW,
         ));
     }
-    Ok(format!("WinFsp {version} ({WINFSP_NOTICE})"))
+    Ok(Present {
+        message: format!("WinFsp {version} ({WINFSP_NOTICE})"),
+        flaw: is_old.then(|| lacking(versions::MAY_STOP.to_owned(), versions::NEWER)),
+    })
 }
 
 /// What stands in the way when WinFsp refuses.
-fn not_started(path: PathBuf, status: Status) -> MountError {
+fn not_started(path: PathBuf, network_name: Option<&str>, refused: Refused) -> MountError {
+    let status = match (refused, network_name) {
+        (Refused::Point(Status::OBJECT_NAME_COLLISION), _) => return super::point::taken(path),
+        (Refused::Drive(Status::OBJECT_NAME_COLLISION), Some(name)) => {
+            let name = name.to_owned();
+            return MountError::NameTaken { path, name };
+        }
+        (Refused::Drive(status) | Refused::Point(status), _) => status,
+    };
     // "No such device", "object name not found": the driver does not run.
     let words = match status {
         Status::NO_SUCH_DEVICE | Status::OBJECT_NAME_NOT_FOUND | Status::OBJECT_PATH_NOT_FOUND => {
@@ -193,7 +209,6 @@ fn not_started(path: PathBuf, status: Status) -> MountError {
                 source: io::Error::other(format!("{NO_DRIVER}; {ANEW}")),
             };
         }
-        Status::OBJECT_NAME_COLLISION => return super::point::taken(path),
         Status::ACCESS_DENIED => "this user may not mount there",
         _ => "WinFsp refuses",
     };

@@ -51,13 +51,13 @@ pub(super) fn shown(name: &OsStr) -> Option<Vec<u16>> {
         return None;
     }
     for unit in &mut units {
-        if *unit < 0x20 || u8::try_from(*unit).is_ok_and(|byte| RESERVED.contains(&byte)) {
+        if is_refused(*unit) {
             *unit += PRIVATE;
         }
     }
     // Programs' paths lose a dot or a space at the end.
     if let Some(last) = units.last_mut()
-        && (*last == u16::from(b'.') || *last == u16::from(b' '))
+        && is_refused_at_end(*last)
     {
         *last += PRIVATE;
     }
@@ -67,16 +67,45 @@ pub(super) fn shown(name: &OsStr) -> Option<Vec<u16>> {
     Some(units)
 }
 
-/// The name that is shown so; `None` if it is no text.
+fn is_refused(unit: u16) -> bool {
+    unit < 0x20 || u8::try_from(unit).is_ok_and(|byte| RESERVED.contains(&byte))
+}
+
+fn is_refused_at_end(unit: u16) -> bool {
+    unit == u16::from(b'.') || unit == u16::from(b' ')
+}
+
+/// The names that may be meant by one that is shown so: itself before what else is shown so.
+pub(super) fn meant(name: &[u16]) -> impl Iterator<Item = OsString> {
+    [verbatim(name), from_shown(name)].into_iter().flatten()
+}
+
+/// The name that is shown so, where showing has changed it; `None` if there is no such name, or it is no text. Disks have such
+/// characters in names of their own as well: macOS and Samba put there what Windows refuses, a space at the end as U+F028 and a
+/// dot as U+F029, which stand for something else here. So what leads back is only what [`shown`] would have put there.
 pub(super) fn from_shown(name: &[u16]) -> Option<OsString> {
-    let units: Vec<u16> = name
-        .iter()
-        .map(|unit| match unit.checked_sub(PRIVATE) {
-            Some(stood_for) if (1..0x80).contains(&stood_for) => stood_for,
-            _ => *unit,
-        })
-        .collect();
-    text(&units)
+    let stood_for = |unit: u16| unit.checked_sub(PRIVATE).filter(|u| (1..0x80).contains(u));
+    let mut units = name.to_vec();
+    for unit in &mut units {
+        if let Some(refused) = stood_for(*unit).filter(|u| is_refused(*u)) {
+            *unit = refused;
+        }
+    }
+    if let Some(last) = units.last_mut()
+        && let Some(refused) = stood_for(*last).filter(|u| is_refused_at_end(*u))
+    {
+        *last = refused;
+    }
+    if let Some(first) = units.first().copied().and_then(stood_for) {
+        let masked = std::mem::replace(&mut units[0], first);
+        if !is_device(&units) {
+            units[0] = masked;
+        }
+    }
+    if units == name {
+        return None;
+    }
+    text(&units).filter(|led_back| shown(led_back).as_deref() == Some(name))
 }
 
 /// The name of exactly these units; `None` if they are no text.
@@ -183,18 +212,38 @@ mod tests {
             ("COM10", "COM10"),
         ] {
             assert_eq!(as_shown(name), told);
-            assert_eq!(from_shown(&wide(told)).unwrap(), name);
+            let changed = (told != name).then(|| name.into());
+            assert_eq!(from_shown(&wide(told)), changed);
         }
         assert_eq!(shown(OsStr::new("")), None);
         assert!(shown(OsStr::new(&"x".repeat(255))).is_some());
         assert_eq!(shown(OsStr::new(&"x".repeat(256))), None);
         // Half a character.
-        let half = from_shown(&[0xd800]);
+        let half = verbatim(&[0xd800]);
         if cfg!(windows) {
             assert_eq!(shown(&half.unwrap()).unwrap(), [0xd800]);
         } else {
             assert_eq!(half, None);
         }
+    }
+
+    #[test]
+    fn what_other_systems_put_there_stays() {
+        for own in [
+            "Pad\u{f029}.wav",
+            "Pad.wav\u{f028}",
+            "tail\u{f02e}.wav",
+            "\u{f061}udio.wav",
+            "\u{f000}",
+        ] {
+            assert_eq!(from_shown(&wide(own)), None, "{own:?}");
+            let meant: Vec<OsString> = meant(&wide(own)).collect();
+            assert_eq!(meant, [own]);
+        }
+        // A disk may have both; then it is the name itself.
+        let meant: Vec<OsString> = meant(&wide("odd\u{f03f}")).collect();
+        assert_eq!(meant, ["odd\u{f03f}", "odd?"]);
+        assert_eq!(from_shown(&wide("\u{f029}\u{f03f}")).unwrap(), "\u{f029}?");
     }
 
     #[test]
@@ -242,7 +291,18 @@ mod tests {
         fn every_name_without_private_characters_comes_back(name in "[^\u{0}\u{f000}-\u{f07f}]{1,80}") {
             if let Some(told) = shown(OsStr::new(&name)) {
                 prop_assert!(told.iter().all(|u| *u >= 0x20 && !RESERVED.iter().any(|r| u16::from(*r) == *u)));
-                prop_assert_eq!(from_shown(&told).unwrap(), OsString::from(&name));
+                let back = from_shown(&told).or_else(|| verbatim(&told));
+                prop_assert_eq!(back.unwrap(), OsString::from(&name));
+            }
+        }
+
+        /// What leads back is what is shown so, whatever characters a disk has in its names.
+        #[test]
+        fn no_name_leads_to_one_that_is_shown_otherwise(
+            name in "[a-cCON\u{f000}-\u{f07f}.? ]{1,8}",
+        ) {
+            if let Some(back) = from_shown(&wide(&name)) {
+                prop_assert_eq!(as_shown(back.to_str().unwrap()), name);
             }
         }
 

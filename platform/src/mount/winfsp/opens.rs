@@ -5,9 +5,10 @@
 //! waits, which keeps nobody else.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::adapter::Adapter;
-use super::info::{Info, Wanted, mode};
+use super::info::{Info, Wanted, goes_on_close, mode};
 use super::names;
 use super::status::Status;
 use super::walk::Found;
@@ -66,9 +67,48 @@ pub(super) struct Open {
     opening: Option<Opening>,
     pub(super) writes: bool,
     was_told: AtomicBool,
+    /// How many of its reads and writes are not answered.
+    pending: AtomicUsize,
+    /// What WinFsp knows the file by: its path now, as it is for all cases.
+    place: Mutex<Vec<u16>>,
+}
+
+/// A read or a write, until it is answered.
+pub(super) struct Pending<'a>(&'a AtomicUsize);
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Open {
+    fn new(
+        number: u64,
+        (node, is_folder, path): (NodeId, bool, Vec<u16>),
+        by: Requester,
+        (opening, writes): (Option<Opening>, bool),
+    ) -> Self {
+        Self {
+            number,
+            node,
+            is_folder,
+            place: Mutex::new(names::folded(&path)),
+            path,
+            by,
+            opening,
+            writes,
+            was_told: AtomicBool::new(false),
+            pending: AtomicUsize::new(0),
+        }
+    }
+
+    /// A read or a write begins, and lasts as long as what this gives.
+    pub(super) fn begins(&self) -> Pending<'_> {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        Pending(&self.pending)
+    }
+
     /// The handle, if it has come already.
     fn held(&self) -> Option<Held> {
         let opening = self.opening.as_ref()?;
@@ -127,6 +167,30 @@ impl Opens {
         files.count()
     }
 
+    /// The paths, as they are for all cases, of which a read or a write is not answered.
+    pub(super) fn busy(&self) -> HashSet<Vec<u16>> {
+        let table = self.table.lock();
+        table
+            .open
+            .values()
+            .filter(|open| open.pending.load(Ordering::Acquire) > 0)
+            .map(|open| open.place.lock().clone())
+            .collect()
+    }
+
+    /// What has this path, or is below it, has another one now.
+    pub(super) fn renamed(&self, from: &[u16], to: &[u16]) {
+        let (from, to) = (names::folded(from), names::folded(to));
+        for open in self.table.lock().open.values() {
+            let mut place = open.place.lock();
+            if let Some(below) = place.strip_prefix(&*from)
+                && matches!(below.first(), None | Some(&names::SEPARATOR))
+            {
+                *place = [&to, below].concat();
+            }
+        }
+    }
+
     fn all(&self) -> Vec<Arc<Open>> {
         self.table.lock().open.values().cloned().collect()
     }
@@ -137,15 +201,23 @@ impl Adapter {
     pub(super) fn open(
         self: &Arc<Self>,
         path: &[u16],
-        wanted: Wanted,
+        create_options: u32,
         granted: u32,
         by: Requester,
     ) -> Result<(Arc<Open>, Info), Status> {
         let found = self.walk(path, &by)?;
-        match (wanted, found.is_folder()) {
+        match (Wanted::of(create_options), found.is_folder()) {
             (Wanted::Folder, false) => return Err(Status::NOT_A_DIRECTORY),
             (Wanted::File, true) => return Err(Status::FILE_IS_A_DIRECTORY),
             _ => {}
+        }
+        // Of this nobody asks again, at the close either.
+        if goes_on_close(create_options) {
+            self.may_go(found.node, found.is_folder(), &by)
+                .map_err(|refused| match refused {
+                    Status::DIRECTORY_NOT_EMPTY => refused,
+                    _ => Status::CANNOT_DELETE,
+                })?;
         }
         let info = self.info_of(found.node, &found.attributes, found.is_settled);
         let mode = mode(granted).filter(|_| !found.is_folder());
@@ -153,16 +225,11 @@ impl Adapter {
             Some(mode) => Some(self.open_on_drive(&found, mode, by)?),
             None => None,
         };
-        let open = self.opens.add(|number| Open {
-            number,
-            node: found.node,
-            is_folder: found.is_folder(),
-            path: found.path,
-            by,
-            opening,
-            writes: mode.is_some_and(|mode| mode.write),
-            was_told: AtomicBool::new(false),
-        });
+        let writes = mode.is_some_and(|mode| mode.write);
+        let found = (found.node, found.is_folder(), found.path);
+        let open = self
+            .opens
+            .add(|number| Open::new(number, found, by, (opening, writes)));
         // It may be another one by the time it was opened.
         let info = match open.node() == open.node {
             true => info,
@@ -273,21 +340,17 @@ impl Adapter {
             NodeId::ROOT => &[][..],
             _ => &folder.path,
         };
-        let open = self.opens.add(|number| Open {
-            number,
-            node: entry.node,
-            is_folder: wanted == Wanted::Folder,
-            path: names::joined(at, shown),
-            by,
-            opening,
-            writes,
-            was_told: AtomicBool::new(false),
-        });
+        let is_folder = wanted == Wanted::Folder;
+        let made = (entry.node, is_folder, names::joined(at, shown));
+        let open = self
+            .opens
+            .add(|number| Open::new(number, made, by, (opening, writes)));
         let info = self.info_of(entry.node, &entry.attributes, true);
         Ok((open, info))
     }
 
-    /// Makes it under exactly this name.
+    /// Makes it under the name that is shown so: the very same wherever there is leave for any, as disks of Windows have no other.
+    /// Beside a sound it has the name that goes with the sound's.
     fn made(
         &self,
         folder: NodeId,
@@ -296,11 +359,28 @@ impl Adapter {
         granted: u32,
         by: Requester,
     ) -> Result<(Entry, Option<Opening>, bool), Status> {
-        let name = names::from_shown(shown).ok_or(Status::OBJECT_NAME_INVALID)?;
+        let mut made = Err(Status::OBJECT_NAME_INVALID);
+        for name in names::meant(shown) {
+            made = self.made_as(folder, &name, wanted, granted, by);
+            if !matches!(made, Err(Status::MEDIA_WRITE_PROTECTED)) {
+                break;
+            }
+        }
+        made
+    }
+
+    fn made_as(
+        &self,
+        folder: NodeId,
+        name: &OsStr,
+        wanted: Wanted,
+        granted: u32,
+        by: Requester,
+    ) -> Result<(Entry, Option<Opening>, bool), Status> {
         Ok(match wanted {
             Wanted::Folder => {
                 let made = |drive: &dyn crate::drive::Drive| {
-                    drive.make_folder(folder, &name, FOLDER_PERMISSIONS, &by)
+                    drive.make_folder(folder, name, FOLDER_PERMISSIONS, &by)
                 };
                 (self.asking.wait(made)?, None, false)
             }
@@ -316,7 +396,7 @@ impl Adapter {
                 };
                 let (entry, opened) = self
                     .asking
-                    .wait(|drive| drive.create(folder, &name, making, &by))?;
+                    .wait(|drive| drive.create(folder, name, making, &by))?;
                 let held = Held::new(entry.node, &opened);
                 let (_, opening) = watch::channel(Some(Ok(held)));
                 (entry, Some(opening), making.mode.write)

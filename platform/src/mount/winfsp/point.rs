@@ -68,9 +68,16 @@ impl Point {
 
     /// The network name of a drive with this label, `\server\share` as WinFsp wants it; only letters have one, as Windows
     /// mounts nothing of a network in a folder.
-    pub(super) fn network_name(&self, label: &str) -> Option<String> {
+    ///
+    /// WinFsp has each of them once on the whole machine, whoever is logged in, so the user and the letter are in it, as a number.
+    /// It is there also where the label would do: the name that a program has found out, and stored, must not come to lead to
+    /// the drive of whoever was first today.
+    pub(super) fn network_name(&self, label: &str, user: &str) -> Option<String> {
         match self {
-            Self::Letter(_) => Some(format!(r"\{SERVER}\{label}")),
+            Self::Letter(letter) => {
+                let number = number_of(&[user, letter]);
+                Some(format!(r"\{SERVER}\{label}-{number:08x}"))
+            }
             Self::Folder(_) | Self::Managed(_) => None,
         }
     }
@@ -231,6 +238,14 @@ fn failed(path: &Path, action: &'static str, source: io::Error) -> MountError {
     }
 }
 
+/// A number for these texts, the same at all times and for hardly any others (FNV-1a).
+fn number_of(texts: &[&str]) -> u32 {
+    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
+    bytes.fold(0x811c_9dc5, |number, byte| {
+        (number ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
 /// The letter of a drive.
 fn letter(text: &str) -> Option<char> {
     let mut characters = text.strip_suffix(':')?.chars();
@@ -257,8 +272,22 @@ mod tests {
         assert!(matches!(of("LL:x"), Point::Folder(_)));
         assert_eq!(of("L:").path(), Path::new(r"L:\"));
         assert_eq!(of(r"\\.\L:").path(), Path::new(r"L:\"));
-        assert_eq!(of("L:").network_name("Sounds").unwrap(), r"\mediafs\Sounds");
-        assert_eq!(of("Music").network_name("Sounds"), None);
+        assert_eq!(of("Music").network_name("Sounds", "S-1-5-21-7"), None);
+        assert_eq!(of(r"\\.\L:").network_name("Sounds", "S-1-5-21-7"), None);
+    }
+
+    /// Two of one name are refused by WinFsp, be they of two users who are logged in, or of one with two homes.
+    #[test]
+    fn each_user_and_letter_has_a_network_name_of_its_own_that_stays() {
+        let name = |letter: &str, user: &str| {
+            let point = Point::of(Path::new(letter)).unwrap();
+            point.network_name("Sounds", user).unwrap()
+        };
+        let (ann, bob) = ("S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002");
+        assert_eq!(name("L:", ann), r"\mediafs\Sounds-aafe2f58");
+        assert_eq!(name("l:", ann), name(r"L:\", ann));
+        assert_ne!(name("L:", ann), name("L:", bob));
+        assert_ne!(name("L:", ann), name("M:", ann));
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Status {
     pub(super) const DIRECTORY_NOT_EMPTY: Self = Self::of(0xc000_0101);
     pub(super) const NOT_A_DIRECTORY: Self = Self::of(0xc000_0103);
     pub(super) const NAME_TOO_LONG: Self = Self::of(0xc000_0106);
+    pub(super) const CANNOT_DELETE: Self = Self::of(0xc000_0121);
     pub(super) const TOO_MANY_OPENED_FILES: Self = Self::of(0xc000_011f);
     pub(super) const CANCELLED: Self = Self::of(0xc000_0120);
     pub(super) const IO_DEVICE_ERROR: Self = Self::of(0xc000_0185);

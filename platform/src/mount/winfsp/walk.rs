@@ -134,9 +134,7 @@ impl Adapter {
         if name.len() > names::LONGEST_NAME {
             return Err(DriveError::NameTooLong);
         }
-        let meant = names::from_shown(name).ok_or(DriveError::NotFound)?;
-        let exactly = names::verbatim(name).filter(|exactly| *exactly != meant);
-        for name_there in [Some(meant), exactly].into_iter().flatten() {
+        for name_there in names::meant(name) {
             match self.look_up(folder, &name_there, name, by) {
                 Err(DriveError::NotFound) => {}
                 Err(error) => return Err(error),

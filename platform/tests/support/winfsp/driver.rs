@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::windows::ffi::OsStringExt;
 use std::path::Path;
 use std::ptr::null_mut;
@@ -57,6 +57,8 @@ struct Seen {
     renaming: Vec<usize>,
     /// What mount points are in sight.
     points: HashMap<usize, String>,
+    /// The network names of those that have one, in capitals: each is there once.
+    names: HashMap<usize, String>,
     /// Those that were taken apart.
     deleted: Vec<usize>,
 }
@@ -159,7 +161,33 @@ fn seen<T>(look: impl FnOnce(&mut Seen) -> T) -> T {
     look(SEEN.lock().get_or_insert_default())
 }
 
+/// The DLL's own function of this name.
+fn real(name: &CStr) -> unsafe extern "system" fn() -> isize {
+    let dll: Vec<u16> = "winfsp-x64.dll".encode_utf16().chain([0]).collect();
+    // SAFETY: both names end with a zero.
+    unsafe {
+        let dll = GetModuleHandleW(dll.as_ptr());
+        GetProcAddress(dll, name.as_ptr().cast()).unwrap()
+    }
+}
+
 // What speaks with the driver, in the DLL's place.
+
+/// # Safety
+/// As the DLL's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn FspFsctlPreflight(device: *mut u16) -> i32 {
+    if DRIVER.get().is_some() {
+        return 0;
+    }
+    type Real = unsafe extern "C" fn(*mut u16) -> i32;
+    // SAFETY: the DLL's function is of this type.
+    unsafe {
+        std::mem::transmute::<unsafe extern "system" fn() -> isize, Real>(real(
+            c"FspFsctlPreflight",
+        ))(device)
+    }
+}
 
 /// # Safety
 /// As the DLL's.
@@ -177,14 +205,11 @@ unsafe extern "C" fn FspFileSystemCreate(
             *const FSP_FILE_SYSTEM_INTERFACE,
             *mut *mut FSP_FILE_SYSTEM,
         ) -> i32;
-        let dll: Vec<u16> = "winfsp-x64.dll".encode_utf16().chain([0]).collect();
-        // SAFETY: both names end with a zero, and the DLL's function is of this type.
+        // SAFETY: the DLL's function is of this type.
         return unsafe {
-            let dll = GetModuleHandleW(dll.as_ptr());
-            let real = GetProcAddress(dll, c"FspFileSystemCreate".as_ptr().cast()).unwrap();
-            std::mem::transmute::<unsafe extern "system" fn() -> isize, Real>(real)(
-                device, params, interface, made,
-            )
+            std::mem::transmute::<unsafe extern "system" fn() -> isize, Real>(real(
+                c"FspFileSystemCreate",
+            ))(device, params, interface, made)
         };
     }
     // SAFETY: all of it may be zero; the caller's pointers are valid.
@@ -195,6 +220,19 @@ unsafe extern "C" fn FspFileSystemCreate(
             u8::from((*params).UmFileContextIsUserContext2() != 0);
         file_system.UmFileContextIsFullContext =
             u8::from((*params).UmFileContextIsFullContext() != 0);
+        let name = text((&raw const (*params).Prefix).cast()).to_uppercase();
+        let number = &raw const *file_system as usize;
+        let is_free = name.is_empty()
+            || seen(|seen| {
+                let is_free = !seen.names.values().any(|taken| *taken == name);
+                if is_free {
+                    seen.names.insert(number, name);
+                }
+                is_free
+            });
+        if !is_free {
+            return STATUS_OBJECT_NAME_COLLISION;
+        }
         *made = Box::into_raw(file_system);
         DRIVER.set(Some(*made));
     }
@@ -205,7 +243,10 @@ unsafe extern "C" fn FspFileSystemCreate(
 /// As the DLL's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn FspFileSystemDelete(file_system: *mut FSP_FILE_SYSTEM) {
-    seen(|seen| seen.deleted.push(file_system as usize));
+    seen(|seen| {
+        seen.names.remove(&(file_system as usize));
+        seen.deleted.push(file_system as usize);
+    });
     // SAFETY: made above, and nobody uses it any more.
     drop(unsafe { Box::from_raw(file_system) });
 }

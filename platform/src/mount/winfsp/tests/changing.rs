@@ -5,7 +5,7 @@ use super::super::changing::Place;
 use super::super::info::Wanted;
 use super::super::status::Status;
 use super::mount::{LOOK, Mount, READ, WRITE, at, wide};
-use crate::drive::NodeId;
+use crate::drive::{Invalidate, NodeId};
 
 #[test]
 fn the_drop_box_takes_files_and_hears_of_each_close() {
@@ -106,6 +106,34 @@ fn what_is_removed_goes_when_it_is_closed_and_never_counts_as_written() {
     assert_eq!(mount.adapter.may_remove(&root), Err(Status::ACCESS_DENIED));
 }
 
+/// Who opens something so is not asked about, later: it would be gone for Windows, and stay on the drive.
+#[test]
+fn what_goes_when_it_is_closed_is_refused_to_be_opened_where_it_stays() {
+    const DELETE_ON_CLOSE: u32 = 0x1000;
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let kit = mount.drive.folder(import, "kit");
+    mount.drive.file(kit, "a.wav", b"x");
+    mount.drive.file(NodeId::ROOT, "kick.wav", b"boom");
+    let open = |path: &str| {
+        let (path, by) = (wide(path), requester(7));
+        mount.adapter.open(&path, DELETE_ON_CLOSE, READ, by)
+    };
+    let refused = |path: &str| open(path).err().unwrap();
+    mount.drive.log();
+    assert_eq!(refused("\\kick.wav"), Status::CANNOT_DELETE);
+    assert_eq!(refused("\\"), Status::CANNOT_DELETE);
+    assert_eq!(refused("\\import\\kit"), Status::DIRECTORY_NOT_EMPTY);
+    let opened = |line: &String| line.starts_with("open");
+    assert!(!mount.drive.log().iter().any(opened));
+    let (take, _) = open("\\import\\kit\\a.wav").ok().unwrap();
+    mount.adapter.cleanup(&take, None, true);
+    mount.adapter.close(&take);
+    assert!(mount.drive.named(kit, "a.wav").is_none());
+    assert!(open("\\import\\kit").is_ok());
+}
+
 #[test]
 fn names_change_in_case_and_never_twice_the_same_but_for_case() {
     let mount = Mount::new();
@@ -131,6 +159,73 @@ fn names_change_in_case_and_never_twice_the_same_but_for_case() {
     assert_eq!(nowhere, Err(Status::OBJECT_PATH_NOT_FOUND));
     let gone = rename("\\import\\gone.wav", "\\import\\x.wav", false);
     assert_eq!(gone, Err(Status::OBJECT_NAME_NOT_FOUND));
+}
+
+/// WinFsp knows what is open by the name that it has now.
+#[test]
+fn what_is_being_written_is_told_of_later_by_its_new_name() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    let kit = mount.drive.folder(import, "kit");
+    for folder in [import, kit] {
+        mount.drive.change(folder, |node| node.is_writable = true);
+    }
+    mount.drive.file(kit, "a.wav", b"x");
+    mount.drive.file(import, "kit 2.wav", b"x");
+    let open = mount.open(r"\import\kit\a.wav", WRITE).unwrap();
+    let beside = mount.open(r"\import\kit 2.wav", WRITE).unwrap();
+    let rename = |from: &str, to: &str| {
+        let (from, to) = (wide(from), wide(to));
+        mount.adapter.rename(&from, &to, false, &requester(7))
+    };
+    rename(r"\import\kit\A.wav", r"\import\kit\b.wav").unwrap();
+    rename(r"\import\Kit", r"\import\Drums").unwrap();
+    let (first, second) = (open.begins(), open.begins());
+    let other = beside.begins();
+    let busy = || {
+        let busy = mount.adapter.opens.busy().into_iter();
+        let mut busy: Vec<String> = busy.map(|p| String::from_utf16(&p).unwrap()).collect();
+        busy.sort();
+        busy
+    };
+    let (moved, stayed) = (r"\IMPORT\DRUMS\B.WAV", r"\IMPORT\KIT 2.WAV");
+    assert_eq!(busy(), [moved, stayed]);
+    drop((first, other));
+    assert_eq!(busy(), [moved], "one of two is answered");
+    let changes = &mount.adapter.changes;
+    mount.look(r"\import\drums\b.wav").unwrap();
+    changes.entry(kit, "b.wav".as_ref());
+    assert!(mount.adapter.notices(changes.take()).is_empty());
+    drop(second);
+    assert!(mount.adapter.has_news());
+    let told = mount.adapter.notices(changes.take());
+    assert_eq!(told[0].path, wide(r"\import\Drums\b.wav"));
+}
+
+/// What other systems put into names in place of what Windows refuses is part of them: led back, no disk of Windows takes them.
+#[test]
+fn names_are_kept_as_programs_give_them() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let path = "\\import\\a\u{f022}.wav";
+    let made = mount
+        .adapter
+        .create(&wide(path), Wanted::File, WRITE, requester(7));
+    assert!(made.is_ok());
+    assert!(mount.drive.named(import, "a\u{f022}.wav").is_some());
+    let to = "\\import\\b\u{f03f}.wav";
+    mount
+        .adapter
+        .rename(&wide(path), &wide(to), false, &requester(7))
+        .unwrap();
+    assert!(mount.drive.named(import, "b\u{f03f}.wav").is_some());
+    let kit = "\\import\\kit\u{f02a}";
+    let made = mount
+        .adapter
+        .create(&wide(kit), Wanted::Folder, WRITE, requester(7));
+    assert!(made.is_ok());
+    assert!(mount.drive.named(import, "kit\u{f02a}").is_some());
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::adapter::{Notice, requester};
-use super::super::info::Wanted;
 use super::super::status::Status;
 use super::drive::{Body, How, MemoryDrive};
 use super::mount::{LOOK, Mount, READ, WRITE, wide};
@@ -76,6 +75,32 @@ fn names_that_windows_has_not_are_found_as_they_are_listed() {
     mount.drive.file(NodeId::ROOT, "odd\u{f03f}.wav", b"odd");
     let open = mount.open("\\odd\u{f03f}.wav", READ).unwrap();
     assert_eq!(mount.read(&open, 0, 9).unwrap(), b"odd");
+}
+
+/// macOS and Samba put characters of that range for a space or a dot at the end, which read as others here.
+#[test]
+fn names_that_other_systems_have_changed_lead_to_no_other_sound() {
+    let mount = Mount::new();
+    mount.drive.file(NodeId::ROOT, "Pad).wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "Pad\u{f029}.wav", b"right");
+    mount.drive.file(NodeId::ROOT, "a?\u{f028}.wav", b"both");
+    mount.drive.file(NodeId::ROOT, "(loop.wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "what?.wav", b"wrong");
+    mount.drive.file(NodeId::ROOT, "what\u{f03f}.wav", b"right");
+    for (path, bytes) in [
+        ("\\Pad\u{f029}.wav", b"right" as &[u8]),
+        ("\\pad\u{f029}.WAV", b"right"),
+        ("\\Pad).wav", b"wrong"),
+        ("\\a\u{f03f}\u{f028}.wav", b"both"),
+        ("\\what\u{f03f}.wav", b"right"),
+    ] {
+        let open = mount.open(path, READ).unwrap();
+        assert_eq!(mount.read(&open, 0, 9).unwrap(), bytes, "{path:?}");
+    }
+    assert_eq!(
+        mount.look("\\\u{f028}loop.wav"),
+        Err(Status::OBJECT_NAME_NOT_FOUND)
+    );
 }
 
 /// A program that asks for many files that are not there must not have the folder listed each time.
@@ -272,7 +297,7 @@ fn what_has_become_stale_is_looked_up_again() {
     mount.drive.0.lock().taken_over.insert(old, new);
     let opened = mount
         .adapter
-        .open(&wide("\\kick.wav"), Wanted::Any, READ, requester(7));
+        .open(&wide("\\kick.wav"), 0, READ, requester(7));
     let (open, info) = opened.ok().unwrap();
     assert_eq!(info.size, 5, "what is opened, not what was found");
     assert_eq!(mount.read(&open, 0, 9).unwrap(), b"newer");
@@ -337,12 +362,12 @@ fn changes_are_told_with_their_paths() {
     let kick = mount.drive.file(folder, "kick?.wav", b"");
     let changes = &mount.adapter.changes;
     changes.entry(folder, OsStr::new("kick?.wav"));
-    let told = mount.adapter.notices(&changes.take());
+    let told = mount.adapter.notices(changes.take());
     assert!(told.is_empty(), "nobody knows that folder");
     mount.open("\\loops", READ).unwrap();
     let tell = |name: &str| -> Notice {
         changes.entry(folder, OsStr::new(name));
-        let mut told = mount.adapter.notices(&changes.take());
+        let mut told = mount.adapter.notices(changes.take());
         assert_eq!(told.len(), 1);
         told.remove(0)
     };
@@ -363,8 +388,57 @@ fn changes_are_told_with_their_paths() {
     drop(gone);
     assert_eq!(tell("gone.wav").action, 2);
     changes.listing(folder);
-    let told = mount.adapter.notices(&changes.take());
+    let told = mount.adapter.notices(changes.take());
     assert_eq!((told[0].path.clone(), told[0].action), (wide("\\Loops"), 3));
+}
+
+/// WinFsp would wait with it for the read, and everybody with WinFsp.
+#[test]
+fn what_is_being_read_is_told_of_once_that_is_answered() {
+    let mount = Mount::new();
+    let folder = mount.drive.folder(NodeId::ROOT, "Loops");
+    let slow = mount.drive.file(folder, "Slow.wav", b"slow");
+    mount.drive.file(folder, "other.wav", b"other");
+    mount.drive.change(slow, |node| {
+        node.reading = How::Later(Duration::from_millis(1000))
+    });
+    let open = mount.open(r"\loops\slow.WAV", READ).unwrap();
+    let other = mount.open(r"\loops\other.wav", READ).unwrap();
+    let (adapter, reading) = (Arc::clone(&mount.adapter), Arc::clone(&open));
+    let read = mount
+        .runtime
+        .spawn(async move { adapter.read(&reading, 0, 4).await });
+    let until = Instant::now() + Duration::from_secs(20);
+    while mount.adapter.opens.busy().is_empty() {
+        assert!(Instant::now() < until, "it is not read");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let changes = &mount.adapter.changes;
+    let told = || {
+        assert!(mount.adapter.has_news());
+        let notices = mount.adapter.notices(changes.take());
+        let paths = notices
+            .iter()
+            .map(|notice| String::from_utf16(&notice.path).unwrap());
+        let mut paths: Vec<String> = paths.collect();
+        paths.sort();
+        paths
+    };
+    for name in ["Slow.wav", "other.wav"] {
+        changes.entry(folder, OsStr::new(name));
+    }
+    changes.listing(folder);
+    assert_eq!(told(), [r"\Loops", r"\Loops\other.wav"]);
+    assert!(!mount.adapter.has_news(), "what waits is no news");
+    changes.entry(folder, OsStr::new("Slow.wav"));
+    assert_eq!(told(), [""; 0]);
+    assert!(!read.is_finished(), "the read was to last longer than this");
+    assert_eq!(mount.runtime.block_on(read).unwrap().unwrap(), b"slow"[..]);
+    assert_eq!(told(), [r"\Loops\Slow.wav"]);
+    assert!(!mount.adapter.has_news());
+    for open in [&open, &other] {
+        mount.adapter.close(open);
+    }
 }
 
 /// Nodes are told to be forgotten, or the drive would keep each that was ever looked up.

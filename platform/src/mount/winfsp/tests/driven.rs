@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::mounted::{check_with, mount_with};
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
-use super::host::driver::is_in_sight;
+use super::host::driver::{is_in_sight, with_driver};
 use super::host::{
     AS_MUCH_AS_ALLOWED, DELETE, GENERIC_READ, GENERIC_WRITE, Host, MAKE, OPEN, OPEN_OR_MAKE,
     OVERWRITE_OR_MAKE, Wish, mount_with_driver, runtime,
@@ -25,6 +25,7 @@ const STATUS_OBJECT_PATH_NOT_FOUND: u32 = 0xc000_003a;
 const STATUS_FILE_IS_A_DIRECTORY: u32 = 0xc000_00ba;
 const STATUS_NOT_A_DIRECTORY: u32 = 0xc000_0103;
 const STATUS_DIRECTORY_NOT_EMPTY: u32 = 0xc000_0101;
+const STATUS_CANNOT_DELETE: u32 = 0xc000_0121;
 const STATUS_IO_DEVICE_ERROR: u32 = 0xc000_0185;
 const STATUS_FILE_IS_OFFLINE: u32 = 0xc000_0267;
 const STATUS_MEDIA_WRITE_PROTECTED: u32 = 0xc000_00a2;
@@ -251,6 +252,15 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
         assert_eq!(refused, Err(STATUS_MEDIA_WRITE_PROTECTED));
         driver.close(file);
     }
+    let wish = Wish {
+        options: 0x1000,
+        ..Wish::new(GENERIC_READ | DELETE, OPEN)
+    };
+    let refused = driver.create(r"\kick.wav", wish).err();
+    assert!(
+        matches!(refused, Some(STATUS_CANNOT_DELETE | STATUS_ACCESS_DENIED)),
+        "to go when it is closed: {refused:x?}"
+    );
     let take = driver
         .open(r"\import\take.wav", AS_MUCH_AS_ALLOWED)
         .unwrap();
@@ -390,6 +400,32 @@ fn what_has_changed_is_told_and_waits_for_renames() {
     driver.close(open);
 }
 
+/// The driver would wait for that with all renames behind it, and with all opens behind those.
+#[test]
+fn what_is_read_is_told_of_when_it_is_answered() {
+    let drive = MemoryDrive::new();
+    let slow = drive.file(NodeId::ROOT, "Slow.wav", b"slow");
+    drive.file(NodeId::ROOT, "other.wav", b"other");
+    drive.change(slow, |node| {
+        node.reading = How::Later(Duration::from_millis(2000))
+    });
+    let (_home, driver) = driver(&drive);
+    let file = driver.open(r"\slow.wav", GENERIC_READ).unwrap();
+    let kernel = drive.0.lock().kernel.clone().unwrap();
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| driver.read(&file, 0, 4));
+        std::thread::sleep(Duration::from_millis(100));
+        kernel.entry(NodeId::ROOT, "Slow.wav".as_ref());
+        kernel.entry(NodeId::ROOT, "other.wav".as_ref());
+        driver.notice_of(r"\other.wav");
+        assert!(!read.is_finished(), "the read was to last longer than this");
+        assert_eq!(driver.notices(), 0, "of what is read nothing is told yet");
+        assert_eq!(read.join().unwrap().unwrap(), b"slow");
+    });
+    assert_eq!(driver.notice_of(r"\Slow.wav"), 3);
+    driver.close(file);
+}
+
 #[test]
 fn the_volume_says_its_name_and_its_room() {
     let drive = MemoryDrive::new();
@@ -452,8 +488,27 @@ fn a_letter_is_a_network_drive() {
     let (mounted, _) = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap();
     assert_eq!(mounted.path(), Path::new(r"Q:\"));
     assert!(is_in_sight(Path::new("Q:")));
-    let taken = mount_with_driver(MemoryDrive::new(), &options, &runtime).unwrap_err();
+    let mount = |options: &MountOptions| mount_with_driver(MemoryDrive::new(), options, &runtime);
+    // As in another session, where nothing else has the letter.
+    let taken = mount(&options).unwrap_err();
+    let MountError::NameTaken { name, .. } = &taken else {
+        panic!("{taken:?}")
+    };
+    assert!(name.starts_with(r"\mediafs\Sounds-"), "{name}");
+    let words = taken.to_string();
+    assert!(words.contains(&format!(r"\{name}")), "{words}");
+    let another = MountOptions {
+        name: "Loops".to_owned(),
+        ..options.clone()
+    };
+    let taken = mount(&another).unwrap_err();
     assert!(matches!(taken, MountError::Occupied { .. }), "{taken:?}");
+    let beside = MountOptions {
+        mountpoint: "r:".into(),
+        ..options
+    };
+    let (beside, _) = mount(&beside).unwrap();
+    drop(beside);
     drop(mounted);
     assert!(!is_in_sight(Path::new("Q:")));
 }
@@ -519,6 +574,25 @@ fn what_there_is_of_it_is_told_without_a_mount() {
             words.contains(super::super::super::WINFSP_NOTICE),
             "{words}"
         );
+    }
+}
+
+/// The DLL under test is of 2.1.
+#[test]
+fn of_an_old_driver_it_is_told_what_may_happen_and_what_to_install() {
+    let present = with_driver(|| check_with(&super::super::library::KEYS)).unwrap();
+    assert!(
+        present.message.starts_with("WinFsp 2."),
+        "{}",
+        present.message
+    );
+    let flaw = present.flaw.unwrap().to_string();
+    for told in [
+        "may stop the whole drive",
+        "2.2.26215",
+        "https://winfsp.dev/rel/",
+    ] {
+        assert!(flaw.contains(told), "{flaw}");
     }
 }
 

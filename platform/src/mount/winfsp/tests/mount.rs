@@ -7,7 +7,6 @@ use tokio::sync::watch;
 
 use super::super::adapter::{Adapter, requester};
 use super::super::changing::Place;
-use super::super::info::Wanted;
 use super::super::opens::Open;
 use super::super::status::Status;
 use super::drive::MemoryDrive;
@@ -53,7 +52,7 @@ impl Mount {
         process: u32,
     ) -> Result<Arc<Open>, Status> {
         let by = requester(process);
-        let opened = self.adapter.open(&wide(path), Wanted::Any, granted, by);
+        let opened = self.adapter.open(&wide(path), 0, granted, by);
         opened.map(|(open, _)| open)
     }
 
