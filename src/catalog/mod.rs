@@ -6,6 +6,7 @@
 //!
 //! Two files in the home: `catalog.db`, and `capsules.db`, which can be lost without losing what a user knows.
 
+mod adopted;
 mod alternatives;
 mod analyses;
 mod assembled;
@@ -23,6 +24,7 @@ mod items;
 mod items_read;
 mod labels;
 mod lost;
+mod merged;
 mod moves;
 mod on_source;
 mod pins;
@@ -49,6 +51,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use adopted::{Adopted, At};
 pub use alternatives::{Likeness, LookAlike};
 pub(crate) use assembled::relative_text;
 pub use error::CatalogError;
@@ -57,8 +60,9 @@ pub use given::{GivenFolder, GivenName, NameIn};
 pub use history::{
     Conflict, MOST_OPERATIONS, MOST_STEPS, OperationDraft, RevertError, Reverted, Which as ToRevert,
 };
+pub use merged::Label;
 pub use pins::{ANALYSIS, USER};
-pub use projects::{Adopted, At, Draft, DraftRow, Hold, Label, ProjectState};
+pub use projects::{Draft, DraftRow, Hold, ProjectState};
 pub use reader::Reader;
 pub use rows::{
     AnalysisKey, BaseKind, BaseNo, BaseRow, Change, Counts, Evidence, FolderNo, FolderRow, ItemNo,

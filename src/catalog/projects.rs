@@ -1,26 +1,14 @@
-//! Projects: items that a manifest tells of, what was saved last, what is held back, and drafts.
-//!
-//! An item of a manifest needs no file: it has a place that is gone, with the facts that the manifest states. So it has
-//! its silence, it is found again by its hash wherever the same bytes are, and a look at its folder finds its file.
+//! Projects: what was saved last of each, what is held back of its manifest, its drafts, and what its next manifest is made
+//! of.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 
-use rusqlite::Row;
-
-use super::convert::{Coded, bytes_of, container_word, folded, item_columns, item_row, stored};
+use super::convert::{ITEM_WIDTH, item_columns, item_row};
 use super::error::Result;
-use super::items::Fresh;
 use super::reader::Reader;
-use super::rows::{BaseNo, FolderNo, ItemNo, ItemRow, Nanoseconds, PlaceNo};
+use super::rows::{BaseNo, ItemNo, ItemRow, Nanoseconds};
 use super::writer::Writer;
-use crate::model::{
-    Attribute, Confidence, Format, Kind, Lifecycle, MediaId, ObjectHash, Origin, ProjectId,
-    Storage, Tag, TagSource, compared,
-};
-
-/// Permissions of an item whose file nobody has seen.
-const PERMISSIONS: u16 = 0o644;
+use crate::model::{MediaId, ObjectHash, ProjectId, Storage};
 
 /// What was read or saved last of a project.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -86,57 +74,6 @@ pub struct DraftRow {
     pub bytes: u64,
     /// The items that were pending then, as JSON.
     pub items: String,
-}
-
-/// Where the bytes of an item of a manifest are to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum At {
-    /// A file that is known.
-    Known(PlaceNo),
-    /// In this base, at this path below it; it will be looked for there.
-    Within(BaseNo, Vec<OsString>),
-    /// Nobody knows; of this name.
-    Nowhere(BaseNo, OsString),
-}
-
-/// An item that a manifest tells of.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Adopted {
-    /// Its id.
-    pub media_id: MediaId,
-    /// Its project.
-    pub project: BaseNo,
-    /// What sort of thing.
-    pub kind: Kind,
-    /// With extension.
-    pub name: String,
-    /// How it came to be.
-    pub origin: Origin,
-    /// How far it has come.
-    pub lifecycle: Lifecycle,
-    /// In bytes.
-    pub size: u64,
-    /// Last change of the content.
-    pub modified: Nanoseconds,
-    /// Facts.
-    pub format: Option<Format>,
-    /// Of the whole content.
-    pub blake3: Option<ObjectHash>,
-    /// Of size and ends.
-    pub fingerprint: Option<[u8; 32]>,
-    /// Where its bytes are to be.
-    pub at: At,
-    /// The storage of record, where that does not follow from its place.
-    pub recorded: Option<String>,
-}
-
-/// A tag or attribute as it is kept, also where the user took it away.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Label<T> {
-    /// What.
-    pub label: T,
-    /// The user took it away.
-    pub removed: bool,
 }
 
 impl Reader {
@@ -240,32 +177,6 @@ impl Reader {
         )
     }
 
-    /// The tags of an item, also those that the user took off.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn all_tags(&self, item: ItemNo) -> Result<Vec<Label<Tag>>> {
-        self.db().many(
-            "reading the tags of an item",
-            "SELECT name, source, confidence, removed FROM tag WHERE item = ?1 ORDER BY key",
-            [item.0],
-            tag_row,
-        )
-    }
-
-    /// The attributes of an item, also those that the user took away.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn all_attributes(&self, item: ItemNo) -> Result<Vec<Label<Attribute>>> {
-        self.db().many(
-            "reading the attributes of an item",
-            "SELECT name, value, source, confidence, removed FROM attribute WHERE item = ?1 ORDER BY key",
-            [item.0],
-            attribute_row,
-        )
-    }
-
     /// The text of an item's storage of record, where that does not follow from its place.
     ///
     /// # Errors
@@ -274,20 +185,6 @@ impl Reader {
         let found = self.db().one(
             "reading the storage of an item",
             "SELECT recorded FROM item WHERE number = ?1",
-            [item.0],
-            |row| row.get(0),
-        )?;
-        Ok(found.flatten())
-    }
-
-    /// The name of an item in the manifest that was read or written last, where that is known.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn told_name(&self, item: ItemNo) -> Result<Option<String>> {
-        let found = self.db().one(
-            "reading the name that a manifest tells of",
-            "SELECT told FROM item WHERE number = ?1",
             [item.0],
             |row| row.get(0),
         )?;
@@ -346,7 +243,7 @@ impl Reader {
             [],
             |row| {
                 let failed = |e| self.db().failed("looking for files by their fingerprints", e);
-                let fingerprint: [u8; 32] = row.get(super::convert::ITEM_WIDTH).map_err(failed)?;
+                let fingerprint: [u8; 32] = row.get(ITEM_WIDTH).map_err(failed)?;
                 if wanted.contains(&fingerprint) {
                     found.push(item_row(row).map_err(failed)?);
                 }
@@ -476,306 +373,4 @@ impl Writer {
         self.durable = true;
         Ok(removed > 0)
     }
-
-    /// Makes an item that a manifest tells of. Its project has none of this id.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn adopt(&mut self, adopted: &Adopted) -> Result<ItemNo> {
-        let place = self.place_for(adopted)?;
-        let Some(row) = self.reader().place(place)? else {
-            return Err(super::error::CatalogError::Unknown {
-                what: "place",
-                number: place.0,
-            });
-        };
-        let item = self.insert_item(
-            &row,
-            &Fresh {
-                media_id: adopted.media_id.clone(),
-                project: Some(adopted.project),
-                kind: adopted.kind.clone(),
-                name: adopted.name.clone(),
-                origin: adopted.origin.clone(),
-            },
-        )?;
-        self.run(
-            "making an item",
-            "UPDATE item SET lifecycle = ?2, recorded = ?3, \
-             permissions = CASE WHEN permissions = 0 THEN ?4 ELSE permissions END WHERE number = ?1",
-            (
-                item.0,
-                adopted.lifecycle.code(),
-                &adopted.recorded,
-                PERMISSIONS,
-            ),
-        )?;
-        Ok(item)
-    }
-
-    /// An item of a manifest that is missing is to be elsewhere from now on.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn rebind(&mut self, item: ItemNo, adopted: &Adopted) -> Result<()> {
-        let row = self.known_item(item)?;
-        let place = self.place_for(adopted)?;
-        self.run(
-            "pointing an item elsewhere",
-            "UPDATE item SET place = ?2, home = NULL, recorded = ?3, generation = generation + 1, \
-             size = (SELECT size FROM place WHERE number = ?2), \
-             hashed = EXISTS (SELECT 1 FROM content WHERE place = ?2 AND blake3 IS NOT NULL) WHERE number = ?1",
-            (item.0, place.0, &adopted.recorded),
-        )?;
-        if let Some(there) = self.reader().place(place)? {
-            if there.is_here() {
-                self.items_are_here(&there)?;
-            } else {
-                self.items_are_missing(&there)?;
-            }
-        }
-        self.changes.item(item, &row.media_id, true);
-        self.durable = true;
-        Ok(())
-    }
-
-    fn place_for(&mut self, adopted: &Adopted) -> Result<PlaceNo> {
-        match &adopted.at {
-            At::Known(place) => Ok(*place),
-            At::Nowhere(base, name) => self.told_place(*base, None, name, adopted),
-            At::Within(base, path) => {
-                let Some(row) = self.reader().base(*base)? else {
-                    return Err(super::error::CatalogError::Unknown {
-                        what: "base",
-                        number: base.0,
-                    });
-                };
-                let mut at = row.top;
-                let (name, folders) = match path.split_last() {
-                    Some((name, folders)) => (name.clone(), folders),
-                    None => (OsString::from(&adopted.name), &[][..]),
-                };
-                for part in folders {
-                    at = match self.reader().child_folder(at, part)? {
-                        Some(known) if known.name == *part => known.row,
-                        _ => self.folder(at, part, Nanoseconds(0))?,
-                    };
-                }
-                match self.reader().place_named(at, &name)? {
-                    Some(known) => Ok(known.row),
-                    None => self.told_place(*base, Some(at), &name, adopted),
-                }
-            }
-        }
-    }
-
-    /// A file that nobody has seen yet, with what the manifest says of it.
-    fn told_place(
-        &mut self,
-        base: BaseNo,
-        folder: Option<FolderNo>,
-        name: &std::ffi::OsStr,
-        adopted: &Adopted,
-    ) -> Result<PlaceNo> {
-        let bytes = bytes_of(name);
-        self.run(
-            "adding a file that a manifest tells of",
-            "INSERT INTO place (base, folder, name, key, link, device, inode, size, modified, changed, born, \
-             permissions, generation, present) VALUES (?1, ?2, ?3, ?4, NULL, 0, 0, ?5, ?6, 0, NULL, 0, 1, 0)",
-            (
-                base.0,
-                folder.map(|folder| folder.0),
-                bytes,
-                compared(bytes),
-                stored(adopted.size),
-                adopted.modified.0,
-            ),
-        )?;
-        let place = PlaceNo(self.inserted()?);
-        let format = adopted.format.as_ref();
-        self.run(
-            "adding what a manifest says of a file",
-            "INSERT INTO content (place, generation, kind, container, codec, sample_rate, channels, bit_depth, \
-             float, frames, duration, fingerprint, blake3) \
-             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            (
-                place.0,
-                format.map(|_| adopted.kind.as_str()),
-                format.map(|format| container_word(format.container)),
-                format
-                    .and_then(|format| format.codec.as_ref())
-                    .map(|codec| &codec.0),
-                format.and_then(|format| format.sample_rate),
-                format.and_then(|format| format.channels),
-                format.and_then(|format| format.bit_depth),
-                format.map(|format| format.float),
-                format.and_then(|format| format.frames).map(stored),
-                format.and_then(|format| format.duration_seconds),
-                adopted.fingerprint,
-                adopted.blake3.map(|hash| hash.0),
-            ),
-        )?;
-        Ok(place)
-    }
-
-    /// A tag as another copy of the project has it. What either has is there; what the user took off in either is off.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn merge_tag(&mut self, item: ItemNo, tag: &Label<Tag>) -> Result<()> {
-        let Label {
-            label:
-                Tag {
-                    name,
-                    source,
-                    confidence,
-                },
-            removed,
-        } = tag;
-        let key = folded(name);
-        let old = self.reader().db().one(
-            "reading a tag",
-            "SELECT name, source, confidence, removed FROM tag WHERE item = ?1 AND key = ?2",
-            (item.0, &key),
-            tag_row,
-        )?;
-        let removed = *removed || old.as_ref().is_some_and(|old| old.removed);
-        let stays = old.as_ref().filter(|old| {
-            stands_above(old.label.source, old.label.confidence, *source, *confidence)
-        });
-        let (name, source, confidence) = match stays {
-            Some(old) => (&old.label.name, old.label.source, old.label.confidence),
-            None => (name, *source, *confidence),
-        };
-        self.run(
-            "merging a tag",
-            "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (item.0, key, name, source.code(), confidence.value(), removed),
-        )?;
-        self.tell_details(item)
-    }
-
-    /// An attribute as another copy of the project has it: as [`Writer::merge_tag`].
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn merge_attribute(&mut self, item: ItemNo, attribute: &Label<Attribute>) -> Result<()> {
-        let new = &attribute.label;
-        let key = folded(&new.name);
-        let old = self.reader().db().one(
-            "reading an attribute",
-            "SELECT name, value, source, confidence, removed FROM attribute WHERE item = ?1 AND key = ?2",
-            (item.0, &key),
-            attribute_row,
-        )?;
-        let removed = attribute.removed || old.as_ref().is_some_and(|old| old.removed);
-        let stays = old.as_ref().filter(|old| {
-            let (source, confidence) = (old.label.source, old.label.confidence);
-            stands_above(source, confidence, new.source, new.confidence)
-        });
-        let kept = stays.map_or(new, |old| &old.label);
-        self.run(
-            "merging an attribute",
-            "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                item.0,
-                key,
-                &kept.name,
-                kept.value.to_string(),
-                kept.source.code(),
-                kept.confidence.value(),
-                removed,
-            ),
-        )?;
-        self.tell_details(item)
-    }
-
-    /// A name that an item had before in another copy of the project goes on leading to it.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn add_former_name(&mut self, item: ItemNo, name: &str) -> Result<()> {
-        self.run(
-            "keeping an old name of an item",
-            "INSERT OR IGNORE INTO former_name (item, name, turn) SELECT ?1, ?2, \
-             1 + (SELECT coalesce(max(turn), 0) FROM former_name WHERE item = ?1) \
-             WHERE NOT EXISTS (SELECT 1 FROM item WHERE number = ?1 AND name = ?2)",
-            (item.0, name),
-        )?;
-        self.tell_details(item)
-    }
-
-    /// The manifest of a project that was read or written last tells of its item by this name.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn set_told_name(&mut self, project: BaseNo, id: &MediaId, name: &str) -> Result<()> {
-        self.run(
-            "recording the name that a manifest tells of",
-            "UPDATE item SET told = ?3 WHERE media_id = ?1 AND scope = ?2 AND told IS NOT ?3",
-            (id.as_str(), project.0, name),
-        )
-        .map(|_| ())
-    }
-
-    /// How far an item has come.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn set_lifecycle(&mut self, item: ItemNo, lifecycle: Lifecycle) -> Result<()> {
-        self.run(
-            "recording how far an item has come",
-            "UPDATE item SET lifecycle = ?2 WHERE number = ?1",
-            (item.0, lifecycle.code()),
-        )?;
-        self.tell_details(item)
-    }
-
-    fn tell_details(&mut self, item: ItemNo) -> Result<()> {
-        let row = self.known_item(item)?;
-        self.changes.item(item, &row.media_id, false);
-        self.durable = true;
-        Ok(())
-    }
-}
-
-/// Of two words for the same the user's stays, else the surer one; of two that are as good, the one that is there.
-fn stands_above(
-    old: TagSource,
-    old_confidence: Confidence,
-    new: TagSource,
-    confidence: Confidence,
-) -> bool {
-    match (old, new) {
-        (TagSource::User, _) => true,
-        (_, TagSource::User) => false,
-        _ => old_confidence >= confidence,
-    }
-}
-
-/// Reads name, source, confidence, removed.
-fn tag_row(row: &Row<'_>) -> rusqlite::Result<Label<Tag>> {
-    Ok(Label {
-        label: Tag {
-            name: row.get(0)?,
-            source: TagSource::column(row, 1)?,
-            confidence: Confidence::new(row.get(2)?),
-        },
-        removed: row.get(3)?,
-    })
-}
-
-/// Reads name, value, source, confidence, removed.
-fn attribute_row(row: &Row<'_>) -> rusqlite::Result<Label<Attribute>> {
-    Ok(Label {
-        label: Attribute {
-            name: row.get(0)?,
-            value: serde_json::from_str(row.get_ref(1)?.as_str()?)
-                .map_err(|e| super::convert::odd_column(1, e))?,
-            source: TagSource::column(row, 2)?,
-            confidence: Confidence::new(row.get(3)?),
-        },
-        removed: row.get(4)?,
-    })
 }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::asking::PATIENCE;
 use super::courier::CourierError;
-use super::couriers::{PATIENCE, SourceChange, SourceKey};
 use super::giving_back::Fetched;
 use super::message::{Question, Reply};
 use super::outside::Outside;
 use super::reaching::Reaching;
+use super::source_key::SourceKey;
+use super::standing::SourceChange;
 use crate::catalog::{Catalog, CatalogError, Evidence, PlaceNo};
 use crate::hydrate::{Fetch, FetchError, Wanted};
 use crate::model::{SourceNo, SourceState};

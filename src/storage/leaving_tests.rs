@@ -7,8 +7,8 @@ use std::time::Instant;
 use mediafs_platform::volume::{MountEntry, MountTable};
 
 use super::super::courier::CourierError;
-use super::super::couriers::SourceKey;
 use super::super::message::Question;
+use super::super::source_key::SourceKey;
 use super::super::sources::tests::sources_of;
 use super::*;
 use crate::catalog::{Catalog, Durability, NewSource};

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use mediafs_platform::volume::{Classifier, MountTable};
 
-use super::couriers::SourceKey;
 use super::matching::recorded;
 use super::message::{Question, Reply};
 use super::mount_key::MountKey;
 use super::outside::Outside;
+use super::source_key::SourceKey;
 use super::sources::{Asked, Disk, SourceError, is_ours, is_seen, sort};
 use crate::catalog::Durability;
 use crate::model::SourceKind;

@@ -6,6 +6,7 @@
 //!
 //! The library looks at its untrusted roots through them, and imports from such storage.
 
+mod asking;
 mod clouds;
 pub(crate) mod courier;
 mod couriers;
@@ -19,15 +20,19 @@ mod mount_key;
 mod outside;
 mod placing;
 mod reaching;
+mod source_key;
 mod sources;
 mod stamps;
+mod standing;
 
 pub(crate) use courier::CourierError;
-pub(crate) use couriers::{Couriers, SourceChange, SourceKey};
+pub(crate) use couriers::Couriers;
 pub(crate) use fetch::CourierFetch;
 pub(crate) use marking::MarkError;
 pub(crate) use matching::is_marked;
 pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
 pub use outside::Outside;
+pub(crate) use source_key::SourceKey;
 pub(crate) use sources::Sources;
 pub(crate) use stamps::Stamp;
+pub(crate) use standing::SourceChange;

@@ -6,10 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use mediafs_platform::volume::{DeclaredTrusted, MountEntry, VolumeIdentity};
 
-use super::couriers::{Couriers, SourceChange, SourceKey};
+use super::couriers::Couriers;
 use super::leaving::Leaving;
 use super::message::{Question, Reply};
+use super::source_key::SourceKey;
 use super::sources::{SourceError, Sources};
+use super::standing::SourceChange;
 use crate::catalog::Catalog;
 use crate::config::CloudConfig;
 

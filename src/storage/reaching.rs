@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::couriers::{Couriers, SourceKey};
+use super::couriers::Couriers;
 use super::message::{Question, Reply};
 use super::outside::Outside;
+use super::source_key::SourceKey;
 use super::sources::Sources;
 use crate::model::SourceNo;
 

@@ -7,7 +7,9 @@ use mediafs_cache::Eviction;
 use mediafs_platform::drive::DriveError;
 
 use super::courier::Manner;
-use super::world::{Known, NOBODY, Program, World, silent_wav, wav};
+use super::noise::{silent_wav, wav};
+use super::programs::{NOBODY, Program};
+use super::world::{Known, World};
 
 const ALL: [Class; 4] = [Class::Player, Class::Loader, Class::Copier, Class::Indexer];
 

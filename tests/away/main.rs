@@ -13,6 +13,8 @@ mod support;
 mod arrival;
 mod courier;
 mod model;
+mod noise;
+mod programs;
 mod streams;
 // Its sounds are made by ffmpeg.
 #[cfg(target_os = "linux")]

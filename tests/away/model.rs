@@ -22,7 +22,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use super::courier::Manner;
-use super::world::{File, Handle, Known, NOBODY, Place, World, wav};
+use super::noise::wav;
+use super::programs::{Handle, NOBODY};
+use super::world::{File, Known, Place, World};
 
 const SHORT: Deadlines = Deadlines {
     player: Duration::from_millis(20),

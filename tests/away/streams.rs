@@ -10,7 +10,9 @@ use mediafs_cache::StoreOptions;
 use mediafs_platform::drive::{Answer, Drive, DriveError};
 
 use super::courier::Manner;
-use super::world::{DEADLINES, File, Known, Place, Program, World, silent_wav, wav};
+use super::noise::{silent_wav, wav};
+use super::programs::Program;
+use super::world::{DEADLINES, File, Known, Place, World};
 
 /// A source reads from its files in such pieces at first, where nobody waits for more.
 const PIECE: u64 = 256 << 10;

@@ -10,8 +10,10 @@ use mediafs_cache::StoreOptions;
 use mediafs_platform::drive::{Content, DriveError};
 
 use super::courier::Manner;
+use super::noise::wav;
+use super::programs::{NOBODY, Program};
 use super::support::sounds;
-use super::world::{DEADLINES, File, Known, NOBODY, Place, Program, World, wav};
+use super::world::{DEADLINES, File, Known, Place, World};
 
 /// What a program gets, reading all of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

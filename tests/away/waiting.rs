@@ -12,7 +12,9 @@ use mediafs_cache::StoreOptions;
 use mediafs_platform::drive::{Answer, Content, Drive, DriveError, Requester};
 
 use super::courier::Manner;
-use super::world::{DEADLINES, Known, Program, World, wav};
+use super::noise::wav;
+use super::programs::Program;
+use super::world::{DEADLINES, Known, World};
 
 const PATIENT: Deadlines = Deadlines {
     copier: Duration::from_secs(30),
@@ -102,7 +104,7 @@ fn who_is_told_to_end_is_not_held() {
             .unwrap();
         let by = Requester {
             thread: Some(child.id()),
-            ..super::world::NOBODY
+            ..super::programs::NOBODY
         };
         let handle = world
             .open_path(

@@ -10,7 +10,9 @@ use mediafs_platform::mount::{MountOptions, Unmounted};
 
 use super::courier::Manner;
 use super::host::{GENERIC_READ, Host, OPEN, Opened, Wish};
-use super::world::{DEADLINES, File, Known, Program, World, wav};
+use super::noise::wav;
+use super::programs::Program;
+use super::world::{DEADLINES, File, Known, World};
 
 const OFFLINE: u32 = 0x1000;
 const STATUS_END_OF_FILE: u32 = 0xc000_0011;

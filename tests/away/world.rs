@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mediafs::catalog::{
     Catalog, Durability, Evidence, FolderNo, ItemNo, ItemRow, Nanoseconds, NewSource, Observation,
     PlaceKind, PlaceNo, ProbeRecord,
@@ -19,27 +17,16 @@ use mediafs::hydrate::{Fetch, HydrateError, Hydrator, Limits, TaskState, Told, W
 use mediafs::library::probe::probe;
 use mediafs::model::{Kind, MediaId, ObjectHash, SourceKind, SourceNo, SourceState};
 use mediafs::silence::placeholder;
-use mediafs::tree::class::{Class, Requesters};
-use mediafs::tree::node::{Door, Face, Node};
+use mediafs::tree::class::Requesters;
 use mediafs::tree::{Bringing, Heard, Listener, MediaDrive, Owner, Reconcile, Silence};
 use mediafs_cache::{Eviction, ObjectId, Store, StoreOptions};
 #[cfg(target_os = "linux")]
 use mediafs_platform::beneath;
-use mediafs_platform::drive::{
-    Answer, Content, Drive, DriveError, Entry, HandleId, NodeId, OpenMode, Opened, Requester,
-};
-use mediafs_platform::process::{Process, ProcessId};
+use mediafs_platform::process::ProcessId;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::courier::{Couriers, Manner};
-
-/// Nobody: behind `.as/` the path gives the class.
-pub(crate) const NOBODY: Requester = Requester {
-    thread: None,
-    uid: 0,
-    gid: 0,
-};
 
 /// Shorter than the real ones where nobody promised how long they are.
 pub(crate) const DEADLINES: Deadlines = Deadlines {
@@ -134,24 +121,6 @@ impl File {
 
     pub(crate) fn item(&self) -> ItemNo {
         self.item.as_ref().unwrap().0
-    }
-}
-
-/// An open file, as a program has it.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    pub(crate) handle: HandleId,
-    pub(crate) entry: Entry,
-    pub(crate) content: Content,
-    pub(crate) by: Requester,
-}
-
-impl Handle {
-    pub(crate) fn face(&self) -> Option<Face> {
-        match Node::from_id(self.entry.node) {
-            Some((Node::Item { face, .. }, _)) => Some(face),
-            _ => None,
-        }
     }
 }
 
@@ -511,113 +480,6 @@ impl World {
         bytes
     }
 
-    pub(crate) fn wait<T>(&self, answer: Answer<T>) -> Result<T, DriveError> {
-        match answer {
-            Answer::Now(result) => result,
-            Answer::Later(later) => self.runtime.block_on(later),
-            Answer::Work(work) => work(),
-        }
-    }
-
-    pub(crate) fn lookup(&self, path: &[&str], by: &Requester) -> Result<Entry, DriveError> {
-        let mut at = NodeId::ROOT;
-        let mut entry = None;
-        for name in path {
-            let found = self.drive.lookup(at, OsStr::new(name), by)?;
-            at = found.node;
-            entry = Some(found);
-        }
-        entry.ok_or(DriveError::NotFound)
-    }
-
-    /// Opens what a look-up led to.
-    pub(crate) fn open_node(&self, entry: Entry, by: &Requester) -> Result<Handle, DriveError> {
-        let mode = OpenMode {
-            read: true,
-            ..OpenMode::default()
-        };
-        let answer = self.drive.open(entry.node, mode, by);
-        let Opened { handle, content } = self.wait(answer)?;
-        Ok(Handle {
-            handle,
-            entry,
-            content,
-            by: *by,
-        })
-    }
-
-    /// Opens as the kernel does: on ESTALE it looks the name up and opens what it leads to once more.
-    pub(crate) fn open_path(&self, path: &[&str], by: &Requester) -> Result<Handle, DriveError> {
-        match self.open_node(self.lookup(path, by)?, by) {
-            Err(DriveError::Stale) => self.open_node(self.lookup(path, by)?, by),
-            answer => answer,
-        }
-    }
-
-    fn at_door<T>(&self, file: &File, class: Class, go: impl FnOnce(&[&str]) -> T) -> T {
-        let (door, _) = Door::NAMED
-            .into_iter()
-            .find(|(_, door)| *door == Door::As(class))
-            .unwrap();
-        match &file.item {
-            Some((_, id)) => go(&[".as", door, "by-id", id.as_str(), &file.name]),
-            None => go(&[".as", door, "library", &file.library, &file.name]),
-        }
-    }
-
-    /// Looks up through the door of a class.
-    pub(crate) fn lookup_as(&self, file: &File, class: Class) -> Result<Entry, DriveError> {
-        self.at_door(file, class, |path| self.lookup(path, &NOBODY))
-    }
-
-    /// Opens through the door of a class.
-    pub(crate) fn open(&self, file: &File, class: Class) -> Result<Handle, DriveError> {
-        self.at_door(file, class, |path| self.open_path(path, &NOBODY))
-    }
-
-    pub(crate) fn open_by_id(&self, file: &File, by: &Requester) -> Result<Handle, DriveError> {
-        let (_, id) = file.item.as_ref().unwrap();
-        self.open_path(&["by-id", id.as_str(), &file.name], by)
-    }
-
-    pub(crate) fn open_in_library(
-        &self,
-        file: &File,
-        by: &Requester,
-    ) -> Result<Handle, DriveError> {
-        self.open_path(&["library", &file.library, &file.name], by)
-    }
-
-    pub(crate) fn read(
-        &self,
-        handle: &Handle,
-        offset: u64,
-        length: u32,
-    ) -> Result<Bytes, DriveError> {
-        let answer = self.drive.read(handle.handle, offset, length, &handle.by);
-        self.wait(answer)
-    }
-
-    /// Reads to the end, in pieces of this length.
-    pub(crate) fn read_all_by(&self, handle: &Handle, length: u32) -> Result<Vec<u8>, DriveError> {
-        let mut bytes = Vec::new();
-        loop {
-            let part = self.read(handle, bytes.len() as u64, length)?;
-            if part.is_empty() {
-                return Ok(bytes);
-            }
-            bytes.extend(&part);
-        }
-    }
-
-    pub(crate) fn read_all(&self, handle: &Handle) -> Result<Vec<u8>, DriveError> {
-        self.read_all_by(handle, 128 << 10)
-    }
-
-    pub(crate) fn close(&self, handle: Handle) {
-        self.drive.release(handle.handle);
-    }
-
     /// Nothing is left that somebody would have to give back.
     pub(crate) fn nothing_is_left(&self) {
         assert_eq!(self.drive.load().0, 0, "handles");
@@ -628,110 +490,4 @@ impl World {
         });
         self.settle(|| self.store.usage().unwrap().open_objects == 0);
     }
-}
-
-/// A process to ask as, ended with the test.
-pub(crate) struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Program {
-    /// A program of this name that does nothing.
-    pub(crate) fn named(world: &World, name: &str) -> Self {
-        let folder = world.folder.path().join("programs");
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
-        let (original, arguments): (PathBuf, &[&str]) = if cfg!(windows) {
-            let system = std::env::var_os("SystemRoot").map(PathBuf::from);
-            let original = system.unwrap().join("system32").join("cmd.exe");
-            (original, &["/c", "set /p line="])
-        } else {
-            ("/bin/sleep".into(), &["1000"])
-        };
-        if !path.exists() {
-            std::fs::copy(original, &path).unwrap();
-        }
-        let child = Command::new(&path)
-            .args(arguments)
-            // What reads a line gets none.
-            .stdin(if cfg!(windows) {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .spawn()
-            .unwrap();
-        let program = Self(child);
-        // Until exec the child is still us.
-        let us = Process::of(ProcessId(std::process::id())).unwrap();
-        while program.process().executable == us.executable {
-            std::thread::yield_now();
-        }
-        program
-    }
-
-    pub(crate) fn process(&self) -> Process {
-        Process::of(ProcessId(self.0.id())).unwrap()
-    }
-
-    pub(crate) fn asks(&self) -> Requester {
-        Requester {
-            thread: Some(self.0.id()),
-            uid: 0,
-            gid: 0,
-        }
-    }
-
-    /// Registered as Pulse does.
-    pub(crate) fn registered(world: &World, class: Class) -> Self {
-        let program = Self::named(world, "unknown-program");
-        let process = program.process();
-        world
-            .requesters
-            .register(process.id, process.started, class, false)
-            .unwrap();
-        program
-    }
-}
-
-/// A PCM WAV of noise, of so many bytes of sound.
-pub(crate) fn wav(bits: u16, data: u32, seed: u64) -> Vec<u8> {
-    let frame = u32::from(bits / 8);
-    assert_eq!(data % (2 * frame), 0);
-    let mut out = Vec::with_capacity(44 + data as usize);
-    out.extend(b"RIFF");
-    out.extend((36 + data).to_le_bytes());
-    out.extend(b"WAVEfmt ");
-    out.extend(16u32.to_le_bytes());
-    out.extend(1u16.to_le_bytes());
-    out.extend(1u16.to_le_bytes());
-    out.extend(48_000u32.to_le_bytes());
-    out.extend((48_000 * frame).to_le_bytes());
-    out.extend((bits / 8).to_le_bytes());
-    out.extend(bits.to_le_bytes());
-    out.extend(b"data");
-    out.extend(data.to_le_bytes());
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    for _ in 0..data {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        // Never a byte that silence has.
-        let byte = (state >> 32) as u8;
-        out.push(if byte == 0 || byte == 0x80 { 1 } else { byte });
-    }
-    out
-}
-
-/// Silence of such a WAV.
-pub(crate) fn silent_wav(bits: u16, wav: &[u8]) -> Vec<u8> {
-    let silence = if bits == 8 { 0x80 } else { 0 };
-    let mut bytes = wav.to_vec();
-    bytes[44..].fill(silence);
-    bytes
 }

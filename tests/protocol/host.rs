@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::client::{Schema, Socket};
 use crate::support::Home;
 use crate::support::sounds::wav;
-use crate::{Schema, Socket};
 
 /// Whether a method is called here.
 pub(crate) fn calls(method: &str) -> bool {

@@ -12,6 +12,7 @@
 //! that were removed or pointed elsewhere are kept, with the facts and the silence that were made of them.
 
 mod cell;
+mod put_back;
 mod revert;
 
 use std::collections::{HashMap, HashSet};

@@ -1,0 +1,190 @@
+//! How the courier of a source is asked, and how long its answers are waited for before the source counts as hung.
+//!
+//! A short question has [`PATIENCE`]. What may take long is waited for as long as the source answers to something short
+//! meanwhile, or until the limit of who asks.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::courier::{Answers, Courier, CourierError};
+use super::couriers::Couriers;
+use super::message::{Question, Reply};
+use super::source_key::SourceKey;
+
+/// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+/// How long an answer that may take long is waited for before its source is asked whether it answers at all: so that what
+/// hangs is known to after [`PATIENCE`] in all.
+const DOUBT: Duration = Duration::from_secs(4);
+
+impl Couriers {
+    /// Asks the courier of a source a question with one answer. A source that does not answer in time is suspended.
+    pub(crate) fn ask(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        self.with(source, |courier| {
+            courier.ask_once(question, PATIENCE, cancel)
+        })
+    }
+
+    /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one. Where the
+    /// courier says that it is [`Reply::Coming`], it is waited for as in [`Couriers::ask_long`], for at most `longest`.
+    pub(crate) fn ask_all(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        longest: Duration,
+        cancel: &AtomicBool,
+        mut last: impl FnMut(Reply) -> bool,
+    ) -> Result<(), CourierError> {
+        self.with(source, |courier| {
+            let answers = courier.ask(question)?;
+            let (mut reply, _) = answers.next(PATIENCE, cancel)?;
+            if reply == Reply::Coming {
+                let alive = Question::Resolve(source.root().into());
+                let until = Instant::now() + longest;
+                (reply, _) = next_if_alive(courier, &answers, &alive, until, cancel)?;
+            }
+            while !last(reply) {
+                (reply, _) = answers.next(PATIENCE, cancel)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// As [`Couriers::ask_all`], of a question that is more than one look: where an answer is long in coming, `alive`
+    /// is asked too, and only if that has no answer either is the source taken for hung. After `limit` the courier is
+    /// ended with [`CourierError::TooLong`], as what it works on may never end.
+    pub(crate) fn ask_long(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        alive: &Question,
+        limit: Duration,
+        cancel: &AtomicBool,
+        mut last: impl FnMut(Reply, Vec<u8>) -> bool,
+    ) -> Result<(), CourierError> {
+        self.with(source, |courier| {
+            let until = Instant::now() + limit;
+            let answers = courier.ask(question)?;
+            loop {
+                let (reply, payload) = next_if_alive(courier, &answers, alive, until, cancel)?;
+                if last(reply, payload) {
+                    return Ok(());
+                }
+                if Instant::now() >= until {
+                    return Err(CourierError::TooLong);
+                }
+            }
+        })
+    }
+
+    /// As [`Couriers::ask_long`], of a question with one answer, `alive` being one after the source's root.
+    pub(crate) fn ask_patiently(
+        &self,
+        source: &SourceKey,
+        question: &Question,
+        limit: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(Reply, Vec<u8>), CourierError> {
+        let alive = Question::Resolve(source.root().into());
+        let mut answer = None;
+        self.ask_long(source, question, &alive, limit, cancel, |reply, payload| {
+            answer = Some((reply, payload));
+            true
+        })?;
+        answer.ok_or(CourierError::Ended)
+    }
+}
+
+/// The next answer, which may be long in coming, but not after `until`, as long as there is one to `alive`.
+fn next_if_alive(
+    courier: &Courier,
+    answers: &Answers<'_>,
+    alive: &Question,
+    until: Instant,
+    cancel: &AtomicBool,
+) -> Result<(Reply, Vec<u8>), CourierError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match answers.next(left.min(DOUBT), cancel) {
+            Err(CourierError::Silent) => {
+                courier.ask_once(alive, PATIENCE - DOUBT, cancel)?;
+            }
+            answered => return answered,
+        }
+        if Instant::now() >= until {
+            return Err(CourierError::TooLong);
+        }
+    }
+}
+
+// Only Unix has programs for what is in a courier's place here.
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::{Path, PathBuf};
+
+    use super::super::message::{Kind, send};
+    use super::*;
+
+    /// What is heard of a folder whose courier says that it comes, and then what is made of these: seconds to wait, the
+    /// number of the question, and the answer to it.
+    fn heard_of_one_that_comes(
+        then: &[(f32, u64, Reply)],
+        longest: Duration,
+    ) -> (Result<(), CourierError>, Vec<Reply>, bool) {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut script = "#!/bin/sh\n".to_owned();
+        for (seconds, number, reply) in [(0.0, 0, Reply::Coming)].iter().chain(then) {
+            let mut frame = Vec::new();
+            send(&mut frame, *number, reply, &[]).unwrap();
+            let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
+            script += &format!("sleep {seconds}\nprintf '{octal}' >&0\n");
+        }
+        // Until nobody asks any more.
+        script += "exec cat >/dev/null\n";
+        let program = dir.path().join("courier");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let couriers = Couriers::of_program(program);
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let mut heard = Vec::new();
+        let (question, never) = (
+            Question::Look(Path::new("/nothing").into()),
+            AtomicBool::new(false),
+        );
+        let asked = couriers.ask_all(&source, &question, longest, &never, |reply| {
+            heard.push(reply);
+            true
+        });
+        (asked, heard, couriers.is_suspended(&source))
+    }
+
+    #[test]
+    fn a_folder_that_comes_from_a_provider_is_waited_for() {
+        let then = [(0.5, 0, Reply::NotAFolder)];
+        let (asked, heard, _) = heard_of_one_that_comes(&then, Duration::from_secs(30));
+        asked.unwrap();
+        assert_eq!(heard, [Reply::NotAFolder]);
+    }
+
+    #[test]
+    fn one_that_does_not_come_is_given_up_and_its_source_goes_on() {
+        let alive = Reply::Resolved {
+            path: Path::new("/mnt/a").into(),
+            kind: Kind::Folder,
+        };
+        // It answers to what is asked next.
+        let then = [(1.0, 1, alive)];
+        let (asked, heard, suspended) = heard_of_one_that_comes(&then, Duration::from_millis(300));
+        assert!(matches!(asked, Err(CourierError::TooLong)), "{asked:?}");
+        assert!(heard.is_empty() && !suspended);
+    }
+}
