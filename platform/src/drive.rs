@@ -378,6 +378,16 @@ pub trait Drive: Send + Sync + 'static {
     /// The attributes of a node and how long they may be kept.
     fn attributes(&self, node: NodeId) -> Result<(Attributes, Duration), DriveError>;
 
+    /// Can a file be read of which the attributes say that it has no bytes? For who does not open what is empty, and would take
+    /// one that is not there for an empty one.
+    ///
+    /// # Errors
+    /// What reading it would be answered with.
+    fn is_empty(&self, node: NodeId) -> Result<(), DriveError> {
+        let _ = node;
+        Ok(())
+    }
+
     /// Where a symbolic link points.
     fn read_link(&self, node: NodeId) -> Result<OsString, DriveError>;
 

@@ -387,6 +387,13 @@ impl Drive for MediaDrive {
         self.attributes_of(node, door)
     }
 
+    fn is_empty(&self, node: NodeId) -> Result<(), DriveError> {
+        match decode(node)? {
+            (Node::Take { item, .. }, _) => self.has_file(item),
+            _ => Ok(()),
+        }
+    }
+
     fn read_link(&self, node: NodeId) -> Result<OsString, DriveError> {
         let (node, _) = decode(node)?;
         self.target_of(node)

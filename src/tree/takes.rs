@@ -137,6 +137,15 @@ impl MediaDrive {
         Ok(self.attributes_as(&row, found.as_ref(), writable, door))
     }
 
+    /// Whether a take's file is there.
+    pub(super) fn has_file(&self, item: ItemNo) -> Result<(), DriveError> {
+        let is_open = self.takes.get().is_some_and(|t| t.opened(item).is_some());
+        match is_open || self.found(&self.reader()?, item)?.is_some() {
+            true => Ok(()),
+            false => Err(DriveError::Missing),
+        }
+    }
+
     /// What the disk says of a take's file.
     fn found(&self, reader: &Reader, item: ItemNo) -> Result<Option<Metadata>, DriveError> {
         let path = self.take_path(reader, item)?;

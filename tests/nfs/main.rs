@@ -119,14 +119,15 @@ fn find(client: &mut Client, root: &Handle, path: &str) -> Result<Handle, u32> {
         })
 }
 
-/// A take that is to be written: its id, and its file.
-fn reserved(home: &Home, client: &mut Client, root: &Handle) -> (String, Handle) {
+/// A take that is to be written: its id, where it lies, and its file on the drive.
+fn reserved(home: &Home, client: &mut Client, root: &Handle) -> (String, PathBuf, Handle) {
     let words = [
         "reserve", "--kind", "audio", "--name", "Take 1", "--ext", "wav",
     ];
     let reserved = home.json(words);
     let take = find(client, root, "record/Take 1.wav").unwrap();
-    (reserved["mediaId"].as_str().unwrap().to_owned(), take)
+    let text = |key: &str| reserved[key].as_str().unwrap().to_owned();
+    (text("mediaId"), text("staging").into(), take)
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn what_is_granted_and_what_room_there_is_is_that_of_the_drive() {
     let kick = find(&mut client, &root, "library/library/kick.wav").unwrap();
     // To read, to change, to make longer.
     assert_eq!(client.access(&kick, 0x01 | 0x04 | 0x08), Ok(0x01));
-    let (_, take) = reserved(&home, &mut client, &root);
+    let (_, _, take) = reserved(&home, &mut client, &root);
     assert_eq!(
         client.access(&take, 0x01 | 0x04 | 0x08),
         Ok(0x01 | 0x04 | 0x08)
@@ -330,7 +331,7 @@ fn a_take_is_written_and_made_final() {
     let home = Home::new();
     let drive = Exported::of(&home);
     let (mut client, root) = drive.client();
-    let (id, take) = reserved(&home, &mut client, &root);
+    let (id, _, take) = reserved(&home, &mut client, &root);
     let bytes = wav(200_000, 9);
     // From the end, as a client may send what it has kept.
     let parts: Vec<_> = bytes.chunks(60_000).enumerate().collect();
@@ -350,11 +351,25 @@ fn a_take_is_written_and_made_final() {
 }
 
 #[test]
+fn a_take_whose_file_is_gone_is_no_empty_one() {
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let (_, file, take) = reserved(&home, &mut client, &root);
+    assert_eq!(client.size(&take), Ok(0));
+    fs::remove_file(&file).unwrap();
+    assert_eq!(client.size(&take), Err(IO));
+    assert_eq!(find(&mut client, &root, "record/Take 1.wav"), Err(IO));
+    let record = find(&mut client, &root, "record").unwrap();
+    assert!(client.list(&record, 0, 1 << 20).is_ok());
+}
+
+#[test]
 fn writes_that_are_not_on_the_disk_yet_are_brought_there_when_that_is_asked_for() {
     let home = Home::new();
     let drive = Exported::of(&home);
     let (mut client, root) = drive.client();
-    let (id, take) = reserved(&home, &mut client, &root);
+    let (id, _, take) = reserved(&home, &mut client, &root);
     let bytes = wav(200_000, 9);
     let mut verifiers = BTreeSet::new();
     for (number, part) in bytes.chunks(60_000).enumerate() {

@@ -239,7 +239,16 @@ impl Export {
 
     pub(super) fn attributes(&self, node: NodeId) -> Result<Attributes> {
         let (attributes, _) = self.ask(|drive| drive.attributes(node))?;
+        self.is_true(node, &attributes)?;
         Ok(self.told(node, attributes))
+    }
+
+    /// No client reads a file that it was told is empty.
+    pub(super) fn is_true(&self, node: NodeId, of: &Attributes) -> Result<()> {
+        match of.kind == NodeKind::File && of.size == 0 {
+            true => self.ask(|drive| drive.is_empty(node)),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn parent(&self, folder: NodeId) -> Result<NodeId> {
@@ -264,6 +273,7 @@ impl Export {
                         cases::look_up(self.cases.as_deref(), drive, folder, name, &self.by)
                     })?;
                     self.looked_up(entry.node);
+                    self.is_true(entry.node, &entry.attributes)?;
                     entry
                 }
             },

@@ -55,7 +55,10 @@ pub(super) fn list(export: &Export, folder: NodeId, wanted: Wanted) -> Result<Wr
                 return false;
             };
             let is_taken = !fit_for_listing(&listed.name) || {
-                let (name, entry) = (listed.name.as_bytes(), listed.entry.as_ref());
+                let name = listed.name.as_bytes();
+                let is_true =
+                    |entry: &&Entry| export.is_true(entry.node, &entry.attributes).is_ok();
+                let entry = listed.entry.as_ref().filter(is_true);
                 part.add(export, listed.inode, name, behind, entry)
             };
             if is_taken && let Some(entry) = listed.entry {
@@ -81,7 +84,8 @@ pub(super) fn list(export: &Export, folder: NodeId, wanted: Wanted) -> Result<Wr
 impl Part {
     /// Takes an entry if there is room for it.
     ///
-    /// One may come without attributes and handle, where those are not the same for everybody; the client looks it up then.
+    /// One may come without attributes and handle, where those are not the same for everybody, or not to be told; the client
+    /// looks it up then.
     fn add(
         &mut self,
         export: &Export,
