@@ -70,8 +70,16 @@ impl Folder {
         self.named(name, false)
     }
 
-    /// What is in it; nothing where there is no such folder. What was about to go when a daemon ended goes now.
+    /// What is in it; nothing where there is no such folder.
     pub(super) fn read(&self) -> Found {
+        let mut found = self.look();
+        found.kept.retain(|name| !found.hidden.contains(name));
+        found
+    }
+
+    /// As [`Folder::read`]; what was about to go when a daemon ended goes now. Nobody may change anything there meanwhile: a name
+    /// that is given anew would seem to be one of those.
+    pub(super) fn tidy(&self) -> Found {
         let mut found = self.look();
         found.kept.retain(|name| {
             let goes = found.hidden.contains(name);
@@ -83,7 +91,7 @@ impl Folder {
         found
     }
 
-    /// As [`Folder::read`], without changing anything.
+    /// All that is there, also what is about to go.
     fn look(&self) -> Found {
         let mut found = Found::default();
         let Ok(entries) = std::fs::read_dir(&self.path) else {
@@ -192,9 +200,8 @@ pub(crate) struct Kept {
 /// Read from the disk, so that it can be asked without a daemon.
 pub(crate) fn kept_of(home: &Path, key: &ItemKey) -> (Vec<Kept>, Vec<SidecarName>) {
     let folder = Folder::new(&home.join(FOLDER), &key.0);
-    let Found { kept, hidden } = folder.look();
-    let kept = kept.into_iter().filter(|name| !hidden.contains(name));
-    let kept = kept.filter_map(|name| {
+    let Found { kept, hidden } = folder.read();
+    let kept = kept.into_iter().filter_map(|name| {
         let file = folder.path(&name);
         let found = file.symlink_metadata().ok()?;
         Some(Kept { name, file, found })

@@ -452,7 +452,11 @@ fn read_all(sidecars: &Weak<Sidecars>) {
                 return;
             };
             let key = ItemKey(format!("{scope}/{item}").into());
-            let found = sidecars.folder(&key).read();
+            let _changing = sidecars.changing.lock();
+            if sidecars.table.lock().items.contains_key(&key) {
+                continue;
+            }
+            let found = sidecars.folder(&key).tidy();
             sidecars.table.lock().know(&key, found);
         }
     }

@@ -90,8 +90,27 @@ fn what_is_hidden_stays_so_until_it_is_written() {
     // A daemon that ended between the two steps of a removal.
     again.folder(&kick).hide(&peaks()).unwrap();
     let again = Sidecars::open(home.path().to_owned()).unwrap();
+    wait_until_complete(&again);
     assert_eq!(again.state(&kick, &peaks()), State::Hidden);
     assert!(!again.folder(&kick).path(&peaks()).exists());
+}
+
+#[test]
+fn what_is_written_or_removed_while_all_is_read_at_the_start_is_so() {
+    let home = tempfile::tempdir().unwrap();
+    let kick = key("kick");
+    for _ in 0..300 {
+        let sidecars = Sidecars::open(home.path().to_owned()).unwrap();
+        write(&sidecars, &kick, &peaks(), b"one");
+        let file = sidecars.folder(&kick).path(&peaks());
+        wait_until_complete(&sidecars);
+        assert!(file.exists());
+        let sidecars = Sidecars::open(home.path().to_owned()).unwrap();
+        sidecars.remove(&kick, &peaks(), true).unwrap();
+        wait_until_complete(&sidecars);
+        assert!(!file.exists());
+        assert_eq!(sidecars.state(&kick, &peaks()), State::Hidden);
+    }
 }
 
 #[test]
