@@ -28,6 +28,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     xfsprogs btrfs-progs ntfs-3g dosfstools exfatprogs f2fs-tools
     libnfs-utils ffmpeg sox libsox-fmt-all sndfile-programs flac lame vorbis-tools opus-tools
     fluidsynth fluid-soundfont-gm
+    thunar xvfb xauth dbus-daemon
   )
   packages_bench=(python3 bindfs rclone)
   packages_vm=(qemu-system-x86 busybox-static kmod cpio nfs-common)
