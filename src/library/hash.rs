@@ -307,16 +307,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_while_it_is_read_is_read_another_time() {
-        let format = Format {
-            container: Container::Aac,
-            codec: None,
-            sample_rate: None,
-            channels: None,
-            bit_depth: None,
-            float: false,
-            frames: None,
-            duration_seconds: None,
-        };
+        let format = Format::of(Container::Aac);
         let whole = |is_wanted: &dyn Fn() -> bool| {
             let mut file = Cursor::new(frames());
             read_whole(&mut file, Some(&format), is_wanted, || false).unwrap()

@@ -59,3 +59,20 @@ pub struct Format {
     /// Length in seconds.
     pub duration_seconds: Option<f64>,
 }
+
+impl Format {
+    /// Of a file of which the wrapping is known, and nothing else.
+    #[must_use]
+    pub fn of(container: Container) -> Self {
+        Self {
+            container,
+            codec: None,
+            sample_rate: None,
+            channels: None,
+            bit_depth: None,
+            float: false,
+            frames: None,
+            duration_seconds: None,
+        }
+    }
+}

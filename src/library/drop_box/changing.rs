@@ -54,7 +54,7 @@ impl DropBox {
         self.not_sealed(&path)?;
         let absolute = self.absolute(&path);
         if folder {
-            self.emptied(&path, || std::fs::remove_dir(&absolute))?;
+            self.emptied(&path, Duration::ZERO, || std::fs::remove_dir(&absolute))?;
         } else {
             std::fs::remove_file(&absolute)?;
         }
@@ -72,7 +72,7 @@ impl DropBox {
         self.not_sealed(&new)?;
         let rename = || files::rename(&self.absolute(&old), &self.absolute(&new), how);
         match how {
-            Replacing::Replace => self.emptied(&new, rename)?,
+            Replacing::Replace => self.emptied(&new, Duration::ZERO, rename)?,
             _ => rename()?,
         }
         let is_file = |path: &Path| self.absolute(path).is_file();
@@ -90,11 +90,17 @@ impl DropBox {
         Ok(())
     }
 
-    /// Does what needs the folder to be empty, having removed litter from it, if that was all that is in the way.
-    fn emptied(&self, folder: &Path, change: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    /// Does what needs the folder to be empty, having removed litter from it, if that was all that is in the way, and nobody
+    /// has touched it for so long.
+    pub(super) fn emptied(
+        &self,
+        folder: &Path,
+        untouched: Duration,
+        change: impl Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
         match change() {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                self.clear(folder, Duration::ZERO)?;
+                self.clear(folder, untouched)?;
                 change()
             }
             changed => changed,

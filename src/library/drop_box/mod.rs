@@ -237,10 +237,7 @@ impl DropBox {
             }
             let _alone = self.changing.write();
             // Only an empty one can be removed so.
-            let removed = std::fs::remove_dir(&absolute).or_else(|_| {
-                self.clear(&folder, EMPTY)?;
-                std::fs::remove_dir(&absolute)
-            });
+            let removed = self.emptied(&folder, EMPTY, || std::fs::remove_dir(&absolute));
             if removed.is_ok() {
                 let mut table = self.table.lock();
                 table.unname(&folder);

@@ -17,16 +17,7 @@ const LONGEST_FORMAT: u64 = 4096;
 /// Reads the facts of a file of `size` bytes that looks like this container.
 pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeError> {
     let mut window = Window::new(source)?;
-    let mut format = Format {
-        container: Container::Avi,
-        codec: None,
-        sample_rate: None,
-        channels: None,
-        bit_depth: None,
-        float: false,
-        frames: None,
-        duration_seconds: None,
-    };
+    let mut format = Format::of(Container::Avi);
     let mut tags = Tags::default();
     let (mut video, mut sound) = (false, false);
     for part in chunks(&mut window, 12, size)? {

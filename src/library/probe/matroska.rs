@@ -79,16 +79,7 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
     let segment = Element::read(&mut window, header.end, size)?
         .filter(|segment| segment.id == SEGMENT)
         .ok_or_else(|| damaged("no segment follows its header"))?;
-    let mut format = Format {
-        container: Container::Matroska,
-        codec: None,
-        sample_rate: None,
-        channels: None,
-        bit_depth: None,
-        float: false,
-        frames: None,
-        duration_seconds: None,
-    };
+    let mut format = Format::of(Container::Matroska);
     let mut tags = Tags::default();
     let mut tracks = Vec::new();
     for part in segment.children(&mut window)? {

@@ -63,14 +63,8 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
     Ok(Probe {
         kind: Kind::Midi,
         format: Format {
-            container: Container::Midi,
-            codec: None,
-            sample_rate: None,
-            channels: None,
-            bit_depth: None,
-            float: false,
-            frames: None,
             duration_seconds: Some(duration),
+            ..Format::of(Container::Midi)
         },
         capsule,
         attributes: song.tags.into_attributes(),

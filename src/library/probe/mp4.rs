@@ -53,16 +53,7 @@ pub(super) fn probe(source: &mut dyn Source, size: u64) -> Result<Probe, ProbeEr
         video |= !track.is_still();
     }
     let sound = movie.tracks.iter().find(|track| track.handler == *b"soun");
-    let mut format = Format {
-        container: Container::Mp4,
-        codec: None,
-        sample_rate: None,
-        channels: None,
-        bit_depth: None,
-        float: false,
-        frames: None,
-        duration_seconds: None,
-    };
+    let mut format = Format::of(Container::Mp4);
     let mut tags = Tags::default();
     let padding = itunes::read(&mut window, &movie, &mut tags)?;
     if let Some(track) = sound {

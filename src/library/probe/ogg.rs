@@ -48,16 +48,7 @@ pub(super) fn probe(source: &mut dyn Source, _size: u64) -> Result<Probe, ProbeE
         .iter()
         .find(|(_, coding)| !matches!(coding, Coding::Video | Coding::Other));
     let kind = if video { Kind::Video } else { Kind::Audio };
-    let mut format = Format {
-        container: Container::Ogg,
-        codec: None,
-        sample_rate: None,
-        channels: None,
-        bit_depth: None,
-        float: false,
-        frames: None,
-        duration_seconds: None,
-    };
+    let mut format = Format::of(Container::Ogg);
     let mut tags = Tags::default();
     let mut notes = Vec::new();
     let Some((serial, coding)) = sound else {
