@@ -21,11 +21,11 @@ impl Export {
     /// copy.
     pub(super) async fn open(&self, node: NodeId, write: bool) -> Result<InUse> {
         match self.open_itself(node, write).await {
-            Err(Status::Stale) => match self.copied(node)? {
-                Some(copy) => self.open_itself(copy, write).await,
-                None => Err(Status::Stale),
-            },
-            answer => answer,
+            Err(status) => {
+                let copy = self.copy_instead(node, status)?;
+                self.open_itself(copy, write).await
+            }
+            opened => opened,
         }
     }
 
@@ -52,15 +52,19 @@ impl Export {
         Ok(self.keep(node, write, opened))
     }
 
-    /// The copy that was made of a node, which clients take for that node from now on.
-    fn copied(&self, node: NodeId) -> Result<Option<NodeId>> {
-        let Some(copy) = self.ask(|drive| Ok(drive.copy_of(node)))? else {
-            return Ok(None);
-        };
+    /// Where a node is stale as a copy was made of it, that copy: clients take it for the node from now on.
+    ///
+    /// # Errors
+    /// What the node was answered with, where there is no such thing.
+    fn copy_instead(&self, node: NodeId, answered: Status) -> Result<NodeId> {
+        if answered != Status::Stale {
+            return Err(answered);
+        }
+        let copy = self.ask(|drive| Ok(drive.copy_of(node)))?.ok_or(answered)?;
         let inode = self.attributes(node)?.inode;
         self.looked_up(copy);
         self.copies.add(Original { node, inode }, copy);
-        Ok(Some(copy))
+        Ok(copy)
     }
 
     pub(super) fn keep(&self, node: NodeId, write: bool, opened: Opened) -> InUse {
@@ -81,7 +85,8 @@ impl Export {
         let is_end = match bytes.len() < length as usize {
             true => true,
             false => {
-                let size = self.attributes(node)?.size;
+                // It may have turned out just now that it is a copy of that.
+                let size = self.attributes(self.copies.lead(node))?.size;
                 offset.saturating_add(bytes.len() as u64) >= size
             }
         };
@@ -153,18 +158,14 @@ impl Export {
             None => self.handles.get((node, true)),
         };
         let handle = in_use.as_ref().map(|open| open.handle);
-        let set = async |node| {
-            let set = self.settle(move |drive| drive.set_attributes(node, handle, change, &by));
-            set.await
-        };
-        let node = self.copies.lead(node);
-        let (node, (attributes, _)) = match set(node).await {
-            Err(Status::Stale) => match self.copied(node)? {
-                Some(copy) => (copy, set(copy).await?),
-                None => return Err(Status::Stale),
-            },
-            answer => (node, answer?),
-        };
+        let set = |node| self.settle(move |drive| drive.set_attributes(node, handle, change, &by));
+        let mut node = self.copies.lead(node);
+        let mut changed = set(node).await;
+        if let Err(status) = changed {
+            node = self.copy_instead(node, status)?;
+            changed = set(node).await;
+        }
+        let (attributes, _) = changed?;
         if let (Some(_), Some(open)) = (change.size, &in_use) {
             self.make_sure(open).await?;
         }
