@@ -414,6 +414,33 @@ fn what_is_made_exclusively_is_known_again_by_its_call() {
 }
 
 #[test]
+fn a_call_that_comes_again_by_another_connection_is_answered_as_before_and_not_done_again() {
+    const REMOVE: u32 = 12;
+    const NOT_FOUND: u32 = 2;
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let import = find(&mut client, &root, "import").unwrap();
+    let name = || Words::default().bytes(&import).bytes(b"new.part");
+    let make = |client: &mut Client| client.change(8, name().number(2).long(7));
+    assert_eq!(make(&mut client), 0);
+    assert_eq!(client.change(REMOVE, name()), 0);
+    // Its answer was lost.
+    let mut again = client.connect_anew(drive.port);
+    assert_eq!(again.change(REMOVE, name()), 0);
+    // Whoever makes another call of it is told how it is, and nothing was made meanwhile by its old name.
+    assert_eq!(again.change(REMOVE, name()), NOT_FOUND);
+    assert_eq!(make(&mut client), 0);
+    assert_eq!(
+        client
+            .connect_anew(drive.port)
+            .change(8, name().number(2).long(7)),
+        0
+    );
+    assert_eq!(client.change(REMOVE, name()), 0);
+}
+
+#[test]
 fn who_does_not_know_the_secret_gets_nothing() {
     let home = Home::new();
     fs::write(home.library().join("kick.wav"), wav(500, 1)).unwrap();
