@@ -28,8 +28,8 @@ struct Open {
     content: Content,
     users: usize,
     used: Instant,
-    /// Nobody has made sure yet that what was written is on the disk.
-    is_unsure: bool,
+    /// Bytes that were written, of which nobody has made sure yet that they are on the disk.
+    unsure: u64,
 }
 
 impl Open {
@@ -102,7 +102,7 @@ impl Handles {
             content: opened.content,
             users: 0,
             used: Instant::now(),
-            is_unsure: false,
+            unsure: 0,
         };
         let mut closing = None;
         let open = match table.entry(key) {
@@ -133,7 +133,7 @@ impl Handles {
         table.retain(|key, open| {
             let unused = now.saturating_duration_since(open.used);
             let is_over = open.users == 0 && unused >= open.linger();
-            let goes = is_over && !open.is_unsure;
+            let goes = is_over && open.unsure == 0;
             if goes {
                 closing.push(Closing::of(open));
             } else if is_over {
@@ -144,7 +144,7 @@ impl Handles {
                     handle: open.handle,
                     by_client: false,
                 });
-            } else if open.is_unsure {
+            } else if open.unsure != 0 {
                 // Not yet.
             } else if open.users == 0 && !matches!(open.content, Content::Written) {
                 idle.push((open.used, *key));
@@ -183,19 +183,19 @@ impl Handles {
 }
 
 impl InUse {
-    /// Something was written, and may not be on the disk.
-    pub(super) fn written(&self) {
-        self.set_unsure(true);
+    /// So many bytes were written, and may not be on the disk: how many there are of those now.
+    pub(super) fn written(&self, bytes: u64) -> u64 {
+        let mut table = self.all.table.lock();
+        table.get_mut(&self.key).map_or(0, |open| {
+            open.unsure = open.unsure.saturating_add(bytes);
+            open.unsure
+        })
     }
 
     /// What was written so far is brought to the disk from now on.
     pub(super) fn is_being_made_sure(&self) {
-        self.set_unsure(false);
-    }
-
-    fn set_unsure(&self, is_unsure: bool) {
         if let Some(open) = self.all.table.lock().get_mut(&self.key) {
-            open.is_unsure = is_unsure;
+            open.unsure = 0;
         }
     }
 }
@@ -271,7 +271,7 @@ mod tests {
     fn what_may_not_be_on_the_disk_is_brought_there_before_it_is_closed() {
         let handles = Arc::<Handles>::default();
         let (open, _) = handles.opened((NodeId(7), true), opened(1, STREAM));
-        open.written();
+        assert_eq!((open.written(3), open.written(4)), (3, 7));
         drop(open);
         let late = Instant::now() + Duration::from_secs(100);
         let Idle { closing, unsure } = handles.idle(late);
