@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Client, Handle, Words};
 use proptest::collection::vec;
@@ -324,6 +324,35 @@ fn what_is_put_into_the_drop_box_becomes_a_sound_and_all_else_is_read_only() {
     let item = home.item("Library/new.wav");
     assert_eq!(drive.fetch(path_of(&item)).unwrap(), wav(90_000, 5));
     assert_eq!(drive.names("import"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_given_its_time_when_it_is_whole_is_a_sound_soon() {
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let import = find(&mut client, &root, "import").unwrap();
+    let name = || Words::default().bytes(&import).bytes(b"new.wav");
+    assert_eq!(client.change(8, name().number(2).long(7)), 0);
+    let new = client.look_up(&import, b"new.wav").unwrap();
+    let bytes = wav(90_000, 5);
+    for (number, part) in bytes.chunks(60_000).enumerate() {
+        client.write(&new, number as u64 * 60_000, part).unwrap();
+    }
+    // No permissions, owner, group, size or time of access; a time of last change; whatever it was.
+    let time = Words::default().bytes(&new).number(0).number(0).number(0);
+    let time = time
+        .number(0)
+        .number(0)
+        .number(2)
+        .number(1_000_000)
+        .number(0);
+    let begun = Instant::now();
+    assert_eq!(client.change(2, time.number(0)), 0);
+    wait_until(CLOSED, "it to become a sound", || home.items().len() == 1);
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
+    let item = home.item("Library/new.wav");
+    assert_eq!(drive.fetch(path_of(&item)).unwrap(), bytes);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::convert::Status;
 use super::copies::Original;
 use super::export::{Export, Result};
 use super::handles::InUse;
-use crate::drive::{AttributeChange, Attributes, NodeId, OpenMode, Opened};
+use crate::drive::{AttributeChange, Attributes, NewTime, NodeId, OpenMode, Opened};
 
 /// Bytes that may be unsure: then they are brought to the disk, so that a client that asks for it at the end of a long copy
 /// waits no longer for that than it waits at all, on macOS for half a minute.
@@ -171,8 +171,13 @@ impl Export {
             changed = set(node).await;
         }
         let (attributes, _) = changed?;
-        if let (Some(_), Some(open)) = (change.size, &in_use) {
-            self.make_sure(open).await?;
+        if let Some(open) = &in_use {
+            if change.size.is_some() {
+                self.make_sure(open).await?;
+            }
+            if matches!(change.modified, Some(NewTime::At(_))) {
+                open.given_a_time();
+            }
         }
         Ok(self.told(node, attributes))
     }

@@ -17,6 +17,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long one that is written in the drop box stays open: closing it says that it is whole, and a client may keep
 /// what a program has written to itself for half a minute.
 const LINGER_WRITTEN: Duration = Duration::from_secs(45);
+/// How long it does once it was given a time behind all that was written, as file managers and `cp -p` do when they are done.
+const LINGER_DONE: Duration = Duration::from_secs(3);
 /// Files that are open at a time, more or less: those in use stay.
 const MOST: usize = 512;
 
@@ -30,11 +32,22 @@ struct Open {
     used: Instant,
     /// Bytes that were written, of which nobody has made sure yet that they are on the disk.
     unsure: u64,
+    progress: Progress,
+}
+
+/// How far somebody has come who writes a file, as far as can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    Begun,
+    /// Something was written, and it was not given a time since.
+    Writing,
+    Done,
 }
 
 impl Open {
     fn linger(&self) -> Duration {
         match self.content {
+            Content::Written if self.progress == Progress::Done => LINGER_DONE,
             Content::Written => LINGER_WRITTEN,
             Content::File(_) | Content::Growing(_) | Content::Direct { .. } => LINGER,
         }
@@ -103,6 +116,7 @@ impl Handles {
             users: 0,
             used: Instant::now(),
             unsure: 0,
+            progress: Progress::Begun,
         };
         let mut closing = None;
         let open = match table.entry(key) {
@@ -187,9 +201,19 @@ impl InUse {
     pub(super) fn written(&self, bytes: u64) -> u64 {
         let mut table = self.all.table.lock();
         table.get_mut(&self.key).map_or(0, |open| {
+            open.progress = Progress::Writing;
             open.unsure = open.unsure.saturating_add(bytes);
             open.unsure
         })
+    }
+
+    /// It was given a time of last change. Some do so before they write, to say that they are not done.
+    pub(super) fn given_a_time(&self) {
+        if let Some(open) = self.all.table.lock().get_mut(&self.key)
+            && open.progress == Progress::Writing
+        {
+            open.progress = Progress::Done;
+        }
     }
 
     /// What was written so far is brought to the disk from now on.
@@ -265,6 +289,29 @@ mod tests {
         let closing = handles.idle(soon + Duration::from_secs(30)).closing;
         assert!(closing[0].is_told);
         assert_eq!(numbers(closing), [1]);
+    }
+
+    #[test]
+    fn what_is_given_a_time_when_it_is_written_lingers_no_longer() {
+        let handles = Arc::<Handles>::default();
+        let (open, _) = handles.opened((NodeId(7), true), opened(1, Content::Written));
+        let closing_soon = || {
+            let soon = Instant::now() + Duration::from_secs(10);
+            handles.idle(soon).closing.len() + handles.idle(soon).unsure.len()
+        };
+        let write = |open: &InUse| {
+            open.written(5);
+            open.is_being_made_sure();
+        };
+        // Before it is written that means something else, and whoever writes on was not done.
+        open.given_a_time();
+        write(&open);
+        open.given_a_time();
+        write(&open);
+        drop(open);
+        assert_eq!(closing_soon(), 0);
+        handles.get((NodeId(7), true)).unwrap().given_a_time();
+        assert_eq!(closing_soon(), 1);
     }
 
     #[test]
