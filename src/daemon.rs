@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::{Duration, SystemTime};
 
+use mediafs_platform::cloud;
 use mediafs_platform::endpoint::{EndpointError, Listener};
 use mediafs_platform::limits;
 use mediafs_platform::mount::{Ended, MountError, MountOptions, Mounted, Transport, mount};
@@ -204,6 +205,9 @@ pub fn run(
     let (_running, ended) = mpsc::channel();
     limits::share_memory_between_threads();
     limits::raise_open_files();
+    if let Err(error) = cloud::never_fetch_in_this_process() {
+        tracing::warn!(%error, "reading a file of a cloud's may wait for its provider");
+    }
     let lock = home.lock(Purpose::Daemon, HOME_PATIENCE)?;
     let catalog = Catalog::open(home.data())?;
     let outside = outside(config, &catalog);

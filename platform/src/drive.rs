@@ -309,6 +309,10 @@ pub enum DriveError {
     /// Not permitted to this requester. EACCES.
     #[error("not permitted")]
     NotPermitted,
+    /// Only who owns the file system could, and that is nobody: owner and permissions are the drive's. EPERM, which
+    /// programs that copy those as well as they can forgive, and EACCES not.
+    #[error("owner and permissions are the drive's own")]
+    NotOwner,
     /// A folder where a file is needed. EISDIR.
     #[error("is a folder")]
     IsFolder,
@@ -321,7 +325,7 @@ pub enum DriveError {
     /// No such attribute. ENODATA.
     #[error("no such attribute")]
     NoAttribute,
-    /// Attributes of that sort are not kept. EOPNOTSUPP.
+    /// Attributes of that sort are not kept. ENOTSUP.
     #[error("not supported")]
     NotSupported,
     /// The name is longer than the drive can keep. ENAMETOOLONG.

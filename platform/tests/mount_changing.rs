@@ -27,6 +27,7 @@ fn every_change_is_answered_with_the_refusal_of_the_drive() {
     for (refusal, expected) in [
         (DriveError::ReadOnly, Errno::ROFS),
         (DriveError::NotPermitted, Errno::ACCESS),
+        (DriveError::NotOwner, Errno::PERM),
     ] {
         let rig = Rig::new();
         *rig.drive.refusal.lock() = refusal;

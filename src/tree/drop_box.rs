@@ -311,7 +311,7 @@ impl MediaDrive {
         change: AttributeChange,
     ) -> Answer<(Attributes, Duration)> {
         if self.changes_owner(&change) {
-            return Answer::Now(Err(DriveError::NotPermitted));
+            return Answer::Now(Err(DriveError::NotOwner));
         }
         let open = handle.and_then(|handle| match self.handles.shown(handle) {
             Ok(Shown::Dropped(open)) if open.writes() => Some(open),

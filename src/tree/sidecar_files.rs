@@ -370,7 +370,7 @@ impl MediaDrive {
         change: AttributeChange,
     ) -> Answer<(Attributes, Duration)> {
         if self.changes_owner(&change) {
-            return Answer::Now(Err(DriveError::NotPermitted));
+            return Answer::Now(Err(DriveError::NotOwner));
         }
         if change.size.is_some_and(|size| size > MOST_BYTES) {
             return Answer::Now(Err(DriveError::TooLarge));

@@ -325,7 +325,7 @@ impl MediaDrive {
                 .permissions
                 .is_some_and(|asked| asked & 0o777 != 0o644)
         {
-            return Answer::Now(Err(DriveError::NotPermitted));
+            return Answer::Now(Err(DriveError::NotOwner));
         }
         let open = handle.and_then(|handle| self.writer_of(handle).ok());
         self.work(move |drive| {

@@ -90,7 +90,9 @@ fn a_daemon_killed_while_streams_and_hydrations_hang_leaves_nothing_in_the_way()
         "{seen:?}"
     );
     let seen = player.see(sounds[0].truth());
-    assert_eq!(seen.outcome, Outcome::Errno(gone), "{seen:?}");
+    // A client of NFS may have read beforehand all the silence that there is.
+    let had_all = by_nfs() && seen.outcome == Outcome::Silence;
+    assert!(had_all || seen.outcome == Outcome::Errno(gone), "{seen:?}");
     assert!(couriers.iter().any(|pid| hangs(*pid)), "they hang still");
     for pid in &couriers {
         let held = std::fs::read_dir(format!("/proc/{pid}/fd"));

@@ -97,6 +97,14 @@ impl Client {
         }
     }
 
+    /// Another connection of the same client, by which it goes on with the call that it made last.
+    pub(crate) fn connect_anew(&self, port: u16) -> Self {
+        Self {
+            transaction: self.transaction - 1,
+            ..Self::connect(port)
+        }
+    }
+
     pub(crate) fn send(&mut self, record: &[u8]) {
         let length = u32::try_from(record.len()).unwrap() | 1 << 31;
         self.stream.write_all(&length.to_be_bytes()).unwrap();

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Client, Handle, Words};
 use proptest::collection::vec;
@@ -327,6 +327,35 @@ fn what_is_put_into_the_drop_box_becomes_a_sound_and_all_else_is_read_only() {
 }
 
 #[test]
+fn what_is_given_its_time_when_it_is_whole_is_a_sound_soon() {
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let import = find(&mut client, &root, "import").unwrap();
+    let name = || Words::default().bytes(&import).bytes(b"new.wav");
+    assert_eq!(client.change(8, name().number(2).long(7)), 0);
+    let new = client.look_up(&import, b"new.wav").unwrap();
+    let bytes = wav(90_000, 5);
+    for (number, part) in bytes.chunks(60_000).enumerate() {
+        client.write(&new, number as u64 * 60_000, part).unwrap();
+    }
+    // No permissions, owner, group, size or time of access; a time of last change; whatever it was.
+    let time = Words::default().bytes(&new).number(0).number(0).number(0);
+    let time = time
+        .number(0)
+        .number(0)
+        .number(2)
+        .number(1_000_000)
+        .number(0);
+    let begun = Instant::now();
+    assert_eq!(client.change(2, time.number(0)), 0);
+    wait_until(CLOSED, "it to become a sound", || home.items().len() == 1);
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
+    let item = home.item("Library/new.wav");
+    assert_eq!(drive.fetch(path_of(&item)).unwrap(), bytes);
+}
+
+#[test]
 fn a_take_is_written_and_made_final() {
     let home = Home::new();
     let drive = Exported::of(&home);
@@ -411,6 +440,33 @@ fn what_is_made_exclusively_is_known_again_by_its_call() {
         1,
         "of two, programs would believe that there is no folder in it"
     );
+}
+
+#[test]
+fn a_call_that_comes_again_by_another_connection_is_answered_as_before_and_not_done_again() {
+    const REMOVE: u32 = 12;
+    const NOT_FOUND: u32 = 2;
+    let home = Home::new();
+    let drive = Exported::of(&home);
+    let (mut client, root) = drive.client();
+    let import = find(&mut client, &root, "import").unwrap();
+    let name = || Words::default().bytes(&import).bytes(b"new.part");
+    let make = |client: &mut Client| client.change(8, name().number(2).long(7));
+    assert_eq!(make(&mut client), 0);
+    assert_eq!(client.change(REMOVE, name()), 0);
+    // Its answer was lost.
+    let mut again = client.connect_anew(drive.port);
+    assert_eq!(again.change(REMOVE, name()), 0);
+    // Whoever makes another call of it is told how it is, and nothing was made meanwhile by its old name.
+    assert_eq!(again.change(REMOVE, name()), NOT_FOUND);
+    assert_eq!(make(&mut client), 0);
+    assert_eq!(
+        client
+            .connect_anew(drive.port)
+            .change(8, name().number(2).long(7)),
+        0
+    );
+    assert_eq!(client.change(REMOVE, name()), 0);
 }
 
 #[test]

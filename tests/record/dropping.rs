@@ -26,6 +26,21 @@ fn items(scene: &Scene) -> Vec<String> {
 }
 
 #[test]
+fn who_would_give_it_to_another_user_is_told_what_copying_programs_forgive() {
+    let scene = Scene::new();
+    let _drive = scene.mount(&[]);
+    let import = scene.home.on_drive("import");
+    let file = import.join("Kick.wav.part");
+    fs::write(&file, wav(1_000, 1)).unwrap();
+    let own = rustix::process::getuid().as_raw();
+    let give = |to: u32| std::os::unix::fs::chown(&file, Some(to), None);
+    give(own).unwrap();
+    let refused = give(own + 1).unwrap_err().raw_os_error();
+    assert_eq!(refused, Some(Errno::PERM.raw_os_error()));
+    assert_eq!(fs::read(&file).unwrap(), wav(1_000, 1));
+}
+
+#[test]
 fn what_is_copied_there_becomes_a_sound() {
     let scene = Scene::new();
     let _drive = scene.mount(&[]);

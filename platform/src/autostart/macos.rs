@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -85,7 +86,12 @@ impl Entry {
         fs::create_dir_all(folder).map_err(|error| self.failed("written", error))?;
         // launchd reads what ends with `.plist`.
         let next = self.path.with_extension("new");
-        fs::File::create(&next)
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(&next)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
                 file.sync_all()

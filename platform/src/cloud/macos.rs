@@ -56,6 +56,7 @@ pub(super) struct Policy {
 
 // sys/resource.h.
 const IOPOL_TYPE_VFS_MATERIALIZE_DATALESS_FILES: libc::c_int = 3;
+const IOPOL_SCOPE_PROCESS: libc::c_int = 0;
 const IOPOL_SCOPE_THREAD: libc::c_int = 1;
 const IOPOL_MATERIALIZE_DATALESS_FILES_OFF: libc::c_int = 1;
 const IOPOL_MATERIALIZE_DATALESS_FILES_ON: libc::c_int = 2;
@@ -63,6 +64,22 @@ const IOPOL_MATERIALIZE_DATALESS_FILES_ON: libc::c_int = 2;
 unsafe extern "C" {
     fn getiopolicy_np(kind: libc::c_int, scope: libc::c_int) -> libc::c_int;
     fn setiopolicy_np(kind: libc::c_int, scope: libc::c_int, policy: libc::c_int) -> libc::c_int;
+}
+
+/// What a thread says for itself goes before that.
+pub(super) fn never_fetch_in_this_process() -> io::Result<()> {
+    const KIND: libc::c_int = IOPOL_TYPE_VFS_MATERIALIZE_DATALESS_FILES;
+    // SAFETY: takes numbers, and gives one.
+    match unsafe {
+        setiopolicy_np(
+            KIND,
+            IOPOL_SCOPE_PROCESS,
+            IOPOL_MATERIALIZE_DATALESS_FILES_OFF,
+        )
+    } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 impl Policy {

@@ -120,6 +120,15 @@ pub fn never_fetch() -> io::Result<NeverFetch> {
     system::Policy::never_fetch().map(|before| NeverFetch { _before: before })
 }
 
+/// Makes that promise for all threads of this process that do not say otherwise, as long as it runs: a file that is not here
+/// is an error then, also where nobody knew that a provider has it, and no read waits for one.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn never_fetch_in_this_process() -> io::Result<()> {
+    system::never_fetch_in_this_process()
+}
+
 /// Until this is dropped, a promise of [`never_fetch`] does not hold for this thread: a folder that is listed may have its
 /// provider asked what is in it. That takes as long as the provider likes. What is read meanwhile is fetched, too, so nothing
 /// is to be.

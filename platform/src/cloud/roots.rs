@@ -101,7 +101,9 @@ fn told_by_the_system(home: &Path) -> Vec<(&'static str, PathBuf)> {
     let mut roots = vec![("cloud storage", home.join("Library/CloudStorage"))];
     for name in ["Desktop", "Documents"] {
         let taken_in = icloud.join("com~apple~CloudDocs").join(name);
-        if fs::symlink_metadata(taken_in).is_ok() {
+        // What may not be looked at without the user's leave may be there.
+        let looked = fs::symlink_metadata(taken_in);
+        if !looked.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             roots.push(("iCloud", home.join(name)));
         }
     }

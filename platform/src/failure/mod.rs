@@ -6,6 +6,9 @@ use std::io;
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
 
+#[cfg(unix)]
+pub(crate) use system::is_unsupported;
+
 /// Why the system could not do what it was asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Failure {

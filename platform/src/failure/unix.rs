@@ -4,6 +4,11 @@ use rustix::io::Errno;
 
 use super::Failure;
 
+/// The two numbers of this are one on Linux, but not on macOS, whose file systems answer the first one and sockets the other.
+pub(crate) fn is_unsupported(error: Errno) -> bool {
+    error == Errno::NOTSUP || error == Errno::OPNOTSUPP
+}
+
 pub(super) fn meaning(code: i32) -> Failure {
     #[cfg(target_os = "linux")]
     if matches!(
@@ -24,7 +29,8 @@ pub(super) fn meaning(code: i32) -> Failure {
         Errno::ROFS => Failure::ReadOnly,
         Errno::ACCESS | Errno::PERM => Failure::NotPermitted,
         Errno::INVAL => Failure::Invalid,
-        Errno::OPNOTSUPP | Errno::NOSYS => Failure::NotSupported,
+        Errno::NOSYS => Failure::NotSupported,
+        error if is_unsupported(error) => Failure::NotSupported,
         Errno::FBIG => Failure::TooLarge,
         Errno::IO
         | Errno::NODEV

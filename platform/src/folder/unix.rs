@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Kind, Over};
+use crate::failure::is_unsupported;
 #[cfg(any(not(target_os = "linux"), test))]
 use {crate::beneath, std::os::unix::ffi::OsStringExt, std::path::PathBuf};
 
@@ -80,7 +81,8 @@ impl Folder {
             return Ok(rustix::fs::renameat(&self.0, from, &other.0, to)?);
         }
         match rustix::fs::renameat_with(&self.0, from, &other.0, to, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) if is_unsupported(error) => {}
             renamed => return Ok(renamed?),
         }
         // A file system that can't: a second name, then the first one goes.
@@ -138,9 +140,10 @@ impl Folder {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        match rustix::fs::fsync(&self.0) {
+        match on_the_disk(&self.0) {
             // Some file systems of programs can't.
-            Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            Err(Errno::NOSYS | Errno::INVAL) => Ok(()),
+            Err(error) if is_unsupported(error) => Ok(()),
             synced => Ok(synced?),
         }
     }
@@ -215,10 +218,22 @@ impl Folder {
     }
 }
 
+#[cfg(not(target_vendor = "apple"))]
+fn on_the_disk(folder: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::fsync(folder)
+}
+
+/// fsync(2) leaves it in the disk's own memory there; as the standard library does for files.
+#[cfg(target_vendor = "apple")]
+fn on_the_disk(folder: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::fcntl_fullfsync(folder) {
+        Err(Errno::NOTTY | Errno::INVAL) => rustix::fs::fsync(folder),
+        Err(error) if is_unsupported(error) => rustix::fs::fsync(folder),
+        synced => synced,
+    }
+}
+
 /// FAT, and programs that serve file systems, have none; nor more than so many.
 fn has_no_second_names(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK
-    )
+    matches!(error, Errno::PERM | Errno::NOSYS | Errno::MLINK) || is_unsupported(error)
 }

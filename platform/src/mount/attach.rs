@@ -24,8 +24,9 @@ pub(super) enum Detach {
     ByForce,
 }
 
-/// The longest `fusermount3` may take.
-const HELPER_PATIENCE: Duration = Duration::from_secs(3);
+/// The longest the program may take that takes a mount away: `umount` of macOS has all disks written first.
+const HELPER_PATIENCE: Duration =
+    Duration::from_secs(if cfg!(target_os = "macos") { 20 } else { 3 });
 
 /// Takes away the topmost mount at `path`.
 pub(super) fn detach(path: &Path, how: Detach) -> io::Result<()> {

@@ -20,6 +20,7 @@ pub(super) fn of(error: DriveError) -> Errno {
         DriveError::Stale => libc::ESTALE,
         DriveError::ReadOnly => libc::EROFS,
         DriveError::NotPermitted => libc::EACCES,
+        DriveError::NotOwner => libc::EPERM,
         DriveError::IsFolder => libc::EISDIR,
         DriveError::NotFolder => libc::ENOTDIR,
         DriveError::Invalid => libc::EINVAL,
@@ -27,7 +28,8 @@ pub(super) fn of(error: DriveError) -> Errno {
         DriveError::NoAttribute => libc::ENOATTR,
         #[cfg(not(target_os = "macos"))]
         DriveError::NoAttribute => libc::ENODATA,
-        DriveError::NotSupported => libc::EOPNOTSUPP,
+        // EOPNOTSUPP is another number on macOS, whose kernel and programs go by this one alone.
+        DriveError::NotSupported => libc::ENOTSUP,
         DriveError::NameTooLong => libc::ENAMETOOLONG,
         DriveError::NoSpace => libc::ENOSPC,
         DriveError::AlreadyExists => libc::EEXIST,

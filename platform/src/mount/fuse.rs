@@ -237,9 +237,12 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if !xattr_is_kept(name) {
             return reply.error(errno::of(XATTR_NOT_KEPT));
+        }
+        if self.system_keeps_xattrs(ino, req) {
+            return reply.error(errno::of(DriveError::NotSupported));
         }
         finish_xattr(
             self.ask(|drive| drive.xattr(NodeId(ino.0), name)),
@@ -248,7 +251,10 @@ impl Filesystem for Adapter {
         );
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if self.system_keeps_xattrs(ino, req) {
+            return reply.error(errno::of(DriveError::NotSupported));
+        }
         let names = self.ask(|drive| drive.xattrs(NodeId(ino.0))).map(|names| {
             let mut joined = Vec::new();
             for name in names.iter().map(|name| name.as_bytes()) {

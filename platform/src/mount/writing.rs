@@ -14,6 +14,12 @@ impl Adapter {
             .unwrap_or(false)
     }
 
+    /// macOS keeps attributes in a file beside this one, `._NAME`, wherever it is told that there are none here: what a
+    /// program sets where it may write it finds there again.
+    pub(super) fn system_keeps_xattrs(&self, node: INodeNo, req: &Request) -> bool {
+        cfg!(target_os = "macos") && self.may_write(node, req)
+    }
+
     /// What who would set an attribute is answered with: programs that copy do without where they hear that there are
     /// none.
     pub(super) fn no_xattr(&self, node: INodeNo, req: &Request) -> Errno {

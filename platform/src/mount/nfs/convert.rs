@@ -11,6 +11,7 @@ pub(super) const ATTRIBUTES: usize = 84;
 /// What a client makes an errno of, each with its number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
+    NotOwner = 1,
     NotFound = 2,
     Io = 5,
     NoDevice = 6,
@@ -43,6 +44,7 @@ impl From<DriveError> for Status {
             DriveError::Stale => Self::Stale,
             DriveError::ReadOnly => Self::ReadOnly,
             DriveError::NotPermitted => Self::NotPermitted,
+            DriveError::NotOwner => Self::NotOwner,
             DriveError::IsFolder => Self::IsFolder,
             DriveError::NotFolder => Self::NotFolder,
             DriveError::Invalid => Self::Invalid,

@@ -17,6 +17,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long one that is written in the drop box stays open: closing it says that it is whole, and a client may keep
 /// what a program has written to itself for half a minute.
 const LINGER_WRITTEN: Duration = Duration::from_secs(45);
+/// How long it does once it was given a time behind all that was written, as file managers and `cp -p` do when they are done.
+const LINGER_DONE: Duration = Duration::from_secs(3);
 /// Files that are open at a time, more or less: those in use stay.
 const MOST: usize = 512;
 
@@ -28,13 +30,24 @@ struct Open {
     content: Content,
     users: usize,
     used: Instant,
-    /// Nobody has made sure yet that what was written is on the disk.
-    is_unsure: bool,
+    /// Bytes that were written, of which nobody has made sure yet that they are on the disk.
+    unsure: u64,
+    progress: Progress,
+}
+
+/// How far somebody has come who writes a file, as far as can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    Begun,
+    /// Something was written, and it was not given a time since.
+    Writing,
+    Done,
 }
 
 impl Open {
     fn linger(&self) -> Duration {
         match self.content {
+            Content::Written if self.progress == Progress::Done => LINGER_DONE,
             Content::Written => LINGER_WRITTEN,
             Content::File(_) | Content::Growing(_) | Content::Direct { .. } => LINGER,
         }
@@ -102,7 +115,8 @@ impl Handles {
             content: opened.content,
             users: 0,
             used: Instant::now(),
-            is_unsure: false,
+            unsure: 0,
+            progress: Progress::Begun,
         };
         let mut closing = None;
         let open = match table.entry(key) {
@@ -133,7 +147,7 @@ impl Handles {
         table.retain(|key, open| {
             let unused = now.saturating_duration_since(open.used);
             let is_over = open.users == 0 && unused >= open.linger();
-            let goes = is_over && !open.is_unsure;
+            let goes = is_over && open.unsure == 0;
             if goes {
                 closing.push(Closing::of(open));
             } else if is_over {
@@ -144,7 +158,7 @@ impl Handles {
                     handle: open.handle,
                     by_client: false,
                 });
-            } else if open.is_unsure {
+            } else if open.unsure != 0 {
                 // Not yet.
             } else if open.users == 0 && !matches!(open.content, Content::Written) {
                 idle.push((open.used, *key));
@@ -183,19 +197,29 @@ impl Handles {
 }
 
 impl InUse {
-    /// Something was written, and may not be on the disk.
-    pub(super) fn written(&self) {
-        self.set_unsure(true);
+    /// So many bytes were written, and may not be on the disk: how many there are of those now.
+    pub(super) fn written(&self, bytes: u64) -> u64 {
+        let mut table = self.all.table.lock();
+        table.get_mut(&self.key).map_or(0, |open| {
+            open.progress = Progress::Writing;
+            open.unsure = open.unsure.saturating_add(bytes);
+            open.unsure
+        })
+    }
+
+    /// It was given a time of last change. Some do so before they write, to say that they are not done.
+    pub(super) fn given_a_time(&self) {
+        if let Some(open) = self.all.table.lock().get_mut(&self.key)
+            && open.progress == Progress::Writing
+        {
+            open.progress = Progress::Done;
+        }
     }
 
     /// What was written so far is brought to the disk from now on.
     pub(super) fn is_being_made_sure(&self) {
-        self.set_unsure(false);
-    }
-
-    fn set_unsure(&self, is_unsure: bool) {
         if let Some(open) = self.all.table.lock().get_mut(&self.key) {
-            open.is_unsure = is_unsure;
+            open.unsure = 0;
         }
     }
 }
@@ -268,10 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_a_time_when_it_is_written_lingers_no_longer() {
+        let handles = Arc::<Handles>::default();
+        let (open, _) = handles.opened((NodeId(7), true), opened(1, Content::Written));
+        let closing_soon = || {
+            let soon = Instant::now() + Duration::from_secs(10);
+            handles.idle(soon).closing.len() + handles.idle(soon).unsure.len()
+        };
+        let write = |open: &InUse| {
+            open.written(5);
+            open.is_being_made_sure();
+        };
+        // Before it is written that means something else, and whoever writes on was not done.
+        open.given_a_time();
+        write(&open);
+        open.given_a_time();
+        write(&open);
+        drop(open);
+        assert_eq!(closing_soon(), 0);
+        handles.get((NodeId(7), true)).unwrap().given_a_time();
+        assert_eq!(closing_soon(), 1);
+    }
+
+    #[test]
     fn what_may_not_be_on_the_disk_is_brought_there_before_it_is_closed() {
         let handles = Arc::<Handles>::default();
         let (open, _) = handles.opened((NodeId(7), true), opened(1, STREAM));
-        open.written();
+        assert_eq!((open.written(3), open.written(4)), (3, 7));
         drop(open);
         let late = Instant::now() + Duration::from_secs(100);
         let Idle { closing, unsure } = handles.idle(late);

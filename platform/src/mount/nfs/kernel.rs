@@ -35,7 +35,7 @@ pub(super) fn may_mount() -> bool {
 /// The words of the call that mounts an export at `point`.
 ///
 /// `soft`, and not tried again, so that a daemon that has died gives errors and holds nobody for longer than one that lives may
-/// take to answer, which is a minute; names and attributes are kept for a second, as nobody tells the client that they have
+/// take to answer, which is a minute, and on macOS half of one, whatever is asked for; names and attributes are kept for a second, as nobody tells the client that they have
 /// changed, and on Linux never that there is no such name; no locks, as the export has none. On Linux `sync` as well: what is
 /// written is on the disk before the answer anyhow, and so each write has its own error, a full disk's say, where programs look
 /// for it, which is not at the end. On macOS

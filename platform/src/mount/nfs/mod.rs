@@ -15,6 +15,7 @@
 //!
 //! [`Drive`]: crate::drive::Drive
 
+mod answered;
 mod contents;
 mod convert;
 mod copies;

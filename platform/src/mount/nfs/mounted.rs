@@ -216,6 +216,8 @@ impl Shared {
         }
         match unmount(true) {
             Ok(()) => Unmounted::Aborted,
+            // What was asked for before was done late.
+            Err(_) if self.is_gone() => Unmounted::Clean,
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "it cannot be unmounted");
                 Unmounted::LeftBehind
@@ -225,14 +227,21 @@ impl Shared {
 
     /// Is the topmost mount there another's? It is not ours to take away.
     fn is_covered(&self) -> bool {
+        self.is_on_top() == Some(false)
+    }
+
+    /// Is nothing mounted there any more?
+    fn is_gone(&self) -> bool {
+        MountTable::read().is_ok_and(|table| table.at(&self.path).is_none())
+    }
+
+    /// Whether the topmost mount there is this one; `None` where there is none, or nobody can tell.
+    fn is_on_top(&self) -> Option<bool> {
         let export = self.export.lock();
-        let (Some(export), Ok(table)) = (export.as_ref(), MountTable::read()) else {
-            return false;
-        };
-        let source = kernel::source(export);
-        table
-            .at(&self.path)
-            .is_some_and(|top| top.source.as_os_str() != source.as_str())
+        let source = kernel::source(export.as_ref()?);
+        let table = MountTable::read().ok()?;
+        let top = table.at(&self.path)?;
+        Some(top.source.as_os_str() == source.as_str())
     }
 
     fn end(&self) {

@@ -1,9 +1,7 @@
 //! The procedures of NFSv3 (RFC 1813, section 3): what is read of a call, and what is answered.
 //!
 //! Of what was before a change nothing is told (`wcc_data`): that is not taken in one step with the change, so a client would
-//! believe that nobody else has changed anything, and keep what is not so any more. Nor is it remembered which calls were
-//! answered, but for what was made exclusively: on this machine a connection only breaks with one of its two ends, and another
-//! daemon is found by another mount.
+//! believe that nobody else has changed anything, and keep what is not so any more.
 
 use bytes::Bytes;
 
@@ -72,6 +70,12 @@ pub(super) async fn answer(
 /// Whether a procedure is for the owner of the drive alone. Kernels ask the others in nobody's name.
 pub(super) fn is_of_the_owner(procedure: u32) -> bool {
     !matches!(procedure, 0 | 1 | 18..=20)
+}
+
+/// Whether a procedure makes, renames or removes something, or changes it only as long as it is as the client knows it. Done
+/// again it would say something else; the others say and do the same.
+pub(super) fn is_done_once(procedure: u32) -> bool {
+    matches!(procedure, 2 | 8..=15)
 }
 
 /// What somebody else is answered.

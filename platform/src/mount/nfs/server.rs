@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::answered::Calls;
 use super::export::Export;
 use super::rpc::{self, Call, Refusal};
 use super::{mounting, procedures};
@@ -36,6 +37,7 @@ const CONNECTIONS: usize = 64;
 /// ended.
 pub(super) async fn serve(listener: TcpListener, export: Arc<Export>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let calls = Arc::new(Calls::new());
     loop {
         // Who comes when there is no more room waits until somebody goes.
         let Ok(connected) = Arc::clone(&room).acquire_owned().await else {
@@ -43,10 +45,10 @@ pub(super) async fn serve(listener: TcpListener, export: Arc<Export>) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let export = Arc::clone(&export);
+                let (export, calls) = (Arc::clone(&export), Arc::clone(&calls));
                 tokio::spawn(async move {
                     let _connected = connected;
-                    if let Err(error) = talk(stream, export).await {
+                    if let Err(error) = talk(stream, export, calls).await {
                         tracing::debug!(%error, "a connection by NFS has failed");
                     }
                 });
@@ -59,8 +61,9 @@ pub(super) async fn serve(listener: TcpListener, export: Arc<Export>) {
     }
 }
 
-async fn talk(stream: TcpStream, export: Arc<Export>) -> io::Result<()> {
+async fn talk(stream: TcpStream, export: Arc<Export>, calls: Arc<Calls>) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let connection = calls.connection();
     let (from, mut to) = stream.into_split();
     let (answers, mut ready) = mpsc::channel::<(Vec<u8>, OwnedSemaphorePermit)>(ANSWERS);
     tokio::spawn(async move {
@@ -78,15 +81,28 @@ async fn talk(stream: TcpStream, export: Arc<Export>) -> io::Result<()> {
         let Ok(held) = Arc::clone(&room).acquire_many_owned(holds).await else {
             return Ok(());
         };
-        let call = Call::read(record).map_err(|_| io::ErrorKind::InvalidData)?;
-        let (export, answers) = (Arc::clone(&export), answers.clone());
+        let call = Call::read(record.clone()).map_err(|_| io::ErrorKind::InvalidData)?;
+        let (export, calls, answers) = (Arc::clone(&export), Arc::clone(&calls), answers.clone());
         tokio::spawn(async move {
-            let answer = framed(answer(&export, call).await);
+            let is_done_once = is_of_nfs(&call) && procedures::is_done_once(call.procedure);
+            let answer = answer(&export, call);
+            let answer = framed(match is_done_once {
+                true => calls.once(record, connection, answer).await,
+                false => {
+                    // It may be as long as a write, of which the call has its own part.
+                    drop(record);
+                    answer.await
+                }
+            });
             // Whoever asked may be gone.
             let _ = answers.send((answer, held)).await;
         });
     }
     Ok(())
+}
+
+fn is_of_nfs(call: &Call) -> bool {
+    (call.program, call.version) == (NFS, VERSION)
 }
 
 async fn answer(export: &Export, call: Call) -> Vec<u8> {

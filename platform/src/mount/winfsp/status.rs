@@ -52,7 +52,7 @@ impl From<DriveError> for Status {
             // Looked up again by the adapter already, in vain.
             DriveError::Stale => Self::FILE_INVALID,
             DriveError::ReadOnly => Self::MEDIA_WRITE_PROTECTED,
-            DriveError::NotPermitted => Self::ACCESS_DENIED,
+            DriveError::NotPermitted | DriveError::NotOwner => Self::ACCESS_DENIED,
             DriveError::IsFolder => Self::FILE_IS_A_DIRECTORY,
             DriveError::NotFolder => Self::NOT_A_DIRECTORY,
             DriveError::Invalid => Self::INVALID_PARAMETER,
@@ -75,7 +75,7 @@ impl From<DriveError> for Status {
 mod tests {
     use super::*;
 
-    const ALL: [DriveError; 23] = [
+    const ALL: [DriveError; 24] = [
         DriveError::NotFound,
         DriveError::Missing,
         DriveError::NoMedium,
@@ -86,6 +86,7 @@ mod tests {
         DriveError::Stale,
         DriveError::ReadOnly,
         DriveError::NotPermitted,
+        DriveError::NotOwner,
         DriveError::IsFolder,
         DriveError::NotFolder,
         DriveError::Invalid,
