@@ -33,6 +33,7 @@ mod progress;
 mod project_there;
 mod rearranged;
 mod reconcile;
+mod recorded;
 mod remote;
 mod renames;
 mod residency;
@@ -62,6 +63,7 @@ pub use import::{
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 pub use reconcile::Reconciled;
+pub(crate) use recorded::Recorded;
 pub use residency::Residency;
 pub use scans::{Scan, ScanEnd};
 pub use suggest::{ByFacts, Suggest, Suggestion};

@@ -9,9 +9,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use mediafs_platform::names;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::document::{Document, Item, Where};
 use super::{
@@ -19,11 +20,14 @@ use super::{
     open_as,
 };
 use crate::catalog::{BaseRow, ItemRow, relative_text};
-use crate::library::{Library, Progress, Taken, carry_sources};
+use crate::library::{Library, Progress, Recorded, Taken, carry_sources};
 use crate::model::{
     Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
 };
 
+/// How often an item whose file changes while it is copied is tried again, and how soon.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
 /// Items of a page.
 const PAGE: u32 = 500;
@@ -254,9 +258,84 @@ struct Made {
     size: u64,
 }
 
+/// Where bytes are copied from.
+enum Source {
+    /// The item's own file, which programs may write to.
+    File(Recorded),
+    /// A copy that the drive keeps, which nobody writes to.
+    Kept(File),
+}
+
+impl Source {
+    fn modified(&self) -> io::Result<SystemTime> {
+        match self {
+            Self::File(file) => Ok(file.evidence().modified.into()),
+            Self::Kept(file) => file.metadata()?.modified(),
+        }
+    }
+
+    /// One that goes on beyond this has changed, or never ends.
+    fn longest(&self) -> u64 {
+        match self {
+            Self::File(file) => file.evidence().size,
+            Self::Kept(_) => u64::MAX,
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        matches!(self, Self::File(file) if file.is_wanted())
+    }
+
+    fn is_unchanged(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_unchanged(),
+            Self::Kept(_) => true,
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(into),
+            Self::Kept(file) => file.read(into),
+        }
+    }
+}
+
+/// What copying gave.
+enum Copied<T> {
+    /// All of it was copied.
+    Whole(T),
+    /// It changed meanwhile, or is about to: what was copied is none of its states.
+    Changed,
+    /// The user said stop.
+    Stopped,
+}
+
 impl Collecting<'_> {
     /// The item's bytes are in the new project's folder from now on, if they are anywhere at hand.
     fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                // By then the library has seen what became of it.
+                std::thread::sleep(PAUSE);
+            }
+            match self.attempt(item, tried > 0)? {
+                Copied::Whole(()) => return Ok(()),
+                Copied::Stopped => return Err(ProjectError::Cancelled),
+                Copied::Changed => {}
+            }
+        }
+        Err(ProjectError::Copy {
+            name: item.name.clone(),
+            path: self.target.join(MEDIA),
+            reason: "it changed while it was copied; save again when nothing writes to it"
+                .to_owned(),
+        })
+    }
+
+    fn attempt(&mut self, item: &mut Item, again: bool) -> Result<Copied<()>, ProjectError> {
         let reader = self.library.catalog().reader()?;
         // Where this machine's library has it not, the library's was adopted by the project.
         let mut found = reader.item_in_scope(&item.media_id, Some(self.base.row))?;
@@ -267,25 +346,33 @@ impl Collecting<'_> {
             let why = "it is no sound that is known on this machine".to_owned();
             self.left
                 .push((item.media_id.clone(), item.name.clone(), why));
-            return Ok(());
+            return Ok(Copied::Whole(()));
         };
         let file = match self.library.open_recorded(&row)? {
-            Some(file) => Some(file),
-            None => (self.bytes_of)(&row),
+            Some(file) => Some(Source::File(file)),
+            None => (self.bytes_of)(&row).map(Source::Kept),
         };
-        let Some(mut file) = file else {
+        let Some(file) = file else {
+            if again {
+                // The library has not seen yet what it is now.
+                return Ok(Copied::Changed);
+            }
             let cause = reader.cause_of(&row)?;
             let why = cause.unwrap_or_else(|| "its bytes are not on this machine".to_owned());
             self.left
                 .push((item.media_id.clone(), item.name.clone(), why));
-            return Ok(());
+            return Ok(Copied::Whole(()));
         };
         // What is known of its bytes, if they are those that are looked at.
-        let expected = match row.place {
-            Some(place) => reader.hash_of_place(place)?,
-            None => None,
+        let (expected, fingerprint) = match row.place {
+            Some(place) => (reader.hash_of_place(place)?, reader.fingerprint(place)?),
+            None => (None, None),
         };
         drop(reader);
+        let other_than = |known: ObjectHash| fingerprint.is_some_and(|seen| seen != known.0);
+        if again || item.size != row.size || item.fingerprint.is_some_and(other_than) {
+            self.describe(item)?;
+        }
         let made = match expected.and_then(|hash| self.made.get(&hash).map(|path| (hash, path))) {
             Some((hash, path)) => Made {
                 path: path.clone(),
@@ -293,7 +380,11 @@ impl Collecting<'_> {
                 size: row.size,
             },
             None => {
-                let made = self.copy(item, &mut file, expected)?;
+                let made = match self.copy(item, file, expected)? {
+                    Copied::Whole(made) => made,
+                    Copied::Changed => return Ok(Copied::Changed),
+                    Copied::Stopped => return Ok(Copied::Stopped),
+                };
                 self.made.insert(made.hash, made.path.clone());
                 self.paths.insert(made.path.clone());
                 made
@@ -313,6 +404,14 @@ impl Collecting<'_> {
         item.blake3 = Some(made.hash);
         item.size = made.size;
         item.of_library = false;
+        Ok(Copied::Whole(()))
+    }
+
+    /// What is said of an item that became another sound since the project was read is to be true of the one that is copied.
+    fn describe(&self, item: &mut Item) -> Result<(), ProjectError> {
+        if let Some(now) = export(self.library, self.base)?.item(&item.media_id) {
+            *item = now.clone();
+        }
         Ok(())
     }
 
@@ -320,9 +419,9 @@ impl Collecting<'_> {
     fn copy(
         &mut self,
         item: &Item,
-        file: &mut File,
+        file: Source,
         expected: Option<ObjectHash>,
-    ) -> Result<Made, ProjectError> {
+    ) -> Result<Copied<Made>, ProjectError> {
         let name = item.name.clone();
         let failed = |path: &Path| {
             let (name, path) = (name.clone(), path.to_owned());
@@ -339,10 +438,14 @@ impl Collecting<'_> {
         let path = folder.join(&temporary);
         let copied = self.copy_bytes(file, &path);
         let (hash, size) = match copied {
-            Ok(Some(copied)) => copied,
-            Ok(None) => {
+            Ok(Copied::Whole(copied)) => copied,
+            Ok(Copied::Changed) => {
                 let _ = files::remove(&folder, &temporary);
-                return Err(ProjectError::Cancelled);
+                return Ok(Copied::Changed);
+            }
+            Ok(Copied::Stopped) => {
+                let _ = files::remove(&folder, &temporary);
+                return Ok(Copied::Stopped);
             }
             Err(error) => {
                 let _ = files::remove(&folder, &temporary);
@@ -385,17 +488,20 @@ impl Collecting<'_> {
         self.copied += 1;
         self.bytes += size;
         let path = Path::new(MEDIA).join(below).join(named);
-        Ok(Made {
+        Ok(Copied::Whole(Made {
             path: relative_text(&path),
             hash,
             size,
-        })
+        }))
     }
 
-    /// Copies all bytes to a new file; hash and length of what can be read of it then. `None` if the user said stop.
-    fn copy_bytes(&self, from: &mut File, to: &Path) -> io::Result<Option<(ObjectHash, u64)>> {
-        from.seek(SeekFrom::Start(0))?;
-        let times = from.metadata()?;
+    /// Copies all bytes to a new file; hash and length of what can be read of it then.
+    fn copy_bytes(&self, mut from: Source, to: &Path) -> io::Result<Copied<(ObjectHash, u64)>> {
+        if let Source::Kept(file) = &mut from {
+            // It may have been read before.
+            file.seek(SeekFrom::Start(0))?;
+        }
+        let modified = from.modified();
         let mut options = std::fs::OpenOptions::new();
         let mut target = options.read(true).write(true).create_new(true).open(to)?;
         let mut hasher = blake3::Hasher::new();
@@ -403,19 +509,28 @@ impl Collecting<'_> {
         let mut size = 0_u64;
         loop {
             if self.cancel.load(Ordering::Relaxed) {
-                return Ok(None);
+                return Ok(Copied::Stopped);
             }
             let read = match from.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if from.is_wanted() => return Ok(Copied::Changed),
                 Err(error) => return Err(error),
             };
             io::Write::write_all(&mut target, &buffer[..read])?;
             hasher.update(&buffer[..read]);
             size += u64::try_from(read).unwrap_or(0);
+            if size > from.longest() {
+                return Ok(Copied::Changed);
+            }
         }
-        if let Ok(modified) = times.modified() {
+        if !from.is_unchanged() {
+            return Ok(Copied::Changed);
+        }
+        // Bringing all to the disk takes long, and it is in nobody's way meanwhile.
+        drop(from);
+        if let Ok(modified) = modified {
             target.set_times(std::fs::FileTimes::new().set_modified(modified))?;
         }
         target.sync_all()?;
@@ -429,7 +544,7 @@ impl Collecting<'_> {
             ));
         }
         self.progress.add_bytes(size);
-        Ok(Some((ObjectHash(hash), size)))
+        Ok(Copied::Whole((ObjectHash(hash), size)))
     }
 
     /// What is in the old project's folder is, from the new one, elsewhere.
@@ -601,5 +716,99 @@ mod tests {
         assert_eq!(done.copied, 1);
         let left: Vec<&str> = done.left.iter().map(|left| left.1.as_str()).collect();
         assert_eq!(left, ["gone.wav"]);
+    }
+
+    /// Collects a project with one long file, to which `write` is called as soon as its copy has begun.
+    fn collect_while(
+        write: impl FnOnce(&Library, &Path) + Send,
+    ) -> (tempfile::TempDir, Document, Result<SavedAs, ProjectError>) {
+        let place = tempfile::Builder::new()
+            .prefix("mediafs-collect-")
+            .tempdir()
+            .unwrap();
+        let at = place.path();
+        let samples = at.join("Samples");
+        std::fs::create_dir(&samples).unwrap();
+        let long = samples.join("long.wav");
+        std::fs::write(&long, wav()).unwrap();
+        let file = File::options().write(true).open(&long).unwrap();
+        file.set_len(LONG).unwrap();
+        let library = library(&at.join("home"), &samples);
+        let base = new(&library, &at.join("Song"), true).unwrap().base;
+        let (progress, never) = (Progress::default(), AtomicBool::new(false));
+        let options = ImportOptions {
+            project: Some(base.row),
+            mode: ImportMode::Reference,
+            id: None,
+            name: None,
+        };
+        let files = [long.clone()];
+        let done = library.import(&files, &options, &progress, &never).unwrap();
+        assert!(done[0].media_id.is_some());
+        let wish = SaveAs {
+            to: at.join("Collected"),
+            name: None,
+            collect: true,
+            host: Revision::default(),
+            focused: false,
+        };
+        let media = wish.to.join(MEDIA);
+        let done = std::thread::scope(|scope| {
+            let (library, long) = (&library, &long);
+            scope.spawn(move || {
+                let began = std::time::Instant::now();
+                let is_begun =
+                    || std::fs::read_dir(&media).is_ok_and(|mut files| files.next().is_some());
+                while !is_begun() {
+                    assert!(began.elapsed() < Duration::from_secs(30), "no copy is made");
+                    std::thread::yield_now();
+                }
+                write(library, long);
+            });
+            save_as(library, &base, &wish, &|_| None, &progress, &never)
+        });
+        let now = export(&library, &base).unwrap();
+        (place, now, done)
+    }
+
+    /// So that the copy takes long.
+    const LONG: u64 = 96 << 20;
+
+    fn write_at_the_end(file: &Path) {
+        let mut file = File::options().write(true).open(file).unwrap();
+        file.seek(SeekFrom::End(-1)).unwrap();
+        io::Write::write_all(&mut file, b"!").unwrap();
+    }
+
+    #[test]
+    fn what_changes_while_it_is_copied_is_not_kept() {
+        let (place, _, done) = collect_while(|_, file| write_at_the_end(file));
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("it changed while it was copied"), "{error}");
+        let media = place.path().join("Collected").join(MEDIA);
+        assert_eq!(std::fs::read_dir(media).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_has_changed_while_it_was_copied_is_copied_once_more() {
+        let (place, now, done) = collect_while(|library, file| {
+            write_at_the_end(file);
+            let (progress, never) = (Progress::default(), AtomicBool::new(false));
+            library.scan_now(&Which::All, &progress, &never).unwrap();
+        });
+        assert_eq!(done.unwrap().copied, 1);
+        let collected = place.path().join("Collected");
+        let copy = std::fs::read(collected.join(MEDIA).join("long.wav")).unwrap();
+        assert_eq!(copy.last(), Some(&b'!'));
+        // The manifest tells of these bytes and of no others.
+        let text = std::fs::read(collected.join(MANIFEST)).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let item = &document.items[0];
+        assert_eq!(
+            item.blake3,
+            Some(ObjectHash(*blake3::hash(&copy).as_bytes()))
+        );
+        assert!(item.fingerprint.is_some());
+        assert_eq!(item.fingerprint, now.items[0].fingerprint);
     }
 }
