@@ -55,7 +55,7 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub(crate) use engine::TEMPORARY;
 pub use error::LibraryError;
-pub(crate) use import::{Carried, Dropped, carry_sources, is_of_this_machine};
+pub(crate) use import::{Carried, Dropped, carry_sources, is_of_this_machine, numbered};
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
     TakeError,

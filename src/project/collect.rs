@@ -5,14 +5,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-
-use mediafs_platform::names;
 
 use super::document::{Document, Item, Where};
 use super::{
@@ -20,7 +18,7 @@ use super::{
     open_as,
 };
 use crate::catalog::{BaseRow, ItemRow, relative_text};
-use crate::library::{Library, Progress, Recorded, Taken, carry_sources};
+use crate::library::{Library, Progress, Recorded, Taken, carry_sources, numbered};
 use crate::model::{
     Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
 };
@@ -609,24 +607,6 @@ fn place_of(item: &Item) -> (PathBuf, OsString) {
         return (folders.iter().collect(), name.clone());
     }
     (PathBuf::new(), safe_name(item.name.as_bytes()).into())
-}
-
-/// `Kick.wav`, `Kick (2).wav`, …
-fn numbered(name: &OsStr, number: usize) -> OsString {
-    if number == 1 {
-        return name.to_owned();
-    }
-    let path = Path::new(name);
-    let (Some(stem), extension) = (path.file_stem(), path.extension()) else {
-        return name.to_owned();
-    };
-    let mut bytes = stem.as_encoded_bytes().to_vec();
-    bytes.extend_from_slice(format!(" ({number})").as_bytes());
-    if let Some(extension) = extension {
-        bytes.push(b'.');
-        bytes.extend_from_slice(extension.as_encoded_bytes());
-    }
-    names::lossy(bytes)
 }
 
 #[cfg(test)]

@@ -475,7 +475,7 @@ fn is_without_permissions(error: &io::Error) -> bool {
 }
 
 /// The `n`th name for a file whose name is taken: `Kick.wav`, `Kick (2).wav`, …; shortened where it gets too long.
-pub(super) fn numbered(name: &OsStr, n: u32) -> OsString {
+pub(crate) fn numbered(name: &OsStr, n: u32) -> OsString {
     const LONGEST: usize = 255;
     if n <= 1 {
         return name.to_owned();
