@@ -17,8 +17,7 @@ use mediafs_platform::wanted::{GivesWay, Until};
 use parking_lot::Mutex;
 
 use crate::catalog::{
-    BaseRow, CatalogError, Durability, Evidence, Nanoseconds, Observation, PlaceKind, PlaceNo,
-    ProbeRecord,
+    BaseRow, CatalogError, Durability, Evidence, Observation, PlaceKind, PlaceNo, ProbeRecord,
 };
 use crate::model::SourceNo;
 use crate::storage::{CourierError, SourceKey, Stamp};
@@ -323,7 +322,7 @@ fn probe_place(
             Try::Lost => return Ok(Probing::Lost),
         };
         // What can't be opened says nothing of itself.
-        if evidence == row.evidence || evidence == NO_EVIDENCE {
+        if evidence == row.evidence || evidence == Evidence::NONE {
             return Ok(Probing::Read(Box::new(Probed {
                 place,
                 generation: row.generation,
@@ -412,19 +411,8 @@ fn cannot_open(error: &io::Error) -> Try {
 }
 
 fn cannot(reason: String) -> Try {
-    Try::Read(NO_EVIDENCE, Box::new(ProbeRecord::Problem(reason)))
+    Try::Read(Evidence::NONE, Box::new(ProbeRecord::Problem(reason)))
 }
-
-/// Of what could not be opened.
-const NO_EVIDENCE: Evidence = Evidence {
-    device: 0,
-    inode: 0,
-    size: 0,
-    modified: Nanoseconds(0),
-    changed: Nanoseconds(0),
-    born: None,
-    permissions: 0,
-};
 
 /// Whether an error says that storage failed or has gone, that the bytes are with a cloud provider, or that another program
 /// keeps everybody from them: nothing of what is in the file.
