@@ -1,7 +1,5 @@
-//! A project saved as another one: a new folder, a new project id, the same media ids.
-//!
-//! Collected, it has all its media in its own folder, as copies that were read again after they were written; what is not
-//! there stays a reference and is told. The project that it was made of is not touched.
+//! The bytes of a project's items, brought into the folder of another project, as copies that were read again after they were
+//! written; what is not there stays a reference and is told.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -12,226 +10,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::document::{Document, Item, Where};
-use super::{
-    MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
-    open_as,
-};
+use super::document::{Item, Where};
+use super::{MEDIA, ProjectError, check, export, files};
 use crate::catalog::{BaseRow, ItemRow, relative_text};
-use crate::library::{Library, Progress, Recorded, Taken, carry_sources, numbered};
-use crate::model::{
-    Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
-};
+use crate::library::{Library, Progress, Recorded, Taken, numbered};
+use crate::model::{MediaId, ObjectHash, Storage, path_text, safe_name};
 
 /// How often an item whose file changes while it is copied is tried again, and how soon.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
-/// Items of a page.
-const PAGE: u32 = 500;
-
-/// How a project is to be saved as another one.
-#[derive(Clone, Debug)]
-pub struct SaveAs {
-    /// The folder of the new project: not there yet, or empty.
-    pub to: PathBuf,
-    /// Its name; else that of its folder.
-    pub name: Option<String>,
-    /// All media are to be copied into it.
-    pub collect: bool,
-    /// What the host says of it.
-    pub host: Revision,
-    /// It is the one that the host works in from now on.
-    pub focused: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct SavedAs {
-    /// The new project, open.
-    pub opening: Opening,
-    /// Files that were copied.
-    pub copied: usize,
-    /// Their length, in bytes.
-    pub bytes: u64,
-    /// Items that stay where they are, with the reason, where they should have been copied.
-    pub left: Vec<(MediaId, String, String)>,
-}
 
 /// Opens the bytes of an item that are at hand elsewhere than in its file.
 pub(super) type OpenBytes<'o> = &'o dyn Fn(&ItemRow) -> Option<File>;
 
-/// Saves a project as another one and opens that.
-///
-/// # Errors
-/// [`ProjectError`]. Copies that were made by then stay in the folder, and are taken up when it is tried again.
-pub fn save_as(
-    library: &Library,
-    base: &BaseRow,
-    wish: &SaveAs,
-    bytes_of: OpenBytes<'_>,
-    progress: &Progress,
-    cancel: &AtomicBool,
-) -> Result<SavedAs, ProjectError> {
-    let target = target(library, &wish.to)?;
-    let mut document = export(library, base)?;
-    document.project_id = ProjectId::new();
-    document.name = match &wish.name {
-        Some(name) => name.clone(),
-        None => display_name(target.file_name().unwrap_or_default().as_encoded_bytes()),
-    };
-    if !super::is_name(&document.name) {
-        let why = "the name of a project is 1 to 1,024 bytes long";
-        return Err(ProjectError::Unfit(why.to_owned()));
-    }
-    if wish.host.revision.is_some() {
-        document.revision.clone_from(&wish.host.revision);
-    }
-    if wish.host.document.is_some() {
-        document.document.clone_from(&wish.host.document);
-    }
-    let mut collecting = Collecting {
-        library,
-        base,
-        target: &target,
-        bytes_of,
-        progress,
-        cancel,
-        made: HashMap::new(),
-        paths: HashSet::new(),
-        names: HashMap::new(),
-        copied: 0,
-        bytes: 0,
-        left: Vec::new(),
-    };
-    progress.add_expected(u64::try_from(document.items.len()).unwrap_or(u64::MAX));
-    for item in &mut document.items {
-        if cancel.load(Ordering::Relaxed) {
-            return Err(ProjectError::Cancelled);
-        }
-        if wish.collect {
-            collecting.collect(item)?;
-        }
-        collecting.refer(item);
-        progress.add_done(0);
-    }
-    let failed = |source| ManifestError::Io {
-        path: target.join(MANIFEST),
-        doing: "written",
-        source,
-    };
-    let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
-    document
-        .check(&text)
-        .map_err(|reason| ManifestError::NotTheSame {
-            path: target.join(MANIFEST),
-            reason,
-        })?;
-    files::put(&target, MANIFEST, &text, false, None).map_err(failed)?;
-    let (copied, bytes, mut left) = (collecting.copied, collecting.bytes, collecting.left);
-    left.extend(unfinished(library, base, &document)?);
-    // What was made of the user's own project may be looked at where it is.
-    let held = library.catalog().reader()?.held(base.row)?;
-    let held: HashSet<&MediaId> = held
-        .iter()
-        .filter_map(|hold| hold.media_id.as_ref())
-        .collect();
-    let own: HashSet<&MediaId> = document
-        .items
-        .iter()
-        .map(|item| &item.media_id)
-        .filter(|id| !held.contains(id))
-        .collect();
-    let opening = open_own(library, &target, &own, wish.focused)?;
-    carry_sources(library.catalog(), base.row, opening.base.row)?;
-    Ok(SavedAs {
-        opening,
-        copied,
-        bytes,
-        left,
-    })
-}
-
-/// Takes that are no part of the new project yet, as they are still being recorded.
-fn unfinished(
-    library: &Library,
-    base: &BaseRow,
-    document: &Document,
-) -> Result<Vec<(MediaId, String, String)>, ProjectError> {
-    let reader = library.catalog().reader()?;
-    let mut left = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.list_project_items(base.row, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.row.0;
-        for row in page {
-            if row.lifecycle != Lifecycle::Final && document.item(&row.media_id).is_none() {
-                let why = format!("it is still being recorded, and stays with {}", base.name);
-                left.push((row.media_id, row.name, why));
-            }
-        }
-    }
-    Ok(left)
-}
-
-/// Opens a project that was just made of another one: references are followed that were followed there.
-fn open_own(
-    library: &Library,
-    target: &Path,
-    own: &HashSet<&MediaId>,
-    focused: bool,
-) -> Result<Opening, ProjectError> {
-    let wish = Wish {
-        focused,
-        ..Wish::default()
-    };
-    let opening = open_as(library, target, &wish)?;
-    let allowable = opening.held.iter().filter(|hold| hold.allowable);
-    let keys: Vec<String> = allowable
-        .filter(|hold| hold.media_id.as_ref().is_some_and(|id| own.contains(id)))
-        .map(|hold| hold.key.clone())
-        .collect();
-    if keys.is_empty() {
-        return Ok(opening);
-    }
-    super::allow(library, &opening.base, &keys)
-}
-
-/// The folder, made; on trusted storage, with nothing in it but copies that were made before.
-fn target(library: &Library, to: &Path) -> Result<PathBuf, ProjectError> {
-    let refused = |reason: String| ProjectError::Target {
-        path: to.to_owned(),
-        reason,
-    };
-    let failed = |error: io::Error| refused(error.to_string());
-    let absolute = std::path::absolute(to).map_err(failed)?;
-    if let Some(reason) = library.untrusted(&absolute) {
-        return Err(refused(format!(
-            "it is {reason}; save it to trusted storage and copy the folder there"
-        )));
-    }
-    std::fs::create_dir_all(&absolute).map_err(failed)?;
-    let folder = mediafs_platform::files::canonical(&absolute).map_err(failed)?;
-    if let Some(reason) = library.untrusted(&folder) {
-        return Err(refused(format!(
-            "it is {reason}; save it to trusted storage and copy the folder there"
-        )));
-    }
-    for entry in std::fs::read_dir(&folder).map_err(failed)? {
-        if entry.map_err(failed)?.file_name() != MEDIA {
-            return Err(refused(
-                "the folder is not empty; name a new one".to_owned(),
-            ));
-        }
-    }
-    match std::fs::create_dir(folder.join(MEDIA)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-        _ => Ok(folder),
-    }
-}
-
-struct Collecting<'c> {
+/// Brings the items of one project into the folder of another.
+pub(super) struct Collecting<'c> {
     library: &'c Library,
     base: &'c BaseRow,
     target: &'c Path,
@@ -244,9 +38,9 @@ struct Collecting<'c> {
     paths: HashSet<String>,
     /// The names in the new project's folders.
     names: HashMap<PathBuf, Taken>,
-    copied: usize,
-    bytes: u64,
-    left: Vec<(MediaId, String, String)>,
+    pub(super) copied: usize,
+    pub(super) bytes: u64,
+    pub(super) left: Vec<(MediaId, String, String)>,
 }
 
 /// A copy that was made.
@@ -311,9 +105,33 @@ enum Copied<T> {
     Stopped,
 }
 
-impl Collecting<'_> {
+impl<'c> Collecting<'c> {
+    pub(super) fn new(
+        library: &'c Library,
+        base: &'c BaseRow,
+        target: &'c Path,
+        bytes_of: OpenBytes<'c>,
+        progress: &'c Progress,
+        cancel: &'c AtomicBool,
+    ) -> Self {
+        Self {
+            library,
+            base,
+            target,
+            bytes_of,
+            progress,
+            cancel,
+            made: HashMap::new(),
+            paths: HashSet::new(),
+            names: HashMap::new(),
+            copied: 0,
+            bytes: 0,
+            left: Vec::new(),
+        }
+    }
+
     /// The item's bytes are in the new project's folder from now on, if they are anywhere at hand.
-    fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
+    pub(super) fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
         for tried in 0..TRIES {
             if tried > 0 {
                 // By then the library has seen what became of it.
@@ -557,7 +375,7 @@ impl Collecting<'_> {
     }
 
     /// What was not copied is referenced where it is.
-    fn refer(&self, item: &mut Item) {
+    pub(super) fn refer(&self, item: &mut Item) {
         let copied = |path: &str| self.paths.contains(path);
         if let Where::Known(kept) = &mut item.storage
             && let Storage::Project { path } = &kept.value
@@ -617,7 +435,8 @@ mod tests {
     use crate::catalog::{Catalog, Durability};
     use crate::library::{ImportMode, ImportOptions, LibraryConfig, Which};
     use crate::model::{Usage, UsageRole};
-    use crate::project::{new, save};
+    use crate::project::document::Document;
+    use crate::project::{MANIFEST, Revision, SaveAs, SavedAs, Wish, new, open_as, save, save_as};
 
     fn library(home: &Path, samples: &Path) -> Library {
         std::fs::create_dir_all(home).unwrap();
