@@ -274,16 +274,7 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn alternatives(&self, item: &ItemRow) -> Result<Vec<Storage>> {
-        let texts = self.db().many(
-            "reading the alternatives of an item",
-            "SELECT storage FROM alternative WHERE item = ?1 ORDER BY storage",
-            [item.row.0],
-            |row| row.get::<_, String>(0),
-        )?;
-        let mut alternatives: Vec<Storage> = texts
-            .iter()
-            .filter_map(|text| serde_json::from_str(text).ok())
-            .collect();
+        let mut alternatives = self.recorded_alternatives(item.row)?;
         for twin in self.twins_of(item)? {
             if let Some((storage, _)) = self.storage_of(item, &twin)?
                 && !alternatives.contains(&storage)

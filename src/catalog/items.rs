@@ -42,13 +42,7 @@ impl Writer {
             return Ok(same.row);
         }
         if let Some(project) = new.project {
-            let base = self.reader().base(project)?;
-            if !base.is_some_and(|base| base.kind == BaseKind::Project) {
-                return Err(CatalogError::Unknown {
-                    what: "project",
-                    number: project.0,
-                });
-            }
+            self.check_project(project)?;
         }
         check_name(&new.name)?;
         let (kind, _) = self.media_at(&place)?;
@@ -434,6 +428,17 @@ impl Writer {
     }
 
     /// An item that must be there.
+    pub(super) fn check_project(&self, base: BaseNo) -> Result<()> {
+        let row = self.reader().base(base)?;
+        if row.is_some_and(|row| row.kind == BaseKind::Project) {
+            return Ok(());
+        }
+        Err(CatalogError::Unknown {
+            what: "project",
+            number: base.0,
+        })
+    }
+
     pub(super) fn known_item(&self, item: ItemNo) -> Result<ItemRow> {
         self.reader().item(item)?.ok_or(CatalogError::Unknown {
             what: "item",

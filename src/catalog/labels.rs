@@ -32,6 +32,16 @@ impl Standing {
     }
 }
 
+const ADD_ALTERNATIVE: &str = "INSERT OR IGNORE INTO alternative (item, storage) VALUES (?1, ?2)";
+
+/// What tags and attributes have in common, as it is written.
+pub(super) struct LabelRow<'l> {
+    pub(super) name: &'l str,
+    pub(super) source: i64,
+    pub(super) confidence: f32,
+    pub(super) removed: bool,
+}
+
 impl Writer {
     /// Tags an item, unless the user has said otherwise, or a surer source has.
     ///
@@ -50,17 +60,13 @@ impl Writer {
             return Ok(());
         }
         self.touch(item, Cell::Tag(key.clone()))?;
-        self.run(
-            "tagging an item",
-            "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
-            (
-                item.0,
-                key,
-                &tag.name,
-                tag.source.code(),
-                tag.confidence.value(),
-            ),
-        )?;
+        let row_of_tag = LabelRow {
+            name: &tag.name,
+            source: tag.source.code(),
+            confidence: tag.confidence.value(),
+            removed: false,
+        };
+        self.put_tag(item, &key, &row_of_tag)?;
         self.changes.item(item, &row.media_id, false);
         self.durable |= tag.source == TagSource::User;
         Ok(())
@@ -115,19 +121,13 @@ impl Writer {
         if attribute.source == TagSource::User {
             self.touch(item, Cell::Attribute(key.clone()))?;
         }
-        self.run(
-            "recording an attribute",
-            "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
-            (
-                item.0,
-                key,
-                &attribute.name,
-                attribute.value.to_string(),
-                attribute.source.code(),
-                confidence,
-            ),
-        )?;
+        let row = LabelRow {
+            name: &attribute.name,
+            source: attribute.source.code(),
+            confidence,
+            removed: false,
+        };
+        self.put_attribute_row(item, &key, &attribute.value.to_string(), &row)?;
         Ok(true)
     }
 
@@ -168,11 +168,7 @@ impl Writer {
     /// # Errors
     /// [`CatalogError::Unknown`] item; when SQLite fails.
     pub fn add_alternative(&mut self, item: ItemNo, storage: &Storage) -> Result<bool> {
-        self.alternative(
-            item,
-            storage,
-            "INSERT OR IGNORE INTO alternative (item, storage) VALUES (?1, ?2)",
-        )
+        self.alternative(item, storage, ADD_ALTERNATIVE)
     }
 
     /// The bytes are not there any more; gives whether they were recorded there.
@@ -185,6 +181,58 @@ impl Writer {
             storage,
             "DELETE FROM alternative WHERE item = ?1 AND storage = ?2",
         )
+    }
+
+    /// Of an item that is known, as it is written.
+    pub(super) fn put_alternative(&mut self, item: ItemNo, storage: &str) -> Result<()> {
+        self.run(
+            "recording an alternative",
+            ADD_ALTERNATIVE,
+            (item.0, storage),
+        )
+        .map(drop)
+    }
+
+    /// Writes a tag over the one that the item has by this key, whatever that is.
+    pub(super) fn put_tag(&mut self, item: ItemNo, key: &str, tag: &LabelRow<'_>) -> Result<()> {
+        self.run(
+            "tagging an item",
+            "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                item.0,
+                key,
+                tag.name,
+                tag.source,
+                tag.confidence,
+                tag.removed,
+            ),
+        )
+        .map(drop)
+    }
+
+    /// As [`Writer::put_tag`], of an attribute with its value as JSON.
+    pub(super) fn put_attribute_row(
+        &mut self,
+        item: ItemNo,
+        key: &str,
+        value: &str,
+        attribute: &LabelRow<'_>,
+    ) -> Result<()> {
+        self.run(
+            "recording an attribute",
+            "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (
+                item.0,
+                key,
+                attribute.name,
+                value,
+                attribute.source,
+                attribute.confidence,
+                attribute.removed,
+            ),
+        )
+        .map(drop)
     }
 
     fn alternative(&mut self, item: ItemNo, storage: &Storage, sql: &str) -> Result<bool> {

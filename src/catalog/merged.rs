@@ -6,6 +6,7 @@ use rusqlite::Row;
 
 use super::convert::{Coded, folded, odd_column};
 use super::error::Result;
+use super::labels::LabelRow;
 use super::reader::Reader;
 use super::rows::ItemNo;
 use super::writer::Writer;
@@ -78,11 +79,13 @@ impl Writer {
             Some(old) => (&old.label.name, old.label.source, old.label.confidence),
             None => (name, *source, *confidence),
         };
-        self.run(
-            "merging a tag",
-            "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (item.0, key, name, source.code(), confidence.value(), removed),
-        )?;
+        let row = LabelRow {
+            name,
+            source: source.code(),
+            confidence: confidence.value(),
+            removed,
+        };
+        self.put_tag(item, &key, &row)?;
         self.tell_details(item)
     }
 
@@ -105,20 +108,13 @@ impl Writer {
             stands_above(source, confidence, new.source, new.confidence)
         });
         let kept = stays.map_or(new, |old| &old.label);
-        self.run(
-            "merging an attribute",
-            "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                item.0,
-                key,
-                &kept.name,
-                kept.value.to_string(),
-                kept.source.code(),
-                kept.confidence.value(),
-                removed,
-            ),
-        )?;
+        let row = LabelRow {
+            name: &kept.name,
+            source: kept.source.code(),
+            confidence: kept.confidence.value(),
+            removed,
+        };
+        self.put_attribute_row(item, &key, &kept.value.to_string(), &row)?;
         self.tell_details(item)
     }
 

@@ -196,14 +196,19 @@ impl Reader {
     /// # Errors
     /// When SQLite fails.
     pub fn recorded_alternatives(&self, item: ItemNo) -> Result<Vec<Storage>> {
-        let texts = self.db().many(
+        let texts = self.alternative_texts(item)?;
+        let read = |text: &String| serde_json::from_str(text).ok();
+        Ok(texts.iter().filter_map(read).collect())
+    }
+
+    /// The same, as they are written.
+    pub(super) fn alternative_texts(&self, item: ItemNo) -> Result<Vec<String>> {
+        self.db().many(
             "reading the alternatives of an item",
             "SELECT storage FROM alternative WHERE item = ?1 ORDER BY storage",
             [item.0],
-            |row| row.get::<_, String>(0),
-        )?;
-        let read = |text: &String| serde_json::from_str(text).ok();
-        Ok(texts.iter().filter_map(read).collect())
+            |row| row.get(0),
+        )
     }
 
     /// Items of the library that a project uses, in order of their numbers.

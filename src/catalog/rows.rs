@@ -108,6 +108,17 @@ impl From<mediafs_platform::beneath::Evidence> for Evidence {
 }
 
 impl Evidence {
+    /// Of what nobody could look at.
+    pub(crate) const NONE: Self = Self {
+        device: 0,
+        inode: 0,
+        size: 0,
+        modified: Nanoseconds(0),
+        changed: Nanoseconds(0),
+        born: None,
+        permissions: 0,
+    };
+
     /// Whether two looks at a file are at the same bytes on disk, whatever its name: a rename changes the inode's time
     /// alone.
     #[must_use]

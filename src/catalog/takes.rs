@@ -11,7 +11,7 @@ use super::convert::{Coded, bytes_of, folded, item_columns, item_row, name_of, s
 use super::error::{CatalogError, Result};
 use super::items::check_name;
 use super::reader::Reader;
-use super::rows::{BaseKind, BaseNo, ItemNo, ItemRow, Nanoseconds, PlaceNo};
+use super::rows::{BaseNo, ItemNo, ItemRow, Nanoseconds, PlaceNo};
 use super::shown::numbered;
 use super::writer::Writer;
 use crate::model::{Availability, Kind, Lifecycle, MediaId, ObjectHash, Origin, Playable};
@@ -197,13 +197,7 @@ impl Writer {
         }
         check_name(&new.name)?;
         if let Some(project) = new.project {
-            let base = self.reader().base(project)?;
-            if !base.is_some_and(|base| base.kind == BaseKind::Project) {
-                return Err(CatalogError::Unknown {
-                    what: "project",
-                    number: project.0,
-                });
-            }
+            self.check_project(project)?;
         }
         self.run(
             "reserving a take",

@@ -15,7 +15,7 @@ use super::disk::evidence_of;
 use super::engine::Engine;
 use super::hash::{capsule_of_whole, open_as_recorded};
 use super::pace::Pace;
-use super::probing::read_facts;
+use super::probing::read_unless;
 
 /// Contents that are looked at in one reading of the catalog, and recorded together.
 const PAGE: u32 = 200;
@@ -78,7 +78,7 @@ fn read_again(engine: &Engine, place: &PlaceRow) -> Result<Option<Option<Capsule
 fn capsule_of(reading: &mut GivesWay, name: &[u8]) -> Option<Option<Capsule>> {
     let GivesWay { file, wanted } = reading;
     let is_wanted = || wanted.is_wanted();
-    let capsule = match read_facts(file, name).ok()? {
+    let capsule = match read_unless(file, name, &is_wanted).ok()?? {
         ProbeRecord::Media {
             capsule: Some(capsule),
             ..

@@ -17,7 +17,7 @@ use mediafs_platform::disk::{Folder, Look, Mounts};
 
 pub(super) use mediafs_platform::disk::NoFolder;
 
-use crate::catalog::{Evidence, Nanoseconds};
+use crate::catalog::Evidence;
 
 /// What an entry of a folder is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,15 +137,7 @@ impl LocalFolder {
             Look::Seen(kind, seen) => (kind, seen).into(),
             Look::OtherFileSystem => Seen {
                 entry: Entry::Folder,
-                evidence: Evidence {
-                    device: 0,
-                    inode: 0,
-                    size: 0,
-                    modified: Nanoseconds(0),
-                    changed: Nanoseconds(0),
-                    born: None,
-                    permissions: 0,
-                },
+                evidence: Evidence::NONE,
                 mount: 0,
             },
         }))

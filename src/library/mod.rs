@@ -33,6 +33,7 @@ mod progress;
 mod project_there;
 mod rearranged;
 mod reconcile;
+mod recorded;
 mod remote;
 mod renames;
 mod residency;
@@ -54,7 +55,7 @@ pub use arrived::take_in;
 pub use courier::run_courier;
 pub(crate) use engine::TEMPORARY;
 pub use error::LibraryError;
-pub(crate) use import::{Carried, Dropped, carry_sources, is_of_this_machine};
+pub(crate) use import::{Carried, Dropped, carry_sources, is_of_this_machine, numbered};
 pub use import::{
     Compared, Found, ImportMode, ImportOptions, Imported, Outcome, Rank, RelinkError, SearchReport,
     TakeError,
@@ -62,6 +63,7 @@ pub use import::{
 pub use owner::{Library, LibraryConfig, Which};
 pub use progress::{Phase, Progress, ProgressSnapshot};
 pub use reconcile::Reconciled;
+pub(crate) use recorded::Recorded;
 pub use residency::Residency;
 pub use scans::{Scan, ScanEnd};
 pub use suggest::{ByFacts, Suggest, Suggestion};

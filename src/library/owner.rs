@@ -1,6 +1,5 @@
 //! [`Library`]: the threads that keep the catalog true, and what others may ask of them.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +16,7 @@ use crate::storage::{Outside, SourceChange};
 use super::engine::{Engine, WatchFolder};
 use super::error::LibraryError;
 use super::progress::{Phase, Progress, ProgressSnapshot};
+use super::recorded::Recorded;
 use super::residency::Residency;
 use super::scan::{Job, scan};
 use super::scans::Scan;
@@ -210,16 +210,17 @@ impl Library {
     ///
     /// # Errors
     /// When the catalog fails.
-    pub(crate) fn open_recorded(&self, item: &ItemRow) -> Result<Option<File>, LibraryError> {
+    pub(crate) fn open_recorded(&self, item: &ItemRow) -> Result<Option<Recorded>, LibraryError> {
         let reader = self.engine.catalog.reader()?;
         let place = match item.place {
             Some(place) => reader.place(place)?.filter(PlaceRow::is_here),
             None => None,
         };
-        match place {
-            Some(place) => Ok(hash::open_as_recorded(&self.engine, &reader, &place)?),
-            None => Ok(None),
-        }
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let file = hash::open_as_recorded(&self.engine, &reader, &place)?;
+        Ok(file.map(|file| Recorded::new(file, place.evidence)))
     }
 
     /// A program uses the drive now: work in the background gives way for a moment. Costs next to nothing.

@@ -6,19 +6,18 @@
 //! not answer, or fails, is left for the next scan: only what was read says something of the content.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use mediafs_platform::failure::Failure;
+use mediafs_platform::wanted::{GivesWay, Until};
 use parking_lot::Mutex;
 
 use crate::catalog::{
-    BaseRow, CatalogError, Durability, Evidence, Nanoseconds, Observation, PlaceKind, PlaceNo,
-    ProbeRecord,
+    BaseRow, CatalogError, Durability, Evidence, Observation, PlaceKind, PlaceNo, ProbeRecord,
 };
 use crate::model::SourceNo;
 use crate::storage::{CourierError, SourceKey, Stamp};
@@ -26,7 +25,7 @@ use crate::storage::{CourierError, SourceKey, Stamp};
 use super::disk::{evidence_of, lower_priority};
 use super::engine::{BATCH, Engine};
 use super::identity::{By, match_moved, was_elsewhere};
-use super::probe::{Probe, ProbeError};
+use super::probe::{Probe, ProbeError, Source};
 use super::progress::Progress;
 use super::remote::{self, Facts};
 use super::residency::Residency;
@@ -236,6 +235,8 @@ enum Try {
     Read(Evidence, Box<ProbeRecord>),
     /// It changed meanwhile.
     Changed,
+    /// Another program waits for it.
+    Wanted,
     /// The sweep that is due finds out what became of it.
     Nothing,
     /// Its storage failed over it, for this reason.
@@ -306,6 +307,11 @@ fn probe_place(
         let (evidence, record) = match tried {
             Try::Read(evidence, record) => (evidence, *record),
             Try::Changed => continue,
+            // Whoever waited has it first; a scan finds what is not read by then.
+            Try::Wanted => {
+                engine.probe_soon(place);
+                return Ok(Probing::Nothing);
+            }
             Try::Nothing => return Ok(Probing::Nothing),
             Try::Unreadable(why) => {
                 let folder = path.parent().unwrap_or(&path);
@@ -316,7 +322,7 @@ fn probe_place(
             Try::Lost => return Ok(Probing::Lost),
         };
         // What can't be opened says nothing of itself.
-        if evidence == row.evidence || evidence == NO_EVIDENCE {
+        if evidence == row.evidence || evidence == Evidence::NONE {
             return Ok(Probing::Read(Box::new(Probed {
                 place,
                 generation: row.generation,
@@ -352,17 +358,20 @@ fn read_here(engine: &Engine, base: &BaseRow, relative: &Path, name: &[u8]) -> T
     let opened = engine
         .root_above(&base.path, relative)
         .and_then(|root| root.file(relative));
-    let (mut file, evidence) = match opened {
+    let (file, evidence) = match opened {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Try::Nothing,
         Err(error) if is_of_storage(&error) => return Try::Unreadable(error.to_string()),
         Err(error) => return cannot_open(&error),
     };
-    let record = match read_facts(&mut file, name) {
-        Ok(record) => record,
+    let mut reading = GivesWay::new(file);
+    let GivesWay { file, wanted } = &mut reading;
+    let record = match read_unless(file, name, &|| wanted.is_wanted()) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Try::Wanted,
         Err(error) => return Try::Unreadable(error.to_string()),
     };
-    match evidence_of(&file) {
+    match evidence_of(file) {
         Ok(after) if after == evidence => Try::Read(evidence, Box::new(record)),
         _ => Try::Changed,
     }
@@ -402,31 +411,39 @@ fn cannot_open(error: &io::Error) -> Try {
 }
 
 fn cannot(reason: String) -> Try {
-    Try::Read(NO_EVIDENCE, Box::new(ProbeRecord::Problem(reason)))
+    Try::Read(Evidence::NONE, Box::new(ProbeRecord::Problem(reason)))
 }
 
-/// Of what could not be opened.
-const NO_EVIDENCE: Evidence = Evidence {
-    device: 0,
-    inode: 0,
-    size: 0,
-    modified: Nanoseconds(0),
-    changed: Nanoseconds(0),
-    born: None,
-    permissions: 0,
-};
-
-/// Whether an error says that storage failed or has gone, or that the bytes are with a cloud provider: nothing of what is in
-/// the file.
+/// Whether an error says that storage failed or has gone, that the bytes are with a cloud provider, or that another program
+/// keeps everybody from them: nothing of what is in the file.
 fn is_of_storage(error: &io::Error) -> bool {
-    matches!(Failure::of(error), Failure::Storage | Failure::NotHere)
+    matches!(
+        Failure::of(error),
+        Failure::Storage | Failure::NotHere | Failure::InUse
+    )
+}
+
+/// As [`read_facts`], of a file that others may want; `None` where somebody does: what was made of it says nothing then.
+///
+/// # Errors
+/// As [`read_facts`].
+pub(super) fn read_unless(
+    file: &mut impl Source,
+    name: &[u8],
+    is_wanted: &dyn Fn() -> bool,
+) -> io::Result<Option<ProbeRecord>> {
+    let read = read_facts(&mut Until::new(file, is_wanted), name);
+    match is_wanted() {
+        true => Ok(None),
+        false => read.map(Some),
+    }
 }
 
 /// What the open file is, as the catalog takes it.
 ///
 /// # Errors
 /// Where its storage failed, or has it no more: nothing is known of its content then.
-pub(super) fn read_facts(file: &mut File, name: &[u8]) -> io::Result<ProbeRecord> {
+pub(super) fn read_facts(file: &mut dyn Source, name: &[u8]) -> io::Result<ProbeRecord> {
     let probed = facts(file, name).and_then(|probe| Ok((probe, fingerprint(file)?)));
     Ok(match probed {
         Ok((probe, fingerprint)) => ProbeRecord::Media {
@@ -444,12 +461,12 @@ pub(super) fn read_facts(file: &mut File, name: &[u8]) -> io::Result<ProbeRecord
     })
 }
 
-fn facts(file: &mut File, name: &[u8]) -> Result<Probe, ProbeError> {
+fn facts(file: &mut dyn Source, name: &[u8]) -> Result<Probe, ProbeError> {
     super::probe::probe(file, name)
 }
 
 /// BLAKE3 of the size and of both ends of a file.
-pub(super) fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
+pub(super) fn fingerprint(file: &mut dyn Source) -> io::Result<[u8; 32]> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(&size.to_le_bytes());
@@ -458,22 +475,60 @@ pub(super) fn fingerprint(file: &mut File) -> io::Result<[u8; 32]> {
     for start in [0, last] {
         file.seek(SeekFrom::Start(start))?;
         part.clear();
-        file.by_ref()
-            .take(FINGERPRINT_PART)
-            .read_to_end(&mut part)?;
+        (&mut *file).take(FINGERPRINT_PART).read_to_end(&mut part)?;
         hasher.update(&part);
     }
     Ok(*hasher.finalize().as_bytes())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
+    #![allow(clippy::unwrap_used)]
+
+    use std::cell::Cell;
 
     use super::*;
 
+    fn wav() -> Vec<u8> {
+        let mut file = b"RIFF\x88\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+        file.extend_from_slice(&44_100_u32.to_le_bytes());
+        file.extend_from_slice(&88_200_u32.to_le_bytes());
+        file.extend_from_slice(b"\x02\0\x10\0data\x64\0\0\0");
+        file.resize(144, 1);
+        file
+    }
+
+    #[test]
+    fn what_is_wanted_while_it_is_read_says_nothing_of_itself() {
+        let read = |is_wanted: &dyn Fn() -> bool| {
+            let mut file = io::Cursor::new(wav());
+            read_unless(&mut file, b"kick.wav", is_wanted).unwrap()
+        };
+        let asked = Cell::new(0_u32);
+        let count = || {
+            asked.set(asked.get() + 1);
+            false
+        };
+        let record = read(&count);
+        assert!(matches!(record, Some(ProbeRecord::Media { .. })));
+        let looks = asked.get();
+        assert!(looks > 4, "{looks}");
+        // Neither that it is no media, nor that it is damaged, however far it has come.
+        for patience in 0..looks {
+            let left = Cell::new(patience);
+            let is_wanted = || {
+                let more = left.get();
+                left.set(more.saturating_sub(1));
+                more == 0
+            };
+            assert!(read(&is_wanted).is_none(), "{patience} of {looks}");
+        }
+    }
+
+    #[cfg(unix)]
     #[test]
     fn errors_of_storage_are_told_from_those_of_files() {
+        use rustix::io::Errno;
         for of_storage in [Errno::IO, Errno::NODEV, Errno::STALE, Errno::NOTCONN] {
             assert!(is_of_storage(&of_storage.into()), "{of_storage}");
         }

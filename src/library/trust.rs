@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mediafs_platform::volume::{Classifier, DeclaredTrusted, MountTable, Reason, Trust};
+use mediafs_platform::volume::{Classifier, DeclaredTrusted, MountTable, Reason, Trust, steps};
 use parking_lot::Mutex;
 
 use crate::storage::SourceKey;
@@ -165,14 +165,4 @@ fn source_of(classifier: &Classifier, path: &Path, reason: &Reason) -> SourceKey
 /// The root that an absolute path begins with.
 fn root_of(path: &Path) -> PathBuf {
     path.ancestors().last().unwrap_or(path).to_owned()
-}
-
-fn steps(path: &Path) -> VecDeque<OsString> {
-    path.components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsString::from("..")),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-        })
-        .collect()
 }

@@ -1,235 +1,31 @@
-//! A project saved as another one: a new folder, a new project id, the same media ids.
-//!
-//! Collected, it has all its media in its own folder, as copies that were read again after they were written; what is not
-//! there stays a reference and is told. The project that it was made of is not touched.
+//! The bytes of a project's items, brought into the folder of another project, as copies that were read again after they were
+//! written; what is not there stays a reference and is told.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-use mediafs_platform::names;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
-use super::document::{Document, Item, Where};
-use super::{
-    MANIFEST, MEDIA, ManifestError, Opening, ProjectError, Revision, Wish, check, export, files,
-    open_as,
-};
+use super::document::{Item, Where};
+use super::{MEDIA, ProjectError, check, export, files};
 use crate::catalog::{BaseRow, ItemRow, relative_text};
-use crate::library::{Library, Progress, Taken, carry_sources};
-use crate::model::{
-    Lifecycle, MediaId, ObjectHash, ProjectId, Storage, display_name, path_text, safe_name,
-};
+use crate::library::{Library, Progress, Recorded, Taken, numbered};
+use crate::model::{MediaId, ObjectHash, Storage, path_text, safe_name};
 
+/// How often an item whose file changes while it is copied is tried again, and how soon.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
-/// Items of a page.
-const PAGE: u32 = 500;
-
-/// How a project is to be saved as another one.
-#[derive(Clone, Debug)]
-pub struct SaveAs {
-    /// The folder of the new project: not there yet, or empty.
-    pub to: PathBuf,
-    /// Its name; else that of its folder.
-    pub name: Option<String>,
-    /// All media are to be copied into it.
-    pub collect: bool,
-    /// What the host says of it.
-    pub host: Revision,
-    /// It is the one that the host works in from now on.
-    pub focused: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct SavedAs {
-    /// The new project, open.
-    pub opening: Opening,
-    /// Files that were copied.
-    pub copied: usize,
-    /// Their length, in bytes.
-    pub bytes: u64,
-    /// Items that stay where they are, with the reason, where they should have been copied.
-    pub left: Vec<(MediaId, String, String)>,
-}
 
 /// Opens the bytes of an item that are at hand elsewhere than in its file.
 pub(super) type OpenBytes<'o> = &'o dyn Fn(&ItemRow) -> Option<File>;
 
-/// Saves a project as another one and opens that.
-///
-/// # Errors
-/// [`ProjectError`]. Copies that were made by then stay in the folder, and are taken up when it is tried again.
-pub fn save_as(
-    library: &Library,
-    base: &BaseRow,
-    wish: &SaveAs,
-    bytes_of: OpenBytes<'_>,
-    progress: &Progress,
-    cancel: &AtomicBool,
-) -> Result<SavedAs, ProjectError> {
-    let target = target(library, &wish.to)?;
-    let mut document = export(library, base)?;
-    document.project_id = ProjectId::new();
-    document.name = match &wish.name {
-        Some(name) => name.clone(),
-        None => display_name(target.file_name().unwrap_or_default().as_encoded_bytes()),
-    };
-    if !super::is_name(&document.name) {
-        let why = "the name of a project is 1 to 1,024 bytes long";
-        return Err(ProjectError::Unfit(why.to_owned()));
-    }
-    if wish.host.revision.is_some() {
-        document.revision.clone_from(&wish.host.revision);
-    }
-    if wish.host.document.is_some() {
-        document.document.clone_from(&wish.host.document);
-    }
-    let mut collecting = Collecting {
-        library,
-        base,
-        target: &target,
-        bytes_of,
-        progress,
-        cancel,
-        made: HashMap::new(),
-        paths: HashSet::new(),
-        names: HashMap::new(),
-        copied: 0,
-        bytes: 0,
-        left: Vec::new(),
-    };
-    progress.add_expected(u64::try_from(document.items.len()).unwrap_or(u64::MAX));
-    for item in &mut document.items {
-        if cancel.load(Ordering::Relaxed) {
-            return Err(ProjectError::Cancelled);
-        }
-        if wish.collect {
-            collecting.collect(item)?;
-        }
-        collecting.refer(item);
-        progress.add_done(0);
-    }
-    let failed = |source| ManifestError::Io {
-        path: target.join(MANIFEST),
-        doing: "written",
-        source,
-    };
-    let text = document.text().map_err(|e| failed(io::Error::other(e)))?;
-    document
-        .check(&text)
-        .map_err(|reason| ManifestError::NotTheSame {
-            path: target.join(MANIFEST),
-            reason,
-        })?;
-    files::put(&target, MANIFEST, &text, false, None).map_err(failed)?;
-    let (copied, bytes, mut left) = (collecting.copied, collecting.bytes, collecting.left);
-    left.extend(unfinished(library, base, &document)?);
-    // What was made of the user's own project may be looked at where it is.
-    let held = library.catalog().reader()?.held(base.row)?;
-    let held: HashSet<&MediaId> = held
-        .iter()
-        .filter_map(|hold| hold.media_id.as_ref())
-        .collect();
-    let own: HashSet<&MediaId> = document
-        .items
-        .iter()
-        .map(|item| &item.media_id)
-        .filter(|id| !held.contains(id))
-        .collect();
-    let opening = open_own(library, &target, &own, wish.focused)?;
-    carry_sources(library.catalog(), base.row, opening.base.row)?;
-    Ok(SavedAs {
-        opening,
-        copied,
-        bytes,
-        left,
-    })
-}
-
-/// Takes that are no part of the new project yet, as they are still being recorded.
-fn unfinished(
-    library: &Library,
-    base: &BaseRow,
-    document: &Document,
-) -> Result<Vec<(MediaId, String, String)>, ProjectError> {
-    let reader = library.catalog().reader()?;
-    let mut left = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.list_project_items(base.row, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.row.0;
-        for row in page {
-            if row.lifecycle != Lifecycle::Final && document.item(&row.media_id).is_none() {
-                let why = format!("it is still being recorded, and stays with {}", base.name);
-                left.push((row.media_id, row.name, why));
-            }
-        }
-    }
-    Ok(left)
-}
-
-/// Opens a project that was just made of another one: references are followed that were followed there.
-fn open_own(
-    library: &Library,
-    target: &Path,
-    own: &HashSet<&MediaId>,
-    focused: bool,
-) -> Result<Opening, ProjectError> {
-    let wish = Wish {
-        focused,
-        ..Wish::default()
-    };
-    let opening = open_as(library, target, &wish)?;
-    let allowable = opening.held.iter().filter(|hold| hold.allowable);
-    let keys: Vec<String> = allowable
-        .filter(|hold| hold.media_id.as_ref().is_some_and(|id| own.contains(id)))
-        .map(|hold| hold.key.clone())
-        .collect();
-    if keys.is_empty() {
-        return Ok(opening);
-    }
-    super::allow(library, &opening.base, &keys)
-}
-
-/// The folder, made; on trusted storage, with nothing in it but copies that were made before.
-fn target(library: &Library, to: &Path) -> Result<PathBuf, ProjectError> {
-    let refused = |reason: String| ProjectError::Target {
-        path: to.to_owned(),
-        reason,
-    };
-    let failed = |error: io::Error| refused(error.to_string());
-    let absolute = std::path::absolute(to).map_err(failed)?;
-    if let Some(reason) = library.untrusted(&absolute) {
-        return Err(refused(format!(
-            "it is {reason}; save it to trusted storage and copy the folder there"
-        )));
-    }
-    std::fs::create_dir_all(&absolute).map_err(failed)?;
-    let folder = mediafs_platform::files::canonical(&absolute).map_err(failed)?;
-    if let Some(reason) = library.untrusted(&folder) {
-        return Err(refused(format!(
-            "it is {reason}; save it to trusted storage and copy the folder there"
-        )));
-    }
-    for entry in std::fs::read_dir(&folder).map_err(failed)? {
-        if entry.map_err(failed)?.file_name() != MEDIA {
-            return Err(refused(
-                "the folder is not empty; name a new one".to_owned(),
-            ));
-        }
-    }
-    match std::fs::create_dir(folder.join(MEDIA)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-        _ => Ok(folder),
-    }
-}
-
-struct Collecting<'c> {
+/// Brings the items of one project into the folder of another.
+pub(super) struct Collecting<'c> {
     library: &'c Library,
     base: &'c BaseRow,
     target: &'c Path,
@@ -242,9 +38,9 @@ struct Collecting<'c> {
     paths: HashSet<String>,
     /// The names in the new project's folders.
     names: HashMap<PathBuf, Taken>,
-    copied: usize,
-    bytes: u64,
-    left: Vec<(MediaId, String, String)>,
+    pub(super) copied: usize,
+    pub(super) bytes: u64,
+    pub(super) left: Vec<(MediaId, String, String)>,
 }
 
 /// A copy that was made.
@@ -254,9 +50,108 @@ struct Made {
     size: u64,
 }
 
-impl Collecting<'_> {
+/// Where bytes are copied from.
+enum Source {
+    /// The item's own file, which programs may write to.
+    File(Recorded),
+    /// A copy that the drive keeps, which nobody writes to.
+    Kept(File),
+}
+
+impl Source {
+    fn modified(&self) -> io::Result<SystemTime> {
+        match self {
+            Self::File(file) => Ok(file.evidence().modified.into()),
+            Self::Kept(file) => file.metadata()?.modified(),
+        }
+    }
+
+    /// One that goes on beyond this has changed, or never ends.
+    fn longest(&self) -> u64 {
+        match self {
+            Self::File(file) => file.evidence().size,
+            Self::Kept(_) => u64::MAX,
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        matches!(self, Self::File(file) if file.is_wanted())
+    }
+
+    fn is_unchanged(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_unchanged(),
+            Self::Kept(_) => true,
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(into),
+            Self::Kept(file) => file.read(into),
+        }
+    }
+}
+
+/// What copying gave.
+enum Copied<T> {
+    /// All of it was copied.
+    Whole(T),
+    /// It changed meanwhile, or is about to: what was copied is none of its states.
+    Changed,
+    /// The user said stop.
+    Stopped,
+}
+
+impl<'c> Collecting<'c> {
+    pub(super) fn new(
+        library: &'c Library,
+        base: &'c BaseRow,
+        target: &'c Path,
+        bytes_of: OpenBytes<'c>,
+        progress: &'c Progress,
+        cancel: &'c AtomicBool,
+    ) -> Self {
+        Self {
+            library,
+            base,
+            target,
+            bytes_of,
+            progress,
+            cancel,
+            made: HashMap::new(),
+            paths: HashSet::new(),
+            names: HashMap::new(),
+            copied: 0,
+            bytes: 0,
+            left: Vec::new(),
+        }
+    }
+
     /// The item's bytes are in the new project's folder from now on, if they are anywhere at hand.
-    fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
+    pub(super) fn collect(&mut self, item: &mut Item) -> Result<(), ProjectError> {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                // By then the library has seen what became of it.
+                std::thread::sleep(PAUSE);
+            }
+            match self.attempt(item, tried > 0)? {
+                Copied::Whole(()) => return Ok(()),
+                Copied::Stopped => return Err(ProjectError::Cancelled),
+                Copied::Changed => {}
+            }
+        }
+        Err(ProjectError::Copy {
+            name: item.name.clone(),
+            path: self.target.join(MEDIA),
+            reason: "it changed while it was copied; save again when nothing writes to it"
+                .to_owned(),
+        })
+    }
+
+    fn attempt(&mut self, item: &mut Item, again: bool) -> Result<Copied<()>, ProjectError> {
         let reader = self.library.catalog().reader()?;
         // Where this machine's library has it not, the library's was adopted by the project.
         let mut found = reader.item_in_scope(&item.media_id, Some(self.base.row))?;
@@ -267,25 +162,33 @@ impl Collecting<'_> {
             let why = "it is no sound that is known on this machine".to_owned();
             self.left
                 .push((item.media_id.clone(), item.name.clone(), why));
-            return Ok(());
+            return Ok(Copied::Whole(()));
         };
         let file = match self.library.open_recorded(&row)? {
-            Some(file) => Some(file),
-            None => (self.bytes_of)(&row),
+            Some(file) => Some(Source::File(file)),
+            None => (self.bytes_of)(&row).map(Source::Kept),
         };
-        let Some(mut file) = file else {
+        let Some(file) = file else {
+            if again {
+                // The library has not seen yet what it is now.
+                return Ok(Copied::Changed);
+            }
             let cause = reader.cause_of(&row)?;
             let why = cause.unwrap_or_else(|| "its bytes are not on this machine".to_owned());
             self.left
                 .push((item.media_id.clone(), item.name.clone(), why));
-            return Ok(());
+            return Ok(Copied::Whole(()));
         };
         // What is known of its bytes, if they are those that are looked at.
-        let expected = match row.place {
-            Some(place) => reader.hash_of_place(place)?,
-            None => None,
+        let (expected, fingerprint) = match row.place {
+            Some(place) => (reader.hash_of_place(place)?, reader.fingerprint(place)?),
+            None => (None, None),
         };
         drop(reader);
+        let other_than = |known: ObjectHash| fingerprint.is_some_and(|seen| seen != known.0);
+        if again || item.size != row.size || item.fingerprint.is_some_and(other_than) {
+            self.describe(item)?;
+        }
         let made = match expected.and_then(|hash| self.made.get(&hash).map(|path| (hash, path))) {
             Some((hash, path)) => Made {
                 path: path.clone(),
@@ -293,7 +196,11 @@ impl Collecting<'_> {
                 size: row.size,
             },
             None => {
-                let made = self.copy(item, &mut file, expected)?;
+                let made = match self.copy(item, file, expected)? {
+                    Copied::Whole(made) => made,
+                    Copied::Changed => return Ok(Copied::Changed),
+                    Copied::Stopped => return Ok(Copied::Stopped),
+                };
                 self.made.insert(made.hash, made.path.clone());
                 self.paths.insert(made.path.clone());
                 made
@@ -313,6 +220,14 @@ impl Collecting<'_> {
         item.blake3 = Some(made.hash);
         item.size = made.size;
         item.of_library = false;
+        Ok(Copied::Whole(()))
+    }
+
+    /// What is said of an item that became another sound since the project was read is to be true of the one that is copied.
+    fn describe(&self, item: &mut Item) -> Result<(), ProjectError> {
+        if let Some(now) = export(self.library, self.base)?.item(&item.media_id) {
+            *item = now.clone();
+        }
         Ok(())
     }
 
@@ -320,9 +235,9 @@ impl Collecting<'_> {
     fn copy(
         &mut self,
         item: &Item,
-        file: &mut File,
+        file: Source,
         expected: Option<ObjectHash>,
-    ) -> Result<Made, ProjectError> {
+    ) -> Result<Copied<Made>, ProjectError> {
         let name = item.name.clone();
         let failed = |path: &Path| {
             let (name, path) = (name.clone(), path.to_owned());
@@ -339,10 +254,14 @@ impl Collecting<'_> {
         let path = folder.join(&temporary);
         let copied = self.copy_bytes(file, &path);
         let (hash, size) = match copied {
-            Ok(Some(copied)) => copied,
-            Ok(None) => {
+            Ok(Copied::Whole(copied)) => copied,
+            Ok(Copied::Changed) => {
                 let _ = files::remove(&folder, &temporary);
-                return Err(ProjectError::Cancelled);
+                return Ok(Copied::Changed);
+            }
+            Ok(Copied::Stopped) => {
+                let _ = files::remove(&folder, &temporary);
+                return Ok(Copied::Stopped);
             }
             Err(error) => {
                 let _ = files::remove(&folder, &temporary);
@@ -385,17 +304,20 @@ impl Collecting<'_> {
         self.copied += 1;
         self.bytes += size;
         let path = Path::new(MEDIA).join(below).join(named);
-        Ok(Made {
+        Ok(Copied::Whole(Made {
             path: relative_text(&path),
             hash,
             size,
-        })
+        }))
     }
 
-    /// Copies all bytes to a new file; hash and length of what can be read of it then. `None` if the user said stop.
-    fn copy_bytes(&self, from: &mut File, to: &Path) -> io::Result<Option<(ObjectHash, u64)>> {
-        from.seek(SeekFrom::Start(0))?;
-        let times = from.metadata()?;
+    /// Copies all bytes to a new file; hash and length of what can be read of it then.
+    fn copy_bytes(&self, mut from: Source, to: &Path) -> io::Result<Copied<(ObjectHash, u64)>> {
+        if let Source::Kept(file) = &mut from {
+            // It may have been read before.
+            file.seek(SeekFrom::Start(0))?;
+        }
+        let modified = from.modified();
         let mut options = std::fs::OpenOptions::new();
         let mut target = options.read(true).write(true).create_new(true).open(to)?;
         let mut hasher = blake3::Hasher::new();
@@ -403,19 +325,28 @@ impl Collecting<'_> {
         let mut size = 0_u64;
         loop {
             if self.cancel.load(Ordering::Relaxed) {
-                return Ok(None);
+                return Ok(Copied::Stopped);
             }
             let read = match from.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if from.is_wanted() => return Ok(Copied::Changed),
                 Err(error) => return Err(error),
             };
             io::Write::write_all(&mut target, &buffer[..read])?;
             hasher.update(&buffer[..read]);
             size += u64::try_from(read).unwrap_or(0);
+            if size > from.longest() {
+                return Ok(Copied::Changed);
+            }
         }
-        if let Ok(modified) = times.modified() {
+        if !from.is_unchanged() {
+            return Ok(Copied::Changed);
+        }
+        // Bringing all to the disk takes long, and it is in nobody's way meanwhile.
+        drop(from);
+        if let Ok(modified) = modified {
             target.set_times(std::fs::FileTimes::new().set_modified(modified))?;
         }
         target.sync_all()?;
@@ -429,7 +360,7 @@ impl Collecting<'_> {
             ));
         }
         self.progress.add_bytes(size);
-        Ok(Some((ObjectHash(hash), size)))
+        Ok(Copied::Whole((ObjectHash(hash), size)))
     }
 
     /// What is in the old project's folder is, from the new one, elsewhere.
@@ -444,7 +375,7 @@ impl Collecting<'_> {
     }
 
     /// What was not copied is referenced where it is.
-    fn refer(&self, item: &mut Item) {
+    pub(super) fn refer(&self, item: &mut Item) {
         let copied = |path: &str| self.paths.contains(path);
         if let Where::Known(kept) = &mut item.storage
             && let Storage::Project { path } = &kept.value
@@ -496,24 +427,6 @@ fn place_of(item: &Item) -> (PathBuf, OsString) {
     (PathBuf::new(), safe_name(item.name.as_bytes()).into())
 }
 
-/// `Kick.wav`, `Kick (2).wav`, …
-fn numbered(name: &OsStr, number: usize) -> OsString {
-    if number == 1 {
-        return name.to_owned();
-    }
-    let path = Path::new(name);
-    let (Some(stem), extension) = (path.file_stem(), path.extension()) else {
-        return name.to_owned();
-    };
-    let mut bytes = stem.as_encoded_bytes().to_vec();
-    bytes.extend_from_slice(format!(" ({number})").as_bytes());
-    if let Some(extension) = extension {
-        bytes.push(b'.');
-        bytes.extend_from_slice(extension.as_encoded_bytes());
-    }
-    names::lossy(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -522,7 +435,8 @@ mod tests {
     use crate::catalog::{Catalog, Durability};
     use crate::library::{ImportMode, ImportOptions, LibraryConfig, Which};
     use crate::model::{Usage, UsageRole};
-    use crate::project::{new, save};
+    use crate::project::document::Document;
+    use crate::project::{MANIFEST, Revision, SaveAs, SavedAs, Wish, new, open_as, save, save_as};
 
     fn library(home: &Path, samples: &Path) -> Library {
         std::fs::create_dir_all(home).unwrap();
@@ -601,5 +515,99 @@ mod tests {
         assert_eq!(done.copied, 1);
         let left: Vec<&str> = done.left.iter().map(|left| left.1.as_str()).collect();
         assert_eq!(left, ["gone.wav"]);
+    }
+
+    /// Collects a project with one long file, to which `write` is called as soon as its copy has begun.
+    fn collect_while(
+        write: impl FnOnce(&Library, &Path) + Send,
+    ) -> (tempfile::TempDir, Document, Result<SavedAs, ProjectError>) {
+        let place = tempfile::Builder::new()
+            .prefix("mediafs-collect-")
+            .tempdir()
+            .unwrap();
+        let at = place.path();
+        let samples = at.join("Samples");
+        std::fs::create_dir(&samples).unwrap();
+        let long = samples.join("long.wav");
+        std::fs::write(&long, wav()).unwrap();
+        let file = File::options().write(true).open(&long).unwrap();
+        file.set_len(LONG).unwrap();
+        let library = library(&at.join("home"), &samples);
+        let base = new(&library, &at.join("Song"), true).unwrap().base;
+        let (progress, never) = (Progress::default(), AtomicBool::new(false));
+        let options = ImportOptions {
+            project: Some(base.row),
+            mode: ImportMode::Reference,
+            id: None,
+            name: None,
+        };
+        let files = [long.clone()];
+        let done = library.import(&files, &options, &progress, &never).unwrap();
+        assert!(done[0].media_id.is_some());
+        let wish = SaveAs {
+            to: at.join("Collected"),
+            name: None,
+            collect: true,
+            host: Revision::default(),
+            focused: false,
+        };
+        let media = wish.to.join(MEDIA);
+        let done = std::thread::scope(|scope| {
+            let (library, long) = (&library, &long);
+            scope.spawn(move || {
+                let began = std::time::Instant::now();
+                let is_begun =
+                    || std::fs::read_dir(&media).is_ok_and(|mut files| files.next().is_some());
+                while !is_begun() {
+                    assert!(began.elapsed() < Duration::from_secs(30), "no copy is made");
+                    std::thread::yield_now();
+                }
+                write(library, long);
+            });
+            save_as(library, &base, &wish, &|_| None, &progress, &never)
+        });
+        let now = export(&library, &base).unwrap();
+        (place, now, done)
+    }
+
+    /// So that the copy takes long.
+    const LONG: u64 = 96 << 20;
+
+    fn write_at_the_end(file: &Path) {
+        let mut file = File::options().write(true).open(file).unwrap();
+        file.seek(SeekFrom::End(-1)).unwrap();
+        io::Write::write_all(&mut file, b"!").unwrap();
+    }
+
+    #[test]
+    fn what_changes_while_it_is_copied_is_not_kept() {
+        let (place, _, done) = collect_while(|_, file| write_at_the_end(file));
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("it changed while it was copied"), "{error}");
+        let media = place.path().join("Collected").join(MEDIA);
+        assert_eq!(std::fs::read_dir(media).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_has_changed_while_it_was_copied_is_copied_once_more() {
+        let (place, now, done) = collect_while(|library, file| {
+            write_at_the_end(file);
+            let (progress, never) = (Progress::default(), AtomicBool::new(false));
+            library.scan_now(&Which::All, &progress, &never).unwrap();
+        });
+        assert_eq!(done.unwrap().copied, 1);
+        let collected = place.path().join("Collected");
+        let copy = std::fs::read(collected.join(MEDIA).join("long.wav")).unwrap();
+        assert_eq!(copy.last(), Some(&b'!'));
+        // The manifest tells of these bytes and of no others.
+        let text = std::fs::read(collected.join(MANIFEST)).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let item = &document.items[0];
+        assert_eq!(
+            item.blake3,
+            Some(ObjectHash(*blake3::hash(&copy).as_bytes()))
+        );
+        assert!(item.fingerprint.is_some());
+        assert_eq!(item.fingerprint, now.items[0].fingerprint);
     }
 }

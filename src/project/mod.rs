@@ -24,6 +24,7 @@ mod merge;
 mod names;
 mod open;
 mod save;
+mod save_as;
 mod share;
 mod shelf;
 pub(crate) mod takes;
@@ -38,7 +39,6 @@ use crate::catalog::{BaseNo, BaseRow, Durability};
 use crate::library::Library;
 use crate::model::{ObjectHash, ProjectId};
 
-pub use collect::{SaveAs, SavedAs, save_as};
 pub use document::{Document, Fault};
 pub(crate) use document::{is_id, is_name};
 pub use draft::{NewDraft, save_draft};
@@ -47,6 +47,7 @@ pub(crate) use files::temporary;
 pub use merge::Merged;
 pub use open::{Opening, Wish, open, open_as};
 pub use save::{Revision, Saved, export, is_unsaved, save};
+pub use save_as::{SaveAs, SavedAs, save_as};
 pub use share::{promote, promote_noted, use_item, use_item_noted};
 use shelf::{MANIFEST, PREVIOUS, Shelf};
 

@@ -19,7 +19,6 @@ pub(super) fn from_facts(format: &Format, size: u64) -> Result<Capsule, NoPlaceh
         .ok_or_else(|| unknown("the number of its channels"))?;
     let rate = format
         .sample_rate
-        .filter(|rate| *rate > 0)
         .ok_or_else(|| unknown("its sample rate"))?;
     let frames = format.frames.ok_or_else(|| unknown("its length"))?;
     let too_short = || NoPlaceholder::new("its facts need more bytes than it has");

@@ -195,6 +195,10 @@ pub fn placeholder(
     if format.frames.is_some_and(|frames| frames > LONGEST_SOUND) {
         return Err(NoPlaceholder::new("no sound is that long"));
     }
+    // As a manifest may tell. No header that says so can be read.
+    if format.sample_rate == Some(0) {
+        return Err(NoPlaceholder::new("its sample rate is not known"));
+    }
     let made = match format.container {
         Container::Wav => wav::from_facts(format, size),
         Container::Aiff => aiff::from_facts(format, size),
@@ -212,4 +216,36 @@ pub fn placeholder(
     let reader =
         CapsuleReader::open(&made).map_err(|error| NoPlaceholder::new(error.to_string()))?;
     Ok(Box::new(reader))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Codec;
+
+    #[test]
+    fn a_sound_without_a_rate_has_no_silence() {
+        let containers = [
+            (Container::Wav, "pcm_s16le"),
+            (Container::Wav, "adpcm_ms"),
+            (Container::Aiff, "pcm_s16be"),
+            (Container::Caf, "pcm_s16be"),
+            (Container::Flac, "flac"),
+            (Container::Ogg, "vorbis"),
+        ];
+        for (container, codec) in containers {
+            let of_rate = |rate| Format {
+                codec: Some(Codec(codec.to_owned())),
+                sample_rate: Some(rate),
+                channels: Some(2),
+                bit_depth: Some(16),
+                frames: Some(1000),
+                duration_seconds: Some(1000.0 / 44_100.0),
+                ..Format::of(container)
+            };
+            let silence = |rate| placeholder(&of_rate(rate), 100_000, None).map(|made| made.size());
+            assert_eq!(silence(44_100), Ok(100_000), "{codec} in {container:?}");
+            assert!(silence(0).is_err(), "{codec} in {container:?}");
+        }
+    }
 }

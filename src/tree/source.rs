@@ -178,15 +178,7 @@ impl Source {
             place: PlaceNo(0),
             base: BaseNo(0),
             path: PathBuf::new(),
-            evidence: Evidence {
-                device: 0,
-                inode: 0,
-                size: 0,
-                modified: Nanoseconds(0),
-                changed: Nanoseconds(0),
-                born: None,
-                permissions: 0,
-            },
+            evidence: Evidence::NONE,
         }
     }
 }

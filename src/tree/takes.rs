@@ -61,7 +61,7 @@ pub(super) fn of_storage(error: &io::Error) -> DriveError {
         Failure::NotSupported => DriveError::NotSupported,
         Failure::TooLarge => DriveError::TooLarge,
         Failure::NotHere => DriveError::Busy,
-        Failure::Storage | Failure::Other => DriveError::Io,
+        Failure::Storage | Failure::InUse | Failure::Other => DriveError::Io,
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::holds::Holds;
 use crate::requests::is_clean;
 use crate::scene::{Sound, cloud, configure, in_root, mount};
+use crate::support::chance::Chance;
 use crate::support::cloud::{Cloud, Fault, Op};
 use crate::support::players::{Content, compare};
 use crate::support::volumes::{Kind, Volume};
@@ -29,24 +30,6 @@ const AS_BEFORE: Duration = Duration::from_secs(60);
 const LIAR: &str = "/library/two/";
 /// What a daemon may hold more in memory, in KiB: caches of a fixed size that were not full before.
 const MORE_MEMORY: u64 = 24 << 10;
-
-/// Numbers that are the same in each run with the same seed (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % most
-    }
-
-    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        let at = self.below(all.len() as u64);
-        &all[usize::try_from(at).unwrap()]
-    }
-}
 
 fn make_trouble(cloud: &Cloud, lies: bool, chance: &mut Chance) {
     let faults = [

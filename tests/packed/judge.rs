@@ -234,24 +234,6 @@ fn judge_facts(path: &Path, probed: &Probe, rules: Rules, decoded: usize, wrong:
     }
 }
 
-/// What is different between two values, but what depends on the bytes of pictures.
-fn differing(name: &str, original: &Value, silent: &Value, wrong: &mut Vec<String>) {
-    match (original, silent) {
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
-            for (key, value) in a {
-                differing(&format!("{name}.{key}"), value, &b[key], wrong);
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (a, b) in a.iter().zip(b) {
-                differing(name, a, b, wrong);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => wrong.push(format!("{name}: {a} became {b}")),
-    }
-}
-
 /// How loud silence is: some codings have no zero.
 fn quietest(probed: &Probe) -> f64 {
     let codec = probed.format.codec.as_ref();
@@ -275,7 +257,7 @@ fn judge_capsule(
     let channels = usize::from(probed.format.channels.unwrap_or(1));
     let original = tools::ffprobe(path).unwrap();
     match tools::ffprobe(target) {
-        Some(silent) => differing("ffprobe", &original, &silent, wrong),
+        Some(silent) => tools::differing("ffprobe", &original, &silent, wrong),
         None => wrong.push("ffprobe can't read the capsule's silence".to_owned()),
     }
     let (samples, loudest) = tools::decoded(target);

@@ -70,23 +70,6 @@ fn judge_silence(path: &Path, folder: &Path, limit: f64, wrong: &mut Vec<String>
     samples
 }
 
-fn differing(name: &str, original: &Value, silent: &Value, wrong: &mut Vec<String>) {
-    match (original, silent) {
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
-            for (key, value) in a {
-                differing(&format!("{name}.{key}"), value, &b[key], wrong);
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (a, b) in a.iter().zip(b) {
-                differing(name, a, b, wrong);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => wrong.push(format!("{name}: {a} became {b}")),
-    }
-}
-
 fn judge_capsules(files: &[PathBuf]) {
     let folder = tempfile::tempdir().unwrap();
     let mut all_wrong = Vec::new();
@@ -109,7 +92,7 @@ fn judge_capsules(files: &[PathBuf]) {
         assert_eq!(fs::metadata(&target).unwrap().len(), size, "{name}");
         match (tools::ffprobe(path), tools::ffprobe(&target)) {
             (Some(original), Some(silent)) => {
-                differing("ffprobe", &original, &silent, &mut wrong);
+                tools::differing("ffprobe", &original, &silent, &mut wrong);
                 let original = tools::decoded(path).0;
                 let limit = match HEARD.iter().find(|(known, _)| *known == name) {
                     Some(_) => 1.0,

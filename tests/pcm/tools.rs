@@ -142,3 +142,21 @@ pub(crate) fn sox_loudest(path: &Path) -> Option<f64> {
     let (high, low) = (value("Maximum amplitude")?, value("Minimum amplitude")?);
     Some(high.abs().max(low.abs()))
 }
+
+/// What a judge says otherwise of the second of two files than of the first, by its path below `name`.
+pub(crate) fn differing(name: &str, original: &Value, silent: &Value, wrong: &mut Vec<String>) {
+    match (original, silent) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            for (key, value) in a {
+                differing(&format!("{name}.{key}"), value, &b[key], wrong);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (a, b) in a.iter().zip(b) {
+                differing(name, a, b, wrong);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => wrong.push(format!("{name}: {a} became {b}")),
+    }
+}

@@ -210,6 +210,29 @@ fn names_in_media_differ_by_more_than_case() {
 }
 
 #[test]
+fn a_long_name_that_is_taken_gets_a_number_and_stays_within_what_disks_allow() {
+    let place = folder();
+    let at = place.path();
+    let one = Machine::new(&at.join("home"));
+    let base = project::new(&one.library, &at.join("Song"), true)
+        .unwrap()
+        .base;
+    let name = format!("{}.wav", "k".repeat(248));
+    for n in 0..2 {
+        let file = at.join(format!("{n}/{name}"));
+        put(&file, &wav(n, 50));
+        one.import(Some(&base), &file, ImportMode::Reference, None);
+    }
+    let collected = at.join("Collected");
+    let done = save_as(&one, &base, &collected, true).unwrap();
+    assert_eq!(done.copied, 2);
+    let files = std::fs::read_dir(collected.join("Media")).unwrap();
+    let mut lengths: Vec<usize> = files.map(|file| file.unwrap().file_name().len()).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [252, 255]);
+}
+
+#[test]
 fn a_take_that_is_being_recorded_is_told_to_stay() {
     let place = folder();
     let at = place.path();

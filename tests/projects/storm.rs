@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use mediafs::project::Document;
 use serde_json::{Value, json};
 
+use crate::support::chance::Chance;
 use crate::support::sounds::wav;
 use crate::support::{Home, Mounted};
 
@@ -22,23 +23,6 @@ const SECONDS: u64 = 12;
 const LONGEST_LIFE: u64 = 900;
 /// Items after which some are taken back.
 const MANY: usize = 60;
-
-/// Splitmix: from a seed the same choices again.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % most
-    }
-
-    fn index(&mut self, len: usize) -> usize {
-        usize::try_from(self.below(u64::try_from(len.max(1)).unwrap())).unwrap()
-    }
-}
 
 /// A connection of a host; `None` from a call: the daemon died before it answered.
 struct Host {

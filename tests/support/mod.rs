@@ -10,6 +10,7 @@
     clippy::expect_used
 )]
 
+pub mod chance;
 // What is made of mounts and signals of Linux.
 #[cfg(target_os = "linux")]
 pub mod cloud;

@@ -32,6 +32,8 @@ pub enum Failure {
     Storage,
     /// The bytes, or the list of a folder, are with a cloud provider, which was not to be asked for them.
     NotHere,
+    /// Another program keeps everybody else from the file, or from a part of it, for now. Of Windows.
+    InUse,
     /// Anything else.
     Other,
 }
@@ -83,6 +85,19 @@ mod tests {
         ] {
             assert_eq!(Failure::of(&kind.into()), meaning, "{kind}");
         }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn what_another_program_keeps_to_itself_is_in_use() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("kept.wav");
+        let mut alone = std::fs::OpenOptions::new();
+        alone.write(true).create(true).truncate(true).share_mode(0);
+        let _kept = alone.open(&path).unwrap();
+        let error = std::fs::File::open(&path).unwrap_err();
+        assert_eq!(Failure::of(&error), Failure::InUse);
     }
 
     #[cfg(unix)]

@@ -39,7 +39,7 @@ pub use reason::{Bus, Reason, Trust};
 pub(crate) use system::by_its_letter;
 pub use system::{MountWatch, identify, identity_from_table, kind_of};
 pub use table::{DeviceNumber, MountEntry, MountId, MountTable};
-pub use trust::{Classifier, DeclaredTrusted};
+pub use trust::{Classifier, DeclaredTrusted, steps};
 
 /// Room in a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -272,7 +272,9 @@ fn unlisted(path: &Path) -> Reason {
     }
 }
 
-fn steps(path: &Path) -> VecDeque<OsString> {
+/// The steps of a path from its root on, those that lead upwards among them.
+#[must_use]
+pub fn steps(path: &Path) -> VecDeque<OsString> {
     path.components()
         .filter_map(|component| match component {
             Component::Normal(name) => Some(name.to_owned()),

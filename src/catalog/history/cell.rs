@@ -273,12 +273,7 @@ impl Reader {
         };
         record.tags = self.labels(TAG, item, None)?;
         record.attributes = self.labels(ATTRIBUTE, item, None)?;
-        record.alternatives = self.db().many(
-            "reading the alternatives of an item",
-            "SELECT storage FROM alternative WHERE item = ?1 ORDER BY storage",
-            [item.0],
-            |row| row.get(0),
-        )?;
+        record.alternatives = self.alternative_texts(item)?;
         record.usages = self.db().many(
             "reading the usages of an item",
             "SELECT project, role, target, at FROM usage WHERE item = ?1 ORDER BY project, role, target",

@@ -9,6 +9,7 @@ use super::cell::{Bytes, Cell, Label, Record, Value, is_source};
 use super::revert::{Conflict, RevertError, Reverted, Step};
 use crate::catalog::convert::{Coded, stored};
 use crate::catalog::error::Result;
+use crate::catalog::labels::LabelRow;
 use crate::catalog::rows::{BaseNo, ItemNo, OperationRow, PlaceNo, PlaceRow};
 use crate::model::{
     Availability, Kind, MediaId, ObjectHash, Origin, Playable, TagSource, display_name,
@@ -39,12 +40,12 @@ impl Writer {
             (Cell::Bytes, Value::Bytes(bytes)) => {
                 done.probe.extend(self.put_bytes(root, item, bytes)?);
             }
-            (Cell::Tag(key), Value::Label(label)) => self.put_tag(item, key, label)?,
+            (Cell::Tag(key), Value::Label(label)) => self.put_tag(item, key, &row_of(label))?,
             (Cell::Tag(key), Value::None) => {
                 self.drop_label("DELETE FROM tag WHERE item = ?1 AND key = ?2", item, key)?
             }
             (Cell::Attribute(key), Value::Label(label)) => {
-                self.put_attribute_row(item, key, label)?;
+                self.put_attribute_row(item, key, &label.value, &row_of(label))?;
             }
             (Cell::Attribute(key), Value::None) => self.drop_label(
                 "DELETE FROM attribute WHERE item = ?1 AND key = ?2",
@@ -78,40 +79,6 @@ impl Writer {
             self.changes.item(item, &row.media_id, false);
         }
         Ok(())
-    }
-
-    fn put_tag(&mut self, item: ItemNo, key: &str, label: &Label) -> Result<()> {
-        self.run(
-            "tagging an item",
-            "INSERT OR REPLACE INTO tag (item, key, name, source, confidence, removed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (
-                item.0,
-                key,
-                &label.name,
-                source(label),
-                f32::from_bits(label.confidence),
-                label.removed,
-            ),
-        )
-        .map(|_| ())
-    }
-
-    fn put_attribute_row(&mut self, item: ItemNo, key: &str, label: &Label) -> Result<()> {
-        self.run(
-            "recording an attribute",
-            "INSERT OR REPLACE INTO attribute (item, key, name, value, source, confidence, removed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                item.0,
-                key,
-                &label.name,
-                &label.value,
-                source(label),
-                f32::from_bits(label.confidence),
-                label.removed,
-            ),
-        )
-        .map(|_| ())
     }
 
     fn drop_label(&mut self, sql: &str, item: ItemNo, key: &str) -> Result<()> {
@@ -236,17 +203,13 @@ impl Writer {
 
     fn restore_labels(&mut self, item: ItemNo, record: &Record) -> Result<()> {
         for (key, label) in &record.tags {
-            self.put_tag(item, key, label)?;
+            self.put_tag(item, key, &row_of(label))?;
         }
         for (key, label) in &record.attributes {
-            self.put_attribute_row(item, key, label)?;
+            self.put_attribute_row(item, key, &label.value, &row_of(label))?;
         }
         for storage in &record.alternatives {
-            self.run(
-                "restoring an item",
-                "INSERT OR IGNORE INTO alternative (item, storage) VALUES (?1, ?2)",
-                (item.0, storage),
-            )?;
+            self.put_alternative(item, storage)?;
         }
         for owner in &record.pins {
             self.run(
@@ -367,10 +330,14 @@ impl Writer {
     }
 }
 
-fn source(label: &Label) -> i64 {
-    if is_source(label.source) {
-        label.source
-    } else {
-        TagSource::User.code()
+fn row_of(label: &Label) -> LabelRow<'_> {
+    LabelRow {
+        name: &label.name,
+        source: match is_source(label.source) {
+            true => label.source,
+            false => TagSource::User.code(),
+        },
+        confidence: f32::from_bits(label.confidence),
+        removed: label.removed,
     }
 }

@@ -5,10 +5,13 @@
 //! goes. So at every moment there is a whole file that the catalog knows of. A copy that got its name while this process
 //! died, or its disk was pulled, is nobody's, and the take is brought once more.
 
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use crate::catalog::{BaseRow, CatalogError, Durability, Evidence, ItemRow};
+use crate::library::disk::LocalFolder;
 use crate::library::engine::MEDIA_FOLDER;
 use crate::library::owner::Library;
 use crate::library::progress::Progress;
@@ -108,7 +111,7 @@ impl Library {
             through: Through::Here,
         };
         // That it is missing is told by others.
-        let Ok((mut reading, evidence)) = Reading::open(engine, &file, cancel) else {
+        let Ok((reading, evidence)) = Reading::open(engine, &file, cancel) else {
             return Ok(Carried::Gone);
         };
         let options = ImportOptions::default();
@@ -116,7 +119,7 @@ impl Library {
         let copier = CopierThere::new(engine, project, untrusted.source.clone(), &options, sources);
         let wanted = own_name(&shown_name(&item.name));
         let brought = copier.bring(
-            &mut reading,
+            reading,
             &evidence,
             Path::new(""),
             wanted.as_ref(),
@@ -155,7 +158,9 @@ impl Library {
         let entered = engine.catalog.write(Durability::Full, |writer| {
             let now = writer.reader().item(item.row)?;
             let same = |now: ItemRow| now.place == item.place && now.generation == item.generation;
-            if !now.is_some_and(same) || !reading.is_unchanged(&evidence) {
+            if !now.is_some_and(same)
+                || !matches!(self.still_at(&file.source, &evidence), Ok(Some(_)))
+            {
                 return Err(Refusal::This("it has changed meanwhile".to_owned()));
             }
             let place = see_reference(engine, writer, &prepared, &relative)?;
@@ -181,19 +186,30 @@ impl Library {
         Ok(Carried::Done(hash))
     }
 
+    /// The folder and the name of a file that is as it was. It is not open meanwhile: nobody is kept from saving over it.
+    fn still_at<'p>(
+        &self,
+        path: &'p Path,
+        was: &Evidence,
+    ) -> io::Result<Option<(LocalFolder, &'p OsStr)>> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
+        };
+        let folder = self
+            .engine
+            .root_here(parent)?
+            .folder(Path::new(""))
+            .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+        let seen = folder.look(name)?;
+        let is_it = seen.is_some_and(|seen| seen.evidence == *was);
+        Ok(is_it.then_some((folder, name)))
+    }
+
     /// The file is with its project now. Another one that has its name by now stays.
     fn remove_carried(&self, path: &Path, was: &Evidence) {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return;
-        };
-        let removed = self.engine.root_here(parent).and_then(|root| {
-            let folder = root
-                .folder(Path::new(""))
-                .map_err(|_| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-            match folder.look(name)? {
-                Some(seen) if seen.evidence == *was => folder.remove(name),
-                _ => Ok(()),
-            }
+        let removed = self.still_at(path, was).and_then(|found| match found {
+            Some((folder, name)) => folder.remove(name),
+            None => Ok(()),
         });
         if let Err(error) = removed {
             tracing::warn!(%error, path = %path.display(), "the first file of a take that was copied is left");

@@ -11,9 +11,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use mediafs_platform::failure::Failure;
+use mediafs_platform::wanted::GivesWay;
 use mediafs_platform::{files, names};
 use parking_lot::Mutex;
 
@@ -28,16 +28,13 @@ use crate::library::taken::Taken;
 use crate::model::ObjectHash;
 
 use super::gather::Source;
-use super::reading::Reading;
+use super::reading::{PAUSE, Reading, TRIES};
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome};
 
 /// The name that the folder of copies has in the library.
 pub(super) const COPIES_NAME: &str = "Imported";
-/// How often a source that changes while it is copied, or that a program waits for, is tried again, and how soon.
-const TRIES: usize = 3;
-const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -190,7 +187,7 @@ impl<'e> Copier<'e> {
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
         let (mut source, evidence) = match Reading::open(self.engine, file, cancel) {
-            Ok((source, evidence)) => (source.giving_way(), evidence),
+            Ok(opened) => opened,
             Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
             Err(outcome) => return Ok(Err(Halt::This(outcome))),
         };
@@ -345,10 +342,15 @@ impl<'e> Copier<'e> {
                     continue;
                 }
             }
-            let Ok((mut left, _)) = temporary.folder.file(&name) else {
+            let Ok((left, _)) = temporary.folder.file(&name) else {
                 continue;
             };
-            let hash = hash_of(&mut left, || cancel.load(Ordering::Relaxed));
+            // One that somebody wants is left to them, and copied once more.
+            let mut reading = GivesWay::new(left);
+            let GivesWay { file, wanted } = &mut reading;
+            let hash = hash_of(file, || {
+                cancel.load(Ordering::Relaxed) || wanted.is_wanted()
+            });
             if hash.ok().flatten() == Some(temporary.origin.hash()) {
                 return Ok(Some(name));
             }
@@ -396,7 +398,7 @@ impl<'e> Copier<'e> {
 pub(super) const CHANGED: &str =
     "it changed while it was copied; import it again when nothing writes to it";
 
-fn changed() -> Halt {
+pub(super) fn changed() -> Halt {
     Halt::This(Outcome::Failed(CHANGED.to_owned()))
 }
 
@@ -475,7 +477,7 @@ fn is_without_permissions(error: &io::Error) -> bool {
 }
 
 /// The `n`th name for a file whose name is taken: `Kick.wav`, `Kick (2).wav`, …; shortened where it gets too long.
-pub(super) fn numbered(name: &OsStr, n: u32) -> OsString {
+pub(crate) fn numbered(name: &OsStr, n: u32) -> OsString {
     const LONGEST: usize = 255;
     if n <= 1 {
         return name.to_owned();

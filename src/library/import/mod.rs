@@ -33,6 +33,7 @@ use super::error::LibraryError;
 use super::owner::{Library, Which};
 use super::progress::{Phase, Progress};
 pub(crate) use carry::Carried;
+pub(crate) use copy::numbered;
 use copy::{Copier, Halt};
 use gather::{Task, gather};
 use record::{Prepared, prepare_reference, record};

@@ -1,27 +1,30 @@
 //! Sources of imports while they are read: here, or by a courier.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use mediafs_platform::wanted::{GivesWay, Until};
 
 use crate::catalog::{Evidence, ProbeRecord};
 use crate::library::disk::evidence_of;
 use crate::library::engine::Engine;
-use crate::library::probing::read_facts;
+use crate::library::probing::{read_facts, read_unless};
 
 use super::Outcome;
 use super::gather::{Source, Through};
 use super::remote::RemoteFile;
 
+/// How often a source that another program waits for, or that changes while it is read, is tried again, and how soon.
+pub(super) const TRIES: usize = 3;
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
+
 /// A source that is read.
 pub(super) enum Reading<'e> {
-    Here(File, ProbeRecord),
-    /// Until another program waits for it.
-    GivingWay(GivesWay, ProbeRecord),
+    /// In the way of no program that saves the file: reading fails as soon as one waits for that.
+    Here(GivesWay, ProbeRecord),
     There(RemoteFile<'e>),
 }
 
@@ -35,6 +38,7 @@ impl<'e> Reading<'e> {
             Through::Here => {
                 let (mut opened, evidence, record) = read_source(engine, file)?;
                 opened
+                    .file
                     .seek(SeekFrom::Start(0))
                     .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))?;
                 Ok((Self::Here(opened, record), evidence))
@@ -47,23 +51,15 @@ impl<'e> Reading<'e> {
         }
     }
 
-    /// From now on it is in the way of no program that saves the file: reading fails as soon as one waits for that.
-    pub(super) fn giving_way(self) -> Self {
-        match self {
-            Self::Here(file, record) => Self::GivingWay(GivesWay::new(file), record),
-            other => other,
-        }
-    }
-
+    /// Whether another program waits for it to be closed.
     pub(super) fn is_wanted(&self) -> bool {
-        matches!(self, Self::GivingWay(reading, _) if reading.wanted.is_wanted())
+        matches!(self, Self::Here(reading, _) if reading.wanted.is_wanted())
     }
 
     /// What was read is what was there from the beginning to the end.
     pub(super) fn is_unchanged(&self, evidence: &Evidence) -> bool {
         match self {
-            Self::Here(file, _) => evidence_of(file).ok() == Some(*evidence),
-            Self::GivingWay(reading, _) => evidence_of(&reading.file).ok() == Some(*evidence),
+            Self::Here(reading, _) => evidence_of(&reading.file).ok() == Some(*evidence),
             Self::There(remote) => remote.is_unchanged(),
         }
     }
@@ -71,10 +67,11 @@ impl<'e> Reading<'e> {
     /// What it is; of what a courier has read, by its copy.
     pub(super) fn record(self, file: &Source, copy: &mut File) -> Result<ProbeRecord, Outcome> {
         match self {
-            Self::Here(_, record) | Self::GivingWay(_, record) => Ok(record),
+            Self::Here(_, record) => Ok(record),
             Self::There(_) => {
                 let name = file.source.file_name().unwrap_or_default();
-                media(read_named(copy, name)?, file.named)
+                let record = read_facts(copy, name.as_encoded_bytes()).map_err(cannot_read)?;
+                media(record, file.named)
             }
         }
     }
@@ -83,8 +80,7 @@ impl<'e> Reading<'e> {
 impl Read for Reading<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Here(file, _) => file.read(into),
-            Self::GivingWay(GivesWay { file, wanted }, _) => {
+            Self::Here(GivesWay { file, wanted }, _) => {
                 Until::new(file, &|| wanted.is_wanted()).read(into)
             }
             Self::There(remote) => remote.read(into),
@@ -92,9 +88,8 @@ impl Read for Reading<'_> {
     }
 }
 
-fn read_named(file: &mut File, name: &OsStr) -> Result<ProbeRecord, Outcome> {
-    read_facts(file, name.as_encoded_bytes())
-        .map_err(|error| Outcome::Failed(format!("it cannot be read: {error}")))
+fn cannot_read(error: io::Error) -> Outcome {
+    Outcome::Failed(format!("it cannot be read: {error}"))
 }
 
 /// Refuses what is no media.
@@ -107,19 +102,33 @@ pub(super) fn media(record: ProbeRecord, named: bool) -> Result<ProbeRecord, Out
     }
 }
 
-/// Opens a source and reads what it is.
+/// Opens a source and reads what it is. A program that waits for it meanwhile has it first.
 pub(super) fn read_source(
     engine: &Engine,
     file: &Source,
-) -> Result<(File, Evidence, ProbeRecord), Outcome> {
-    let failed = |error: io::Error| Outcome::Failed(format!("it cannot be read: {error}"));
+) -> Result<(GivesWay, Evidence, ProbeRecord), Outcome> {
     let (Some(parent), Some(name)) = (file.source.parent(), file.source.file_name()) else {
         return Err(Outcome::Failed("not a file".to_owned()));
     };
-    let (mut opened, evidence) = engine
-        .root_here(parent)
-        .and_then(|root| root.file(Path::new(name)))
-        .map_err(failed)?;
-    let record = media(read_named(&mut opened, name)?, file.named)?;
-    Ok((opened, evidence, record))
+    for tried in 0..TRIES {
+        if tried > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        let (opened, evidence) = engine
+            .root_here(parent)
+            .and_then(|root| root.file(Path::new(name)))
+            .map_err(cannot_read)?;
+        let mut reading = GivesWay::new(opened);
+        let GivesWay {
+            file: opened,
+            wanted,
+        } = &mut reading;
+        let read = read_unless(opened, name.as_encoded_bytes(), &|| wanted.is_wanted());
+        if let Some(record) = read.map_err(cannot_read)? {
+            return Ok((reading, evidence, media(record, file.named)?));
+        }
+    }
+    Err(Outcome::Failed(
+        "another program waits for it; try again when that is done".to_owned(),
+    ))
 }

@@ -94,7 +94,7 @@ pub(super) fn read_facts_of(
     match &file.through {
         Through::Here => {
             let (opened, evidence, record) = read_source(engine, file)?;
-            if evidence_of(&opened).ok() != Some(evidence) {
+            if evidence_of(&opened.file).ok() != Some(evidence) {
                 return Err(Outcome::Failed(CHANGED.to_owned()));
             }
             Ok((evidence, record))

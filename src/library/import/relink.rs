@@ -17,7 +17,7 @@ use crate::storage::{Kind as FileKind, SourceKey};
 use super::Outcome;
 use super::drive::item_on_drive;
 use super::gather::{Source, Through};
-use super::reading::Reading;
+use super::reading::{PAUSE, Reading, TRIES};
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
 use super::remote::{Resolved, resolve};
 
@@ -132,10 +132,21 @@ impl Library {
 
     /// The hash of a file, if all of it can be read and is the same from the start to the end.
     pub(super) fn hash_of_file(&self, file: &Source, cancel: &AtomicBool) -> Option<ObjectHash> {
-        let (mut reading, evidence) = Reading::open(&self.engine, file, cancel).ok()?;
-        let is_cancelled = || cancel.load(Ordering::Relaxed);
-        let hash = hash_of(&mut reading, is_cancelled).ok().flatten()?;
-        reading.is_unchanged(&evidence).then_some(hash)
+        for tried in 0..TRIES {
+            if tried > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            let (mut reading, evidence) = Reading::open(&self.engine, file, cancel).ok()?;
+            let is_cancelled = || cancel.load(Ordering::Relaxed);
+            let hash = hash_of(&mut reading, is_cancelled);
+            // Whoever waits for it may leave its bytes as they are.
+            if hash.is_err() && reading.is_wanted() {
+                continue;
+            }
+            let hash = hash.ok().flatten()?;
+            return reading.is_unchanged(&evidence).then_some(hash);
+        }
+        None
     }
 
     fn prepare_target(&self, path: &Path) -> Result<(Source, Prepared), RelinkError> {

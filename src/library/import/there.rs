@@ -16,9 +16,9 @@ use crate::library::progress::Progress;
 use crate::model::{Availability, ObjectHash};
 use crate::storage::{CourierError, LONGEST_PAYLOAD, Question, Reply, SourceKey};
 
-use super::copy::{CHANGED, Copied, Halt, numbered};
+use super::copy::{CHANGED, Copied, Halt, changed, numbered};
 use super::gather::Source;
-use super::reading::{Reading, media};
+use super::reading::{PAUSE, Reading, TRIES, media};
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome, remote};
@@ -62,7 +62,25 @@ impl<'e> CopierThere<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        let (mut source, evidence) = match Reading::open(self.engine, file, cancel) {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            match self.attempt(file, progress, cancel)? {
+                Err(Halt::This(Outcome::Failed(reason))) if reason == CHANGED => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Err(changed()))
+    }
+
+    fn attempt(
+        &self,
+        file: &Source,
+        progress: &Progress,
+        cancel: &AtomicBool,
+    ) -> Result<Result<Copied, Halt>, CatalogError> {
+        let (source, evidence) = match Reading::open(self.engine, file, cancel) {
             Ok(opened) => opened,
             Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
             Err(outcome) => return Ok(Err(Halt::This(outcome))),
@@ -86,14 +104,7 @@ impl<'e> CopierThere<'e> {
         }
         drop(reader);
         let wanted = file.source.file_name().unwrap_or_default();
-        let brought = self.bring(
-            &mut source,
-            &evidence,
-            &file.below,
-            wanted,
-            progress,
-            cancel,
-        );
+        let brought = self.bring(source, &evidence, &file.below, wanted, progress, cancel);
         let (relative, hash) = match brought {
             Ok(brought) => brought,
             Err(halt) => return Ok(Err(halt)),
@@ -103,11 +114,11 @@ impl<'e> CopierThere<'e> {
             .map_err(Halt::This))
     }
 
-    /// Copies the bytes into the folder `below` the project's media, under a name like `wanted`. Gives the path of the copy
-    /// below the project's folder, and the hash of the bytes.
+    /// Copies the bytes into the folder `below` the project's media, under a name like `wanted`, and closes the source as soon
+    /// as it was read. Gives the path of the copy below the project's folder, and the hash of the bytes.
     pub(super) fn bring(
         &self,
-        source: &mut Reading<'_>,
+        source: Reading<'_>,
         evidence: &Evidence,
         below: &Path,
         wanted: &OsStr,
@@ -128,11 +139,7 @@ impl<'e> CopierThere<'e> {
             Err(_) if cancel.load(Ordering::Relaxed) => return Err(Halt::Cancelled),
             Err(why) => return Err(Halt::This(Outcome::Failed(why))),
         };
-        let named = match source.is_unchanged(evidence) {
-            true => self.name(&folder, &name, wanted),
-            false => Err(CHANGED.to_owned()),
-        };
-        match named {
+        match self.name(&folder, &name, wanted) {
             Ok(name) => Ok((below.join(name), hash)),
             Err(why) => {
                 self.remove(&folder, &name);
@@ -184,7 +191,7 @@ impl<'e> CopierThere<'e> {
     /// Writes the bytes under a name of their own, and reads them again. `None` if the user said stop.
     fn copy(
         &self,
-        from: &mut Reading<'_>,
+        from: Reading<'_>,
         evidence: &Evidence,
         folder: &Path,
         progress: &Progress,
@@ -215,9 +222,10 @@ impl<'e> CopierThere<'e> {
         }
     }
 
+    /// Writes the bytes, all of one state of the source.
     fn write(
         &self,
-        from: &mut Reading<'_>,
+        mut from: Reading<'_>,
         evidence: &Evidence,
         folder: &Path,
         name: &OsStr,
@@ -231,10 +239,16 @@ impl<'e> CopierThere<'e> {
                 return Ok(None);
             }
             let mut part = Vec::new();
-            from.by_ref()
+            let read = from
+                .by_ref()
                 .take(u64::from(LONGEST_PAYLOAD))
-                .read_to_end(&mut part)
-                .map_err(|error| format!("it cannot be read: {error}"))?;
+                .read_to_end(&mut part);
+            match read {
+                Ok(_) => {}
+                // It is about to be another.
+                Err(_) if from.is_wanted() => return Err(CHANGED.to_owned()),
+                Err(error) => return Err(format!("it cannot be read: {error}")),
+            }
             if part.is_empty() && offset > 0 {
                 break;
             }
@@ -253,7 +267,7 @@ impl<'e> CopierThere<'e> {
             offset += length;
             progress.add_bytes(length);
         }
-        if offset != evidence.size {
+        if offset != evidence.size || !from.is_unchanged(evidence) {
             return Err(CHANGED.to_owned());
         }
         Ok(Some(ObjectHash(*hasher.finalize().as_bytes())))
