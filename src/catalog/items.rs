@@ -427,7 +427,7 @@ impl Writer {
         Ok(found.unwrap_or(false))
     }
 
-    /// An item that must be there.
+    /// A project that must be there.
     pub(super) fn check_project(&self, base: BaseNo) -> Result<()> {
         let row = self.reader().base(base)?;
         if row.is_some_and(|row| row.kind == BaseKind::Project) {
@@ -439,6 +439,7 @@ impl Writer {
         })
     }
 
+    /// An item that must be there.
     pub(super) fn known_item(&self, item: ItemNo) -> Result<ItemRow> {
         self.reader().item(item)?.ok_or(CatalogError::Unknown {
             what: "item",
