@@ -16,8 +16,8 @@ use crate::catalog::{BaseRow, ItemRow, relative_text};
 use crate::library::{Library, Progress, Recorded, Taken, numbered};
 use crate::model::{MediaId, ObjectHash, Storage, path_text, safe_name};
 
-/// How often an item whose file changes while it is copied is tried again, and how soon.
-const TRIES: usize = 3;
+/// How often an item whose file changes while it is copied is tried, and how soon again at first: twice as late each time.
+const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(250);
 const BUFFER: usize = 1 << 20;
 
@@ -135,7 +135,7 @@ impl<'c> Collecting<'c> {
         for tried in 0..TRIES {
             if tried > 0 {
                 // By then the library has seen what became of it.
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(PAUSE * 2_u32.pow(tried - 1));
             }
             match self.attempt(item, tried > 0)? {
                 Copied::Whole(()) => return Ok(()),
