@@ -56,7 +56,10 @@ fn a_daemon_killed_while_streams_and_hydrations_hang_leaves_nothing_in_the_way()
         .pause(Duration::from_millis(500))
         .within(Duration::from_secs(20))
         .start();
-    let mut copier = uses(Class::Copier, "library/streams/1.wav").start();
+    // A client of NFS gives up after a minute.
+    let mut copier = uses(Class::Copier, "library/streams/1.wav")
+        .within(Duration::from_secs(100))
+        .start();
     let mut asked = home
         .command(["hydrate", "--wait"])
         .arg(home.on_drive("library/hydrates/2.wav"))
