@@ -10,7 +10,7 @@ use std::sync::Arc;
 use winfsp::constants::{FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX, FspCleanupFlags, FspTransactKind};
 use winfsp::filesystem::{
     AsyncFileSystemContext, DirBuffer, DirInfo, DirMarker, FileInfo, FileSecurity,
-    FileSystemContext, OpenFileInfo, VolumeInfo, WideNameInfo,
+    FileSystemContext, ModificationDescriptor, OpenFileInfo, VolumeInfo, WideNameInfo,
 };
 use winfsp::host::{DebugMode, FileSystemHost, FileSystemParams, VolumeParams};
 use winfsp::notify::{Notifier, NotifyInfo, NotifyingFileSystemContext};
@@ -257,6 +257,19 @@ impl FileSystemContext for Context {
     ) -> Result<u64> {
         let rights = self.adapter.rights(&context.open);
         give(self.descriptors.of(rights), security_descriptor)
+    }
+
+    fn set_security(
+        &self,
+        context: &Opened,
+        security_information: u32,
+        modification_descriptor: ModificationDescriptor,
+    ) -> Result<()> {
+        let rights = self.adapter.rights(&context.open);
+        let wanted = modification_descriptor.as_mut_ptr();
+        // SAFETY: the kernel has checked it before it sent it, and it stays until the request is answered.
+        let taken = unsafe { self.descriptors.take(rights, security_information, wanted) };
+        Ok(taken?)
     }
 
     fn set_basic_info(
