@@ -183,6 +183,11 @@ impl Driver {
         driver::was_taken_apart(self.file_system)
     }
 
+    /// The serial number of the volume, and when it was created.
+    pub(crate) fn identity(&self) -> (u32, u64) {
+        driver::volume(self.file_system)
+    }
+
     pub(crate) fn rename_goes_on(&self, goes_on: bool) {
         driver::rename_goes_on(self.file_system, goes_on);
     }

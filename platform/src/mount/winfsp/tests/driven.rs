@@ -471,6 +471,27 @@ fn the_volume_says_its_name_and_its_room() {
     assert!(FILE_SYSTEM.len() <= 16, "more makes the library panic");
 }
 
+/// Programs take two volumes of one serial number for one.
+#[test]
+fn each_drive_is_a_volume_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let identity = |folder: &str, of: &str| {
+        let options = MountOptions {
+            identity: of.to_owned(),
+            ..MountOptions::new(home.path().join(folder))
+        };
+        let mounted = mount_with_driver(MemoryDrive::new(), &options, &runtime);
+        mounted.unwrap().1.identity()
+    };
+    let first = identity("Loophole", "home");
+    assert_eq!(first, identity("Loophole", "home"), "mounted again");
+    assert_ne!(first.0, identity("Sounds", "home").0);
+    assert_ne!(first.0, identity("Loophole", "another home").0);
+    let born = std::time::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    assert_eq!(first.1, crate::ticks::of(born), "as its root");
+}
+
 #[test]
 fn the_folder_is_the_mounts_while_it_lives_and_has_a_note_after_it() {
     let drive = MemoryDrive::new();
