@@ -104,8 +104,9 @@ fn tell_open(open: &Open, info: &Info, out: &mut OpenFileInfo) {
     tell(info, out.as_mut());
     // The path in its own case, for who asks what it has opened.
     let room = usize::from(out.normalized_name_size()).min(FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX);
-    if size_of_val(&*open.path) < room {
-        out.set_normalized_name(&open.path, None);
+    let path = open.path();
+    if size_of_val(&*path) < room {
+        out.set_normalized_name(&path, None);
     }
 }
 
