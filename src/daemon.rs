@@ -283,6 +283,7 @@ pub fn run(
     let mut mount_options = MountOptions::new(&options.mountpoint);
     mount_options.passthrough = options.passthrough;
     mount_options.transport = options.transport;
+    mount_options.identity = home.data().to_string_lossy().into_owned();
     if std::env::var_os(LIKE_ELSEWHERE).is_some() {
         mount_options.threads = 1;
         mount_options.passthrough = false;

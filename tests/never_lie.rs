@@ -185,7 +185,7 @@ fn a_requester_is_what_it_was_registered_as() {
             "--",
             "sh",
             "-c",
-            "cat \"$0\"; exit 7",
+            "sed -n p \"$0\"; exit 7",
         ]
         .map(OsStr::new),
     );

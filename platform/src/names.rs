@@ -3,6 +3,7 @@
 //! The other way is [`OsStr::as_encoded_bytes`](std::ffi::OsStr::as_encoded_bytes).
 
 use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path};
 
 /// The name of these bytes; `None` where this system has no such name.
 #[cfg(unix)]
@@ -42,9 +43,37 @@ pub fn lossy(bytes: Vec<u8>) -> OsString {
     };
 }
 
+/// Is it the name of something in one folder, that leads nowhere else? On Windows a name that another system has given may hold
+/// what separates folders there, or (behind a `:`) leads to a stream of a file.
+#[must_use]
+pub fn is_single(name: &OsStr) -> bool {
+    let mut components = Path::new(name).components();
+    let is_one = matches!(
+        (components.next(), components.next()),
+        (Some(Component::Normal(one)), None) if one == name
+    );
+    #[cfg(windows)]
+    let is_one = is_one && crate::nt::can_be_a_name(name);
+    is_one
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        let is = |name: &str| is_single(OsStr::new(name));
+        for name in ["kick.wav", "größe 東京", "..kick", "...", " "] {
+            assert!(is(name), "{name:?}");
+        }
+        for name in ["", ".", "..", "a/b", "a/", "/a", "../a"] {
+            assert!(!is(name), "{name:?}");
+        }
+        for name in [r"a\b", r"..\a", r"a\", "C:", "C:x", "a.wav:stream"] {
+            assert_eq!(is(name), cfg!(unix), "{name:?}");
+        }
+    }
 
     #[test]
     fn names_come_back_and_other_bytes_are_seen() {

@@ -442,7 +442,10 @@ mod tests {
         let cp = dir.path().join("cp");
         std::fs::copy("/bin/sleep", &cp).unwrap();
         let script = format!("read line; exec {} 1000", cp.display());
-        let mut shell = run(Path::new("/bin/sh"), &["-c", &script]);
+        // Under a name that nobody knows.
+        let sampler = dir.path().join("sampler");
+        std::fs::copy("/bin/sh", &sampler).unwrap();
+        let mut shell = run(&sampler, &["-c", &script]);
         let by = asks(shell.0.id());
         assert_eq!(requesters.class_of(&by, true), Class::Player);
         drop(shell.0.stdin.take());

@@ -13,8 +13,8 @@ use mediafs_platform::drive::{
     Answer, AttributeChange, Attributes, Content, Cursor, DriveError, Entry, HandleId, Listed,
     Making, NodeId, NodeKind, OpenMode, Opened, Replacing, Requester,
 };
-use mediafs_platform::files;
 use mediafs_platform::process::is_being_killed;
+use mediafs_platform::{files, names};
 
 use super::MediaDrive;
 use super::handles::Shown;
@@ -57,6 +57,9 @@ impl MediaDrive {
         name: &OsStr,
     ) -> Result<Entry, DriveError> {
         let drop_box = self.drop_box().map_err(|_| DriveError::NotFound)?;
+        if !names::is_single(name) {
+            return Err(DriveError::NotFound);
+        }
         let path = inside(&self.box_folder(folder)?, name);
         let found = self.box_found(&drop_box.absolute(&path))?;
         // Its disk may take one name for another. What is written under the other would not be known to be, and be taken

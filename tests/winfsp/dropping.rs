@@ -49,6 +49,26 @@ fn what_is_still_being_written_waits() {
     assert!(scene.bytes(&path_of(&item)).unwrap() == sound);
 }
 
+/// A name may have what stands for a separator, or for what leads to a stream: it is a name there all the same.
+#[test]
+fn no_name_leads_out_of_it() {
+    let home = Home::new();
+    let outside = home.home().join("outside.part");
+    std::fs::write(&outside, "outside").unwrap();
+    let scene = Scene::mounted(home);
+    scene.put(r"\import\inside.part", b"inside").unwrap();
+    for name in ["..\u{f05c}outside.part", "..\u{f02f}outside.part"] {
+        let path = format!(r"\import\{name}");
+        assert!(!scene.is_there(&path), "{name:?}");
+        assert_eq!(scene.delete(&path), Err(STATUS_OBJECT_NAME_NOT_FOUND));
+        scene.move_to(r"\import\inside.part", &path, true).unwrap();
+        assert_eq!(scene.names(r"\import"), [name]);
+        scene.move_to(&path, r"\import\inside.part", false).unwrap();
+        assert_eq!(std::fs::read(&outside).unwrap(), b"outside");
+    }
+    assert!(!scene.is_there("\\import\\inside.part\u{f03a}stream"));
+}
+
 /// What a file `a.part` is called that was renamed to `A.part`: the disks of Wine do nothing then.
 fn case_renamed() -> &'static str {
     let folder = tempfile::tempdir().unwrap();

@@ -146,7 +146,8 @@ pub fn folders_may_come() -> io::Result<FoldersMayCome> {
     system::Policy::may_fetch().map(|before| FoldersMayCome { _before: before })
 }
 
-/// Makes the provider fetch the whole file, and waits until it is here, or `cancel` is true (looked at ten times a second).
+/// Makes the provider fetch the whole file, and waits until it is here, or `cancel` is true (looked at ten times a second). On
+/// Windows a file may be kept elsewhere by somebody who cannot be asked: nothing is done then, and reading it brings it.
 ///
 /// # Errors
 /// [`CloudError`].

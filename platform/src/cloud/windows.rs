@@ -9,6 +9,7 @@ use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::Path;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use windows_sys::Win32::Storage::CloudFilters::{
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_OFFLINE, FILE_ATTRIBUTE_PINNED, FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS,
-    FILE_ATTRIBUTE_RECALL_ON_OPEN, FILE_ATTRIBUTE_TAG_INFO, FILE_FLAG_BACKUP_SEMANTICS,
-    FILE_FLAG_OPEN_NO_RECALL, FILE_FLAG_OPEN_REPARSE_POINT as ITSELF, FILE_FLAG_OVERLAPPED,
-    FILE_GENERIC_READ, FILE_READ_ATTRIBUTES, FileAttributeTagInfo, GetFileInformationByHandleEx,
-    SYNCHRONIZE,
+    FILE_ATTRIBUTE_RECALL_ON_OPEN, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO,
+    FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_NO_RECALL, FILE_FLAG_OPEN_REPARSE_POINT as ITSELF,
+    FILE_FLAG_OVERLAPPED, FILE_GENERIC_READ, FILE_READ_ATTRIBUTES, FILE_REMOTE_PROTOCOL_INFO,
+    FileAttributeTagInfo, FileRemoteProtocolInfo, GetFileInformationByHandleEx,
+    GetVolumeInformationByHandleW, SYNCHRONIZE,
 };
+use windows_sys::Win32::System::SystemServices::FILE_SUPPORTS_USN_JOURNAL;
 
 use self::api::{Api, Hydration, Progress};
 use super::{CloudError, Freed, Residency, failed};
@@ -46,7 +49,7 @@ pub(super) fn residency(path: &Path) -> io::Result<Residency> {
 
 pub(super) fn residency_of(file: &File) -> io::Result<Residency> {
     let marks = Marks::of(file)?;
-    Ok(marks.residency(api::get()))
+    Ok(marks.residency(api::get(), || is_on_plain_disk(file)))
 }
 
 /// Without a right to its content, so that nothing is fetched (`RECALL_ON_OPEN` is of opens that may read), and itself if it
@@ -56,6 +59,44 @@ fn look(path: &Path) -> io::Result<File> {
         .access_mode(FILE_READ_ATTRIBUTES | SYNCHRONIZE)
         .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | ITSELF | FILE_FLAG_OPEN_NO_RECALL)
         .open(path)
+}
+
+/// Is it on a disk of this machine with NTFS or ReFS itself? Other file systems give themselves out for NTFS, but keep no
+/// journal; a share has the flags of the disk that is behind it.
+fn is_on_plain_disk(file: &File) -> bool {
+    let mut flags = 0;
+    // SAFETY: the file is open until the call is over, the flags are ours to be written, and nothing else is asked for.
+    let told = unsafe {
+        GetVolumeInformationByHandleW(
+            file.as_raw_handle(),
+            null_mut(),
+            0,
+            null_mut(),
+            null_mut(),
+            &raw mut flags,
+            null_mut(),
+            0,
+        )
+    };
+    told != 0 && flags & FILE_SUPPORTS_USN_JOURNAL != 0 && !is_remote(file)
+}
+
+fn is_remote(file: &File) -> bool {
+    let mut told = FILE_REMOTE_PROTOCOL_INFO::default();
+    let Ok(size) = u32::try_from(size_of_val(&told)) else {
+        return true;
+    };
+    // SAFETY: as in `Marks::of`.
+    let done = unsafe {
+        GetFileInformationByHandleEx(
+            file.as_raw_handle(),
+            FileRemoteProtocolInfo,
+            (&raw mut told).cast(),
+            size,
+        )
+    };
+    // Of what is here there is no such thing to be told.
+    done != 0
 }
 
 /// What a file's attributes say.
@@ -89,7 +130,10 @@ impl Marks {
         })
     }
 
-    fn residency(self, api: Option<&Api>) -> Residency {
+    /// Whoever stores files elsewhere puts something in their place, or is the file system itself. A plain file on a plain disk
+    /// is all here, although it may be called offline: copying programs, archives and installers keep that attribute of a
+    /// file that was away once, for good.
+    fn residency(self, api: Option<&Api>, is_on_plain_disk: impl FnOnce() -> bool) -> Residency {
         const AWAY: u32 = FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS
             | FILE_ATTRIBUTE_RECALL_ON_OPEN
             | FILE_ATTRIBUTE_OFFLINE;
@@ -99,11 +143,18 @@ impl Marks {
                 state != CF_PLACEHOLDER_STATE_INVALID && state & CF_PLACEHOLDER_STATE_PARTIAL != 0
             })
         };
-        if self.attributes & AWAY != 0 || partly() {
+        let away = self.attributes & AWAY;
+        let is_only_called_so = || away == FILE_ATTRIBUTE_OFFLINE && self.is_plain();
+        if partly() || (away != 0 && !(is_only_called_so() && is_on_plain_disk())) {
             Residency::OnlineOnly
         } else {
             Residency::Here
         }
+    }
+
+    /// It stands for nothing but itself.
+    fn is_plain(self) -> bool {
+        self.tag == 0 && self.attributes & FILE_ATTRIBUTE_REPARSE_POINT == 0
     }
 
     /// Has it a provider?
@@ -149,8 +200,19 @@ pub(super) fn never_fetch_in_this_process() -> io::Result<()> {
 }
 
 pub(super) fn fetch(path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> {
-    let api = api::get().ok_or_else(|| no_provider(path))?;
+    fetch_by(api::get(), path, cancel)
+}
+
+/// Only a provider can be asked before. What is kept elsewhere by others (an archive behind a share) comes as it is read.
+fn fetch_by(api: Option<&Api>, path: &Path, cancel: &AtomicBool) -> Result<(), CloudError> {
     let refused = |source| failed(path, "fetched", source);
+    let Some(api) = api else {
+        return Ok(());
+    };
+    let marks = look(path).and_then(|file| Marks::of(&file));
+    if !marks.map_err(refused)?.is_placeholder(api) {
+        return Ok(());
+    }
     // No right to its content is needed; it does not wait if it is an overlapped one.
     let file = OpenOptions::new()
         .access_mode(FILE_READ_ATTRIBUTES)
@@ -214,6 +276,8 @@ fn is_anothers(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use windows_sys::Win32::Storage::FileSystem::{
         FILE_ATTRIBUTE_ARCHIVE, FILE_ATTRIBUTE_SPARSE_FILE, FILE_ATTRIBUTE_UNPINNED,
     };
@@ -222,7 +286,7 @@ mod tests {
 
     #[test]
     fn attributes_tell_what_is_away() {
-        let of = |attributes| Marks { attributes, tag: 0 }.residency(None);
+        let of = |attributes| Marks { attributes, tag: 0 }.residency(None, || false);
         for away in [
             FILE_ATTRIBUTE_OFFLINE,
             FILE_ATTRIBUTE_RECALL_ON_OPEN | FILE_ATTRIBUTE_ARCHIVE,
@@ -239,6 +303,47 @@ mod tests {
         ] {
             assert_eq!(of(here), Residency::Here, "{here:x}");
         }
+    }
+
+    /// A file that was copied while it was away is called so for ever, and nobody would bring it.
+    #[test]
+    fn a_plain_file_on_a_plain_disk_is_here_whatever_it_is_called() {
+        let of = |attributes, tag, is_on_plain_disk| {
+            Marks { attributes, tag }.residency(None, || is_on_plain_disk)
+        };
+        let called_so = FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_ARCHIVE;
+        assert_eq!(of(called_so, 0, true), Residency::Here);
+        assert_eq!(of(called_so, 0, false), Residency::OnlineOnly, "a share");
+        // `IO_REPARSE_TAG_HSM`.
+        let stand_in = called_so | FILE_ATTRIBUTE_REPARSE_POINT;
+        assert_eq!(of(stand_in, 0xc000_0004, true), Residency::OnlineOnly);
+        for away in [
+            FILE_ATTRIBUTE_RECALL_ON_OPEN,
+            FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS,
+        ] {
+            assert_eq!(of(called_so | away, 0, true), Residency::OnlineOnly);
+        }
+    }
+
+    #[test]
+    fn only_what_has_a_provider_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kick.wav");
+        std::fs::write(&path, "boom").unwrap();
+        extern "system" fn ordinary(_: u32, _: u32) -> u32 {
+            0
+        }
+        extern "system" fn kept_elsewhere(_: u32, _: u32) -> u32 {
+            CF_PLACEHOLDER_STATE_PLACEHOLDER
+        }
+        let waits = AtomicBool::new(false);
+        fetch_by(None, &path, &waits).unwrap();
+        let api = Api::of_test(ordinary);
+        fetch_by(Some(&api), &path, &waits).unwrap();
+        // What is in place of the provider's answer reads, without a right to.
+        let api = Api::of_test(kept_elsewhere);
+        let asked = fetch_by(Some(&api), &path, &waits);
+        assert!(matches!(asked, Err(CloudError::Io { .. })), "{asked:?}");
     }
 
     #[test]
@@ -259,7 +364,12 @@ mod tests {
         extern "system" fn invalid(_: u32, _: u32) -> u32 {
             CF_PLACEHOLDER_STATE_INVALID
         }
-        let of = |api: Api| (marks.residency(Some(&api)), marks.is_placeholder(&api));
+        let of = |api: Api| {
+            (
+                marks.residency(Some(&api), || true),
+                marks.is_placeholder(&api),
+            )
+        };
         assert_eq!(of(saying(partial)), (Residency::OnlineOnly, true));
         assert_eq!(of(saying(whole)), (Residency::Here, true));
         assert_eq!(of(saying(invalid)), (Residency::Here, false));

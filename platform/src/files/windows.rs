@@ -29,6 +29,8 @@ use crate::volume::by_its_letter;
 
 /// The longest path that every program takes, in units.
 const LONGEST_USUAL: usize = 259;
+/// The longest name, in units.
+const LONGEST_NAME: usize = 255;
 
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.seek_read(buffer, offset)
@@ -155,17 +157,42 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
         renamed => return renamed,
     }
     let number = ASIDE.fetch_add(1, Ordering::Relaxed);
-    let aside = format!(".mediafs-replaced-{}-{number}", std::process::id());
-    let aside = to.with_file_name(aside);
-    std::fs::rename(to, &aside)?;
-    match std::fs::rename(from, to) {
-        // It goes when the last who has it open closes it.
-        Ok(()) => std::fs::remove_file(&aside),
-        Err(error) => {
-            std::fs::rename(&aside, to)?;
-            Err(error)
-        }
+    let name = aside(to.file_name().unwrap_or_default(), number);
+    // It goes when the last who has it open closes it.
+    replace_by_way_of(&to.with_file_name(name), from, to, |aside| {
+        std::fs::remove_file(aside)
+    })
+}
+
+/// The name of a file that goes aside. It says what it was, as after a power failure it may be all that is left of it; hidden to
+/// other systems, and with an extension that no sound has.
+fn aside(name: &OsStr, number: u32) -> OsString {
+    let mut aside = OsString::from(".");
+    let end = format!("mediafs-replaced-{}-{number}", std::process::id());
+    if name.encode_wide().count() + end.len() + 2 <= LONGEST_NAME {
+        aside.push(name);
+        aside.push(".");
     }
+    aside.push(end);
+    aside
+}
+
+fn replace_by_way_of(
+    aside: &Path,
+    from: &Path,
+    to: &Path,
+    remove: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    std::fs::rename(to, aside)?;
+    if let Err(error) = std::fs::rename(from, to) {
+        std::fs::rename(aside, to)?;
+        return Err(error);
+    }
+    // The new one is in place: whoever saved it must not be told otherwise.
+    if let Err(error) = remove(aside) {
+        tracing::warn!(path = %aside.display(), %error, "what was replaced stays beside it");
+    }
+    Ok(())
 }
 
 /// For calls that take a path; a long one in the form that may be long.
@@ -348,6 +375,43 @@ mod tests {
         }
         let long = format!(r"\\?\C:\{}", r"x\".repeat(200));
         assert!(of(&long).starts_with(r"\\?\"));
+    }
+
+    #[test]
+    fn what_goes_aside_says_what_it_was() {
+        let process = std::process::id();
+        let expected = format!(".größe.wav.mediafs-replaced-{process}-7");
+        assert_eq!(aside("größe.wav".as_ref(), 7), *expected);
+        let longest = "x".repeat(LONGEST_NAME);
+        let expected = format!(".mediafs-replaced-{process}-8");
+        assert_eq!(aside(longest.as_ref(), 8), *expected);
+        let fits = LONGEST_NAME - expected.len() - 1;
+        let full = aside("x".repeat(fits).as_ref(), 8);
+        assert_eq!(full.encode_wide().count(), LONGEST_NAME);
+    }
+
+    /// On exFAT, say, or a share.
+    #[test]
+    fn what_is_in_place_is_saved_whatever_becomes_of_what_it_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        let (aside, from, to) = (path("aside"), path("new"), path("old"));
+        std::fs::write(&to, "old").unwrap();
+        std::fs::write(&from, "new").unwrap();
+        replace_by_way_of(&aside, &from, &to, |_| {
+            Err(io::Error::from_raw_os_error(
+                ERROR_SHARING_VIOLATION.cast_signed(),
+            ))
+        })
+        .unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        assert_eq!(std::fs::read(&aside).unwrap(), b"old");
+        std::fs::remove_file(&aside).unwrap();
+        // What cannot be put in place leaves what was there.
+        let gone = replace_by_way_of(&aside, &from, &to, |_| unreachable!());
+        assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        assert!(!aside.exists());
     }
 
     #[test]

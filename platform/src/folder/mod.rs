@@ -10,6 +10,7 @@ use std::path::Path;
 
 #[cfg(any(not(target_os = "linux"), test))]
 use crate::beneath;
+use crate::names::is_single;
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -166,14 +167,13 @@ impl Folder {
 
 /// A name that leads nowhere else.
 fn single(name: &OsStr) -> io::Result<&OsStr> {
-    use std::path::Component;
-    let mut components = Path::new(name).components();
-    match (components.next(), components.next()) {
-        (Some(Component::Normal(one)), None) if one == name => Ok(name),
-        _ => Err(io::Error::new(
+    if is_single(name) {
+        Ok(name)
+    } else {
+        Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not the name of one file",
-        )),
+        ))
     }
 }
 

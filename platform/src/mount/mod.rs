@@ -105,6 +105,9 @@ pub struct MountOptions {
     pub transport: Transport,
     /// What `df` shows as the source of the mount.
     pub name: String,
+    /// What tells the drive from another one that is mounted there at another time: where its data are, say. Programs of
+    /// Windows know it by that.
+    pub identity: String,
     /// The text of [`NOTE_NAME`] in the mount point, seen while the drive is not mounted.
     pub unmounted_note: String,
 }
@@ -122,6 +125,7 @@ impl MountOptions {
             any_case: cfg!(target_os = "macos"),
             transport: Transport::of_this_system(),
             name: SUBTYPE.to_owned(),
+            identity: String::new(),
             unmounted_note:
                 "This folder is where the mediafs drive appears. It is not mounted now.\n\
                 Start it with `mediafs mount`, then your sounds are here again.\n\

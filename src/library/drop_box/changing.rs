@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mediafs_platform::drive::Replacing;
 use mediafs_platform::files::{self, Opening};
+use mediafs_platform::names;
 
 use super::{DropBox, Table};
 
@@ -29,6 +30,9 @@ impl DropBox {
                 .ok_or(io::ErrorKind::StaleNetworkFileHandle)?,
             None => PathBuf::new(),
         };
+        if !names::is_single(at.name) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         Ok(inside(&folder, at.name))
     }
 

@@ -46,6 +46,33 @@ fn cut(there: &Arc<DropBox>, name: &str) -> Option<Cut> {
 }
 
 #[test]
+fn no_name_leads_out_of_it() {
+    let (home, there) = open_box();
+    let outside = home.path().join("outside");
+    std::fs::write(&outside, "outside").unwrap();
+    put(&there, "inside");
+    let mut names = vec!["../outside", "..", "", "a/b"];
+    if cfg!(windows) {
+        names.extend([r"..\outside", "inside:stream"]);
+    }
+    for name in names {
+        let refused = [
+            there.rename(at("inside"), at(name), Replacing::Replace),
+            there.rename(at(name), at("new"), Replacing::Keep),
+            there.remove(at(name), false),
+            there.make_folder(at(name), 0o755).map(drop),
+            BoxHandle::create(&there, at(name), 0o644, false, true).map(drop),
+        ];
+        for refused in refused {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name:?}");
+        }
+    }
+    assert_eq!(std::fs::read(&outside).unwrap(), b"outside");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2);
+}
+
+#[test]
 fn numbers_follow_renames_and_are_forgotten() {
     let (_home, there) = open_box();
     let number = |path: &str| there.number(Path::new(path), true);

@@ -198,6 +198,48 @@ mod tests {
         assert_eq!(class("/usr/bin/cpx"), None);
     }
 
+    /// What stands in no list is a player under `by-id/`, and copies silence.
+    #[test]
+    fn what_copies_within_its_own_process_is_known() {
+        let names = names(&[]);
+        let class = |path: &str| names.class(&program(Some(path), &[], ""));
+        for copier in [
+            r"C:\Windows\System32\cmd.exe",
+            r"C:\Windows\System32\WindowsPowerShell\v1.0\PowerShell.EXE",
+            r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell_ise.exe",
+            r"C:\Program Files\PowerShell\7\pwsh.exe",
+            r"C:\Windows\System32\CertUtil.exe",
+            r"C:\Windows\System32\fc.exe",
+            r"C:\Program Files\7-Zip\7zFM.exe",
+            r"C:\Program Files\WinRAR\WinRAR.exe",
+            r"C:\Program Files\TeraCopy\TeraCopy.exe",
+            r"C:\Program Files\FreeFileSync\Bin\FreeFileSync_x64.exe",
+            "/bin/bash",
+            "/usr/bin/zsh",
+            "/usr/bin/cat",
+            "/sbin/md5",
+            "/usr/bin/lz4",
+        ] {
+            assert_eq!(class(copier), Some(Class::Copier), "{copier}");
+        }
+        for browser in [
+            r"C:\totalcmd\TOTALCMD64.EXE",
+            r"C:\Program Files\GPSoftware\Directory Opus\dopus.exe",
+            r"C:\Program Files\WindowsApps\Files\Files.exe",
+        ] {
+            assert_eq!(class(browser), Some(Class::Browser), "{browser}");
+        }
+        for indexer in ["prevhost", "SearchFilterHost", "dllhost"] {
+            let path = format!(r"C:\Windows\System32\{indexer}.exe");
+            assert_eq!(class(&path), Some(Class::Indexer), "{indexer}");
+        }
+        let login = program(None, &["-zsh"], "zsh");
+        assert_eq!(names.class(&login), Some(Class::Copier));
+        for unknown in ["/usr/bin/catfish", "/opt/comper/comper", "/usr/bin/mpv"] {
+            assert_eq!(class(unknown), None, "{unknown}");
+        }
+    }
+
     #[test]
     fn unreadable_executables_are_known_by_what_they_were_called_or_by_the_kernel() {
         let names = names(&[]);

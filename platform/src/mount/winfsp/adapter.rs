@@ -229,7 +229,7 @@ impl Adapter {
             self.looked_up(entry, folder.node(), name);
         }
         if listed.kind == NodeKind::Symlink {
-            let target = self.walk(&names::joined(&folder.path, name), &folder.by);
+            let target = self.walk(&names::joined(&folder.path(), name), &folder.by);
             let target = target.ok()?;
             return Some(self.info_of(target.node, &target.attributes, target.is_settled));
         }
@@ -248,7 +248,7 @@ impl Adapter {
     pub(super) fn entry(&self, folder: &Open, name: &[u16]) -> Result<(Vec<u16>, Info), Status> {
         let Step { entry, shown, .. } = self.step(folder.node(), name, &folder.by)?;
         if entry.attributes.kind == NodeKind::Symlink {
-            let target = self.walk(&names::joined(&folder.path, name), &folder.by)?;
+            let target = self.walk(&names::joined(&folder.path(), name), &folder.by)?;
             let info = self.info_of(target.node, &target.attributes, target.is_settled);
             return Ok((shown, info));
         }

@@ -100,7 +100,7 @@ impl Adapter {
                 }
                 // Whoever changes such a file gets one of its own, and the name leads there from then on.
                 Err(DriveError::Stale) => {
-                    node = self.walk(&open.path, &by)?.node;
+                    node = self.walk(&open.path(), &by)?.node;
                     handle = None;
                 }
                 Err(error) => return Err(error.into()),
@@ -203,10 +203,11 @@ impl Adapter {
     /// The last program that has it open closes it; with `remove` it goes, under the name that it has now. The drive's handle
     /// stays until the close: WinFsp may ask on until then, also of what was removed.
     pub(super) fn cleanup(&self, open: &Open, path: Option<&[u16]>, remove: bool) {
-        if remove && let Err(status) = self.remove(open, path.unwrap_or(&open.path)) {
+        let path = path.map_or_else(|| open.path(), <[u16]>::to_vec);
+        if remove && let Err(status) = self.remove(open, &path) {
             let Status(number) = status;
             tracing::warn!(
-                path = %String::from_utf16_lossy(path.unwrap_or(&open.path)),
+                path = %String::from_utf16_lossy(&path),
                 status = format!("{number:#x}"),
                 "what was to be removed stays"
             );

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use winfsp::constants::{FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX, FspCleanupFlags, FspTransactKind};
 use winfsp::filesystem::{
     AsyncFileSystemContext, DirBuffer, DirInfo, DirMarker, FileInfo, FileSecurity,
-    FileSystemContext, OpenFileInfo, VolumeInfo, WideNameInfo,
+    FileSystemContext, ModificationDescriptor, OpenFileInfo, VolumeInfo, WideNameInfo,
 };
 use winfsp::host::{DebugMode, FileSystemHost, FileSystemParams, VolumeParams};
 use winfsp::notify::{Notifier, NotifyInfo, NotifyingFileSystemContext};
@@ -37,8 +37,6 @@ const KEPT: u32 = 1000;
 const TOLD_EVERY: u32 = 250;
 /// The longest path, in units.
 const LONGEST_PATH: usize = 1024;
-/// Tells drives apart that have one letter after another.
-const SERIAL: u32 = 0x4d45_4446;
 
 /// The drive behind the library's traits.
 pub(super) struct Context {
@@ -106,8 +104,9 @@ fn tell_open(open: &Open, info: &Info, out: &mut OpenFileInfo) {
     tell(info, out.as_mut());
     // The path in its own case, for who asks what it has opened.
     let room = usize::from(out.normalized_name_size()).min(FSP_FSCTL_TRANSACT_RSP_BUFFER_SIZEMAX);
-    if size_of_val(&*open.path) < room {
-        out.set_normalized_name(&open.path, None);
+    let path = open.path();
+    if size_of_val(&*path) < room {
+        out.set_normalized_name(&path, None);
     }
 }
 
@@ -257,6 +256,19 @@ impl FileSystemContext for Context {
     ) -> Result<u64> {
         let rights = self.adapter.rights(&context.open);
         give(self.descriptors.of(rights), security_descriptor)
+    }
+
+    fn set_security(
+        &self,
+        context: &Opened,
+        security_information: u32,
+        modification_descriptor: ModificationDescriptor,
+    ) -> Result<()> {
+        let rights = self.adapter.rights(&context.open);
+        let wanted = modification_descriptor.as_mut_ptr();
+        // SAFETY: the kernel has checked it before it sent it, and it stays until the request is answered.
+        let taken = unsafe { self.descriptors.take(rights, security_information, wanted) };
+        Ok(taken?)
     }
 
     fn set_basic_info(
@@ -410,6 +422,14 @@ impl NotifyingFileSystemContext<()> for Context {
     }
 }
 
+/// What Windows is told of the volume, beside what is the same for all of them.
+pub(super) struct Volume<'a> {
+    pub(super) serial: u32,
+    pub(super) born: u64,
+    /// Makes it a network drive.
+    pub(super) network_name: Option<&'a str>,
+}
+
 /// What WinFsp has refused.
 pub(super) enum Refused {
     /// To make the file system, or to ask it anything.
@@ -446,19 +466,20 @@ pub(super) fn driver() -> std::result::Result<(), Status> {
 }
 
 impl Host {
-    /// Makes it and shows it at `point`. `network_name` makes it a network drive. Nothing is answered yet.
+    /// Makes it and shows it at `point`. Nothing is answered yet.
     pub(super) fn new(
         context: Context,
-        network_name: Option<&str>,
+        volume: &Volume<'_>,
         point: &OsStr,
     ) -> std::result::Result<Self, Refused> {
-        let mut volume = VolumeParams::new();
-        volume
+        let mut params = VolumeParams::new();
+        params
             .filesystem_name(FILE_SYSTEM)
             .sector_size(SECTOR)
             .sectors_per_allocation_unit(SECTORS)
             .max_component_length(names::LONGEST_NAME as u16)
-            .volume_serial_number(SERIAL)
+            .volume_serial_number(volume.serial)
+            .volume_creation_time(volume.born)
             .file_info_timeout(KEPT)
             .case_sensitive_search(false)
             .case_preserved_names(true)
@@ -467,12 +488,12 @@ impl Host {
             .pass_query_directory_filename(true)
             .post_cleanup_when_modified_only(true)
             .flush_and_purge_on_cleanup(true);
-        if let Some(name) = network_name {
-            volume.prefix(name);
+        if let Some(name) = volume.network_name {
+            params.prefix(name);
         }
         let options = FileSystemParams {
             use_dir_info_by_name: true,
-            volume_params: volume,
+            volume_params: params,
             debug_mode: DebugMode::none(),
         };
         let host = FileSystemHost::new_with_timer_async::<(), TOLD_EVERY>(options, context);

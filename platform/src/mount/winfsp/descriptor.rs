@@ -10,9 +10,12 @@ use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
 };
-use windows_sys::Win32::Security::PSECURITY_DESCRIPTOR;
+use windows_sys::Win32::Security::{
+    EqualSid, GetSecurityDescriptorOwner, OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID,
+};
 
 use super::adapter::Rights;
+use super::status::Status;
 use crate::rights::User;
 
 /// Read and run: `FILE_GENERIC_READ | FILE_GENERIC_EXECUTE`.
@@ -52,11 +55,54 @@ impl Descriptors {
             (false, true) => &self.writable_file,
         }
     }
+
+    /// Takes what a program wants to be kept of a descriptor, and keeps what was: as with attributes, who may write to something
+    /// is told yes. A program that saves by `ReplaceFile` gives the new file the rights of the old one and stops where it
+    /// cannot. Another owner is refused, as every disk does to who is no administrator.
+    ///
+    /// # Safety
+    /// `wanted` is a descriptor.
+    pub(super) unsafe fn take(
+        &self,
+        rights: Rights,
+        information: u32,
+        wanted: PSECURITY_DESCRIPTOR,
+    ) -> Result<(), Status> {
+        if !rights.is_writable {
+            return Err(Status::ACCESS_DENIED);
+        }
+        if information & OWNER_SECURITY_INFORMATION == 0 {
+            return Ok(());
+        }
+        let own = self.of(rights).as_ptr().cast_mut().cast();
+        // SAFETY: both are descriptors, and live until the answers, which point into them, are compared.
+        let is_own = unsafe {
+            let (own, wanted) = (owner(own), owner(wanted));
+            !own.is_null() && !wanted.is_null() && EqualSid(own, wanted) != 0
+        };
+        match is_own {
+            true => Ok(()),
+            false => Err(Status::INVALID_OWNER),
+        }
+    }
+}
+
+/// Whose something is; null where that is not said.
+///
+/// # Safety
+/// It is a descriptor. What is given lives as long as it does.
+unsafe fn owner(of: PSECURITY_DESCRIPTOR) -> PSID {
+    let (mut owner, mut by_default) = (null_mut(), 0);
+    // SAFETY: it is a descriptor, and both answers are ours to be written.
+    match unsafe { GetSecurityDescriptorOwner(of, &raw mut owner, &raw mut by_default) } {
+        0 => null_mut(),
+        _ => owner,
+    }
 }
 
 /// Owner, and group as checks of access insist on one, is the user. Administrators and the system read what the user has:
 /// programs that run elevated, by another account too, and scanners.
-fn made(user: &str, rights: u32, everybody: bool) -> io::Result<Vec<u8>> {
+pub(super) fn made(user: &str, rights: u32, everybody: bool) -> io::Result<Vec<u8>> {
     let others = match everybody {
         true => format!("(A;;{READ:#x};;;WD)"),
         false => String::new(),

@@ -37,6 +37,12 @@ pub(super) struct Info {
 impl Info {
     /// `is_away` where a player would get silence. A file that may not be written to has no attribute that says so: copies
     /// would inherit it. Its security descriptor does.
+    ///
+    /// Copies inherit `FILE_ATTRIBUTE_OFFLINE` too, and stay called so although they have the true bytes. It is told to all
+    /// programs all the same, copying ones as well: it keeps Explorer, indexers and scanners from reading what they would have
+    /// fetched, Explorer looks and copies in one process, and Windows keeps attributes for a path and not for who asked, so what
+    /// a copying program is told is what the others see. mediafs itself takes such a copy on a disk for what it is
+    /// (`cloud::residency`).
     pub(super) fn new(of: &Attributes, is_away: bool) -> Self {
         let is_folder = of.kind == NodeKind::Folder;
         let size = if is_folder { 0 } else { of.size };

@@ -13,14 +13,15 @@ use super::super::{
     WINFSP_NOTICE,
 };
 use super::adapter::Adapter;
-use super::context::{self, Context, Host, Refused};
+use super::context::{self, Context, Host, Refused, Volume};
 use super::descriptor::Descriptors;
 use super::library::{self, NotLoaded};
 use super::point::Point;
 use super::status::Status;
 use super::versions;
-use crate::drive::{Drive, Invalidate};
+use crate::drive::{Drive, Invalidate, NodeId};
 use crate::rights::User;
+use crate::ticks;
 
 /// Threads that WinFsp asks on. What opens or changes something is waited for on them.
 const THREADS: u32 = 32;
@@ -102,8 +103,18 @@ pub(super) fn mount_with(
         ended_async: watch::Sender::new(None),
     });
     let user = User::of_this_process().and_then(|user| user.text());
+    let user = user.map_err(started)?;
     let label = point.label(&options.name);
-    let network_name = point.network_name(&label, &user.map_err(started)?);
+    let network_name = point.network_name(&label, &user);
+    let root = adapter
+        .asking
+        .ask(|drive| drive.attributes(NodeId::ROOT))
+        .map_err(|error| started(io::Error::other(error)))?;
+    let volume = Volume {
+        serial: point.serial(&user, &options.identity),
+        born: ticks::of(root.0.born),
+        network_name: network_name.as_deref(),
+    };
     let told = Arc::clone(&shared);
     let context = Context {
         adapter: Arc::clone(&adapter),
@@ -119,7 +130,7 @@ pub(super) fn mount_with(
     let threads = u32::try_from(options.threads)
         .unwrap_or(THREADS)
         .max(THREADS);
-    let host = Host::new(context, network_name.as_deref(), point.as_told());
+    let host = Host::new(context, &volume, point.as_told());
     let host = host.and_then(|mut host| {
         drive.mounted(Arc::clone(&adapter.changes) as Arc<dyn Invalidate>);
         host.start(threads)?;

@@ -59,8 +59,6 @@ pub(super) struct Open {
     /// What was found when it was opened.
     node: NodeId,
     pub(super) is_folder: bool,
-    /// Its path then.
-    pub(super) path: Vec<u16>,
     /// Who opened it: who reads later is not told.
     pub(super) by: Requester,
     /// The drive's handle comes here; `None` where no byte is read or written.
@@ -69,8 +67,33 @@ pub(super) struct Open {
     was_told: AtomicBool,
     /// How many of its reads and writes are not answered.
     pending: AtomicUsize,
-    /// What WinFsp knows the file by: its path now, as it is for all cases.
-    place: Mutex<Vec<u16>>,
+    /// Its path now.
+    place: Mutex<Located>,
+}
+
+/// The path of something open.
+#[derive(Clone)]
+struct Located {
+    path: Vec<u16>,
+    /// What WinFsp knows it by: the same for all cases, and as long.
+    folded: Vec<u16>,
+}
+
+impl Located {
+    fn new(path: Vec<u16>) -> Self {
+        let folded = names::folded(&path);
+        Self { path, folded }
+    }
+
+    /// What it is called once `from`, as it is for all cases, is called `to`; `None` if it is neither that nor below it.
+    fn renamed(&self, from: &[u16], to: &[u16]) -> Option<Self> {
+        let below = self.folded.strip_prefix(from)?;
+        if !matches!(below.first(), None | Some(&names::SEPARATOR)) {
+            return None;
+        }
+        let below = self.path.get(from.len()..)?;
+        Some(Self::new([to, below].concat()))
+    }
 }
 
 /// A read or a write, until it is answered.
@@ -93,14 +116,18 @@ impl Open {
             number,
             node,
             is_folder,
-            place: Mutex::new(names::folded(&path)),
-            path,
+            place: Mutex::new(Located::new(path)),
             by,
             opening,
             writes,
             was_told: AtomicBool::new(false),
             pending: AtomicUsize::new(0),
         }
+    }
+
+    /// Its path, also after it was renamed, in the case that it was opened or renamed in.
+    pub(super) fn path(&self) -> Vec<u16> {
+        self.place.lock().path.clone()
     }
 
     /// A read or a write begins, and lasts as long as what this gives.
@@ -174,19 +201,17 @@ impl Opens {
             .open
             .values()
             .filter(|open| open.pending.load(Ordering::Acquire) > 0)
-            .map(|open| open.place.lock().clone())
+            .map(|open| open.place.lock().folded.clone())
             .collect()
     }
 
     /// What has this path, or is below it, has another one now.
     pub(super) fn renamed(&self, from: &[u16], to: &[u16]) {
-        let (from, to) = (names::folded(from), names::folded(to));
+        let from = names::folded(from);
         for open in self.table.lock().open.values() {
             let mut place = open.place.lock();
-            if let Some(below) = place.strip_prefix(&*from)
-                && matches!(below.first(), None | Some(&names::SEPARATOR))
-            {
-                *place = [&to, below].concat();
+            if let Some(renamed) = place.renamed(&from, to) {
+                *place = renamed;
             }
         }
     }

@@ -82,6 +82,13 @@ impl Point {
         }
     }
 
+    /// The serial number of the volume: the same at every mount, and another one for another drive. Programs tell volumes apart
+    /// by it, in links to files and in lists of what was opened last.
+    pub(super) fn serial(&self, user: &str, identity: &str) -> u32 {
+        let point = self.as_told().to_string_lossy();
+        number_of(&[user, &point, identity])
+    }
+
     /// What the drive is called: as its folder, or else `name`. At most 32 units, without what no share may have in its
     /// name.
     pub(super) fn label(&self, name: &str) -> String {
@@ -288,6 +295,27 @@ mod tests {
         assert_eq!(name("l:", ann), name(r"L:\", ann));
         assert_ne!(name("L:", ann), name("L:", bob));
         assert_ne!(name("L:", ann), name("M:", ann));
+    }
+
+    #[test]
+    fn each_drive_has_a_serial_number_of_its_own_that_stays() {
+        let serial = |point: &str, user: &str, home: &str| {
+            let point = Point::of(Path::new(point)).unwrap();
+            point.serial(user, home)
+        };
+        let own = serial("L:", "S-1-5-21-1", "C:/home");
+        assert_eq!(own, 0x38ab_8377);
+        assert_eq!(own, serial(r"l:\", "S-1-5-21-1", "C:/home"));
+        for other in [
+            serial("M:", "S-1-5-21-1", "C:/home"),
+            serial("Music", "S-1-5-21-1", "C:/home"),
+            serial("L:", "S-1-5-21-2", "C:/home"),
+            serial("L:", "S-1-5-21-1", "C:/other"),
+            // Where one text ends counts.
+            serial("L:", "S-1-5-21-1C", ":/home"),
+        ] {
+            assert_ne!(own, other);
+        }
     }
 
     #[test]

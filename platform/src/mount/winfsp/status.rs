@@ -14,6 +14,7 @@ impl Status {
     pub(super) const OBJECT_NAME_NOT_FOUND: Self = Self::of(0xc000_0034);
     pub(super) const OBJECT_NAME_COLLISION: Self = Self::of(0xc000_0035);
     pub(super) const OBJECT_PATH_NOT_FOUND: Self = Self::of(0xc000_003a);
+    pub(super) const INVALID_OWNER: Self = Self::of(0xc000_005a);
     pub(super) const DISK_FULL: Self = Self::of(0xc000_007f);
     pub(super) const MEDIA_WRITE_PROTECTED: Self = Self::of(0xc000_00a2);
     pub(super) const IO_TIMEOUT: Self = Self::of(0xc000_00b5);

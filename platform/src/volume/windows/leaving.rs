@@ -20,8 +20,9 @@ use windows_sys::Win32::Foundation::{HWND, LPARAM};
 use windows_sys::Win32::UI::WindowsAndMessaging::{
     DBT_CUSTOMEVENT, DBT_DEVICEQUERYREMOVE, DBT_DEVICEQUERYREMOVEFAILED, DBT_DEVICEREMOVECOMPLETE,
     DBT_DEVTYP_HANDLE, DEV_BROADCAST_HANDLE, DEV_BROADCAST_HDR, DEVICE_NOTIFY_WINDOW_HANDLE,
-    GUID_IO_VOLUME_DISMOUNT, GUID_IO_VOLUME_LOCK, GUID_IO_VOLUME_LOCK_FAILED,
-    GUID_IO_VOLUME_UNLOCK, HDEVNOTIFY, RegisterDeviceNotificationW, UnregisterDeviceNotification,
+    GUID_IO_VOLUME_DISMOUNT, GUID_IO_VOLUME_DISMOUNT_FAILED, GUID_IO_VOLUME_LOCK,
+    GUID_IO_VOLUME_LOCK_FAILED, GUID_IO_VOLUME_MOUNT, GUID_IO_VOLUME_UNLOCK, HDEVNOTIFY,
+    RegisterDeviceNotificationW, UnregisterDeviceNotification,
 };
 use windows_sys::core::GUID;
 
@@ -114,7 +115,11 @@ impl Word {
             DBT_DEVICEQUERYREMOVEFAILED => Some(Self::Stays),
             DBT_DEVICEREMOVECOMPLETE => Some(Self::Gone),
             _ if is(GUID_IO_VOLUME_LOCK) || is(GUID_IO_VOLUME_DISMOUNT) => Some(Self::Lock),
-            _ if is(GUID_IO_VOLUME_LOCK_FAILED) || is(GUID_IO_VOLUME_UNLOCK) => {
+            _ if is(GUID_IO_VOLUME_LOCK_FAILED)
+                || is(GUID_IO_VOLUME_UNLOCK)
+                || is(GUID_IO_VOLUME_DISMOUNT_FAILED)
+                || is(GUID_IO_VOLUME_MOUNT) =>
+            {
                 Some(Self::Unlocked)
             }
             _ => None,
@@ -394,6 +399,10 @@ mod tests {
             (GUID_IO_VOLUME_LOCK_FAILED, Leaving::Refused),
             (GUID_IO_VOLUME_DISMOUNT, Leaving::Wanted),
             (GUID_IO_VOLUME_UNLOCK, Leaving::Refused),
+            (GUID_IO_VOLUME_DISMOUNT, Leaving::Wanted),
+            (GUID_IO_VOLUME_DISMOUNT_FAILED, Leaving::Refused),
+            (GUID_IO_VOLUME_DISMOUNT, Leaving::Wanted),
+            (GUID_IO_VOLUME_MOUNT, Leaving::Refused),
         ] {
             bench.send(number, DBT_CUSTOMEVENT, event);
             bench.expect(leaving);

@@ -59,6 +59,8 @@ struct Seen {
     points: HashMap<usize, String>,
     /// The network names of those that have one, in capitals: each is there once.
     names: HashMap<usize, String>,
+    /// Serial numbers and times of creation of the volumes.
+    volumes: HashMap<usize, (u32, u64)>,
     /// Those that were taken apart.
     deleted: Vec<usize>,
 }
@@ -112,6 +114,11 @@ pub(crate) fn is_in_sight(point: &Path) -> bool {
 
 pub(crate) fn was_taken_apart(file_system: *mut FSP_FILE_SYSTEM) -> bool {
     seen(|seen| seen.deleted.contains(&(file_system as usize)))
+}
+
+/// The serial number of the volume, and when it was created.
+pub(crate) fn volume(file_system: *mut FSP_FILE_SYSTEM) -> (u32, u64) {
+    seen(|seen| seen.volumes[&(file_system as usize)])
 }
 
 /// Holds notices up, or no longer.
@@ -233,6 +240,8 @@ unsafe extern "C" fn FspFileSystemCreate(
         if !is_free {
             return STATUS_OBJECT_NAME_COLLISION;
         }
+        let volume = ((*params).VolumeSerialNumber, (*params).VolumeCreationTime);
+        seen(|seen| seen.volumes.insert(number, volume));
         *made = Box::into_raw(file_system);
         DRIVER.set(Some(*made));
     }

@@ -26,7 +26,7 @@ use winfsp_sys::{
     FspFileSystemOpCreate, FspFileSystemOpEnter, FspFileSystemOpFlushBuffers, FspFileSystemOpLeave,
     FspFileSystemOpOverwrite, FspFileSystemOpQueryDirectory, FspFileSystemOpQueryInformation,
     FspFileSystemOpQuerySecurity, FspFileSystemOpQueryVolumeInformation, FspFileSystemOpRead,
-    FspFileSystemOpSetInformation, FspFileSystemOpWrite,
+    FspFileSystemOpSetInformation, FspFileSystemOpSetSecurity, FspFileSystemOpWrite,
 };
 
 use self::driver::{CREATE, Operation};
@@ -49,6 +49,7 @@ const FLUSH_BUFFERS: u32 = 11;
 const QUERY_VOLUME_INFORMATION: u32 = 12;
 const QUERY_DIRECTORY: u32 = 14;
 const QUERY_SECURITY: u32 = 19;
+const SET_SECURITY: u32 = 20;
 
 /// A drive that is mounted here, and the driver that asks it.
 pub(crate) struct Host {
@@ -182,6 +183,11 @@ impl Driver {
         driver::was_taken_apart(self.file_system)
     }
 
+    /// The serial number of the volume, and when it was created.
+    pub(crate) fn identity(&self) -> (u32, u64) {
+        driver::volume(self.file_system)
+    }
+
     pub(crate) fn rename_goes_on(&self, goes_on: bool) {
         driver::rename_goes_on(self.file_system, goes_on);
     }
@@ -202,23 +208,36 @@ impl Driver {
         texts: &[&str],
         fill: impl FnOnce(&mut FSP_FSCTL_TRANSACT_REQ, &[FSP_FSCTL_TRANSACT_BUF]),
     ) -> Response {
+        let in_bytes = |text: &&str| {
+            let units = text.encode_utf16().chain([0]);
+            units.flat_map(u16::to_ne_bytes).collect()
+        };
+        let parts: Vec<Vec<u8>> = texts.iter().map(in_bytes).collect();
+        self.send_with(kind, operation, &parts, fill)
+    }
+
+    /// The same with anything behind the head.
+    fn send_with(
+        &self,
+        kind: u32,
+        operation: Operation,
+        behind: &[Vec<u8>],
+        fill: impl FnOnce(&mut FSP_FSCTL_TRANSACT_REQ, &[FSP_FSCTL_TRANSACT_BUF]),
+    ) -> Response {
         let mut request = vec![0_u64; LARGEST / 8];
         let mut buffer = vec![0_u64; LARGEST / 8];
         let number = driver::number();
         let mut parts = Vec::new();
         let head = offset_of!(FSP_FSCTL_TRANSACT_REQ, Buffer);
         let mut end = head;
-        // SAFETY: both are as large as any request or response, aligned, and may be zero; texts are written behind the head,
+        // SAFETY: both are as large as any request or response, aligned, and may be zero; the rest is written behind the head,
         // within the request.
         let status = unsafe {
             let start = request.as_mut_ptr().cast::<u8>();
-            for text in texts {
-                let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
-                let size = size_of_val(&*units);
+            for part in behind {
+                let size = part.len();
                 assert!(end + size <= LARGEST);
-                start
-                    .add(end)
-                    .copy_from_nonoverlapping(units.as_ptr().cast(), size);
+                start.add(end).copy_from_nonoverlapping(part.as_ptr(), size);
                 parts.push(FSP_FSCTL_TRANSACT_BUF {
                     Offset: u16::try_from(end - head).unwrap(),
                     Size: u16::try_from(size).unwrap(),
@@ -554,6 +573,25 @@ impl Driver {
         assert_eq!(response.status, 0);
         // SAFETY: it is such a response.
         response.behind(unsafe { response.head().Rsp.QuerySecurity.SecurityDescriptor })
+    }
+
+    /// Sets what `information` names of the security descriptor of an open file.
+    pub(crate) fn set_security(
+        &self,
+        file: &Opened,
+        information: u32,
+        descriptor: &[u8],
+    ) -> Result<(), u32> {
+        let operation = FspFileSystemOpSetSecurity;
+        let behind = [descriptor.to_vec()];
+        let response = self.send_with(SET_SECURITY, operation, &behind, |request, parts| {
+            // SAFETY: it is such a request.
+            let set = unsafe { &mut request.Req.SetSecurity };
+            set.UserContext2 = file.context;
+            set.SecurityInformation = information;
+            set.SecurityDescriptor = parts[0];
+        });
+        done(&response, ())
     }
 }
 

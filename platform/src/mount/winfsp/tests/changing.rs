@@ -228,6 +228,33 @@ fn names_are_kept_as_programs_give_them() {
     assert!(mount.drive.named(import, "kit\u{f02a}").is_some());
 }
 
+/// The name leads to the file that took the place of the one that was opened, whatever it was called then.
+#[test]
+fn what_was_renamed_meanwhile_is_changed_and_removed_under_its_name_of_now() {
+    let mount = Mount::new();
+    let import = mount.drive.folder(NodeId::ROOT, "import");
+    mount.drive.change(import, |node| node.is_writable = true);
+    let kit = mount.drive.folder(import, "Kit");
+    let shown = mount.drive.file(kit, "Kick.asd", b"shown");
+    let open = mount.open(r"\import\kit\kick.asd", LOOK).unwrap();
+    let rename = |from: &str, to: &str| {
+        let (from, to) = (wide(from), wide(to));
+        mount.adapter.rename(&from, &to, false, &requester(7))
+    };
+    rename(r"\import\kit\KICK.asd", r"\import\kit\Snare.asd").unwrap();
+    rename(r"\import\kit", r"\import\Drums").unwrap();
+    assert_eq!(open.path(), wide(r"\import\Drums\Snare.asd"));
+    let own = (kit, "Snare.asd".into(), b"own".to_vec());
+    mount.drive.0.lock().taken_over.insert(shown, own);
+    assert_eq!(mount.adapter.set_size(&open, 2).unwrap().size, 2);
+    assert_eq!(mount.drive.bytes(shown).unwrap(), b"shown");
+    let own = mount.drive.named(kit, "Snare.asd").unwrap();
+    assert_eq!(mount.drive.bytes(own).unwrap(), b"ow");
+    mount.adapter.cleanup(&open, None, true);
+    mount.adapter.close(&open);
+    assert!(mount.drive.named(kit, "Snare.asd").is_none());
+}
+
 #[test]
 fn who_changes_a_file_that_is_only_shown_changes_one_of_its_own() {
     let mount = Mount::new();

@@ -18,7 +18,10 @@ fn paths_are_walked_in_any_case_and_told_in_their_own() {
     let folder = mount.drive.folder(NodeId::ROOT, "Größe");
     mount.drive.file(folder, "Kick.wav", b"boom");
     let open = mount.open("\\gRÖßE\\KICK.WAV", READ).unwrap();
-    assert_eq!(String::from_utf16(&open.path).unwrap(), "\\Größe\\Kick.wav");
+    assert_eq!(
+        String::from_utf16(&open.path()).unwrap(),
+        "\\Größe\\Kick.wav"
+    );
     assert_eq!(mount.read(&open, 1, 100).unwrap(), b"oom");
     assert_eq!(mount.look("\\"), Ok(0x10));
     let status = |path: &str| mount.look(path).unwrap_err();
@@ -160,7 +163,7 @@ fn links_lead_where_they_lead_and_no_further() {
     for path in ["\\there\\kick.wav", "\\there\\up"] {
         let open = mount.open(path, READ).unwrap();
         assert_eq!(mount.read(&open, 0, 9).unwrap(), b"boom");
-        assert_eq!(String::from_utf16(&open.path).unwrap(), path);
+        assert_eq!(String::from_utf16(&open.path()).unwrap(), path);
     }
     for nowhere in ["\\round", "\\out", "\\absolute"] {
         assert_eq!(mount.look(nowhere), Err(Status::OBJECT_NAME_NOT_FOUND));

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::descriptor::made;
 use super::super::mounted::{check_with, mount_with};
 use super::super::point::FILE_SYSTEM;
 use super::drive::{Body, How, MemoryDrive};
@@ -19,6 +20,7 @@ use crate::mount::{Ended, MountError, MountOptions, NOTE_NAME, Transport, Unmoun
 const OFFLINE: u32 = 0x1000;
 const STATUS_END_OF_FILE: u32 = 0xc000_0011;
 const STATUS_ACCESS_DENIED: u32 = 0xc000_0022;
+const STATUS_INVALID_OWNER: u32 = 0xc000_005a;
 const STATUS_OBJECT_NAME_NOT_FOUND: u32 = 0xc000_0034;
 const STATUS_OBJECT_NAME_COLLISION: u32 = 0xc000_0035;
 const STATUS_OBJECT_PATH_NOT_FOUND: u32 = 0xc000_003a;
@@ -272,6 +274,41 @@ fn rights_are_those_of_the_owner_and_checked_by_winfsp() {
     assert_eq!(made.err(), Some(STATUS_MEDIA_WRITE_PROTECTED));
 }
 
+/// `ReplaceFile` gives the new file the rights of the old one, and fails where it cannot.
+#[test]
+fn rights_may_be_given_to_what_may_be_written_and_stay_what_they_are() {
+    const OWNER: u32 = 0x1;
+    const ACCESS: u32 = 0x4;
+    let drive = MemoryDrive::new();
+    let import = drop_box(&drive);
+    drive.file(import, "take.wav", b"x");
+    drive.folder(import, "kit");
+    drive.file(NodeId::ROOT, "kick.wav", b"boom");
+    drive.folder(NodeId::ROOT, "Loops");
+    let (_home, driver) = driver(&drive);
+    let anothers = made("BA", 0x0012_00a9, true).unwrap();
+    let rights_to_change = 0x0004_0000;
+    for path in [r"\import\take.wav", r"\import\kit"] {
+        let open = driver.open(path, GENERIC_READ | rights_to_change).unwrap();
+        let own = driver.security(&open);
+        let set =
+            |information, descriptor: &[u8]| driver.set_security(&open, information, descriptor);
+        assert_eq!(set(ACCESS, &own), Ok(()), "{path}");
+        assert_eq!(set(ACCESS | OWNER, &own), Ok(()), "{path}");
+        assert_eq!(set(ACCESS, &anothers), Ok(()), "{path}");
+        assert_eq!(set(OWNER, &anothers), Err(STATUS_INVALID_OWNER), "{path}");
+        assert_eq!(driver.security(&open), own, "{path}");
+        driver.close(open);
+    }
+    for path in [r"\kick.wav", r"\Loops"] {
+        let open = driver.open(path, GENERIC_READ).unwrap();
+        let own = driver.security(&open);
+        let refused = driver.set_security(&open, ACCESS, &own);
+        assert_eq!(refused, Err(STATUS_ACCESS_DENIED), "{path}");
+        driver.close(open);
+    }
+}
+
 #[test]
 fn kinds_are_insisted_on() {
     let drive = MemoryDrive::new();
@@ -432,6 +469,27 @@ fn the_volume_says_its_name_and_its_room() {
     let (_home, driver) = driver(&drive);
     assert_eq!(driver.volume(), (1 << 40, 1 << 39, "Loophole".to_owned()));
     assert!(FILE_SYSTEM.len() <= 16, "more makes the library panic");
+}
+
+/// Programs take two volumes of one serial number for one.
+#[test]
+fn each_drive_is_a_volume_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let identity = |folder: &str, of: &str| {
+        let options = MountOptions {
+            identity: of.to_owned(),
+            ..MountOptions::new(home.path().join(folder))
+        };
+        let mounted = mount_with_driver(MemoryDrive::new(), &options, &runtime);
+        mounted.unwrap().1.identity()
+    };
+    let first = identity("Loophole", "home");
+    assert_eq!(first, identity("Loophole", "home"), "mounted again");
+    assert_ne!(first.0, identity("Sounds", "home").0);
+    assert_ne!(first.0, identity("Loophole", "another home").0);
+    let born = std::time::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    assert_eq!(first.1, crate::ticks::of(born), "as its root");
 }
 
 #[test]
