@@ -281,9 +281,8 @@ impl Read for RemoteFile<'_> {
                 Ok((Reply::Changed | Reply::NotFound, _)) => Vec::new(),
                 Ok((Reply::Failed(why), _)) => return Err(io::Error::other(why)),
                 Ok(_) => return Err(io::Error::other(CourierError::Ended.to_string())),
-                Err(CourierError::Cancelled) => {
-                    return Err(io::Error::from(io::ErrorKind::Interrupted));
-                }
+                // Not as an interruption, after which whoever reads on and on would ask again.
+                Err(error @ CourierError::Cancelled) => return Err(io::Error::other(error)),
                 Err(error) => return Err(io::Error::other(trouble(self.path, &error))),
             };
             self.used = 0;
@@ -295,5 +294,55 @@ impl Read for RemoteFile<'_> {
         into[..length].copy_from_slice(&rest[..length]);
         self.used += length;
         Ok(length)
+    }
+}
+
+// Only Unix has programs for what is in a courier's place here.
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::catalog::{Catalog, Nanoseconds};
+    use crate::library::LibraryConfig;
+
+    #[test]
+    fn what_is_called_off_is_read_no_further() {
+        let (tell, told) = std::sync::mpsc::channel();
+        // Where it is asked again and again, this ends with the test.
+        std::thread::spawn(move || {
+            let home = tempfile::tempdir().unwrap();
+            let catalog = Catalog::open(home.path()).unwrap();
+            let config = LibraryConfig {
+                // It reads all that it is asked, and says nothing.
+                courier_program: Some(PathBuf::from("/bin/grep")),
+                ..LibraryConfig::default()
+            };
+            let engine = Engine::new(catalog, home.path().to_owned(), config);
+            let mut file = RemoteFile {
+                engine: &engine,
+                source: &SourceKey::at(PathBuf::from("/mnt/a")),
+                path: Path::new("/mnt/a/kick.wav"),
+                evidence: Evidence {
+                    device: 1,
+                    inode: 1,
+                    size: 1,
+                    modified: Nanoseconds(1),
+                    changed: Nanoseconds(1),
+                    born: None,
+                    permissions: 0o644,
+                },
+                cancel: &AtomicBool::new(true),
+                offset: 0,
+                buffer: Vec::new(),
+                used: 0,
+            };
+            let read = file.read_to_end(&mut Vec::new());
+            tell.send(read.unwrap_err().to_string()).unwrap();
+        });
+        let why = told.recv_timeout(Duration::from_secs(10));
+        assert_eq!(why.unwrap(), CourierError::Cancelled.to_string());
     }
 }
