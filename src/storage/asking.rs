@@ -30,8 +30,9 @@ impl Couriers {
         })
     }
 
-    /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one. Where the
-    /// courier says that it is [`Reply::Coming`], it is waited for as in [`Couriers::ask_long`], for at most `longest`.
+    /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one. Each is
+    /// waited for as in [`Couriers::ask_long`], for at most `longest`: a folder may be a large one on a slow source, or come
+    /// from a cloud provider, and who looks at it may have to wait for those who read files.
     pub(crate) fn ask_all(
         &self,
         source: &SourceKey,
@@ -40,24 +41,22 @@ impl Couriers {
         cancel: &AtomicBool,
         mut last: impl FnMut(Reply) -> bool,
     ) -> Result<(), CourierError> {
+        let alive = Question::Resolve(source.root().into());
         self.with(source, |courier| {
             let answers = courier.ask(question)?;
-            let (mut reply, _) = answers.next(PATIENCE, cancel)?;
-            if reply == Reply::Coming {
-                let alive = Question::Resolve(source.root().into());
+            loop {
                 let until = Instant::now() + longest;
-                (reply, _) = next_if_alive(courier, &answers, &alive, until, cancel)?;
+                let (reply, _) = next_if_alive(courier, &answers, &alive, until, cancel)?;
+                if last(reply) {
+                    return Ok(());
+                }
             }
-            while !last(reply) {
-                (reply, _) = answers.next(PATIENCE, cancel)?;
-            }
-            Ok(())
         })
     }
 
     /// As [`Couriers::ask_all`], of a question that is more than one look: where an answer is long in coming, `alive`
-    /// is asked too, and only if that has no answer either is the source taken for hung. After `limit` the courier is
-    /// ended with [`CourierError::TooLong`], as what it works on may never end.
+    /// is asked too, and only if that has no answer either is the source taken for hung. After `limit` the courier is given
+    /// up with [`CourierError::TooLong`], as what it works on may never end: it is ended when nobody waits for it any more.
     pub(crate) fn ask_long(
         &self,
         source: &SourceKey,
@@ -132,17 +131,17 @@ mod tests {
     use super::super::message::{Kind, send};
     use super::*;
 
-    /// What is heard of a folder whose courier says that it comes, and then what is made of these: seconds to wait, the
-    /// number of the question, and the answer to it.
-    fn heard_of_one_that_comes(
-        then: &[(f32, u64, Reply)],
+    /// What is heard of a folder whose courier says this: seconds to wait, the number of the question, and the answer to it.
+    /// Whether the source is suspended then.
+    fn heard_of_one_that_says(
+        said: &[(f32, u64, Reply)],
         longest: Duration,
     ) -> (Result<(), CourierError>, Vec<Reply>, bool) {
         use std::os::unix::fs::PermissionsExt as _;
 
         let dir = tempfile::tempdir().unwrap();
         let mut script = "#!/bin/sh\n".to_owned();
-        for (seconds, number, reply) in [(0.0, 0, Reply::Coming)].iter().chain(then) {
+        for (seconds, number, reply) in said {
             let mut frame = Vec::new();
             send(&mut frame, *number, reply, &[]).unwrap();
             let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
@@ -161,30 +160,48 @@ mod tests {
             AtomicBool::new(false),
         );
         let asked = couriers.ask_all(&source, &question, longest, &never, |reply| {
+            let is_last = reply == Reply::NotAFolder;
             heard.push(reply);
-            true
+            is_last
         });
         (asked, heard, couriers.is_suspended(&source))
     }
 
+    /// What its courier says to who asks after the root.
+    fn alive() -> Reply {
+        Reply::Resolved {
+            path: Path::new("/mnt/a").into(),
+            kind: Kind::Folder,
+        }
+    }
+
     #[test]
     fn a_folder_that_comes_from_a_provider_is_waited_for() {
-        let then = [(0.5, 0, Reply::NotAFolder)];
-        let (asked, heard, _) = heard_of_one_that_comes(&then, Duration::from_secs(30));
+        let said = [(0.0, 0, Reply::Coming), (0.5, 0, Reply::NotAFolder)];
+        let (asked, heard, _) = heard_of_one_that_says(&said, Duration::from_secs(30));
         asked.unwrap();
-        assert_eq!(heard, [Reply::NotAFolder]);
+        assert_eq!(heard, [Reply::Coming, Reply::NotAFolder]);
     }
 
     #[test]
     fn one_that_does_not_come_is_given_up_and_its_source_goes_on() {
-        let alive = Reply::Resolved {
-            path: Path::new("/mnt/a").into(),
-            kind: Kind::Folder,
-        };
         // It answers to what is asked next.
-        let then = [(1.0, 1, alive)];
-        let (asked, heard, suspended) = heard_of_one_that_comes(&then, Duration::from_millis(300));
+        let said = [(0.0, 0, Reply::Coming), (1.0, 1, alive())];
+        let (asked, heard, suspended) = heard_of_one_that_says(&said, Duration::from_millis(300));
         assert!(matches!(asked, Err(CourierError::TooLong)), "{asked:?}");
-        assert!(heard.is_empty() && !suspended);
+        assert!(heard == [Reply::Coming] && !suspended);
+    }
+
+    #[test]
+    fn a_slow_folder_of_a_source_that_answers_is_waited_for() {
+        // For longer than a short question is; meanwhile the root is asked after twice.
+        let said = [
+            (6.0, 1, alive()),
+            (6.0, 2, alive()),
+            (1.5, 0, Reply::NotAFolder),
+        ];
+        let (asked, heard, suspended) = heard_of_one_that_says(&said, Duration::from_secs(30));
+        asked.unwrap();
+        assert!(heard == [Reply::NotAFolder] && !suspended);
     }
 }

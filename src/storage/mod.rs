@@ -30,7 +30,9 @@ pub(crate) use couriers::Couriers;
 pub(crate) use fetch::CourierFetch;
 pub(crate) use marking::MarkError;
 pub(crate) use matching::is_marked;
-pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+pub(crate) use message::{
+    Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict, WireEvidence,
+};
 pub use outside::Outside;
 pub(crate) use source_key::SourceKey;
 pub(crate) use sources::Sources;
