@@ -42,7 +42,7 @@ impl Couriers {
         mut last: impl FnMut(Reply) -> bool,
     ) -> Result<(), CourierError> {
         let alive = Question::Resolve(source.root().into());
-        self.with(source, |courier| {
+        self.with_long(source, |courier| {
             let answers = courier.ask(question)?;
             loop {
                 let until = Instant::now() + longest;
@@ -66,7 +66,7 @@ impl Couriers {
         cancel: &AtomicBool,
         mut last: impl FnMut(Reply, Vec<u8>) -> bool,
     ) -> Result<(), CourierError> {
-        self.with(source, |courier| {
+        self.with_long(source, |courier| {
             let until = Instant::now() + limit;
             let answers = courier.ask(question)?;
             loop {

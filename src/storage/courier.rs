@@ -66,17 +66,28 @@ pub(crate) struct Courier {
     runs: Arc<()>,
 }
 
-/// Whether a child runs still, also after its courier was given up.
-pub(super) struct Running(Weak<()>);
+/// A courier that was given up: nobody asks it anything new. It is ended when nobody waits for an answer of it any more,
+/// and runs on even then where it hangs in the kernel.
+pub(super) struct GivenUp {
+    pub(super) courier: Weak<Courier>,
+    pub(super) runs: Weak<()>,
+}
 
-impl Running {
-    /// It runs as long as somebody has this.
-    pub(super) fn of(runs: &Arc<()>) -> Self {
-        Self(Arc::downgrade(runs))
+impl GivenUp {
+    pub(super) fn of(courier: &Arc<Courier>) -> Self {
+        Self {
+            courier: Arc::downgrade(courier),
+            runs: Arc::downgrade(&courier.runs),
+        }
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.0.strong_count() > 0
+        self.runs.strong_count() > 0
+    }
+
+    /// It runs although it was ended.
+    pub(super) fn hangs(&self) -> bool {
+        self.courier.strong_count() == 0 && self.is_running()
     }
 }
 
@@ -119,11 +130,6 @@ impl Courier {
         })
     }
 
-    /// To know when the child has ended.
-    pub(super) fn running(&self) -> Running {
-        Running::of(&self.runs)
-    }
-
     /// Ends the child at once, whatever it works on; who waits for it is told that it was let go.
     pub(super) fn release(&self) {
         self.released.store(true, Ordering::SeqCst);
@@ -147,6 +153,12 @@ impl Courier {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Until what this gives is dropped, its child counts as one that runs.
+    #[cfg(all(test, unix))]
+    pub(super) fn as_if_it_hangs(&self) -> Arc<()> {
+        Arc::clone(&self.runs)
     }
 
     fn end(&self) {
