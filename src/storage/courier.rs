@@ -170,7 +170,7 @@ impl Courier {
     }
 
     fn ended(&self) -> CourierError {
-        if self.released.load(Ordering::SeqCst) {
+        if self.was_released() {
             CourierError::Released
         } else {
             CourierError::Ended
@@ -219,6 +219,10 @@ impl Answers<'_> {
             match self.frames.recv_timeout(GLANCE) {
                 Ok(frame) => return Ok((frame.header, frame.payload)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.courier.ended()),
+                // Where lines are pipes, one that hangs and was ended keeps its end of them.
+                Err(RecvTimeoutError::Timeout) if self.courier.was_released() => {
+                    return Err(CourierError::Released);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if since.elapsed() >= patience {
@@ -358,5 +362,18 @@ mod tests {
         }
         ours.close();
         serving.join().unwrap();
+    }
+
+    /// Where lines are pipes nothing else tells.
+    // Only Unix has programs for what is in a courier's place here.
+    #[cfg(unix)]
+    #[test]
+    fn who_waits_for_one_that_does_not_end_is_told_that_it_was_let_go() {
+        let courier = Courier::start(Path::new("/bin/grep")).unwrap();
+        let question = Question::Look(Path::new("/nothing").into());
+        let answers = courier.ask(&question).unwrap();
+        courier.released.store(true, Ordering::SeqCst);
+        let answer = answers.next(Duration::from_secs(10), &AtomicBool::new(false));
+        assert!(matches!(answer, Err(CourierError::Released)), "{answer:?}");
     }
 }
