@@ -35,7 +35,7 @@ const LONGEST_PAGE: Duration = Duration::from_secs(30);
 /// what is here is to be looked at.
 const MOST_MISSED: usize = 3;
 /// How long reading one file for its facts may take, where its source answers other questions meanwhile.
-const LONGEST_READING: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_READING: Duration = Duration::from_secs(60);
 
 /// A root on storage that only its courier touches.
 pub(super) struct RemoteRoot<'e> {

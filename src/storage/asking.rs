@@ -123,7 +123,7 @@ fn next_if_alive(
 
 // Only Unix has programs for what is in a courier's place here.
 #[cfg(all(test, unix))]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::path::{Path, PathBuf};
@@ -131,15 +131,11 @@ mod tests {
     use super::super::message::{Kind, send};
     use super::*;
 
-    /// What is heard of a folder whose courier says this: seconds to wait, the number of the question, and the answer to it.
-    /// Whether the source is suspended then.
-    fn heard_of_one_that_says(
-        said: &[(f32, u64, Reply)],
-        longest: Duration,
-    ) -> (Result<(), CourierError>, Vec<Reply>, bool) {
+    /// A program for what is in a courier's place, in `dir`: it says this, each the seconds to wait, the number of the
+    /// question, and the answer to it.
+    pub(crate) fn courier_that_says(dir: &Path, said: &[(f32, u64, Reply)]) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
 
-        let dir = tempfile::tempdir().unwrap();
         let mut script = "#!/bin/sh\n".to_owned();
         for (seconds, number, reply) in said {
             let mut frame = Vec::new();
@@ -149,9 +145,19 @@ mod tests {
         }
         // Until nobody asks any more.
         script += "exec cat >/dev/null\n";
-        let program = dir.path().join("courier");
+        let program = dir.join("courier");
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        program
+    }
+
+    /// What is heard of a folder whose courier says this, and whether the source is suspended then.
+    fn heard_of_one_that_says(
+        said: &[(f32, u64, Reply)],
+        longest: Duration,
+    ) -> (Result<(), CourierError>, Vec<Reply>, bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let program = courier_that_says(dir.path(), said);
         let couriers = Couriers::of_program(program);
         let source = SourceKey::at(PathBuf::from("/mnt/a"));
         let mut heard = Vec::new();
