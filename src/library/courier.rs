@@ -7,10 +7,10 @@
 mod failing;
 mod listing;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -147,18 +147,14 @@ impl Work for Looker {
                 part,
             } => {
                 let name = OsString::from(name);
-                let written = match is_single(&name) {
-                    true => files::write_part(&PathBuf::from(folder), &name, offset, &part),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let written = single([&*name])
+                    .and_then(|()| files::write_part(&PathBuf::from(folder), &name, offset, &part));
                 tell(done(written), &[]);
             }
             Question::Settle { folder, name } => {
                 let name = OsString::from(name);
-                let settled = match is_single(&name) {
-                    true => files::settle(&PathBuf::from(folder), &name),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let settled =
+                    single([&*name]).and_then(|()| files::settle(&PathBuf::from(folder), &name));
                 tell(done(settled), &[]);
             }
             Question::Name {
@@ -170,34 +166,26 @@ impl Work for Looker {
             } => {
                 let (from, to) = (OsString::from(from), OsString::from(to));
                 let previous = previous.map(OsString::from);
-                let single = [Some(&from), Some(&to), previous.as_ref()];
-                let named = if single.into_iter().flatten().all(|name| is_single(name)) {
-                    let naming = files::Naming {
-                        from: &from,
-                        to: &to,
-                        replace,
-                        previous: previous.as_deref(),
-                    };
-                    files::name_it(&PathBuf::from(folder), &naming)
-                } else {
-                    Err(io::ErrorKind::InvalidInput.into())
+                let naming = files::Naming {
+                    from: &from,
+                    to: &to,
+                    replace,
+                    previous: previous.as_deref(),
                 };
+                let named = single([&*from, &*to].into_iter().chain(previous.as_deref()))
+                    .and_then(|()| files::name_it(&PathBuf::from(folder), &naming));
                 tell(done(named), &[]);
             }
             Question::Rename { folder, from, to } => {
                 let (from, to) = (OsString::from(from), OsString::from(to));
-                let renamed = match is_single(&from) && is_single(&to) {
-                    true => files::rename(&PathBuf::from(folder), &from, &to),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let renamed = single([&*from, &*to])
+                    .and_then(|()| files::rename(&PathBuf::from(folder), &from, &to));
                 tell(done(renamed), &[]);
             }
             Question::Remove { folder, name } => {
                 let name = OsString::from(name);
-                let removed = match is_single(&name) {
-                    true => files::remove(&PathBuf::from(folder), &name),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let removed =
+                    single([&*name]).and_then(|()| files::remove(&PathBuf::from(folder), &name));
                 tell(done(removed), &[]);
             }
         }
@@ -224,7 +212,7 @@ fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
         .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
     for part in below.components() {
         folder = match part {
-            std::path::Component::Normal(name) => {
+            Component::Normal(name) => {
                 folder.make_folder(name, || Err(io::ErrorKind::CrossesDevices.into()))?
             }
             _ => return Err(io::ErrorKind::InvalidInput.into()),
@@ -233,11 +221,17 @@ fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A name in a folder, and no way out of it.
-fn is_single(name: &std::ffi::OsStr) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!(parts.next(), Some(std::path::Component::Normal(part)) if part == name)
-        && parts.next().is_none()
+/// Refuses what is more than a name in a folder, and so may lead out of it.
+fn single<'n>(names: impl IntoIterator<Item = &'n OsStr>) -> io::Result<()> {
+    for name in names {
+        let mut parts = Path::new(name).components();
+        let is_single = matches!(parts.next(), Some(Component::Normal(part)) if part == name)
+            && parts.next().is_none();
+        if !is_single {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+    }
+    Ok(())
 }
 
 impl Looker {
@@ -455,5 +449,19 @@ fn resolve(path: &Path) -> Reply {
                 Kind::Other("neither a file nor a folder".to_owned())
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_way_out_of_a_folder() {
+        let name = OsStr::new;
+        assert!(single([name("a"), name("..a"), name("a b.wav")]).is_ok());
+        for odd in ["", ".", "..", "a/b", "/a", "a/", "a/.."] {
+            assert!(single([name("a"), name(odd)]).is_err(), "{odd}");
+        }
     }
 }
