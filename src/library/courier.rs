@@ -7,6 +7,7 @@
 mod failing;
 mod listing;
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -52,18 +53,25 @@ pub fn run_courier() -> io::Result<()> {
 const KEPT: usize = 8;
 /// While others are read. Where nothing is, all are closed sooner.
 const KEPT_FOR: Duration = Duration::from_secs(5);
+/// So many files that were fetched are remembered.
+const BROUGHT: usize = 1000;
 
 /// Looks and reads.
 #[derive(Default)]
 struct Looker {
     /// Files that were read last, the latest last.
     kept: Mutex<Vec<Kept>>,
+    /// Files that were fetched, while who asks for them may not know that yet: see [`Looker::is_asked_for`].
+    brought: Mutex<HashSet<PathBuf>>,
     file_systems: FileSystems,
 }
 
 struct Kept {
     path: PathBuf,
-    evidence: Evidence,
+    /// What it is asked for by.
+    asked: Evidence,
+    /// What the disk said of it when it was opened.
+    seen: Evidence,
     file: Arc<File>,
     read: Instant,
 }
@@ -268,6 +276,12 @@ impl Looker {
             if !fetch {
                 return Err(No::Told(Reply::OnlineOnly));
             }
+            let mut brought = self.brought.lock();
+            if brought.len() >= BROUGHT {
+                brought.clear();
+            }
+            brought.insert(path.to_owned());
+            drop(brought);
             // Who waits for it in vain leaves this process behind.
             cloud::fetch(path, &AtomicBool::new(false)).map_err(io::Error::other)?;
         }
@@ -282,40 +296,46 @@ impl Looker {
         Ok((file, evidence, is_away))
     }
 
+    /// What the disk says of a file is what it is asked for by. Fetching a file changes all that is said of it but its size
+    /// and its time, of which providers keep whole seconds; it is asked for by what it was before until that is recorded.
+    fn is_asked_for(&self, path: &Path, asked: &Evidence, seen: &Evidence) -> bool {
+        seen == asked || (seen.is_brought(asked) && self.brought.lock().contains(path))
+    }
+
     /// The bytes, and whether the file was fetched for them.
     fn read(
         &self,
         path: &Path,
-        evidence: Evidence,
+        asked: Evidence,
         offset: u64,
         length: u32,
         fetch: bool,
     ) -> Result<(Vec<u8>, bool), Reply> {
-        let is_it = |kept: &Kept| kept.path == path && kept.evidence == evidence;
+        let is_it = |kept: &Kept| kept.path == path && kept.asked == asked;
         let kept = self
             .kept
             .lock()
             .iter()
             .find(|kept| is_it(kept))
-            .map(|kept| Arc::clone(&kept.file));
+            .map(|kept| (Arc::clone(&kept.file), kept.seen));
         let mut fetched = false;
-        let file = match kept {
+        let (file, seen) = match kept {
             // Its provider may have taken the bytes back since it was opened.
-            Some(file)
+            Some((file, _))
                 if cloud::SYSTEM_TELLS
                     && !fetch
                     && cloud::residency_of(&file).map_err(failed)? == Residency::OnlineOnly =>
             {
                 return Err(Reply::OnlineOnly);
             }
-            Some(file) => file,
+            Some(kept) => kept,
             None => {
                 let (file, seen, was_away) = self.open_fetched(path, fetch)?;
-                if seen != evidence {
+                if !self.is_asked_for(path, &asked, &seen) {
                     return Err(Reply::Changed);
                 }
                 fetched = was_away;
-                Arc::new(file)
+                (Arc::new(file), seen)
             }
         };
         let mut bytes = vec![0; length.min(LONGEST_PAYLOAD) as usize];
@@ -330,7 +350,7 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file, path).map_err(failed)? != evidence {
+        if self.evidence_of(&file, path).map_err(failed)? != seen {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
@@ -341,7 +361,8 @@ impl Looker {
         }
         kept.push(Kept {
             path: path.to_owned(),
-            evidence,
+            asked,
+            seen,
             file,
             read: Instant::now(),
         });
@@ -454,7 +475,52 @@ fn resolve(path: &Path) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+    use crate::catalog::Nanoseconds;
+
+    #[test]
+    fn a_file_that_was_fetched_is_read_by_what_it_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kick.wav");
+        std::fs::write(&path, "sound").unwrap();
+        let looker = Looker::default();
+        let seen = looker.evidence_of(&File::open(&path).unwrap(), &path);
+        let seen = seen.unwrap();
+        let read = |asked: Evidence| looker.read(&path, asked, 1, 100, true);
+        // Of a time that is not in another second.
+        let second = seen.modified.0.div_euclid(1_000_000_000) * 1_000_000_000;
+        let before = Evidence {
+            inode: seen.inode + 1,
+            modified: Nanoseconds(second),
+            changed: Nanoseconds(seen.changed.0 - 1),
+            ..seen
+        };
+        assert_eq!(read(before), Err(Reply::Changed));
+        looker.brought.lock().insert(path.clone());
+        let bytes = || Ok((b"ound".to_vec(), false));
+        assert_eq!(read(before), bytes());
+        // From what is kept, and without.
+        assert_eq!(looker.kept.lock().len(), 1);
+        assert_eq!(read(before), bytes());
+        looker.rest();
+        assert_eq!(read(before), bytes());
+        assert_eq!(read(seen), bytes());
+        for other in [
+            Evidence { size: 4, ..before },
+            Evidence {
+                modified: Nanoseconds(second - 1),
+                ..before
+            },
+        ] {
+            assert_eq!(read(other), Err(Reply::Changed));
+        }
+        // Written to while it is kept.
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::write(&path, "other").unwrap();
+        assert_eq!(read(before), Err(Reply::Changed));
+    }
 
     #[test]
     fn a_name_is_no_way_out_of_a_folder() {
