@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
 use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
+use mediafs_platform::wanted::GivesWay;
 use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
@@ -72,7 +73,7 @@ struct Kept {
     asked: Evidence,
     /// What the disk said of it when it was opened.
     seen: Evidence,
-    file: Arc<File>,
+    file: Arc<GivesWay>,
     read: Instant,
 }
 
@@ -202,6 +203,12 @@ impl Work for Looker {
     fn rest(&self) {
         self.kept.lock().clear();
     }
+
+    fn give_way(&self) {
+        // A program that saves one of them would fail, or wait, for as long as others are read.
+        let is_free = |kept: &Kept| !kept.file.wanted.is_wanted();
+        self.kept.lock().retain(is_free);
+    }
 }
 
 /// What became of a change.
@@ -311,6 +318,7 @@ impl Looker {
         length: u32,
         fetch: bool,
     ) -> Result<(Vec<u8>, bool), Reply> {
+        self.give_way();
         let is_it = |kept: &Kept| kept.path == path && kept.asked == asked;
         let kept = self
             .kept
@@ -324,7 +332,8 @@ impl Looker {
             Some((file, _))
                 if cloud::SYSTEM_TELLS
                     && !fetch
-                    && cloud::residency_of(&file).map_err(failed)? == Residency::OnlineOnly =>
+                    && cloud::residency_of(&file.file).map_err(failed)?
+                        == Residency::OnlineOnly =>
             {
                 return Err(Reply::OnlineOnly);
             }
@@ -335,14 +344,14 @@ impl Looker {
                     return Err(Reply::Changed);
                 }
                 fetched = was_away;
-                (Arc::new(file), seen)
+                (Arc::new(GivesWay::new(file)), seen)
             }
         };
         let mut bytes = vec![0; length.min(LONGEST_PAYLOAD) as usize];
         let mut filled = 0;
         while filled < bytes.len() {
             let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
-            match file.read_at(&mut bytes[filled..], at) {
+            match file.file.read_at(&mut bytes[filled..], at) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -350,7 +359,7 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file, path).map_err(failed)? != seen {
+        if self.evidence_of(&file.file, path).map_err(failed)? != seen {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
@@ -359,13 +368,15 @@ impl Looker {
         if kept.len() >= KEPT {
             kept.remove(0);
         }
-        kept.push(Kept {
-            path: path.to_owned(),
-            asked,
-            seen,
-            file,
-            read: Instant::now(),
-        });
+        if !file.wanted.is_wanted() {
+            kept.push(Kept {
+                path: path.to_owned(),
+                asked,
+                seen,
+                file,
+                read: Instant::now(),
+            });
+        }
         Ok((bytes, fetched))
     }
 
