@@ -6,10 +6,14 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use mediafs_platform::volume::{Classifier, DeclaredTrusted, MountTable};
+
 use super::courier::{Answers, Courier, CourierError};
 use super::couriers::Couriers;
 use super::message::{Question, Reply};
 use super::source_key::SourceKey;
+use super::sources::sort;
+use crate::model::SourceKind;
 
 /// How long one answer may take before its source counts as hung. A disk that wakes up needs some ten seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
@@ -32,7 +36,8 @@ impl Couriers {
 
     /// As [`Couriers::ask`], of a question with several answers; `last` says of each whether it is the last one. Each is
     /// waited for as in [`Couriers::ask_long`], for at most `longest`: a folder may be a large one on a slow source, or come
-    /// from a cloud provider, and who looks at it may have to wait for those who read files.
+    /// from a cloud provider, and who looks at it may have to wait for those who read files. But a disk that says nothing of
+    /// a folder for as long as a short question has is taken for hung, whatever else it answers.
     pub(crate) fn ask_all(
         &self,
         source: &SourceKey,
@@ -44,9 +49,12 @@ impl Couriers {
         let alive = Question::Resolve(source.root().into());
         self.with_long(source, |courier| {
             let answers = courier.ask(question)?;
+            let mut comes = false;
             loop {
                 let until = Instant::now() + longest;
-                let (reply, _) = next_if_alive(courier, &answers, &alive, until, cancel)?;
+                let proves = || comes || !is_disk(source);
+                let (reply, _) = next_if_alive(courier, &answers, &alive, proves, until, cancel)?;
+                comes |= reply == Reply::Coming;
                 if last(reply) {
                     return Ok(());
                 }
@@ -70,7 +78,8 @@ impl Couriers {
             let until = Instant::now() + limit;
             let answers = courier.ask(question)?;
             loop {
-                let (reply, payload) = next_if_alive(courier, &answers, alive, until, cancel)?;
+                let (reply, payload) =
+                    next_if_alive(courier, &answers, alive, || true, until, cancel)?;
                 if last(reply, payload) {
                     return Ok(());
                 }
@@ -99,17 +108,38 @@ impl Couriers {
     }
 }
 
-/// The next answer, which may be long in coming, but not after `until`, as long as there is one to `alive`.
+/// Whether a source is a disk, by the system's tables. Of its disks the system has much in memory: one that hangs may well
+/// answer what is asked briefly.
+fn is_disk(source: &SourceKey) -> bool {
+    let Ok(table) = MountTable::read() else {
+        return false;
+    };
+    // A cloud's folder is on a disk, and none.
+    let at_root = table
+        .holding(source.root())
+        .filter(|entry| entry.mount_point == source.root());
+    let classifier = Classifier::read(DeclaredTrusted::default());
+    at_root
+        .zip(classifier.ok())
+        .is_some_and(|(entry, classifier)| sort(&classifier, entry) == Some(SourceKind::Volume))
+}
+
+/// The next answer, which may be long in coming, but not after `until`, as long as there is one to `alive`, if that `proves`
+/// anything.
 fn next_if_alive(
     courier: &Courier,
     answers: &Answers<'_>,
     alive: &Question,
+    proves: impl Fn() -> bool,
     until: Instant,
     cancel: &AtomicBool,
 ) -> Result<(Reply, Vec<u8>), CourierError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match answers.next(left.min(DOUBT), cancel) {
+            Err(CourierError::Silent) if !proves() => {
+                return answers.next(PATIENCE - DOUBT, cancel);
+            }
             Err(CourierError::Silent) => {
                 courier.ask_once(alive, PATIENCE - DOUBT, cancel)?;
             }
