@@ -12,6 +12,7 @@ use super::convert::{Coded, bytes_of, stored};
 use super::error::{CatalogError, Result};
 use super::rows::{
     Evidence, FolderNo, Nanoseconds, Observation, Observed, PlaceKind, PlaceNo, PlaceRow,
+    same_second,
 };
 use super::writer::Writer;
 use crate::model::{Availability, Format, Playable, Status, compared};
@@ -511,12 +512,6 @@ impl PlaceRow {
     pub fn is_stood_for_by(&self, seen: &Evidence) -> bool {
         self.kind == PlaceKind::File && same_second(self.evidence.modified, seen.modified)
     }
-}
-
-/// Cloud providers keep times in whole seconds.
-fn same_second(one: Nanoseconds, other: Nanoseconds) -> bool {
-    const SECOND: i64 = 1_000_000_000;
-    one.0.div_euclid(SECOND) == other.0.div_euclid(SECOND)
 }
 
 /// What `place.link` keeps.

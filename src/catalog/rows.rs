@@ -128,6 +128,18 @@ impl Evidence {
             && self.size == other.size
             && self.modified == other.modified
     }
+
+    /// Whether a file that its cloud provider has brought may be the one of which this was said before.
+    #[must_use]
+    pub fn is_brought(&self, before: &Self) -> bool {
+        self.size == before.size && same_second(self.modified, before.modified)
+    }
+}
+
+/// Cloud providers keep times in whole seconds.
+pub(super) fn same_second(one: Nanoseconds, other: Nanoseconds) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    one.0.div_euclid(SECOND) == other.0.div_euclid(SECOND)
 }
 
 /// What a base is.

@@ -7,10 +7,11 @@
 mod failing;
 mod listing;
 
-use std::ffi::OsString;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
 use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
+use mediafs_platform::wanted::GivesWay;
 use parking_lot::Mutex;
 
 use crate::catalog::{Evidence, ProbeRecord};
@@ -52,19 +54,26 @@ pub fn run_courier() -> io::Result<()> {
 const KEPT: usize = 8;
 /// While others are read. Where nothing is, all are closed sooner.
 const KEPT_FOR: Duration = Duration::from_secs(5);
+/// So many files that were fetched are remembered.
+const BROUGHT: usize = 1000;
 
 /// Looks and reads.
 #[derive(Default)]
 struct Looker {
     /// Files that were read last, the latest last.
     kept: Mutex<Vec<Kept>>,
+    /// Files that were fetched, while who asks for them may not know that yet: see [`Looker::is_asked_for`].
+    brought: Mutex<HashSet<PathBuf>>,
     file_systems: FileSystems,
 }
 
 struct Kept {
     path: PathBuf,
-    evidence: Evidence,
-    file: Arc<File>,
+    /// What it is asked for by.
+    asked: Evidence,
+    /// What the disk said of it when it was opened.
+    seen: Evidence,
+    file: Arc<GivesWay>,
     read: Instant,
 }
 
@@ -147,18 +156,14 @@ impl Work for Looker {
                 part,
             } => {
                 let name = OsString::from(name);
-                let written = match is_single(&name) {
-                    true => files::write_part(&PathBuf::from(folder), &name, offset, &part),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let written = single([&*name])
+                    .and_then(|()| files::write_part(&PathBuf::from(folder), &name, offset, &part));
                 tell(done(written), &[]);
             }
             Question::Settle { folder, name } => {
                 let name = OsString::from(name);
-                let settled = match is_single(&name) {
-                    true => files::settle(&PathBuf::from(folder), &name),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let settled =
+                    single([&*name]).and_then(|()| files::settle(&PathBuf::from(folder), &name));
                 tell(done(settled), &[]);
             }
             Question::Name {
@@ -170,34 +175,26 @@ impl Work for Looker {
             } => {
                 let (from, to) = (OsString::from(from), OsString::from(to));
                 let previous = previous.map(OsString::from);
-                let single = [Some(&from), Some(&to), previous.as_ref()];
-                let named = if single.into_iter().flatten().all(|name| is_single(name)) {
-                    let naming = files::Naming {
-                        from: &from,
-                        to: &to,
-                        replace,
-                        previous: previous.as_deref(),
-                    };
-                    files::name_it(&PathBuf::from(folder), &naming)
-                } else {
-                    Err(io::ErrorKind::InvalidInput.into())
+                let naming = files::Naming {
+                    from: &from,
+                    to: &to,
+                    replace,
+                    previous: previous.as_deref(),
                 };
+                let named = single([&*from, &*to].into_iter().chain(previous.as_deref()))
+                    .and_then(|()| files::name_it(&PathBuf::from(folder), &naming));
                 tell(done(named), &[]);
             }
             Question::Rename { folder, from, to } => {
                 let (from, to) = (OsString::from(from), OsString::from(to));
-                let renamed = match is_single(&from) && is_single(&to) {
-                    true => files::rename(&PathBuf::from(folder), &from, &to),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let renamed = single([&*from, &*to])
+                    .and_then(|()| files::rename(&PathBuf::from(folder), &from, &to));
                 tell(done(renamed), &[]);
             }
             Question::Remove { folder, name } => {
                 let name = OsString::from(name);
-                let removed = match is_single(&name) {
-                    true => files::remove(&PathBuf::from(folder), &name),
-                    false => Err(io::ErrorKind::InvalidInput.into()),
-                };
+                let removed =
+                    single([&*name]).and_then(|()| files::remove(&PathBuf::from(folder), &name));
                 tell(done(removed), &[]);
             }
         }
@@ -205,6 +202,12 @@ impl Work for Looker {
 
     fn rest(&self) {
         self.kept.lock().clear();
+    }
+
+    fn give_way(&self) {
+        // A program that saves one of them would fail, or wait, for as long as others are read.
+        let is_free = |kept: &Kept| !kept.file.wanted.is_wanted();
+        self.kept.lock().retain(is_free);
     }
 }
 
@@ -224,7 +227,7 @@ fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
         .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
     for part in below.components() {
         folder = match part {
-            std::path::Component::Normal(name) => {
+            Component::Normal(name) => {
                 folder.make_folder(name, || Err(io::ErrorKind::CrossesDevices.into()))?
             }
             _ => return Err(io::ErrorKind::InvalidInput.into()),
@@ -233,11 +236,17 @@ fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A name in a folder, and no way out of it.
-fn is_single(name: &std::ffi::OsStr) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!(parts.next(), Some(std::path::Component::Normal(part)) if part == name)
-        && parts.next().is_none()
+/// Refuses what is more than a name in a folder, and so may lead out of it.
+fn single<'n>(names: impl IntoIterator<Item = &'n OsStr>) -> io::Result<()> {
+    for name in names {
+        let mut parts = Path::new(name).components();
+        let is_single = matches!(parts.next(), Some(Component::Normal(part)) if part == name)
+            && parts.next().is_none();
+        if !is_single {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+    }
+    Ok(())
 }
 
 impl Looker {
@@ -274,6 +283,12 @@ impl Looker {
             if !fetch {
                 return Err(No::Told(Reply::OnlineOnly));
             }
+            let mut brought = self.brought.lock();
+            if brought.len() >= BROUGHT {
+                brought.clear();
+            }
+            brought.insert(path.to_owned());
+            drop(brought);
             // Who waits for it in vain leaves this process behind.
             cloud::fetch(path, &AtomicBool::new(false)).map_err(io::Error::other)?;
         }
@@ -288,47 +303,55 @@ impl Looker {
         Ok((file, evidence, is_away))
     }
 
+    /// What the disk says of a file is what it is asked for by. Fetching a file changes all that is said of it but its size
+    /// and its time, of which providers keep whole seconds; it is asked for by what it was before until that is recorded.
+    fn is_asked_for(&self, path: &Path, asked: &Evidence, seen: &Evidence) -> bool {
+        seen == asked || (seen.is_brought(asked) && self.brought.lock().contains(path))
+    }
+
     /// The bytes, and whether the file was fetched for them.
     fn read(
         &self,
         path: &Path,
-        evidence: Evidence,
+        asked: Evidence,
         offset: u64,
         length: u32,
         fetch: bool,
     ) -> Result<(Vec<u8>, bool), Reply> {
-        let is_it = |kept: &Kept| kept.path == path && kept.evidence == evidence;
+        self.give_way();
+        let is_it = |kept: &Kept| kept.path == path && kept.asked == asked;
         let kept = self
             .kept
             .lock()
             .iter()
             .find(|kept| is_it(kept))
-            .map(|kept| Arc::clone(&kept.file));
+            .map(|kept| (Arc::clone(&kept.file), kept.seen));
         let mut fetched = false;
-        let file = match kept {
+        let (file, seen) = match kept {
             // Its provider may have taken the bytes back since it was opened.
-            Some(file)
+            Some((file, _))
                 if cloud::SYSTEM_TELLS
                     && !fetch
-                    && cloud::residency_of(&file).map_err(failed)? == Residency::OnlineOnly =>
+                    && cloud::residency_of(&file.file).map_err(failed)?
+                        == Residency::OnlineOnly =>
             {
                 return Err(Reply::OnlineOnly);
             }
-            Some(file) => file,
+            Some(kept) => kept,
             None => {
                 let (file, seen, was_away) = self.open_fetched(path, fetch)?;
-                if seen != evidence {
+                if !self.is_asked_for(path, &asked, &seen) {
                     return Err(Reply::Changed);
                 }
                 fetched = was_away;
-                Arc::new(file)
+                (Arc::new(GivesWay::new(file)), seen)
             }
         };
         let mut bytes = vec![0; length.min(LONGEST_PAYLOAD) as usize];
         let mut filled = 0;
         while filled < bytes.len() {
             let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
-            match file.read_at(&mut bytes[filled..], at) {
+            match file.file.read_at(&mut bytes[filled..], at) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -336,7 +359,7 @@ impl Looker {
             }
         }
         bytes.truncate(filled);
-        if self.evidence_of(&file, path).map_err(failed)? != evidence {
+        if self.evidence_of(&file.file, path).map_err(failed)? != seen {
             return Err(Reply::Changed);
         }
         let mut kept = self.kept.lock();
@@ -345,12 +368,15 @@ impl Looker {
         if kept.len() >= KEPT {
             kept.remove(0);
         }
-        kept.push(Kept {
-            path: path.to_owned(),
-            evidence,
-            file,
-            read: Instant::now(),
-        });
+        if !file.wanted.is_wanted() {
+            kept.push(Kept {
+                path: path.to_owned(),
+                asked,
+                seen,
+                file,
+                read: Instant::now(),
+            });
+        }
         Ok((bytes, fetched))
     }
 
@@ -455,5 +481,64 @@ fn resolve(path: &Path) -> Reply {
                 Kind::Other("neither a file nor a folder".to_owned())
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::catalog::Nanoseconds;
+
+    #[test]
+    fn a_file_that_was_fetched_is_read_by_what_it_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kick.wav");
+        std::fs::write(&path, "sound").unwrap();
+        let looker = Looker::default();
+        let seen = looker.evidence_of(&File::open(&path).unwrap(), &path);
+        let seen = seen.unwrap();
+        let read = |asked: Evidence| looker.read(&path, asked, 1, 100, true);
+        // Of a time that is not in another second.
+        let second = seen.modified.0.div_euclid(1_000_000_000) * 1_000_000_000;
+        let before = Evidence {
+            inode: seen.inode + 1,
+            modified: Nanoseconds(second),
+            changed: Nanoseconds(seen.changed.0 - 1),
+            ..seen
+        };
+        assert_eq!(read(before), Err(Reply::Changed));
+        looker.brought.lock().insert(path.clone());
+        let bytes = || Ok((b"ound".to_vec(), false));
+        assert_eq!(read(before), bytes());
+        // From what is kept, and without.
+        assert_eq!(looker.kept.lock().len(), 1);
+        assert_eq!(read(before), bytes());
+        looker.rest();
+        assert_eq!(read(before), bytes());
+        assert_eq!(read(seen), bytes());
+        for other in [
+            Evidence { size: 4, ..before },
+            Evidence {
+                modified: Nanoseconds(second - 1),
+                ..before
+            },
+        ] {
+            assert_eq!(read(other), Err(Reply::Changed));
+        }
+        // Written to while it is kept.
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::write(&path, "other").unwrap();
+        assert_eq!(read(before), Err(Reply::Changed));
+    }
+
+    #[test]
+    fn a_name_is_no_way_out_of_a_folder() {
+        let name = OsStr::new;
+        assert!(single([name("a"), name("..a"), name("a b.wav")]).is_ok());
+        for odd in ["", ".", "..", "a/b", "/a", "a/", "a/.."] {
+            assert!(single([name("a"), name(odd)]).is_err(), "{odd}");
+        }
     }
 }

@@ -28,13 +28,14 @@ const LEAST_PAGE: usize = 100;
 /// The longest name and the longest link that a disk has, in bytes.
 const LONGEST_NAME: usize = 1024;
 const LONGEST_LINK: usize = 4096;
-/// How long a cloud provider may take to tell what is in a folder, where its source answers other questions meanwhile.
-const LONGEST_COMING: Duration = Duration::from_secs(30);
+/// How long each answer about a folder may take, where its source answers other questions meanwhile: a cloud provider may
+/// have to tell what is in it.
+const LONGEST_PAGE: Duration = Duration::from_secs(30);
 /// After so many folders that did not come in that time no more are asked for: it would be the same with all of them, and
 /// what is here is to be looked at.
 const MOST_MISSED: usize = 3;
 /// How long reading one file for its facts may take, where its source answers other questions meanwhile.
-const LONGEST_READING: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_READING: Duration = Duration::from_secs(60);
 
 /// A root on storage that only its courier touches.
 pub(super) struct RemoteRoot<'e> {
@@ -164,11 +165,6 @@ impl<'e> RemoteRoot<'e> {
         // One that ended for another reason is worth another one.
         let listed = match self.list(below) {
             Err(Refused::Courier(CourierError::Ended)) => self.list(below),
-            // Others may come.
-            Err(Refused::Courier(CourierError::TooLong)) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                Err(Refused::Disk(not_coming()))
-            }
             other => other,
         };
         if !self.is_itself() {
@@ -197,11 +193,21 @@ impl<'e> RemoteRoot<'e> {
         let asked = self.engine.couriers.ask_all(
             &self.source,
             &question,
-            LONGEST_COMING,
+            LONGEST_PAGE,
             self.cancel,
             |reply| listing.hear(reply),
         );
-        asked.map_err(Refused::Courier)?;
+        match asked {
+            // Others may be told of.
+            Err(CourierError::TooLong) if listing.comes => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                return Err(Refused::Disk(not_coming()));
+            }
+            Err(CourierError::TooLong) => {
+                return Err(Refused::Disk(NoFolder::Failed(io::Error::other(TOO_SLOW))));
+            }
+            asked => asked.map_err(Refused::Courier)?,
+        }
         match (listing.refused, listing.folder) {
             (None, Some(folder)) => Ok(folder),
             (Some(reason), _) => Err(Refused::Disk(reason)),
@@ -215,6 +221,8 @@ impl<'e> RemoteRoot<'e> {
 struct Listing {
     folder: Option<RemoteFolder>,
     refused: Option<NoFolder>,
+    /// Its cloud provider has to tell what is in it.
+    comes: bool,
     /// All that were told of, whether or not they were told of before, and their bytes.
     entries: usize,
     bytes: usize,
@@ -246,6 +254,11 @@ impl Listing {
                 entries.into_iter().for_each(|found| folder.add(found));
                 !more
             }
+            // Said again and again it would be no end of waiting.
+            Reply::Coming if !self.comes => {
+                self.comes = true;
+                false
+            }
             other => {
                 self.refused = Some(match other {
                     Reply::NotFound => NoFolder::Absent,
@@ -266,6 +279,9 @@ impl Listing {
 /// Why there is no list of a folder that is with its cloud provider.
 pub(super) const NOT_COMING: &str =
     "its cloud provider does not tell what is in its folder; try again when that can be reached";
+
+/// Why there is no list of another one that took too long.
+const TOO_SLOW: &str = "its storage answers, but does not tell in time what is in this folder; try again when it has less to do";
 
 fn not_coming() -> NoFolder {
     NoFolder::Failed(io::Error::other(NOT_COMING))
@@ -532,6 +548,15 @@ mod tests {
         let folder = listing.folder.unwrap();
         assert_eq!(folder.names, ["a"]);
         assert!(folder.link(OsStr::new("a")).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_comes_says_so_once() {
+        let mut listing = Listing::default();
+        assert!(!listing.hear(Reply::Coming));
+        assert!(listing.comes && listing.refused.is_none());
+        assert!(listing.hear(Reply::Coming));
+        assert!(matches!(listing.refused, Some(NoFolder::Failed(_))));
     }
 
     #[test]

@@ -66,17 +66,28 @@ pub(crate) struct Courier {
     runs: Arc<()>,
 }
 
-/// Whether a child runs still, also after its courier was given up.
-pub(super) struct Running(Weak<()>);
+/// A courier that was given up: nobody asks it anything new. It is ended when nobody waits for an answer of it any more,
+/// and runs on even then where it hangs in the kernel.
+pub(super) struct GivenUp {
+    pub(super) courier: Weak<Courier>,
+    pub(super) runs: Weak<()>,
+}
 
-impl Running {
-    /// It runs as long as somebody has this.
-    pub(super) fn of(runs: &Arc<()>) -> Self {
-        Self(Arc::downgrade(runs))
+impl GivenUp {
+    pub(super) fn of(courier: &Arc<Courier>) -> Self {
+        Self {
+            courier: Arc::downgrade(courier),
+            runs: Arc::downgrade(&courier.runs),
+        }
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.0.strong_count() > 0
+        self.runs.strong_count() > 0
+    }
+
+    /// It runs although it was ended.
+    pub(super) fn hangs(&self) -> bool {
+        self.courier.strong_count() == 0 && self.is_running()
     }
 }
 
@@ -119,11 +130,6 @@ impl Courier {
         })
     }
 
-    /// To know when the child has ended.
-    pub(super) fn running(&self) -> Running {
-        Running::of(&self.runs)
-    }
-
     /// Ends the child at once, whatever it works on; who waits for it is told that it was let go.
     pub(super) fn release(&self) {
         self.released.store(true, Ordering::SeqCst);
@@ -149,6 +155,12 @@ impl Courier {
         }
     }
 
+    /// Until what this gives is dropped, its child counts as one that runs.
+    #[cfg(all(test, unix))]
+    pub(super) fn as_if_it_hangs(&self) -> Arc<()> {
+        Arc::clone(&self.runs)
+    }
+
     fn end(&self) {
         // First, so that nobody goes on writing to it.
         if let Some(child) = self.child.lock().as_mut() {
@@ -158,7 +170,7 @@ impl Courier {
     }
 
     fn ended(&self) -> CourierError {
-        if self.released.load(Ordering::SeqCst) {
+        if self.was_released() {
             CourierError::Released
         } else {
             CourierError::Ended
@@ -207,6 +219,10 @@ impl Answers<'_> {
             match self.frames.recv_timeout(GLANCE) {
                 Ok(frame) => return Ok((frame.header, frame.payload)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.courier.ended()),
+                // Where lines are pipes, one that hangs and was ended keeps its end of them.
+                Err(RecvTimeoutError::Timeout) if self.courier.was_released() => {
+                    return Err(CourierError::Released);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if since.elapsed() >= patience {
@@ -248,6 +264,9 @@ pub(crate) trait Work: Send + Sync {
     fn answer(&self, question: Question, tell: &mut dyn FnMut(Reply, &[u8]));
     /// Nobody has asked for a second: whatever is open is closed, so that a disk can be unmounted.
     fn rest(&self);
+    /// Who could answer has had nothing to do for a second, but others were asked: what is in the way of other programs is
+    /// closed.
+    fn give_way(&self) {}
 }
 
 /// The child's side: answers what comes over the line until the other side ends.
@@ -265,8 +284,9 @@ fn serve_until(
 ) {
     const BREATH: Duration = Duration::from_secs(1);
     let writer = Mutex::new(sender);
+    let asked = Mutex::new(Instant::now());
     std::thread::scope(|scope| {
-        let writer = &writer;
+        let (writer, asked) = (&writer, &asked);
         let hands = |count| {
             let (sender, questions) = unbounded::<Frame<Question>>();
             for _ in 0..count {
@@ -276,12 +296,17 @@ fn serve_until(
                         match questions.recv_timeout(BREATH) {
                             Ok(frame) => {
                                 work.answer(frame.header, &mut |reply, payload| {
-                                    // Where nobody listens any more, the reader sees the end.
-                                    let mut writer = writer.lock();
-                                    let _ = send(&mut *writer, frame.number, &reply, payload);
+                                    tell(&mut writer.lock(), frame.number, &reply, payload);
                                 });
                             }
-                            Err(RecvTimeoutError::Timeout) => work.rest(),
+                            Err(RecvTimeoutError::Timeout) => {
+                                let is_idle = asked.lock().elapsed() >= BREATH;
+                                if is_idle {
+                                    work.rest();
+                                } else {
+                                    work.give_way();
+                                }
+                            }
                             Err(RecvTimeoutError::Disconnected) => return,
                         }
                     }
@@ -291,11 +316,23 @@ fn serve_until(
         };
         let (questions, quick) = (hands(HANDS), hands(QUICK_HANDS));
         while let Ok(Some(frame)) = receive::<Question>(&mut reader) {
+            *asked.lock() = Instant::now();
             let is_quick = matches!(frame.header, Question::Resolve(_));
             let _ = if is_quick { &quick } else { &questions }.send(frame);
         }
         end();
     });
+}
+
+/// Sends an answer. One that is too long to be sent is a failure: who asked would wait for it, and take the storage for one
+/// that hangs.
+fn tell(to: &mut line::Sender, number: u64, reply: &Reply, payload: &[u8]) {
+    // Where nobody listens any more, the reader sees the end.
+    if let Err(error) = send(to, number, reply, payload)
+        && error.kind() == std::io::ErrorKind::InvalidInput
+    {
+        let _ = send(to, number, &Reply::Failed(error.to_string()), &[]);
+    }
 }
 
 #[cfg(test)]
@@ -346,5 +383,97 @@ mod tests {
         }
         ours.close();
         serving.join().unwrap();
+    }
+
+    /// Where lines are pipes nothing else tells.
+    // Only Unix has programs for what is in a courier's place here.
+    #[cfg(unix)]
+    #[test]
+    fn who_waits_for_one_that_does_not_end_is_told_that_it_was_let_go() {
+        let courier = Courier::start(Path::new("/bin/grep")).unwrap();
+        let question = Question::Look(Path::new("/nothing").into());
+        let answers = courier.ask(&question).unwrap();
+        courier.released.store(true, Ordering::SeqCst);
+        let answer = answers.next(Duration::from_secs(10), &AtomicBool::new(false));
+        assert!(matches!(answer, Err(CourierError::Released)), "{answer:?}");
+    }
+
+    /// Answers at once, some things with too much, and counts how often it was to rest and to give way.
+    #[derive(Default)]
+    struct Counting {
+        rests: AtomicU64,
+        ways: AtomicU64,
+    }
+
+    impl Work for &Counting {
+        fn answer(&self, question: Question, tell: &mut dyn FnMut(Reply, &[u8])) {
+            let too_much = vec![0; 1 + super::super::message::LONGEST_PAYLOAD as usize];
+            match question {
+                Question::Look(_) => tell(Reply::NotFound, &[]),
+                Question::Probe(_) => tell(Reply::Bytes { fetched: false }, &too_much),
+                _ => tell(Reply::Failed("x".repeat(5 << 20)), &[]),
+            }
+        }
+
+        fn rest(&self) {
+            self.rests.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn give_way(&self) {
+            self.ways.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_a_failure_and_no_silence() {
+        let [(mut ours, mut answers), (sender, receiver)] = line::pair().unwrap();
+        let serving = std::thread::spawn(move || {
+            serve_until(sender, receiver, &&Counting::default(), || ());
+        });
+        let path = || Path::new("/nothing").into();
+        for question in [Question::Probe(path()), Question::Facts(path())] {
+            send(&mut ours, 3, &question, &[]).unwrap();
+            let frame = receive::<Reply>(&mut answers).unwrap().unwrap();
+            assert_eq!(frame.number, 3);
+            assert!(
+                matches!(&frame.header, Reply::Failed(why) if why.len() < 100),
+                "{:?}",
+                frame.header
+            );
+        }
+        ours.close();
+        serving.join().unwrap();
+    }
+
+    #[test]
+    fn one_rests_only_where_nobody_has_asked_anything() {
+        let [(ours, answers), (sender, receiver)] = line::pair().unwrap();
+        let counting = Counting::default();
+        std::thread::scope(|scope| {
+            let counting = &counting;
+            scope.spawn(move || serve_until(sender, receiver, &counting, || ()));
+            // Closed also where this fails, so that the other one ends.
+            let (mut ours, mut answers) = (ours, answers);
+            // Five of the six have nothing to do.
+            let begun = Instant::now();
+            let mut longest = Duration::ZERO;
+            let mut last = begun;
+            while begun.elapsed() < Duration::from_secs(3) {
+                let question = Question::Look(Path::new("/nothing").into());
+                send(&mut ours, 0, &question, &[]).unwrap();
+                receive::<Reply>(&mut answers).unwrap().unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+            // Unless this machine was held up.
+            if longest < Duration::from_millis(900) {
+                assert_eq!(counting.rests.load(Ordering::SeqCst), 0);
+            }
+            assert!(counting.ways.load(Ordering::SeqCst) > 0);
+            std::thread::sleep(Duration::from_millis(2500));
+            assert!(counting.rests.load(Ordering::SeqCst) > 0);
+            ours.close();
+        });
     }
 }

@@ -24,6 +24,17 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a courier that was killed is waited for. One that hangs in its disk does not end.
 const END: Duration = Duration::from_millis(700);
 
+/// What a courier is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// Something that takes a moment.
+    Briefly,
+    /// Something that may take long, or for ever.
+    AtLength,
+    /// Whether its source answers again.
+    Whether,
+}
+
 type ToldChange = Arc<dyn Fn(&SourceKey, SourceChange) + Send + Sync>;
 
 /// All couriers of a process.
@@ -71,7 +82,7 @@ impl Couriers {
         cancel: &AtomicBool,
     ) -> Result<(), CourierError> {
         let question = Question::Resolve(source.root().into());
-        self.with_as(source, true, |courier| {
+        self.with_as(source, Asks::Whether, |courier| {
             courier.ask_once(&question, FOR_EVER, cancel)
         })
         .map(drop)
@@ -88,6 +99,10 @@ impl Couriers {
         let now = Instant::now();
         let sources = self.sources.lock();
         let each = sources.iter().filter(|(_, source)| {
+            // Nobody asks one that was let go of anything.
+            if source.let_go.is_some() {
+                return false;
+            }
             let suspended = source.suspended.filter(|suspended| !suspended.probing);
             suspended.is_some_and(|suspended| suspended.until <= now)
         });
@@ -102,56 +117,46 @@ impl Couriers {
             .is_some_and(|source| source.suspended.is_some())
     }
 
-    /// Ends a source's courier at once, so that it can be unmounted; who waits for an answer is told
-    /// [`CourierError::Released`]. The next question starts another one.
+    /// Ends a source's couriers at once, so that it can be unmounted; who waits for an answer is told
+    /// [`CourierError::Released`]. The next question starts another one, if any may be started.
     pub(crate) fn release(&self, source: &SourceKey) {
-        let courier = self
-            .sources
-            .lock()
+        let mut sources = self.sources.lock();
+        let couriers = sources
             .get_mut(source)
-            .and_then(|source| source.courier.take());
-        if let Some(courier) = courier {
+            .map(|of| of.give_all_up(source.root()));
+        drop(sources);
+        for courier in couriers.unwrap_or_default() {
             courier.release();
         }
     }
 
     /// As [`Couriers::release`], and until [`Couriers::renew`] nobody asks it anything: [`CourierError::Released`]. Waits a
-    /// little for the courier to have ended, so that nothing of it is open any more.
+    /// little for the couriers to have ended, so that nothing of them is open any more.
     pub(crate) fn let_go(&self, source: &SourceKey) {
-        let courier = {
+        let couriers = {
             let mut sources = self.sources.lock();
-            let source = sources.entry(source.clone()).or_default();
-            source.let_go = Some(LetGo::ForGood);
-            source.courier.take()
+            let of = sources.entry(source.clone()).or_default();
+            of.let_go = Some(LetGo::ForGood);
+            of.give_all_up(source.root())
         };
-        if let Some(courier) = courier {
-            courier.release();
-            courier.wait_for_end(END);
-        }
+        end(couriers);
     }
 
     /// As [`Couriers::let_go`], of all sources at and below `point`, and until [`Couriers::take_up_below`].
     pub(crate) fn let_go_below(&self, point: &Path) {
-        let couriers: Vec<Arc<Courier>> = {
+        let couriers = {
             let mut sources = self.sources.lock();
             // Also where nobody has asked anything yet.
             sources.entry(SourceKey::at(point.to_owned())).or_default();
-            sources
-                .iter_mut()
-                .filter(|(key, _)| key.root().starts_with(point))
-                .filter_map(|(_, source)| {
-                    source.let_go.get_or_insert(LetGo::ForNow);
-                    source.courier.take()
-                })
-                .collect()
+            let below = sources.iter_mut();
+            let below = below.filter(|(key, _)| key.root().starts_with(point));
+            let couriers = below.flat_map(|(key, source)| {
+                source.let_go.get_or_insert(LetGo::ForNow);
+                source.give_all_up(key.root())
+            });
+            couriers.collect()
         };
-        let until = Instant::now() + END;
-        for courier in &couriers {
-            courier.release();
-        }
-        for courier in couriers {
-            courier.wait_for_end(until.saturating_duration_since(Instant::now()));
-        }
+        end(couriers);
     }
 
     /// Sources at and below `point` may be asked again, but for those that were let go of by [`Couriers::let_go`].
@@ -168,7 +173,8 @@ impl Couriers {
     /// Something else hangs there from now on, or nothing: what was found out of what hung there before counts no more.
     pub(crate) fn renew(&self, source: &SourceKey) {
         let before = self.sources.lock().remove(source);
-        if let Some(courier) = before.and_then(|source| source.courier) {
+        let couriers = before.map(|mut before| before.give_all_up(source.root()));
+        for courier in couriers.unwrap_or_default() {
             courier.release();
         }
     }
@@ -180,11 +186,13 @@ impl Couriers {
 
     /// Ends the couriers that nobody has asked anything for so long.
     pub(crate) fn end_idle_for(&self, time: Duration) {
-        for source in self.sources.lock().values_mut() {
-            if source.used.is_none_or(|used| used.elapsed() >= time) {
-                source
-                    .courier
-                    .take_if(|courier| Arc::strong_count(courier) == 1);
+        for (key, source) in self.sources.lock().iter_mut() {
+            let is_alone = |courier: &Arc<Courier>| Arc::strong_count(courier) == 1;
+            if source.used.is_none_or(|used| used.elapsed() >= time)
+                && source.courier.as_ref().is_some_and(is_alone)
+            {
+                // What nobody waited for any more may hang in it.
+                source.give_up(key.root());
             }
         }
     }
@@ -195,16 +203,25 @@ impl Couriers {
         key: &SourceKey,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        self.with_as(key, !self.has_prober.load(Ordering::Relaxed), ask)
+        self.with_as(key, Asks::Briefly, ask)
+    }
+
+    /// As [`Couriers::with`], of what may take long: where it is called off, the courier is given up.
+    pub(super) fn with_long<T>(
+        &self,
+        key: &SourceKey,
+        ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
+    ) -> Result<T, CourierError> {
+        self.with_as(key, Asks::AtLength, ask)
     }
 
     fn with_as<T>(
         &self,
         key: &SourceKey,
-        may_probe: bool,
+        asks: Asks,
         ask: impl FnOnce(&Courier) -> Result<T, CourierError>,
     ) -> Result<T, CourierError> {
-        let sent = self.courier(key, may_probe)?;
+        let sent = self.courier(key, asks)?;
         let answer = ask(&sent.courier);
         let told = self
             .sources
@@ -223,7 +240,8 @@ impl Couriers {
         answer
     }
 
-    fn courier(&self, key: &SourceKey, may_probe: bool) -> Result<Sent, CourierError> {
+    fn courier(&self, key: &SourceKey, asks: Asks) -> Result<Sent, CourierError> {
+        let may_probe = asks == Asks::Whether || !self.has_prober.load(Ordering::Relaxed);
         let mut sources = self.sources.lock();
         let source = sources.entry(key.clone()).or_default();
         if source.let_go.is_some() {
@@ -234,12 +252,12 @@ impl Couriers {
             if !left.is_zero() || suspended.probing || !may_probe {
                 return Err(CourierError::Suspended(left));
             }
-            if source.swallows(key.root()) {
+        }
+        let courier = match source.courier.clone() {
+            Some(courier) => courier,
+            None if source.swallows(key.root()) => {
                 return Err(CourierError::Suspended(FIRST_PAUSE));
             }
-        }
-        let courier = match &source.courier {
-            Some(courier) => Arc::clone(courier),
             None => {
                 let courier = Arc::new(Courier::start(&self.program)?);
                 source.courier = Some(Arc::clone(&courier));
@@ -255,7 +273,19 @@ impl Couriers {
             courier,
             life: Arc::clone(&source.life),
             probes,
+            is_long: asks == Asks::AtLength,
         })
+    }
+}
+
+/// Ends couriers, and waits a little until they have.
+fn end(couriers: Vec<Arc<Courier>>) {
+    let until = Instant::now() + END;
+    for courier in &couriers {
+        courier.release();
+    }
+    for courier in couriers {
+        courier.wait_for_end(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -309,6 +339,74 @@ mod tests {
         assert!(couriers.sources.lock()[&source].courier.is_some());
         couriers.end_idle();
         assert!(couriers.sources.lock()[&source].courier.is_none());
+    }
+
+    #[test]
+    fn a_long_question_that_is_called_off_keeps_no_hand_and_who_waits_beside_it_goes_on() {
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let limit = Duration::from_secs(60);
+        let waiting = std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| couriers.ask_patiently(&source, &question(), limit, &never()));
+            std::thread::sleep(Duration::from_millis(200));
+            let present = || couriers.sources.lock()[&source].courier.clone();
+            assert!(present().is_some());
+            let called_off = AtomicBool::new(true);
+            let asked = couriers.ask_patiently(&source, &question(), limit, &called_off);
+            assert!(matches!(asked, Err(CourierError::Cancelled)), "{asked:?}");
+            assert!(present().is_none());
+            assert!(!couriers.is_suspended(&source));
+            assert!(!waiting.is_finished());
+            // It is in nobody's way who wants to unmount.
+            couriers.let_go(&source);
+            waiting.join().unwrap()
+        });
+        assert!(
+            matches!(waiting, Err(CourierError::Released)),
+            "{waiting:?}"
+        );
+    }
+
+    #[test]
+    fn nobody_is_sent_after_those_that_hang_whatever_they_were_asked() {
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let mut hanging = Vec::new();
+        let mut ask = |error: CourierError| {
+            couriers.with_long(&source, |courier| {
+                hanging.push(courier.as_if_it_hangs());
+                Err::<(), _>(error)
+            })
+        };
+        for n in 0..4 {
+            let error = match n % 2 {
+                0 => CourierError::TooLong,
+                _ => CourierError::Cancelled,
+            };
+            assert!(!matches!(ask(error), Err(CourierError::Suspended(_))));
+        }
+        let asked = ask(CourierError::TooLong);
+        assert!(
+            matches!(asked, Err(CourierError::Suspended(_))),
+            "{asked:?}"
+        );
+        hanging.clear();
+        // They have ended by then.
+        std::thread::sleep(Duration::from_millis(500));
+        couriers.with(&source, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn nobody_finds_out_of_what_was_let_go_of() {
+        let couriers = Couriers::of_program(PathBuf::from(NEVER_ANSWERS));
+        let source = SourceKey::at(PathBuf::from("/mnt/a"));
+        let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
+        assert!(couriers.with(&source, silent).is_err());
+        std::thread::sleep(FIRST_PAUSE);
+        assert_eq!(couriers.to_be_probed(), std::slice::from_ref(&source));
+        couriers.let_go(&source);
+        assert_eq!(couriers.to_be_probed(), []);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::model::{SourceNo, SourceState};
 /// When a source that has not answered is tried again, where nobody says.
 const AGAIN: Duration = Duration::from_secs(5);
 /// What is asked for at a time. More would take a slow source so long that it seemed to hang.
-const PART: u32 = 128 << 10;
+pub(crate) const PART: u32 = 128 << 10;
 
 /// How long one read may take while its source answers other questions. Some providers fetch the whole of a file first.
 const LONGEST_READ: Duration = PATIENCE;

@@ -25,12 +25,16 @@ mod sources;
 mod stamps;
 mod standing;
 
+#[cfg(all(test, unix))]
+pub(crate) use asking::tests::courier_that_says;
 pub(crate) use courier::CourierError;
 pub(crate) use couriers::Couriers;
-pub(crate) use fetch::CourierFetch;
+pub(crate) use fetch::{CourierFetch, PART};
 pub(crate) use marking::MarkError;
 pub(crate) use matching::is_marked;
-pub(crate) use message::{Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict};
+pub(crate) use message::{
+    Found, FoundSeen, Kind, LONGEST_PAYLOAD, Question, Reply, Verdict, WireEvidence,
+};
 pub use outside::Outside;
 pub(crate) use source_key::SourceKey;
 pub(crate) use sources::Sources;

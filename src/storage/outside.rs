@@ -11,7 +11,6 @@ use super::leaving::Leaving;
 use super::message::{Question, Reply};
 use super::source_key::SourceKey;
 use super::sources::{SourceError, Sources};
-use super::standing::SourceChange;
 use crate::catalog::Catalog;
 use crate::config::CloudConfig;
 
@@ -47,12 +46,7 @@ impl Outside {
         let renewed = Arc::clone(&couriers);
         let renew = Box::new(move |point: &Path| renewed.renew(&SourceKey::at(point.to_owned())));
         let sources = Sources::new(catalog, trusted, clouds, identify, renew);
-        let told = Arc::downgrade(&sources);
-        couriers.on_change(move |source, change| {
-            if let Some(sources) = told.upgrade() {
-                sources.answers(source.root(), change == SourceChange::Answers);
-            }
-        });
+        hear_of_changes(&couriers, &sources);
         Self { couriers, sources }
     }
 
@@ -75,6 +69,16 @@ impl Outside {
     pub(crate) fn stop(&self) {
         self.sources.stop();
     }
+}
+
+/// From now on it is known which sources are suspended.
+fn hear_of_changes(couriers: &Arc<Couriers>, sources: &Arc<Sources>) {
+    let (asked, told) = (Arc::downgrade(couriers), Arc::downgrade(sources));
+    couriers.on_change(move |source, _| {
+        if let (Some(couriers), Some(sources)) = (asked.upgrade(), told.upgrade()) {
+            sources.heard_of(source.root(), || couriers.is_suspended(source));
+        }
+    });
 }
 
 /// Asks a courier what the disk of a mount is.
@@ -101,5 +105,80 @@ fn identify(couriers: &Couriers, entry: &MountEntry) -> Option<(VolumeIdentity, 
             tracing::warn!(point = %entry.mount_point.display(), %error, "a disk could not be asked what it is");
             None
         }
+    }
+}
+
+// Only Unix has programs for what is in a courier's place here.
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Barrier;
+
+    use mediafs_platform::volume::MountTable;
+
+    use super::super::courier::{Courier, CourierError};
+    use super::super::sources::tests::sources_of;
+    use super::super::standing::SourceChange;
+    use super::*;
+    use crate::catalog::{Durability, Nanoseconds, NewSource};
+    use crate::model::{SourceKind, SourceState};
+
+    #[test]
+    fn a_source_that_answers_again_while_it_is_told_that_it_did_not_is_online() {
+        let home = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(home.path()).unwrap();
+        let couriers = Arc::new(Couriers::of_program(PathBuf::from("/bin/grep")));
+        let sources = sources_of(&catalog);
+        let point = PathBuf::from("/media/red");
+        let new = NewSource {
+            kind: SourceKind::Volume,
+            identity: "red".to_owned(),
+            name: "red".to_owned(),
+            provider: None,
+            path: point.clone(),
+        };
+        let row = catalog
+            .write(Durability::Normal, |writer| {
+                writer.add_source(&new, Nanoseconds(0))
+            })
+            .unwrap();
+        let table = MountTable::read().unwrap();
+        let entry = MountEntry {
+            mount_point: point.clone(),
+            ..table.entries().first().unwrap().clone()
+        };
+        sources.found(&row, Some(&entry)).unwrap();
+
+        // Who hears first that it is suspended waits until it has answered, and that is known.
+        let barrier = Arc::new(Barrier::new(2));
+        let held = Arc::clone(&barrier);
+        couriers.on_change(move |_, change| {
+            if change == SourceChange::Suspended {
+                held.wait();
+                held.wait();
+            }
+        });
+        hear_of_changes(&couriers, &sources);
+        let key = SourceKey::at(point);
+        let asked = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let answers = couriers.with(&key, |_: &Courier| {
+                    asked.wait();
+                    barrier.wait();
+                    Ok(())
+                });
+                answers.unwrap();
+                barrier.wait();
+            });
+            asked.wait();
+            let silent = |_: &Courier| Err::<(), _>(CourierError::Silent);
+            assert!(couriers.with(&key, silent).is_err());
+        });
+        assert!(!couriers.is_suspended(&key));
+        assert_eq!(catalog.source_state(row.row), SourceState::Online);
+        sources.heard_of(key.root(), || true);
+        assert_eq!(catalog.source_state(row.row), SourceState::Suspended);
     }
 }

@@ -4,8 +4,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::courier::CourierError;
 use super::couriers::Couriers;
 use super::message::{Question, Reply};
 use super::outside::Outside;
@@ -15,6 +16,8 @@ use crate::model::SourceNo;
 
 /// How long it is left alone in between: `status` is to be true two seconds after any change.
 const PAUSE: Duration = Duration::from_secs(1);
+/// At most, where there is no answer at all: each time may leave a courier behind.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Tries sources again for as long as it is there.
 #[derive(Default)]
@@ -42,7 +45,7 @@ impl Reaching {
             // Somebody has found out before, and is at it.
             return;
         };
-        let again = Again {
+        let mut again = Again {
             sources: Arc::downgrade(&outside.sources),
             couriers: Arc::downgrade(&outside.couriers),
             stop: Arc::clone(&self.stop),
@@ -51,6 +54,7 @@ impl Reaching {
             key: key.clone(),
             question: of_one_byte(question),
             longest,
+            pause: PAUSE,
         };
         let trying = std::thread::Builder::new()
             .name("reaching".to_owned())
@@ -82,14 +86,19 @@ struct Again {
     key: SourceKey,
     question: Question,
     longest: Duration,
+    /// How long it is left alone now.
+    pause: Duration,
 }
 
 impl Again {
     /// Waits, and tries once. Whether it is to be tried again.
-    fn is_needed(&self) -> bool {
-        std::thread::sleep(PAUSE);
-        if self.stop.load(Ordering::Relaxed) {
-            return false;
+    fn is_needed(&mut self) -> bool {
+        let until = Instant::now() + self.pause;
+        while Instant::now() < until {
+            std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
+            if self.stop.load(Ordering::Relaxed) {
+                return false;
+            }
         }
         let (Some(sources), Some(couriers)) = (self.sources.upgrade(), self.couriers.upgrade())
         else {
@@ -100,7 +109,10 @@ impl Again {
         }
         let asked = couriers.ask_patiently(&self.key, &self.question, self.longest, &self.stop);
         match asked {
-            Ok((Reply::Unreachable(_), _)) => true,
+            Ok((Reply::Unreachable(_), _)) => {
+                self.pause = PAUSE;
+                true
+            }
             // Whatever else it says, that is no longer why nothing comes.
             Ok(_) => {
                 sources.reached(self.source);
@@ -108,8 +120,36 @@ impl Again {
             }
             Err(error) => {
                 tracing::debug!(source = %self.key.root().display(), %error, "cannot be reached yet");
+                self.pause = pause_after(&error, self.pause);
                 true
             }
         }
+    }
+}
+
+/// How long a source is left alone after it gave no answer, where that was so long before.
+fn pause_after(error: &CourierError, pause: Duration) -> Duration {
+    match error {
+        // Nobody was sent.
+        CourierError::Suspended(_) | CourierError::Released => PAUSE,
+        _ => (pause * 2).min(LONGEST_PAUSE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gives_no_answer_is_left_alone_for_longer_and_longer() {
+        let mut pauses = vec![PAUSE];
+        for _ in 0..8 {
+            let last = pauses.last().copied().unwrap_or_default();
+            pauses.push(pause_after(&CourierError::TooLong, last));
+        }
+        let seconds: Vec<u64> = pauses.iter().map(Duration::as_secs).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        let suspended = CourierError::Suspended(PAUSE);
+        assert_eq!(pause_after(&suspended, LONGEST_PAUSE), PAUSE);
     }
 }

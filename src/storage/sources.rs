@@ -59,6 +59,8 @@ pub(super) struct Known {
     pub(super) disks: HashMap<MountKey, Asked>,
     /// Where each source is mounted.
     pub(super) mounted: HashMap<SourceNo, MountKey>,
+    /// By which path couriers know each that is mounted.
+    roots: HashMap<SourceNo, PathBuf>,
     pub(super) ejected: HashMap<SourceNo, MountKey>,
     /// Sources on what the system is about to unmount.
     pub(super) leaving: HashMap<SourceNo, MountKey>,
@@ -328,6 +330,7 @@ impl Sources {
         let Some(entry) = entry else {
             let mut known = self.known.lock();
             known.mounted.remove(&row.row);
+            known.roots.remove(&row.row);
             known.suspended.remove(&row.row);
             known.unreachable.remove(&row.row);
             drop(known);
@@ -342,6 +345,7 @@ impl Sources {
         let before = {
             let mut known = self.known.lock();
             let before = known.mounted.insert(row.row, key.clone());
+            known.roots.insert(row.row, root.clone());
             if before.as_ref() != Some(&key) {
                 known.suspended.remove(&row.row);
                 known.unreachable.remove(&row.row);
@@ -441,24 +445,29 @@ impl Sources {
         disk
     }
 
-    /// A courier has found out that whatever hangs at `root` does not answer, or answers again.
-    pub(crate) fn answers(self: &Arc<Self>, root: &Path, answers: bool) {
-        if answers && self.forget_unknown(root) {
+    /// A courier has found out that whatever hangs at `root` does not answer, or answers again. Which of the two it is by
+    /// now `is_suspended` says: who found out first may tell last.
+    pub(crate) fn heard_of(self: &Arc<Self>, root: &Path, is_suspended: impl Fn() -> bool) {
+        if !is_suspended() && self.forget_unknown(root) {
             self.look();
         }
-        let Ok(rows) = self.catalog.reader().and_then(|reader| reader.sources()) else {
-            return;
-        };
-        for row in rows.iter().filter(|row| row.path == root) {
-            {
-                let mut known = self.known.lock();
-                if answers {
-                    known.suspended.remove(&row.row);
+        let there = {
+            let mut known = self.known.lock();
+            let known = &mut *known;
+            let at_root = known.roots.iter().filter(|(_, at)| *at == root);
+            let there: Vec<SourceNo> = at_root.map(|(source, _)| *source).collect();
+            let is_suspended = is_suspended();
+            for source in &there {
+                if is_suspended {
+                    known.suspended.insert(*source);
                 } else {
-                    known.suspended.insert(row.row);
+                    known.suspended.remove(source);
                 }
             }
-            self.tell(row.row);
+            there
+        };
+        for source in there {
+            self.tell(source);
         }
     }
 

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use mediafs_platform::volume::{MountId, MountTable};
 
-use super::courier::{Courier, CourierError, Running};
+use super::courier::{Courier, CourierError, GivenUp};
 use super::source_key::SourceKey;
 
 /// How long a source that was silent is left alone: the first time, and at most.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Couriers of a source that hang in the kernel at a time. They can't be ended, and end by themselves if it ever answers;
-/// until then no more are sent after them.
+/// Couriers of a source that hang in the kernel at a time, whatever they were asked. They can't be ended, and end by
+/// themselves if it ever answers; until then no more are sent after them.
 const MOST_LEFT: usize = 4;
 
 /// What is told of a source.
@@ -35,8 +35,8 @@ pub(super) struct Source {
     pub(super) suspended: Option<Suspended>,
     /// It was let go of: nobody asks it anything.
     pub(super) let_go: Option<LetGo>,
-    /// Couriers that were sent to find out whether it answers and have not ended, each with the mount in which it hangs.
-    left: Vec<(Running, Option<MountId>)>,
+    /// Couriers that were given up and have not ended, each with the mount in which it may hang.
+    left: Vec<(GivenUp, Option<MountId>)>,
     /// Another one for each thing that hangs there.
     pub(super) life: Arc<()>,
 }
@@ -57,19 +57,40 @@ pub(super) struct Sent {
     pub(super) life: Arc<()>,
     /// It finds out whether the source answers again.
     pub(super) probes: bool,
+    /// What it is asked may take long.
+    pub(super) is_long: bool,
 }
 
 impl Source {
-    /// Nobody is to be sent to find out whether it answers: those who went are still there.
+    /// Nobody is to be sent there: those who went hang there still.
     pub(super) fn swallows(&mut self, root: &Path) -> bool {
-        self.left.retain(|(running, _)| running.is_running());
-        if self.left.len() < MOST_LEFT {
+        self.left.retain(|(left, _)| left.is_running());
+        if !self.do_many_hang() {
             return false;
         }
         // What is mounted there now may be another one.
         let now = mount_of(root);
         self.left.retain(|(_, mount)| *mount == now);
-        self.left.len() >= MOST_LEFT
+        self.do_many_hang()
+    }
+
+    fn do_many_hang(&self) -> bool {
+        self.left.iter().filter(|(left, _)| left.hangs()).count() >= MOST_LEFT
+    }
+
+    /// Its courier is asked nothing more. It ends when nobody waits for it any more, if it can.
+    pub(super) fn give_up(&mut self, root: &Path) -> Option<Arc<Courier>> {
+        let courier = self.courier.take()?;
+        self.left.push((GivenUp::of(&courier), mount_of(root)));
+        Some(courier)
+    }
+
+    /// All its couriers, also those that were given up and are waited for: to be ended.
+    pub(super) fn give_all_up(&mut self, root: &Path) -> Vec<Arc<Courier>> {
+        let _present = self.give_up(root);
+        let left = self.left.iter();
+        left.filter_map(|(left, _)| left.courier.upgrade())
+            .collect()
     }
 
     /// What an answer of its courier, or that there was none, says of it; what is to be told of that.
@@ -80,8 +101,8 @@ impl Source {
         failed: Option<&CourierError>,
     ) -> Option<SourceChange> {
         self.used = Some(Instant::now());
-        let is_ours = |of: &Arc<Courier>| Arc::ptr_eq(of, &sent.courier);
-        let is_present = self.courier.as_ref().is_some_and(is_ours);
+        let present = self.courier.as_ref();
+        let is_present = present.is_some_and(|courier| Arc::ptr_eq(courier, &sent.courier));
         // Who was asked before it was suspended, and has no answer, ends no probe.
         if sent.probes
             && let Some(suspended) = &mut self.suspended
@@ -100,21 +121,17 @@ impl Source {
                     probing: false,
                 });
                 // It is left behind.
-                self.courier = None;
-                if before.is_some() {
-                    // Where only one file hangs, who asks for the source's root comes back.
-                    self.left
-                        .push((sent.courier.running(), mount_of(key.root())));
-                    None
-                } else {
-                    Some(SourceChange::Suspended)
-                }
+                self.give_up(key.root());
+                before.is_none().then_some(SourceChange::Suspended)
             }
-            // Several waited for one courier: when the first has given it up, the others say nothing new. Nor does who
-            // no longer wants to know.
-            Some(CourierError::Silent | CourierError::Cancelled) => None,
+            // Several waited for one courier: when the first has given it up, the others say nothing new.
+            Some(CourierError::Silent) => None,
+            // Nor does who no longer wants to know. But what takes long may never end, and would keep a hand of the courier.
+            Some(CourierError::Cancelled) if !sent.is_long => None,
             Some(_) => {
-                self.courier.take_if(|courier| is_ours(courier));
+                if is_present {
+                    self.give_up(key.root());
+                }
                 None
             }
         }
@@ -139,12 +156,20 @@ fn mount_of(root: &Path) -> Option<MountId> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Weak;
+
     use super::*;
 
     #[test]
     fn nobody_is_sent_where_too_many_hang() {
         let running = Arc::new(());
-        let hangs = |mount| (Running::of(&running), mount);
+        let hangs = |mount| {
+            let left = GivenUp {
+                courier: Weak::new(),
+                runs: Arc::downgrade(&running),
+            };
+            (left, mount)
+        };
         let here = std::env::current_dir().unwrap();
         let root = here.ancestors().last().unwrap();
         let mut source = Source::default();

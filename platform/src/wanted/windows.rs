@@ -40,6 +40,8 @@ struct Request {
 
 // SAFETY: the pointers in it are to what belongs to it, and only the system uses them.
 unsafe impl Send for Told {}
+// SAFETY: who shares it can only ask whether the event is set, which any thread may; the request is left alone until it is dropped.
+unsafe impl Sync for Told {}
 
 impl std::fmt::Debug for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

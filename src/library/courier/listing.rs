@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use mediafs_platform::cloud;
 
@@ -11,11 +12,13 @@ use super::{Looker, Tell};
 use crate::library::disk::{Entry, LocalFolder, LocalRoot, Seen};
 use crate::library::residency::{Residency, by_attributes, stands_for};
 use crate::library::sweep::below as joined;
-use crate::storage::{Found, FoundSeen, Kind, Reply};
+use crate::storage::{Found, FoundSeen, Kind, Reply, WireEvidence};
 
 /// Most entries of a folder in one answer, and the most bytes of their names.
 const PAGE: usize = 1000;
 const PAGE_BYTES: usize = 512 * 1024;
+/// After so long a page goes as it is: who waits for it is to see that it goes on.
+const PAGE_TIME: Duration = Duration::from_secs(2);
 
 /// A folder that is listed.
 struct Listed<'l> {
@@ -56,43 +59,22 @@ impl Looker {
             names: &names,
         };
         let mut asks = self.file_systems.of(&of_folder, &at).has_attributes;
-        let evidence = self.lasting(&of_folder, &at).into();
-        let (mut page, mut bytes) = (Vec::new(), 0);
+        let mut pages = Pages::of(self.lasting(&of_folder, &at).into(), tell);
         for (name, _) in entries {
-            let seen = match folder.look(&name) {
-                Ok(Some(seen)) => seen,
+            let found = match folder.look(&name) {
+                Ok(Some(seen)) => self.found(&listed, &mut asks, name, &seen),
                 // It went meanwhile.
-                Ok(None) => continue,
-                Err(error) => {
-                    page.push(Found {
-                        name: name.into(),
-                        seen: FoundSeen::Failed(error.to_string()),
-                    });
-                    continue;
-                }
+                Ok(None) => None,
+                Err(error) => Some(Found {
+                    name: name.into(),
+                    seen: FoundSeen::Failed(error.to_string()),
+                }),
             };
-            let Some(found) = self.found(&listed, &mut asks, name, &seen) else {
-                continue;
-            };
-            bytes += found.length();
-            page.push(found);
-            if page.len() >= PAGE || bytes >= PAGE_BYTES {
-                bytes = 0;
-                let entries = std::mem::take(&mut page);
-                let more = Reply::Listed {
-                    folder: evidence,
-                    entries,
-                    more: true,
-                };
-                tell(more, &[]);
+            if let Some(found) = found {
+                pages.add(found);
             }
         }
-        let last = Reply::Listed {
-            folder: evidence,
-            entries: page,
-            more: false,
-        };
-        tell(last, &[]);
+        pages.end();
     }
 
     /// What is to be told of one entry; `None` where it stands for one that is there.
@@ -151,6 +133,51 @@ impl Looker {
     }
 }
 
+/// Entries on their way, by the page.
+struct Pages<'t> {
+    folder: WireEvidence,
+    tell: Tell<'t>,
+    page: Vec<Found>,
+    bytes: usize,
+    begun: Instant,
+}
+
+impl<'t> Pages<'t> {
+    fn of(folder: WireEvidence, tell: Tell<'t>) -> Self {
+        Self {
+            folder,
+            tell,
+            page: Vec::new(),
+            bytes: 0,
+            begun: Instant::now(),
+        }
+    }
+
+    fn add(&mut self, found: Found) {
+        self.bytes += found.length();
+        self.page.push(found);
+        if self.page.len() >= PAGE || self.bytes >= PAGE_BYTES || self.begun.elapsed() >= PAGE_TIME
+        {
+            self.tell(true);
+        }
+    }
+
+    fn end(mut self) {
+        self.tell(false);
+    }
+
+    fn tell(&mut self, more: bool) {
+        let reply = Reply::Listed {
+            folder: self.folder,
+            entries: std::mem::take(&mut self.page),
+            more,
+        };
+        (self.tell)(reply, &[]);
+        self.bytes = 0;
+        self.begun = Instant::now();
+    }
+}
+
 /// An open folder, what is seen of it, and its entries.
 type Entries = (LocalFolder, Seen, Vec<(OsString, Option<Entry>)>);
 
@@ -196,6 +223,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::catalog::{Evidence, Nanoseconds};
 
     /// What came of a list, what was told before, and how often the folder was listed. It is brought by listing it again.
     fn listed(is_away: bool, may_come: bool) -> (Result<u32, Reply>, Vec<Reply>, u32) {
@@ -221,6 +249,59 @@ mod tests {
         let no = Err(Reply::OnlineOnly);
         assert_eq!(listed(true, false), (no.clone(), vec![], 0));
         assert_eq!(listed(false, false), (no, vec![], 1));
+    }
+
+    fn seen_of_folder() -> WireEvidence {
+        WireEvidence::from(Evidence {
+            device: 1,
+            inode: 1,
+            size: 1,
+            modified: Nanoseconds(1),
+            changed: Nanoseconds(1),
+            born: None,
+            permissions: 0o755,
+        })
+    }
+
+    fn failed(why: &str) -> Found {
+        Found {
+            name: OsString::from("a").into(),
+            seen: FoundSeen::Failed(why.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_fills_pages_too() {
+        for (count, why, expected) in [
+            (2500, "no", vec![PAGE, PAGE, 500]),
+            (3, &*"x".repeat(PAGE_BYTES), vec![1, 1, 1, 0]),
+            (0, "no", vec![0]),
+        ] {
+            let mut told = Vec::new();
+            let mut tell = |reply, _: &[u8]| told.push(reply);
+            let mut pages = Pages::of(seen_of_folder(), &mut tell);
+            (0..count).for_each(|_| pages.add(failed(why)));
+            pages.end();
+            let last = told.len() - 1;
+            let lengths = told.iter().enumerate().map(|(n, reply)| match reply {
+                Reply::Listed { entries, more, .. } if *more == (n < last) => entries.len(),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(lengths.collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_slow_folder_is_told_of_before_a_page_is_full() {
+        let mut told = 0;
+        let mut tell = |_, _: &[u8]| told += 1;
+        let mut pages = Pages::of(seen_of_folder(), &mut tell);
+        pages.add(failed("no"));
+        pages.begun = Instant::now().checked_sub(PAGE_TIME).unwrap_or(pages.begun);
+        pages.add(failed("no"));
+        assert!(pages.page.is_empty());
+        drop(pages);
+        assert_eq!(told, 1);
     }
 
     #[test]

@@ -235,6 +235,7 @@ impl<'e> Copier<'e> {
             Ok(None) => return Ok(Err(Halt::Cancelled)),
             // It is about to be another.
             Err(_) if source.is_wanted() => return Ok(Err(changed())),
+            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(Err(Halt::Cancelled)),
             Err(error) => return Ok(Err(halt(&error, &self.base.path))),
         };
         if !source.is_unchanged(&evidence) {

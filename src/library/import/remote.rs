@@ -8,9 +8,9 @@ use crate::catalog::{Evidence, ProbeRecord};
 use crate::library::disk::{Entry, NoFolder};
 use crate::library::engine::{Engine, no_folder_reason};
 use crate::library::progress::Progress;
-use crate::library::remote::{self, Facts, RemoteRoot, facts};
+use crate::library::remote::{self, Facts, LONGEST_READING, RemoteRoot, facts};
 use crate::library::sweep::below;
-use crate::storage::{CourierError, Kind, LONGEST_PAYLOAD, Question, Reply, SourceKey, Verdict};
+use crate::storage::{CourierError, Kind, PART, Question, Reply, SourceKey, Verdict};
 
 use super::gather::{Source, Task, Through, skipped};
 use super::{ImportOptions, Imported, Outcome};
@@ -217,9 +217,11 @@ impl<'e> RemoteFile<'e> {
     ) -> Result<Self, Outcome> {
         let path = file.source.as_path();
         let failed = |why: String| Outcome::Failed(format!("it cannot be read: {why}"));
+        // Of some containers all is read for that.
+        let question = Question::Probe(path.into());
         let asked = engine
             .couriers
-            .ask(source, &Question::Probe(path.into()), cancel);
+            .ask_patiently(source, &question, LONGEST_READING, cancel);
         let (evidence, verdict) = match asked {
             Ok((Reply::Probed { evidence, verdict }, _)) => (evidence.into(), verdict),
             Ok((Reply::NotFound, _)) => return Err(failed("it is not there any more".to_owned())),
@@ -269,21 +271,22 @@ impl Read for RemoteFile<'_> {
                 file: self.path.into(),
                 evidence: self.evidence.into(),
                 offset: self.offset,
-                length: LONGEST_PAYLOAD,
+                length: PART,
                 fetch: false,
             };
-            let asked = self
-                .engine
-                .couriers
-                .ask(self.source, &question, self.cancel);
+            let asked = self.engine.couriers.ask_patiently(
+                self.source,
+                &question,
+                LONGEST_READING,
+                self.cancel,
+            );
             self.buffer = match asked {
                 Ok((Reply::Bytes { .. }, bytes)) => bytes,
                 Ok((Reply::Changed | Reply::NotFound, _)) => Vec::new(),
                 Ok((Reply::Failed(why), _)) => return Err(io::Error::other(why)),
                 Ok(_) => return Err(io::Error::other(CourierError::Ended.to_string())),
-                Err(CourierError::Cancelled) => {
-                    return Err(io::Error::from(io::ErrorKind::Interrupted));
-                }
+                // Not as an interruption, after which whoever reads on and on would ask again.
+                Err(error @ CourierError::Cancelled) => return Err(io::Error::other(error)),
                 Err(error) => return Err(io::Error::other(trouble(self.path, &error))),
             };
             self.used = 0;
@@ -295,5 +298,106 @@ impl Read for RemoteFile<'_> {
         into[..length].copy_from_slice(&rest[..length]);
         self.used += length;
         Ok(length)
+    }
+}
+
+// Only Unix has programs for what is in a courier's place here.
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::catalog::{Catalog, Nanoseconds};
+    use crate::library::LibraryConfig;
+    use crate::storage::courier_that_says;
+
+    /// An engine whose couriers are this program.
+    fn engine(home: &Path, courier: PathBuf) -> Engine {
+        let config = LibraryConfig {
+            courier_program: Some(courier),
+            ..LibraryConfig::default()
+        };
+        Engine::new(Catalog::open(home).unwrap(), home.to_owned(), config)
+    }
+
+    fn evidence() -> Evidence {
+        Evidence {
+            device: 1,
+            inode: 1,
+            size: 1,
+            modified: Nanoseconds(1),
+            changed: Nanoseconds(1),
+            born: None,
+            permissions: 0o644,
+        }
+    }
+
+    #[test]
+    fn what_is_called_off_is_read_no_further() {
+        let (tell, told) = std::sync::mpsc::channel();
+        // Where it is asked again and again, this ends with the test.
+        std::thread::spawn(move || {
+            let home = tempfile::tempdir().unwrap();
+            // It reads all that it is asked, and says nothing.
+            let engine = engine(home.path(), PathBuf::from("/bin/grep"));
+            let mut file = RemoteFile {
+                engine: &engine,
+                source: &SourceKey::at(PathBuf::from("/mnt/a")),
+                path: Path::new("/mnt/a/kick.wav"),
+                evidence: evidence(),
+                cancel: &AtomicBool::new(true),
+                offset: 0,
+                buffer: Vec::new(),
+                used: 0,
+            };
+            let read = file.read_to_end(&mut Vec::new());
+            tell.send(read.unwrap_err().to_string()).unwrap();
+        });
+        let why = told.recv_timeout(Duration::from_secs(10));
+        assert_eq!(why.unwrap(), CourierError::Cancelled.to_string());
+    }
+
+    #[test]
+    fn a_slow_source_that_answers_is_looked_into_and_read() {
+        let home = tempfile::tempdir().unwrap();
+        let alive = || Reply::Resolved {
+            path: Path::new("/mnt/a").into(),
+            kind: Kind::Folder,
+        };
+        let probed = Reply::Probed {
+            evidence: evidence().into(),
+            verdict: Verdict::Media,
+        };
+        // Each of the two takes longer than a short question may, and the root is asked after meanwhile.
+        let program = courier_that_says(
+            home.path(),
+            &[
+                (6.0, 1, alive()),
+                (6.0, 2, alive()),
+                (1.5, 0, probed),
+                (6.0, 4, alive()),
+                (6.0, 5, alive()),
+                (1.5, 3, Reply::Bytes { fetched: false }),
+            ],
+        );
+        let engine = engine(home.path(), program);
+        let (source, cancel) = (
+            SourceKey::at(PathBuf::from("/mnt/a")),
+            AtomicBool::new(false),
+        );
+        let file = Source {
+            source: PathBuf::from("/mnt/a/kick.mp3"),
+            below: PathBuf::new(),
+            named: true,
+            size: None,
+            through: Through::Courier(source.clone()),
+        };
+        let Ok(mut file) = RemoteFile::open(&engine, &file, &source, &cancel) else {
+            panic!("it was not looked into");
+        };
+        assert_eq!(file.read(&mut [0; 10]).unwrap(), 0);
+        assert!(!engine.couriers.is_suspended(&source));
     }
 }
