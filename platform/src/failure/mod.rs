@@ -137,7 +137,8 @@ mod tests {
             (4, Failure::TooManyOpen),
             (5, Failure::NotPermitted),
             (19, Failure::ReadOnly),
-            (32, Failure::Other),
+            (32, Failure::InUse),
+            (33, Failure::InUse),
         ] {
             let error = io::Error::from_raw_os_error(code);
             assert_eq!(Failure::of(&error), meaning, "{error}");
