@@ -210,6 +210,10 @@ fn names_in_media_differ_by_more_than_case() {
 }
 
 #[test]
+#[cfg_attr(
+    windows,
+    ignore = "Wine 8 gives no final path that is longer than 260 units"
+)]
 fn a_long_name_that_is_taken_gets_a_number_and_stays_within_what_disks_allow() {
     let place = folder();
     let at = place.path();
