@@ -11,7 +11,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use support::sounds::wav;
-use support::{Home, SHOWN_WITHIN, path_of, slowness, succeed, wait_until};
+use support::{Home, SHOWN_WITHIN, by_nfs, path_of, slowness, succeed, wait_until};
 
 /// The player deadline, and what a machine that compiles something beside the tests may take on top.
 const DEADLINE: Duration = Duration::from_millis(20);
@@ -104,8 +104,10 @@ fn nothing_in_a_library_holds_up_the_drive() {
         .recv_timeout(SHOWN_WITHIN)
         .expect("an open never hangs on a FIFO");
     if let Ok(bytes) = answer {
+        // A client of NFS may have kept what it read a moment ago.
+        let is_kept = by_nfs() && bytes == wav(100, 1);
         assert!(
-            bytes[44..].iter().all(|byte| *byte == 0),
+            is_kept || bytes[44..].iter().all(|byte| *byte == 0),
             "a player gets silence"
         );
     }
