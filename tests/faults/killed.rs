@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::scene::{PLAYER_BOUND, Sound, cloud, in_root, mount};
 use crate::support::cloud::{Fault, Op};
 use crate::support::players::{Class, How, Outcome};
-use crate::support::{Home, by_nfs, program, wait_until};
+use crate::support::{Home, by_nfs, program, slowness, wait_until};
 
 /// Enough for a debug build on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ fn a_daemon_killed_while_streams_and_hydrations_hang_leaves_nothing_in_the_way()
     let late = control.stop();
     assert_eq!(seen.outcome, Outcome::Silence, "{seen:?}");
     assert!(
-        seen.longest() <= PLAYER_BOUND + late,
+        seen.longest() <= PLAYER_BOUND * slowness() + late,
         "{seen:?}, late {late:?}"
     );
 
