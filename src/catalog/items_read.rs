@@ -7,7 +7,7 @@ use super::convert::{
     Coded, ITEM_WIDTH, container_of, folded, hash_column, item_columns, item_row, item_row_at,
     unsigned,
 };
-use super::error::Result;
+use super::error::{CatalogError, Result};
 use super::reader::Reader;
 use super::rows::{BaseNo, ItemNo, ItemRow, Nanoseconds, PlaceNo, Section};
 use crate::model::{Availability, Codec, Format, MediaId, ObjectHash};
@@ -185,6 +185,27 @@ impl Reader {
             (Availability::Missing.code(), after, limit),
             |row| row.get(0).map(ItemNo),
         )
+    }
+
+    /// Gives `each` all items of a project, in order of their numbers, read by the page.
+    ///
+    /// # Errors
+    /// When SQLite fails, and those of `each`, at the first one.
+    pub(crate) fn each_project_item<E: From<CatalogError>>(
+        &self,
+        project: BaseNo,
+        mut each: impl FnMut(ItemRow) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        const PAGE: u32 = 500;
+        let mut after = 0;
+        loop {
+            let page = self.list_project_items(project, after, PAGE)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.row.0;
+            page.into_iter().try_for_each(&mut each)?;
+        }
     }
 
     /// Items of a project with numbers above `after`, in order of their numbers.

@@ -13,8 +13,6 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_STATE: usize = 16 << 20;
 /// Most drafts of a project.
 const MOST: usize = 1000;
-/// Items of a page.
-const PAGE: u32 = 500;
 
 /// A draft that is to be kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,18 +45,13 @@ pub fn save_draft(catalog: &Catalog, base: &BaseRow, new: NewDraft) -> Result<Dr
         return Err(ProjectError::Unfit(why.to_owned()));
     }
     let mut pending = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.list_project_items(base.row, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.row.0;
-        for row in page {
-            let item = reader.assemble_bare(row)?;
-            if item.lifecycle == Lifecycle::Pending {
-                pending.push(item.media_id);
-            }
+    reader.each_project_item(base.row, |row| {
+        let item = reader.assemble_bare(row)?;
+        if item.lifecycle == Lifecycle::Pending {
+            pending.push(item.media_id);
         }
-    }
+        Ok::<_, ProjectError>(())
+    })?;
     let revision = match new.revision {
         Some(revision) => Some(revision),
         None => reader.project_state(base.row)?.revision,

@@ -15,9 +15,6 @@ use crate::catalog::{BaseRow, CatalogError, ItemNo, ItemRow, Label, Reader, Usag
 use crate::library::is_of_this_machine;
 use crate::model::{Kind, Lifecycle, MediaId, MediaItem, ObjectHash, Storage};
 
-/// Items of a page.
-const PAGE: u32 = 500;
-
 /// What was gathered.
 pub(super) struct Gathered {
     /// The manifest.
@@ -74,16 +71,11 @@ fn gather_all(
     };
     let mut entries = Vec::new();
     let mut own = HashSet::new();
-    let mut after = 0;
-    loop {
-        let page = reader.list_project_items(base.row, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.row.0;
-        for row in page {
-            own.insert(row.media_id.key());
-            document.items.extend(all.item(row, &mut entries)?);
-        }
-    }
+    reader.each_project_item(base.row, |row| {
+        own.insert(row.media_id.key());
+        document.items.extend(all.item(row, &mut entries)?);
+        Ok::<_, CatalogError>(())
+    })?;
     for row in reader.library_items_used(&before.project_id)? {
         // One of the project's own may have the id.
         if !own.contains(&row.media_id.key()) {

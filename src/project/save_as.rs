@@ -15,9 +15,6 @@ use crate::catalog::BaseRow;
 use crate::library::{Library, Progress, carry_sources};
 use crate::model::{Lifecycle, MediaId, ProjectId, display_name};
 
-/// Items of a page.
-const PAGE: u32 = 500;
-
 /// How a project is to be saved as another one.
 #[derive(Clone, Debug)]
 pub struct SaveAs {
@@ -132,18 +129,13 @@ fn unfinished(
 ) -> Result<Vec<(MediaId, String, String)>, ProjectError> {
     let reader = library.catalog().reader()?;
     let mut left = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.list_project_items(base.row, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.row.0;
-        for row in page {
-            if row.lifecycle != Lifecycle::Final && document.item(&row.media_id).is_none() {
-                let why = format!("it is still being recorded, and stays with {}", base.name);
-                left.push((row.media_id, row.name, why));
-            }
+    reader.each_project_item(base.row, |row| {
+        if row.lifecycle != Lifecycle::Final && document.item(&row.media_id).is_none() {
+            let why = format!("it is still being recorded, and stays with {}", base.name);
+            left.push((row.media_id, row.name, why));
         }
-    }
+        Ok::<_, ProjectError>(())
+    })?;
     Ok(left)
 }
 

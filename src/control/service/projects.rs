@@ -24,8 +24,6 @@ use crate::project::{self, NewDraft, Opening, Revision, SaveAs, Wish};
 
 /// How often is looked whether what a copy needs has come.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Items of a page.
-const PAGE: u32 = 500;
 
 impl Service {
     /// The project that is meant.
@@ -274,13 +272,10 @@ impl Service {
         base: &BaseRow,
     ) -> Result<Vec<ItemRow>, CatalogError> {
         let mut items = Vec::new();
-        let mut after = 0;
-        loop {
-            let page = reader.list_project_items(base.row, after, PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = last.row.0;
-            items.extend(page);
-        }
+        reader.each_project_item(base.row, |item| {
+            items.push(item);
+            Ok::<_, CatalogError>(())
+        })?;
         if let Some(id) = &base.project {
             let own: std::collections::HashSet<String> =
                 items.iter().map(|item| item.media_id.key()).collect();
