@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use mediafs_platform::cloud;
 use mediafs_platform::files::Positioned as _;
+use mediafs_platform::names;
 use mediafs_platform::volume::{Identified, MountId, MountTable, VolumeIdentity};
 use mediafs_platform::wanted::GivesWay;
 use parking_lot::Mutex;
@@ -239,10 +240,7 @@ fn make_folder(root: &Path, below: &Path) -> io::Result<()> {
 /// Refuses what is more than a name in a folder, and so may lead out of it.
 fn single<'n>(names: impl IntoIterator<Item = &'n OsStr>) -> io::Result<()> {
     for name in names {
-        let mut parts = Path::new(name).components();
-        let is_single = matches!(parts.next(), Some(Component::Normal(part)) if part == name)
-            && parts.next().is_none();
-        if !is_single {
+        if !names::is_single(name) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
     }
