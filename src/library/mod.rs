@@ -61,6 +61,8 @@ pub use import::{
     TakeError,
 };
 pub use owner::{Library, LibraryConfig, Which};
+#[cfg(test)]
+pub(crate) use probing::tests::wav;
 pub use progress::{Phase, Progress, ProgressSnapshot};
 pub use reconcile::Reconciled;
 pub(crate) use recorded::Recorded;

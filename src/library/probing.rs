@@ -482,14 +482,15 @@ pub(super) fn fingerprint(file: &mut dyn Source) -> io::Result<[u8; 32]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::cell::Cell;
 
     use super::*;
 
-    fn wav() -> Vec<u8> {
+    /// A sound of fifty frames.
+    pub(crate) fn wav() -> Vec<u8> {
         let mut file = b"RIFF\x88\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
         file.extend_from_slice(&44_100_u32.to_le_bytes());
         file.extend_from_slice(&88_200_u32.to_le_bytes());

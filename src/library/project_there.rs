@@ -3,20 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::error::LibraryError;
 use super::owner::Library;
+use super::remote::LONGEST_CHANGING;
 use super::remote::RemoteRoot;
 use crate::control::rpc::one_line;
 use crate::model::{ProjectId, SourceNo, display_name};
 use crate::project::temporary;
 use crate::project::{is_id, is_name};
 use crate::storage::{LONGEST_PAYLOAD, Question, Reply};
-
-/// How long one question may take, where its storage answers others meanwhile: what was written is brought to the disk, and
-/// what is read may come from a cloud provider.
-const LONGEST: Duration = Duration::from_secs(600);
 
 /// A project on a source.
 pub(crate) struct ProjectThere {
@@ -58,10 +54,12 @@ impl Library {
             folder: folder.as_path().into(),
             name: display_name(name.as_encoded_bytes()),
         };
-        let asked =
-            engine
-                .couriers
-                .ask_patiently(&untrusted.source, &question, LONGEST, &engine.stopping);
+        let asked = engine.couriers.ask_patiently(
+            &untrusted.source,
+            &question,
+            LONGEST_CHANGING,
+            &engine.stopping,
+        );
         self.end_couriers();
         match asked {
             Ok((Reply::Project { id, name }, _)) if is_id(&id) && is_name(&name) => {
@@ -112,10 +110,12 @@ impl Library {
         let Some(untrusted) = engine.untrusted_now(folder) else {
             return Err(io::Error::other("it is no longer where it was"));
         };
-        let asked =
-            engine
-                .couriers
-                .ask_patiently(&untrusted.source, question, LONGEST, &engine.stopping);
+        let asked = engine.couriers.ask_patiently(
+            &untrusted.source,
+            question,
+            LONGEST_CHANGING,
+            &engine.stopping,
+        );
         asked.map_err(io::Error::other)
     }
 

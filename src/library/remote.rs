@@ -36,6 +36,9 @@ const LONGEST_PAGE: Duration = Duration::from_secs(30);
 const MOST_MISSED: usize = 3;
 /// How long reading one file for its facts may take, where its source answers other questions meanwhile.
 pub(super) const LONGEST_READING: Duration = Duration::from_secs(60);
+/// As long of what a project is read from and written to there: what was written is brought to the disk, and what is read may
+/// come from a cloud provider.
+pub(super) const LONGEST_CHANGING: Duration = Duration::from_secs(600);
 
 /// A root on storage that only its courier touches.
 pub(super) struct RemoteRoot<'e> {
@@ -493,26 +496,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::catalog::Nanoseconds;
-
-    fn evidence() -> Evidence {
-        Evidence {
-            device: 1,
-            inode: 1,
-            size: 1,
-            modified: Nanoseconds(1),
-            changed: Nanoseconds(1),
-            born: None,
-            permissions: 0o644,
-        }
-    }
-
     fn link(name: &str, to: &str) -> Found {
         Found {
             name: OsString::from(name).into(),
             seen: FoundSeen::There {
                 kind: Kind::Link,
-                evidence: evidence().into(),
+                evidence: Evidence::NONE.into(),
                 link: Some(OsString::from(to).into()),
                 online_only: false,
                 stand_in: false,
@@ -525,7 +514,7 @@ mod tests {
         let mut listing = Listing::default();
         let ends = (1..=most).find(|_| {
             listing.hear(Reply::Listed {
-                folder: evidence().into(),
+                folder: Evidence::NONE.into(),
                 entries: entries.to_vec(),
                 more: true,
             })
@@ -565,7 +554,7 @@ mod tests {
         for page in 0..1000 {
             let entries = (0..900).map(|n| link(&format!("{page}-{n}"), "b"));
             let ended = listing.hear(Reply::Listed {
-                folder: evidence().into(),
+                folder: Evidence::NONE.into(),
                 entries: entries.collect(),
                 more: page < 999,
             });

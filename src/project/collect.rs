@@ -433,7 +433,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::{Catalog, Durability};
-    use crate::library::{ImportMode, ImportOptions, LibraryConfig, Which};
+    use crate::library::{ImportMode, ImportOptions, LibraryConfig, Which, wav};
     use crate::model::{Usage, UsageRole};
     use crate::project::document::Document;
     use crate::project::{MANIFEST, Revision, SaveAs, SavedAs, Wish, new, open_as, save, save_as};
@@ -451,15 +451,6 @@ mod tests {
             .scan_now(&Which::All, &Progress::default(), &never)
             .unwrap();
         library
-    }
-
-    fn wav() -> Vec<u8> {
-        let mut file = b"RIFF\x88\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
-        file.extend_from_slice(&44_100_u32.to_le_bytes());
-        file.extend_from_slice(&88_200_u32.to_le_bytes());
-        file.extend_from_slice(b"\x02\0\x10\0data\x64\0\0\0");
-        file.resize(144, 1);
-        file
     }
 
     #[test]

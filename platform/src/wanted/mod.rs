@@ -30,6 +30,13 @@ impl GivesWay {
     }
 }
 
+impl Read for GivesWay {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Self { file, wanted } = self;
+        Until::new(file, &|| wanted.is_wanted()).read(into)
+    }
+}
+
 /// Reads something until it is wanted. From then on each read fails, so that whoever reads on and on comes to an end. What was
 /// made of it is to be thrown away then, also where it came to an end by itself: an error may have been taken for one.
 pub struct Until<'a, S> {

@@ -223,7 +223,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::catalog::{Evidence, Nanoseconds};
+    use crate::catalog::Evidence;
 
     /// What came of a list, what was told before, and how often the folder was listed. It is brought by listing it again.
     fn listed(is_away: bool, may_come: bool) -> (Result<u32, Reply>, Vec<Reply>, u32) {
@@ -251,18 +251,6 @@ mod tests {
         assert_eq!(listed(false, false), (no, vec![], 1));
     }
 
-    fn seen_of_folder() -> WireEvidence {
-        WireEvidence::from(Evidence {
-            device: 1,
-            inode: 1,
-            size: 1,
-            modified: Nanoseconds(1),
-            changed: Nanoseconds(1),
-            born: None,
-            permissions: 0o755,
-        })
-    }
-
     fn failed(why: &str) -> Found {
         Found {
             name: OsString::from("a").into(),
@@ -279,7 +267,7 @@ mod tests {
         ] {
             let mut told = Vec::new();
             let mut tell = |reply, _: &[u8]| told.push(reply);
-            let mut pages = Pages::of(seen_of_folder(), &mut tell);
+            let mut pages = Pages::of(Evidence::NONE.into(), &mut tell);
             (0..count).for_each(|_| pages.add(failed(why)));
             pages.end();
             let last = told.len() - 1;
@@ -295,7 +283,7 @@ mod tests {
     fn a_slow_folder_is_told_of_before_a_page_is_full() {
         let mut told = 0;
         let mut tell = |_, _: &[u8]| told += 1;
-        let mut pages = Pages::of(seen_of_folder(), &mut tell);
+        let mut pages = Pages::of(Evidence::NONE.into(), &mut tell);
         pages.add(failed("no"));
         pages.begun = Instant::now().checked_sub(PAGE_TIME).unwrap_or(pages.begun);
         pages.add(failed("no"));

@@ -28,7 +28,7 @@ use crate::library::taken::Taken;
 use crate::model::ObjectHash;
 
 use super::gather::Source;
-use super::reading::{PAUSE, Reading, TRIES};
+use super::reading::{Reading, tries};
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome};
@@ -168,16 +168,7 @@ impl<'e> Copier<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        for tried in 0..TRIES {
-            if tried > 0 {
-                std::thread::sleep(PAUSE);
-            }
-            match self.attempt(file, progress, cancel)? {
-                Err(Halt::This(Outcome::Failed(reason))) if reason == CHANGED => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Err(Halt::This(Outcome::Failed(CHANGED.to_owned()))))
+        until_unchanged(|| self.attempt(file, progress, cancel))
     }
 
     fn attempt(
@@ -399,8 +390,21 @@ impl<'e> Copier<'e> {
 pub(super) const CHANGED: &str =
     "it changed while it was copied; import it again when nothing writes to it";
 
-pub(super) fn changed() -> Halt {
+fn changed() -> Halt {
     Halt::This(Outcome::Failed(CHANGED.to_owned()))
+}
+
+/// Copies a source, and once more where it changed meanwhile.
+pub(super) fn until_unchanged(
+    mut attempt: impl FnMut() -> Result<Result<Copied, Halt>, CatalogError>,
+) -> Result<Result<Copied, Halt>, CatalogError> {
+    for () in tries() {
+        match attempt()? {
+            Err(Halt::This(Outcome::Failed(reason))) if reason == CHANGED => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(Err(changed()))
 }
 
 fn halt(error: &io::Error, target: &Path) -> Halt {

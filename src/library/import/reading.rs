@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use mediafs_platform::wanted::{GivesWay, Until};
+use mediafs_platform::wanted::GivesWay;
 
 use crate::catalog::{Evidence, ProbeRecord};
 use crate::library::disk::evidence_of;
@@ -17,9 +17,18 @@ use super::Outcome;
 use super::gather::{Source, Through};
 use super::remote::RemoteFile;
 
-/// How often a source that another program waits for, or that changes while it is read, is tried again, and how soon.
-pub(super) const TRIES: usize = 3;
-pub(super) const PAUSE: Duration = Duration::from_millis(250);
+/// How often a source is tried that another program waits for, or that changes while it is read, and how soon again.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The times that such a source is tried, each but the first after a pause.
+pub(super) fn tries() -> impl Iterator<Item = ()> {
+    (0..TRIES).map(|tried| {
+        if tried > 0 {
+            std::thread::sleep(PAUSE);
+        }
+    })
+}
 
 /// A source that is read.
 pub(super) enum Reading<'e> {
@@ -80,9 +89,7 @@ impl<'e> Reading<'e> {
 impl Read for Reading<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Here(GivesWay { file, wanted }, _) => {
-                Until::new(file, &|| wanted.is_wanted()).read(into)
-            }
+            Self::Here(reading, _) => reading.read(into),
             Self::There(remote) => remote.read(into),
         }
     }
@@ -110,10 +117,7 @@ pub(super) fn read_source(
     let (Some(parent), Some(name)) = (file.source.parent(), file.source.file_name()) else {
         return Err(Outcome::Failed("not a file".to_owned()));
     };
-    for tried in 0..TRIES {
-        if tried > 0 {
-            std::thread::sleep(PAUSE);
-        }
+    for () in tries() {
         let (opened, evidence) = engine
             .root_here(parent)
             .and_then(|root| root.file(Path::new(name)))

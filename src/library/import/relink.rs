@@ -17,7 +17,7 @@ use crate::storage::{Kind as FileKind, SourceKey};
 use super::Outcome;
 use super::drive::item_on_drive;
 use super::gather::{Source, Through};
-use super::reading::{PAUSE, Reading, TRIES};
+use super::reading::{Reading, tries};
 use super::record::{Prepared, Refusal, Way, prepare_reference, see_reference};
 use super::remote::{Resolved, resolve};
 
@@ -132,10 +132,7 @@ impl Library {
 
     /// The hash of a file, if all of it can be read and is the same from the start to the end.
     pub(super) fn hash_of_file(&self, file: &Source, cancel: &AtomicBool) -> Option<ObjectHash> {
-        for tried in 0..TRIES {
-            if tried > 0 {
-                std::thread::sleep(PAUSE);
-            }
+        for () in tries() {
             let (mut reading, evidence) = Reading::open(&self.engine, file, cancel).ok()?;
             let is_cancelled = || cancel.load(Ordering::Relaxed);
             let hash = hash_of(&mut reading, is_cancelled);

@@ -309,7 +309,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::catalog::{Catalog, Nanoseconds};
+    use crate::catalog::Catalog;
     use crate::library::LibraryConfig;
     use crate::storage::courier_that_says;
 
@@ -320,18 +320,6 @@ mod tests {
             ..LibraryConfig::default()
         };
         Engine::new(Catalog::open(home).unwrap(), home.to_owned(), config)
-    }
-
-    fn evidence() -> Evidence {
-        Evidence {
-            device: 1,
-            inode: 1,
-            size: 1,
-            modified: Nanoseconds(1),
-            changed: Nanoseconds(1),
-            born: None,
-            permissions: 0o644,
-        }
     }
 
     #[test]
@@ -346,7 +334,7 @@ mod tests {
                 engine: &engine,
                 source: &SourceKey::at(PathBuf::from("/mnt/a")),
                 path: Path::new("/mnt/a/kick.wav"),
-                evidence: evidence(),
+                evidence: Evidence::NONE,
                 cancel: &AtomicBool::new(true),
                 offset: 0,
                 buffer: Vec::new(),
@@ -367,7 +355,7 @@ mod tests {
             kind: Kind::Folder,
         };
         let probed = Reply::Probed {
-            evidence: evidence().into(),
+            evidence: Evidence::NONE.into(),
             verdict: Verdict::Media,
         };
         // Each of the two takes longer than a short question may, and the root is asked after meanwhile.

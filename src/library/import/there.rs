@@ -13,21 +13,19 @@ use std::time::{Duration, SystemTime};
 use crate::catalog::{BaseRow, CatalogError, Evidence};
 use crate::library::engine::{Engine, MEDIA_FOLDER, TEMPORARY};
 use crate::library::progress::Progress;
+use crate::library::remote::LONGEST_CHANGING;
 use crate::model::{Availability, ObjectHash};
 use crate::storage::{CourierError, LONGEST_PAYLOAD, Question, Reply, SourceKey};
 
-use super::copy::{CHANGED, Copied, Halt, changed, numbered};
+use super::copy::{CHANGED, Copied, Halt, numbered, until_unchanged};
 use super::gather::Source;
-use super::reading::{PAUSE, Reading, TRIES, media};
+use super::reading::{Reading, media};
 use super::record::{Prepared, Way};
 use super::sources::{Origin, Sources};
 use super::{ImportOptions, Outcome, remote};
 
 /// A copy that is not whole after this long is nobody's.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
-
-/// How long one part may take, where its storage answers other questions meanwhile: the last one brings all to the disk.
-const LONGEST: Duration = Duration::from_secs(600);
 
 /// Copies files into one project.
 pub(super) struct CopierThere<'e> {
@@ -62,16 +60,7 @@ impl<'e> CopierThere<'e> {
         progress: &Progress,
         cancel: &AtomicBool,
     ) -> Result<Result<Copied, Halt>, CatalogError> {
-        for tried in 0..TRIES {
-            if tried > 0 {
-                std::thread::sleep(PAUSE);
-            }
-            match self.attempt(file, progress, cancel)? {
-                Err(Halt::This(Outcome::Failed(reason))) if reason == CHANGED => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Err(changed()))
+        until_unchanged(|| self.attempt(file, progress, cancel))
     }
 
     fn attempt(
@@ -177,10 +166,12 @@ impl<'e> CopierThere<'e> {
     }
 
     fn ask(&self, question: &Question) -> Result<(), String> {
-        let asked =
-            self.engine
-                .couriers
-                .ask_patiently(&self.to, question, LONGEST, &self.engine.stopping);
+        let asked = self.engine.couriers.ask_patiently(
+            &self.to,
+            question,
+            LONGEST_CHANGING,
+            &self.engine.stopping,
+        );
         match asked {
             Ok((Reply::Done, _)) => Ok(()),
             Ok((other, _)) => Err(refusal(other)),
@@ -283,7 +274,7 @@ impl<'e> CopierThere<'e> {
         let path = folder.join(name);
         let ask = |question: &Question| {
             let couriers = &self.engine.couriers;
-            let asked = couriers.ask_patiently(&self.to, question, LONGEST, cancel);
+            let asked = couriers.ask_patiently(&self.to, question, LONGEST_CHANGING, cancel);
             asked.map_err(|error: CourierError| format!("it could not be copied: {error}"))
         };
         let evidence = match ask(&Question::Look(path.as_path().into()))?.0 {
@@ -342,7 +333,12 @@ impl<'e> CopierThere<'e> {
                 previous: None,
             };
             let couriers = &self.engine.couriers;
-            match couriers.ask_patiently(&self.to, &question, LONGEST, &self.engine.stopping) {
+            match couriers.ask_patiently(
+                &self.to,
+                &question,
+                LONGEST_CHANGING,
+                &self.engine.stopping,
+            ) {
                 Ok((Reply::Done, _)) => return Ok(free),
                 Ok((Reply::Taken, _)) => {}
                 Ok((other, _)) => return Err(refusal(other)),

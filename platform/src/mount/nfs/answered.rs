@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -30,20 +31,19 @@ struct Answered {
 #[derive(Debug)]
 pub(super) struct Calls {
     answered: Mutex<LruCache<Bytes, Answered>>,
-    connections: std::sync::atomic::AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Calls {
     pub(super) fn new() -> Self {
         Self {
             answered: Mutex::new(LruCache::new(CALLS)),
-            connections: std::sync::atomic::AtomicU64::new(0),
+            connections: AtomicU64::new(0),
         }
     }
 
     pub(super) fn connection(&self) -> ConnectionId {
-        let next = &self.connections;
-        ConnectionId(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What a call was answered that another connection brought, or is answered once it is done; else what `answer` gives.
@@ -79,7 +79,7 @@ impl Calls {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::atomic::AtomicU8;
 
     use tokio::sync::oneshot;
 
